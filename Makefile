@@ -1,0 +1,59 @@
+# Everything runs in .venv, which the first target that needs it makes. Needed: make and Python >= 3.11.
+# Another Python: make PYTHON=/path/to/python3.12 test
+
+CANDIDATES = python3 python3.14 python3.13 python3.12 python3.11 python
+RECENT = import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(foreach candidate,$(CANDIDATES),$(shell $(candidate) -c '$(RECENT)' 2>/dev/null && echo $(candidate))) python3)
+WORKERS ?= 2
+VENV = .venv
+RUN = $(VENV)/bin/python
+INSTALLED = $(VENV)/.installed
+SOURCES = automl_tl plugins benchmarks tests
+# Pictures of one class per folder: any other folder of yours works as well.
+DATA ?= datasets_meta/demo
+
+.PHONY: help install demo test test-slow test-all lint format clean
+
+help:
+	@echo "make demo      recommend a strategy for the sample photos"
+	@echo "make test      the quick tests; make test-slow the slow ones; make test-all both"
+	@echo "make lint      linter, formatter and type checker, changing nothing"
+	@echo "make format    format the code"
+	@echo "make clean     remove .venv and everything that was generated"
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c '$(RECENT)' 2>/dev/null || { \
+	  echo "automl-tl needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1 || true)." \
+	    "Name another one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@echo "Installing automl-tl and what it needs into $(VENV), once (a few minutes: torch is large)"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	$(VENV)/bin/automl-tl recommend $(DATA)
+
+test: $(INSTALLED)
+	$(RUN) -m pytest -q -n $(WORKERS)
+
+test-slow: $(INSTALLED)
+	$(RUN) -m pytest -q -m slow
+
+test-all: $(INSTALLED)
+	$(RUN) -m pytest -q -m ""
+
+lint: $(INSTALLED)
+	$(RUN) -m ruff check $(SOURCES)
+	$(RUN) -m ruff format --check $(SOURCES)
+	$(RUN) -m mypy
+
+format: $(INSTALLED)
+	$(RUN) -m ruff format $(SOURCES)
+	$(RUN) -m ruff check --fix $(SOURCES)
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name '*.egg-info' -type d -prune -exec rm -rf {} +

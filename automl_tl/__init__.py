@@ -1,0 +1,32 @@
+"""A plugin-based AutoML recommender for transfer learning in image classification.
+
+>>> import automl_tl
+>>> automl_tl.recommend  # doctest: +ELLIPSIS
+<function recommend at ...>
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from automl_tl.version import __version__
+
+if TYPE_CHECKING:
+    from automl_tl.recommender.recommend import recommend
+    from automl_tl.recommender.recommendation import Recommendation
+
+__all__ = ["Recommendation", "__version__", "recommend"]
+
+_LAZY = {
+    "recommend": "automl_tl.recommender.recommend",
+    "Recommendation": "automl_tl.recommender.recommendation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import torch and what needs it only when a name is used: `automl-tl --help` answers at once."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

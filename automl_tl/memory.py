@@ -1,0 +1,42 @@
+"""Keep glibc from handing memory back to the kernel after every layer."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+
+# The parameters' numbers in glibc's <malloc.h>.
+M_TRIM_THRESHOLD = -1
+M_TOP_PAD = -2
+M_MMAP_THRESHOLD = -3
+M_MMAP_MAX = -4
+
+MMAP_THRESHOLD_BYTES = 1 << 30
+TRIM_THRESHOLD_BYTES = (1 << 31) - 1  # the largest that fits mallopt's int
+TOP_PAD_BYTES = 256 << 20
+
+
+@cache
+def tune_malloc() -> bool:
+    """Make glibc keep big blocks, and return whether it agreed; call once before the first tensor.
+
+    By default glibc serves big blocks by mmap, or trims the top of its heap, and so gives the memory of
+    each activation back to the kernel as soon as the layer is done. The next layer page-faults it in
+    again, zeroed: 300,000 to 550,000 faults a batch of 32 pictures, which makes a ConvNet on a CPU two to
+    three times slower. With a high mmap threshold, a high trim threshold and a generous top pad there are
+    none. The price: freed memory stays with the process.
+
+    Linux with glibc only; elsewhere (musl, macOS, Windows) nothing happens and the result is False.
+    """
+    try:
+        libc = ctypes.CDLL(None)
+        libc.gnu_get_libc_version  # noqa: B018 (glibc alone has it; others raise AttributeError)
+        mallopt = libc.mallopt
+    except (OSError, AttributeError, TypeError):
+        return False
+    mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
+    # Some versions refuse a threshold above 32 MiB; no mmap at all has the same effect.
+    no_mmap = mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES) or mallopt(M_MMAP_MAX, 0)
+    trim = mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES)
+    pad = mallopt(M_TOP_PAD, TOP_PAD_BYTES)
+    return bool(no_mmap and trim and pad)

@@ -1,0 +1,60 @@
+"""The malloc tuning is made on Linux with glibc and does nothing elsewhere."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from automl_tl.memory import tune_malloc
+
+GLIBC = platform.libc_ver()[0] == "glibc"
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from automl_tl.memory import tune_malloc
+if sys.argv[1] == "tuned":
+    assert tune_malloc()
+for _ in range(3):
+    np.ones(8_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    np.ones(8_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not GLIBC, reason="glibc only")
+def test_big_blocks_are_not_faulted_in_again() -> None:
+    def faults(how: str) -> int:
+        command = [sys.executable, "-c", FAULTS, how]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert faults("tuned") < faults("default") / 5
+
+
+@pytest.mark.skipif(not GLIBC, reason="glibc only")
+def test_it_says_that_it_was_made() -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from automl_tl.memory import tune_malloc; print(tune_malloc(), tune_malloc())",
+    ]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True True\n"
+
+
+@pytest.mark.parametrize("error", [OSError, AttributeError, TypeError])
+def test_elsewhere_it_is_silent(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    def no_libc(name: str | None) -> None:
+        raise error
+
+    monkeypatch.setattr(ctypes, "CDLL", no_libc)
+    tune_malloc.cache_clear()
+    try:
+        assert tune_malloc() is False
+    finally:
+        tune_malloc.cache_clear()
