@@ -1,0 +1,220 @@
+"""A folder tree or a table of labelled pictures as one value, the `ImageDataset`."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from automl_tl.data.folders import list_folder
+from automl_tl.data.listing import Listing, Row, Skipped
+from automl_tl.data.names import printable, quoted
+from automl_tl.data.table import TABLE_ENDINGS, Columns, list_table
+from automl_tl.data.walk import is_picture_name
+from automl_tl.errors import DataError, OptionError
+
+__all__ = ["ImageDataset", "Skipped", "for_training", "open_dataset"]
+
+_ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
+_SPREADSHEET_ENDINGS = (".xlsx", ".xls", ".ods")
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDataset:
+    """Labelled pictures, and what was left out. The frame is never changed in place."""
+
+    root: Path
+    """What the user named, absolute."""
+    frame: pd.DataFrame
+    """One row for each picture, index 0..n-1. Columns:
+
+    - `path` (str, absolute), `label` (str), `split` ("train", "val", "test", or "" when none is given),
+      `group` (str, "" when none);
+    - after `quality.scan` also `sha256` (str, of the file's bytes), `width` and `height` (int, pixels,
+      upright), `cluster` (int: pictures of one number are duplicates of one another).
+    """
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Sentences for the user."""
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels, sorted."""
+        return tuple(sorted(set(self.frame["label"])))
+
+    @property
+    def has_given_splits(self) -> bool:
+        """Whether the pictures say which part of a split they belong to."""
+        return bool((self.frame["split"] != "").any())
+
+    @property
+    def is_scanned(self) -> bool:
+        """Whether `quality.scan` has looked at the pictures."""
+        return "sha256" in self.frame and "cluster" in self.frame
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the data, 64 hexadecimal digits: of the pictures' bytes, labels, splits and groups.
+
+        Independent of where the files lie, what they are called, and the order of the rows. Needs the scan.
+        """
+        if not self.is_scanned:
+            raise ValueError("the fingerprint needs the pictures' bytes: call quality.scan(dataset) first")
+        columns = [self.frame[name] for name in ("sha256", "label", "split", "group")]
+        rows = sorted(zip(*columns, strict=True))
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+    def with_frame(
+        self, frame: pd.DataFrame, *, skipped: tuple[Skipped, ...] = (), notes: tuple[str, ...] = ()
+    ) -> ImageDataset:
+        """Return this data set with another frame, and with more that was skipped or noted."""
+        return dataclasses.replace(
+            self,
+            frame=frame.reset_index(drop=True),
+            skipped=self.skipped + skipped,
+            notes=self.notes + notes,
+        )
+
+    def short(self, path: str | Path) -> str:
+        """Return `path` for people: from the root's folder where it lies in it, safe to print."""
+        folder = self.root if self.root.is_dir() else self.root.parent
+        inside = Path(path).is_relative_to(folder)
+        return printable(os.path.relpath(path, folder) if inside else path)
+
+
+def open_dataset(
+    path: str | os.PathLike[str],
+    *,
+    path_column: str = "path",
+    label_column: str = "label",
+    split_column: str = "split",
+    group_column: str | None = None,
+    train: bool = True,
+) -> ImageDataset:
+    """List the labelled pictures that `path` names; no picture is opened.
+
+    `path` is a folder (see `folders.list_folder`) or a CSV, TSV or Parquet table (see
+    `table.list_table`). The columns are those of a table; a column named "split" or "group" is used
+    where there is one. With `train` the data must be fit for training (see `for_training`); without,
+    any labelled picture will do, as for an evaluation.
+
+    Raises `DataError`, one sentence with the way out, where nothing can be made of it.
+    """
+    root = _existing(path)
+    if root.is_dir():
+        if group_column is not None:
+            raise OptionError(
+                f"A group column needs a table, but '{printable(root)}' is a folder: list its pictures in a CSV file."
+            )
+        listing = list_folder(root)
+    elif root.suffix.lower() in TABLE_ENDINGS:
+        split = None if split_column == "split" else split_column
+        listing = list_table(root, Columns(path_column, label_column, split, group_column))
+    else:
+        raise DataError(_neither(root))
+    dataset = _build(root, listing)
+    return for_training(dataset) if train else dataset
+
+
+def for_training(dataset: ImageDataset) -> ImageDataset:
+    """Return `dataset` without what cannot be trained on, or raise `DataError`.
+
+    Classes that only occur outside the training part are left out, with a note. At least two classes
+    must remain, and one of them needs two training pictures.
+    """
+    dataset = _with_trained_classes(dataset)
+    counts = training_counts(dataset.frame)
+    name = printable(dataset.root)
+    if len(counts) == 1:
+        ((label, n),) = counts.items()
+        raise DataError(f"At least two classes are needed, but '{name}' has one: '{printable(label)}' ({n} pictures).")
+    if max(counts.values()) == 1:
+        raise DataError(
+            f"Each of the {len(counts)} classes in '{name}' has only one picture to train on: "
+            "at least two are needed, ten or more are better."
+        )
+    return dataset
+
+
+def training_counts(frame: pd.DataFrame) -> dict[str, int]:
+    """Return the number of training pictures of each class, sorted by label (all, if no split is given)."""
+    return dict(sorted(Counter(frame.loc[frame["split"].isin(("", "train")), "label"]).items()))
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    absolute = Path(os.path.abspath(Path(path).expanduser()))
+    try:
+        os.stat(absolute)
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(
+            f"There is no file or folder '{printable(path)}': "
+            "give a folder of class folders, or a CSV or Parquet table."
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"'{printable(path)}' cannot be opened ({reason}): check the path and its permissions."
+        ) from None
+    return absolute
+
+
+def _neither(root: Path) -> str:
+    """Return the sentence for a file that is no table."""
+    name, lower = f"'{printable(root)}'", root.name.lower()
+    wanted = "a folder of class folders, or a CSV, TSV or Parquet table"
+    if lower.endswith(_ARCHIVE_ENDINGS):
+        return f"{name} is an archive: unpack it and give the folder."
+    if lower.endswith(_SPREADSHEET_ENDINGS):
+        return f"{name} is a spreadsheet: save it as CSV with UTF-8 encoding and give that file."
+    if is_picture_name(lower):
+        return f"{name} is a single picture: give {wanted}."
+    return f"{name} is neither a folder nor a table: give {wanted}."
+
+
+def _build(root: Path, listing: Listing) -> ImageDataset:
+    if not listing.rows:
+        raise DataError(_nothing_left(root, listing.skipped))
+    frame = pd.DataFrame(listing.rows, columns=list(Row._fields))
+    notes = listing.notes
+    parts = set(frame["split"])
+    if len(parts) == 1 and parts != {""}:  # a split of one part says nothing
+        frame["split"] = ""
+        notes = [*notes, f"Every picture is said to be for '{parts.pop()}', so no split is given."]
+    return ImageDataset(root, frame, tuple(listing.skipped), tuple(notes))
+
+
+def _nothing_left(root: Path, skipped: list[Skipped]) -> str:
+    if not skipped:
+        return f"The table '{printable(root)}' names no picture: give one row for each picture."
+    first = skipped[0]
+    return (
+        f"No picture of '{printable(root)}' can be used; {len(skipped)} left out, the first is "
+        f"'{printable(first.path)}': {first.reason}."
+    )
+
+
+def _with_trained_classes(dataset: ImageDataset) -> ImageDataset:
+    trained = set(training_counts(dataset.frame))
+    if not trained:
+        raise DataError(
+            f"No picture of '{printable(dataset.root)}' is left for training "
+            f"(left out: {len(dataset.skipped)}, in other parts of the split: {len(dataset)})."
+        )
+    without = sorted(set(dataset.classes) - trained)
+    if not without:
+        return dataset
+    known = dataset.frame["label"].isin(trained)
+    note = (
+        f"No training pictures of {quoted(without)}: "
+        f"the {int((~known).sum())} pictures of these classes in other parts of the split are left out."
+    )
+    return dataset.with_frame(dataset.frame[known], notes=(note,))

@@ -1,0 +1,115 @@
+"""A folder of class folders, with or without train, val and test folders above them."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+from automl_tl.data.listing import Listing, Row
+from automl_tl.data.names import printable, quoted, split_name
+from automl_tl.data.walk import Folder, walk
+from automl_tl.errors import DataError
+
+_TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
+_ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+
+
+def list_folder(root: Path) -> Listing:
+    """Return the labelled pictures below `root`.
+
+    - Each folder in `root` is a class, named after the folder; the folders below it belong to that class.
+    - train, val (valid, validation, dev) and test folders, whatever their case, are respected if every
+      folder in `root` that holds pictures is one of them, there are at least two, and class folders
+      lie in them.
+    - A single folder that holds the class folders is descended into.
+    - Pictures that lie beside class folders have no class and are left out.
+
+    Raises `DataError` where there are no class folders.
+    """
+    listing = Listing()
+    folder = _descend(walk(root, listing), listing)
+    if not folder.children:
+        raise DataError(_no_classes(folder, listing))
+    if _is_split(folder):
+        _list_splits(folder, listing)
+    else:
+        _note_ignored_splits(folder, listing)
+        _list_classes(folder, "", listing)
+    return listing
+
+
+def _descend(folder: Folder, listing: Listing) -> Folder:
+    """Return the folder that holds the class folders."""
+    while len(folder.children) == 1 and _holds_classes(folder.children[0]):
+        _skip_loose(folder, listing)
+        (folder,) = folder.children
+        listing.notes.append(f"Only '{printable(folder.name)}' holds pictures, so the classes are those in it.")
+    return folder
+
+
+def _holds_classes(folder: Folder) -> bool:
+    """Return whether the folders in `folder` look like classes rather than like parts of one class."""
+    return len(folder.children) > (1 if folder.pictures else 0)
+
+
+def _is_split(folder: Folder) -> bool:
+    return (
+        len(folder.children) > 1
+        and all(split_name(child.name) for child in folder.children)
+        and any(child.children for child in folder.children)
+    )
+
+
+def _list_splits(folder: Folder, listing: Listing) -> None:
+    _skip_loose(folder, listing)
+    for child in folder.children:
+        if not child.children:
+            listing.notes.append(f"The pictures in '{printable(child.name)}' lie in no class folder and are left out.")
+        _list_classes(child, split_name(child.name) or "", listing)
+
+
+def _list_classes(folder: Folder, split: str, listing: Listing) -> None:
+    _skip_loose(folder, listing)
+    for child in folder.children:
+        # One label for one name: macOS writes accents as letter plus accent, others as one character.
+        label = unicodedata.normalize("NFC", child.name)
+        listing.rows.extend(Row(path, label, split) for path in child.all_pictures())
+    empty = [child.name for child in folder.folders if child not in folder.children]
+    if empty:
+        listing.notes.append(f"No pictures in {quoted(empty)}: no class is made of an empty folder.")
+
+
+def _skip_loose(folder: Folder, listing: Listing) -> None:
+    for path in folder.pictures:
+        listing.skip(path, "lies beside the class folders, so it has no class")
+
+
+def _note_ignored_splits(folder: Folder, listing: Listing) -> None:
+    named = [child.name for child in folder.children if split_name(child.name)]
+    if not named:
+        return
+    others = [child.name for child in folder.children if not split_name(child.name)]
+    why = f"{quoted(others)} lies beside it" if others else "no class folders lie in it"
+    listing.notes.append(f"{quoted(named)} is taken as a class, not as a part of a split, because {why}.")
+
+
+def _no_classes(folder: Folder, listing: Listing) -> str:
+    """Return the sentence for a folder without class folders, with the likeliest way out."""
+    where = f"'{printable(folder.path)}'"
+    if folder.pictures:
+        return (
+            f"The {len(folder.pictures)} pictures in {where} lie directly in it, without a class: put them "
+            "into one folder for each class, or give a CSV table with the columns path and label."
+        )
+    tables = _ending_with(_TABLE_ENDINGS, listing)
+    if tables:
+        return f"There is no picture in {where}, but a table: to use it, give '{printable(tables[0])}' itself."
+    archives = _ending_with(_ARCHIVE_ENDINGS, listing)
+    if archives:
+        return f"There is no picture in {where}, but an archive: unpack '{printable(archives[0])}' first."
+    others = f" (other files: {len(listing.skipped)})" if listing.skipped else ""
+    return f"There is no picture in {where}{others}: give a folder with one folder of pictures for each class."
+
+
+def _ending_with(endings: tuple[str, ...], listing: Listing) -> list[str]:
+    return [skipped.path for skipped in listing.skipped if skipped.path.lower().endswith(endings)]

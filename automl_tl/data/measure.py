@@ -1,0 +1,78 @@
+"""What is measured of one picture: identity, size, and small versions of it for comparisons.
+
+`MEASURED` is a record of fixed size (1.3 KB), so the measurements of a data set are one array.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import scipy.fft
+from PIL import Image
+
+from automl_tl.data.decode import decode
+from automl_tl.errors import PictureError
+
+MEASURES = 1
+"""Version of the measurements; goes up whenever one of them changes."""
+
+GREY_SIDE = 32
+COLOUR_SIDE = 8
+MEASURED = np.dtype(
+    [
+        ("sha256", "S64"),  # of the file's bytes, hexadecimal
+        ("width", "i4"),  # pixels, upright
+        ("height", "i4"),
+        ("phash", "u8"),  # perceptual hash, 64 bits
+        ("pixels", "u8"),  # digest of a 64 x 64 RGB version: equal only if the pixels agree
+        ("grey", "u1", (GREY_SIDE, GREY_SIDE)),  # luminance of a 32 x 32 version
+        ("colour", "u1", (COLOUR_SIDE, COLOUR_SIDE, 3)),  # RGB of an 8 x 8 version
+    ]
+)
+_HASH_SIDE = 8
+_DIGEST_SIDE = 64
+
+
+def measure(path: Path) -> np.ndarray:
+    """Return the measurements of a picture: shape (), dtype `MEASURED`. Raises `PictureError`."""
+    data = _read(path)
+    decoded = decode(data, min_side=_DIGEST_SIDE)
+    image = decoded.upright(_reduced(decoded.image, _DIGEST_SIDE))
+    small = decoded.upright(_reduced(decoded.image, GREY_SIDE))
+    grey = np.asarray(small.convert("L"))
+    record = np.zeros((), MEASURED)
+    record["sha256"] = hashlib.sha256(data).hexdigest()
+    record["width"], record["height"] = decoded.size
+    record["phash"] = perceptual_hash(grey)
+    record["pixels"] = int.from_bytes(hashlib.blake2b(image.tobytes(), digest_size=8).digest(), "little")
+    record["grey"] = grey
+    record["colour"] = np.asarray(_reduced(small, COLOUR_SIDE))
+    return record
+
+
+def perceptual_hash(grey: np.ndarray) -> int:
+    """Return the DCT hash (pHash) of a 32 x 32 uint8 luminance: 63 bits, the lowest is 0.
+
+    A bit says whether one of the 8 x 8 lowest frequencies, without the mean, lies above their median, so
+    brightness, contrast, compression and scaling hardly change it (Zauner 2010, "Implementation and
+    Benchmarking of Perceptual Image Hash Functions").
+    """
+    spectrum = scipy.fft.dctn(grey.astype(np.float32), norm="ortho")[:_HASH_SIDE, :_HASH_SIDE].ravel()[1:]
+    bits = spectrum > np.median(spectrum)
+    return int("".join("1" if bit else "0" for bit in bits) + "0", 2)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PictureError(f"cannot be read: {error.strerror}") from error
+    except MemoryError as error:
+        raise PictureError("too large for this machine's memory") from error
+
+
+def _reduced(image: Image.Image, side: int) -> Image.Image:
+    # The triangle filter: sharper ones make versions of different size differ more (measured).
+    return image.resize((side, side), Image.Resampling.BILINEAR)

@@ -1,0 +1,166 @@
+"""Every picture measured once, in threads, and kept on disk so that the next scan opens none."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from automl_tl.data.decode import DECODER
+from automl_tl.data.listing import Skipped
+from automl_tl.data.measure import MEASURED, MEASURES, measure
+from automl_tl.errors import CacheError, PictureError
+
+Progress = Callable[[int, int], None]
+"""Called with the number of pictures done and their total."""
+
+_AHEAD = 4  # pictures for each thread that are asked for before the first is done
+_SPARE = 10_000  # measurements of other pictures that stay in the file before it is cleared of them
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """The pictures that could be read, and those that could not."""
+
+    readable: np.ndarray
+    """bool (n,), of the n paths asked for."""
+    records: np.ndarray
+    """(number of readable ones,), dtype `MEASURED`, in the order of the paths."""
+    unreadable: tuple[Skipped, ...]
+
+
+def measure_all(
+    paths: Sequence[str],
+    store: MeasurementStore | None,
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> Measurements:
+    """Measure n pictures; what `store` knows of unchanged files is not measured again.
+
+    Whatever stops it, what was measured so far is kept in `store`.
+    """
+    results: list[np.ndarray | str] = [""] * len(paths)
+    report = progress or (lambda done, total: None)
+    known = store.load() if store else {}
+    keys = [_key(path) for path in paths]
+    new = [i for i, key in enumerate(keys) if key not in known]
+    report(len(paths) - len(new), len(paths))
+    for i in set(range(len(paths))).difference(new):
+        results[i] = known[keys[i]]
+    try:
+        for done, (i, result) in enumerate(_measured(paths, new, threads or default_threads()), start=1):
+            results[i] = result
+            report(len(paths) - len(new) + done, len(paths))
+    finally:
+        if store and new:
+            store.save(known, {k: r for k, r in zip(keys, results, strict=True) if not isinstance(r, str)})
+    return _collected(paths, results)
+
+
+def default_threads() -> int:
+    """Return the number of processors that this process may use, at most 16."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return min(16, len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+def _collected(paths: Sequence[str], results: Sequence[np.ndarray | str]) -> Measurements:
+    unreadable = tuple(Skipped(p, r) for p, r in zip(paths, results, strict=True) if isinstance(r, str))
+    records = [result for result in results if not isinstance(result, str)]
+    readable = np.array([not isinstance(result, str) for result in results], bool)
+    return Measurements(readable, np.array(records, MEASURED), unreadable)
+
+
+def _measured(paths: Sequence[str], wanted: Sequence[int], threads: int) -> Iterator[tuple[int, np.ndarray | str]]:
+    """Yield the place and the measurements, or the reason why there are none, of each picture in turn."""
+    waiting: deque[tuple[int, Future[np.ndarray | str]]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="scan") as pool:
+        try:
+            for i in wanted:
+                waiting.append((i, pool.submit(_try_to_measure, paths[i])))
+                if len(waiting) >= threads * _AHEAD:
+                    place, future = waiting.popleft()
+                    yield place, future.result()
+            while waiting:
+                place, future = waiting.popleft()
+                yield place, future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _try_to_measure(path: str) -> np.ndarray | str:
+    try:
+        return measure(Path(path))
+    except PictureError as error:
+        return str(error)
+
+
+def _key(path: str) -> bytes:
+    """Return what identifies an unchanged file: 16 bytes from its path, size and time of change."""
+    try:
+        status = os.stat(path)
+        identity = f"{status.st_size}\0{status.st_mtime_ns}"
+    except OSError:
+        identity = "missing"
+    return hashlib.blake2b(f"{path}\0{identity}".encode(errors="surrogateescape"), digest_size=16).digest()
+
+
+@dataclass
+class MeasurementStore:
+    """One file of measurements for each data set, written as a whole or not at all."""
+
+    folder: Path
+    name: str
+    failure: str = field(default="", init=False)
+    """Why the last `save` did not work, or empty."""
+
+    @classmethod
+    def of(cls, root: Path, cache_dir: Path) -> MeasurementStore:
+        """Return the store of the data set `root`; raises `CacheError` where its folder cannot be made."""
+        folder = cache_dir / "scan"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CacheError(
+                f"The cache folder '{folder}' cannot be made ({error.strerror}): choose another with --cache-dir."
+            ) from error
+        return cls(folder, hashlib.blake2b(os.fsencode(root), digest_size=12).hexdigest() + ".npz")
+
+    def load(self) -> dict[bytes, np.ndarray]:
+        """Return the measurements by key; of a missing, damaged or outdated file none."""
+        try:
+            with np.load(self.folder / self.name, allow_pickle=False) as file:
+                if str(file["version"]) != _version():
+                    return {}
+                keys, records = file["keys"], file["records"]
+        except Exception:  # whatever is wrong with the file, the pictures are still there
+            return {}
+        if records.dtype != MEASURED or len(keys) != len(records):
+            return {}
+        return {key.tobytes(): record for key, record in zip(keys, records, strict=True)}
+
+    def save(self, before: dict[bytes, np.ndarray], now: dict[bytes, np.ndarray]) -> None:
+        """Keep the measurements of this scan and, while they are few, those of other pictures before it."""
+        everything = before | now if len(before) <= 2 * len(now) + _SPARE else now
+        keys = np.frombuffer(b"".join(everything), np.uint8).reshape(-1, 16)
+        temporary = self.folder / f".{self.name}.{secrets.token_hex(8)}"
+        try:
+            with temporary.open("wb") as file:
+                records = np.array(list(everything.values()), MEASURED)
+                np.savez(file, version=np.array(_version()), keys=keys, records=records)
+            os.replace(temporary, self.folder / self.name)
+        except OSError as error:
+            self.failure = error.strerror or str(error)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def _version() -> str:
+    return f"{DECODER} {MEASURES}"

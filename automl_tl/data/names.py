@@ -1,0 +1,52 @@
+"""Names: how they are shown to people, and what the parts of a given split are called."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""What users call the parts of a split, in lower case, to what they are called here."""
+
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode categories
+_JOINERS = "\u200c\u200d"  # part of ordinary words and emoji; harmless
+
+
+def split_name(name: str) -> str | None:
+    """Return "train", "val" or "test" for any of `SPLIT_NAMES`, whatever its case, or None."""
+    return SPLIT_NAMES.get(name.strip().lower())
+
+
+def printable(name: str | os.PathLike[str]) -> str:
+    r"""Return `name` with everything invisible written out, so that a terminal or a page can show it.
+
+    Control characters, direction overrides and broken encodings become escapes; letters of every
+    script stay as they are.
+
+    >>> print(printable("cat\x1b[31m.jpg"))
+    cat\x1b[31m.jpg
+    """
+    return "".join(c if _is_visible(c) else _escaped(c) for c in os.fspath(name))
+
+
+def quoted(names: list[str], *, at_most: int = 5) -> str:
+    """Return the first names for a sentence: "'cat', 'dog' and 3 more"."""
+    shown = ", ".join(f"'{printable(name)}'" for name in names[:at_most])
+    return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
+
+
+def _is_visible(character: str) -> bool:
+    return character in _JOINERS or unicodedata.category(character) not in _INVISIBLE
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,202 @@
+"""A look at every picture: which cannot be read, which are duplicates, and what else is noticeable."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from automl_tl.data.dataset import ImageDataset, for_training, training_counts
+from automl_tl.data.duplicates import clusters
+from automl_tl.data.fit import choose_fit, elongation
+from automl_tl.data.listing import Skipped
+from automl_tl.data.measurements import Measurements, MeasurementStore, Progress, measure_all
+from automl_tl.data.names import printable, quoted
+from automl_tl.data.remarks import remarks
+from automl_tl.errors import DataError
+
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Duplicates with different labels."""
+
+    paths: tuple[str, ...]
+    labels: tuple[str, ...]
+    """Of each of `paths`."""
+    identical: bool
+    """Whether the files agree byte for byte; these are left out of training, the others are kept."""
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """What `scan` found. All numbers are about the pictures that are kept, unless said otherwise."""
+
+    n_images: int
+    n_classes: int
+    unreadable: tuple[Skipped, ...]
+    """Picture files that could not be decoded."""
+    exact: tuple[tuple[str, ...], ...]
+    """Groups of paths whose files agree byte for byte."""
+    near: tuple[tuple[str, ...], ...]
+    """Groups of paths of near-identical pictures, the byte-identical ones among them included."""
+    n_duplicates: int
+    """Pictures that could go without losing one: the sizes of all groups, each less one."""
+    conflicts: tuple[Conflict, ...]
+    """Duplicates with different labels, those that were left out included."""
+    images_per_class: Mapping[str, int]
+    """Sorted by label."""
+    median_size: tuple[int, int]
+    """Width and height, pixels, each its own median."""
+    sizes: Mapping[float, float]
+    """Quantiles (`QUANTILES`) of the square root of width times height, pixels."""
+    aspects: Mapping[float, float]
+    """Quantiles (`QUANTILES`) of the longer side over the shorter one."""
+    fit: str
+    """ "squash", "pad" or "crop"."""
+    fit_reason: str
+    warnings: tuple[str, ...] = ()
+    """Sentences for the user."""
+
+    @property
+    def n_unreadable(self) -> int:
+        """Number of picture files that could not be decoded."""
+        return len(self.unreadable)
+
+    @property
+    def class_sizes(self) -> tuple[int, float, int]:
+        """Smallest, median and largest number of pictures in a class."""
+        sizes = list(self.images_per_class.values())
+        return min(sizes), float(np.median(sizes)), max(sizes)
+
+    @property
+    def imbalance(self) -> float:
+        """Pictures of the largest class for each one of the smallest."""
+        return self.class_sizes[2] / self.class_sizes[0]
+
+
+def scan(
+    dataset: ImageDataset,
+    *,
+    cache_dir: Path | None,
+    progress: Progress | None = None,
+    threads: int | None = None,
+    train: bool = True,
+) -> tuple[ImageDataset, QualityReport]:
+    """Decode every picture once and return the data set with what was found, and the report.
+
+    The frame gains `sha256`, `width`, `height` and `cluster`. Pictures that cannot be read are left
+    out with the reason. With `train`, so are byte-identical pictures with different labels, all copies of
+    them, and the rest must be fit for training (`dataset.for_training`); without, they stay.
+    Measurements are kept below `cache_dir`, one file for each root, so a second scan of unchanged files
+    opens none of them; None keeps nothing. `progress` is called in this thread with (done, total).
+    """
+    store = MeasurementStore.of(dataset.root, cache_dir) if cache_dir is not None else None
+    measurements = measure_all(list(dataset.frame["path"]), store, progress, threads)
+    everything = _measured_frame(dataset.frame, measurements)
+    conflicting = _has_conflict(everything) if train else np.zeros(len(everything), bool)
+    skipped = measurements.unreadable + _conflicts_skipped(everything[conflicting])
+    notes = (f"The scan could not be kept for the next time: {store.failure}.",) if store and store.failure else ()
+    usable = dataset.with_frame(everything[~conflicting], skipped=skipped, notes=notes)
+    _require_pictures(usable)
+    usable = for_training(usable) if train else usable
+    records = measurements.records[usable.frame["row"]]
+    cluster, crowded = clusters(records, usable.frame["label"].to_numpy(object))
+    scanned = usable.with_frame(usable.frame.drop(columns="row").assign(cluster=cluster))
+    left_out = _conflicts(everything[conflicting], "sha256")
+    return scanned, _report(scanned, records, measurements.unreadable, left_out, crowded)
+
+
+def _measured_frame(frame: pd.DataFrame, measurements: Measurements) -> pd.DataFrame:
+    """Return the readable pictures, with what was measured and their `row` in the records."""
+    records = measurements.records
+    return frame[measurements.readable].assign(
+        sha256=[sha.decode("ascii") for sha in records["sha256"]],
+        width=records["width"].astype(np.int64),
+        height=records["height"].astype(np.int64),
+        row=np.arange(len(records)),
+    )
+
+
+def _require_pictures(dataset: ImageDataset) -> None:
+    if len(dataset) == 0:
+        last = dataset.skipped[-1]
+        raise DataError(
+            f"None of the pictures of '{printable(dataset.root)}' can be used; "
+            f"'{dataset.short(last.path)}', for example: {last.reason}."
+        )
+
+
+def _has_conflict(frame: pd.DataFrame) -> np.ndarray:
+    """Return which pictures have a byte-identical copy of another label: bool (n,)."""
+    return (frame.groupby("sha256")["label"].transform("nunique") > 1).to_numpy(bool)
+
+
+def _conflicts_skipped(frame: pd.DataFrame) -> tuple[Skipped, ...]:
+    labels = frame.groupby("sha256")["label"].agg(lambda group: quoted(sorted(set(group))))
+    return tuple(
+        Skipped(path, f"identical pictures have different labels: {labels[sha]}")
+        for path, sha in zip(frame["path"], frame["sha256"], strict=True)
+    )
+
+
+def _conflicts(frame: pd.DataFrame, by: str) -> tuple[Conflict, ...]:
+    return tuple(
+        Conflict(tuple(group["path"]), tuple(group["label"]), group["sha256"].nunique() == 1)
+        for group in _groups(frame, by)
+        if group["label"].nunique() > 1
+    )
+
+
+def _groups(frame: pd.DataFrame, by: str) -> list[pd.DataFrame]:
+    """Return the groups of more than one picture, in order of appearance."""
+    several = frame[frame.duplicated(by, keep=False)]
+    return [group for _, group in several.groupby(by, sort=False)]
+
+
+def _report(
+    dataset: ImageDataset,
+    records: np.ndarray,
+    unreadable: tuple[Skipped, ...],
+    left_out: tuple[Conflict, ...],
+    crowded: bool,
+) -> QualityReport:
+    frame = dataset.frame
+    widths, heights = records["width"], records["height"]
+    groups = _groups(frame, "cluster")
+    near = tuple(tuple(group["path"]) for group in groups if group["sha256"].nunique() > 1)
+    fit = choose_fit(widths, heights)
+    return QualityReport(
+        n_images=len(frame),
+        n_classes=len(dataset.classes),
+        unreadable=unreadable,
+        exact=tuple(tuple(group["path"]) for group in _groups(frame, "sha256")),
+        near=near,
+        n_duplicates=len(frame) - frame["cluster"].nunique(),
+        conflicts=left_out + _conflicts(frame, "cluster"),
+        images_per_class=dict(sorted(Counter(frame["label"]).items())),
+        median_size=(round(float(np.median(widths))), round(float(np.median(heights)))),
+        sizes=_quantiles(np.sqrt(widths * 1.0 * heights)),
+        aspects=_quantiles(elongation(widths, heights)),
+        fit=fit.mode,
+        fit_reason=fit.reason,
+        warnings=remarks(training_counts(frame), widths, heights, records["colour"]) + _crowd_remark(crowded),
+    )
+
+
+def _quantiles(values: np.ndarray) -> dict[float, float]:
+    return dict(zip(QUANTILES, np.quantile(values, QUANTILES).tolist(), strict=True))
+
+
+def _crowd_remark(crowded: bool) -> tuple[str, ...]:
+    if not crowded:
+        return ()
+    return (
+        "Many pictures look nearly alike, as before a fixed camera, and not all of them can be kept on one "
+        "side of a split: give a table with a group column (place, day, object) if they come in series.",
+    )

@@ -1,0 +1,124 @@
+"""Which pictures are held aside, kept together, and left out: the same for every command.
+
+Duplicates (`cluster`) and groups never lie on two sides. Everything is a pure function of the data's
+fingerprint and the seed, so the order of the rows and the place of the files do not matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from automl_tl.data.dataset import ImageDataset, for_training
+from automl_tl.data.duplicates import connected
+from automl_tl.data.folds import in_order, make_folds, stratified_sample
+
+__all__ = ["assign_splits", "group_ids", "make_folds", "stratified_sample"]
+
+ENOUGH = 50
+"""A test part is held aside only if every class has at least so many pictures."""
+TEST_PARTS = 5
+"""One part in so many is held aside: 20 %."""
+_SHARE = (0.1, 0.3)  # a test part of another size, where groups are large, is none
+_KEEPS = {
+    "test": 0,
+    "val": 1,
+    "train": 2,
+}  # of duplicates in several parts, the first of these keeps its copy
+
+
+def assign_splits(dataset: ImageDataset, seed: int) -> ImageDataset:
+    """Return `dataset` with "train", "val" or "test" for every picture.
+
+    A given split is respected, but of duplicates that lie in several parts only those in "test", else
+    in "val", stay: the training copy goes, counted in the notes. Without a given split a fifth is held
+    aside as "test" if every class has at least 50 pictures and enough groups; else all are "train".
+    Doing it twice changes nothing. Needs the scan; raises `DataError` where no training pictures are left.
+    """
+    if not dataset.is_scanned:
+        raise ValueError("splits keep duplicates together: call quality.scan(dataset) first")
+    if dataset.has_given_splits:
+        return _without_leaks(dataset)
+    test = _held_aside(dataset, seed)
+    split = np.where(test, "test", "train") if test is not None else "train"
+    return dataset.with_frame(dataset.frame.assign(split=split))
+
+
+def group_ids(frame: pd.DataFrame) -> np.ndarray:
+    """Return a number for each picture, int (n,): the same for what must stay together.
+
+    Pictures are tied by their `group` (unless empty) and by their duplicate `cluster`, also through others.
+    Numbers count from 0 in order of appearance.
+    """
+    n = len(frame)
+    ties = [np.empty((0, 2), np.int64)]
+    if "cluster" in frame:
+        ties.append(_tie(frame["cluster"].to_numpy(), np.ones(n, bool)))
+    named = (frame["group"] != "").to_numpy(bool)
+    ties.append(_tie(frame["group"].to_numpy(object).astype(str), named))
+    return in_order(connected(n, np.concatenate(ties)))
+
+
+def _tie(keys: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Return edges that tie each picture to the first of the same key: int (m, 2)."""
+    pictures = np.flatnonzero(where)
+    _, first, inverse = np.unique(keys[pictures], return_index=True, return_inverse=True)
+    return np.stack([pictures, pictures[first][inverse.reshape(-1)]], axis=1)
+
+
+def _held_aside(dataset: ImageDataset, seed: int) -> np.ndarray | None:
+    """Return which pictures are for the test, bool (n,), or None where too few are there for one."""
+    frame = dataset.frame
+    if frame["label"].value_counts().min() < ENOUGH:
+        return None
+    # Rows of the same bytes are in one group, so their order among themselves does not matter.
+    order = np.argsort(frame["sha256"].to_numpy(object).astype(str), kind="stable")
+    labels = frame["label"].to_numpy(object).astype(str)[order]
+    folds = make_folds(labels, group_ids(frame.iloc[order]), TEST_PARTS, _seed(dataset, seed))
+    fold = _best_fold(labels, folds)
+    if fold is None:
+        return None
+    test = np.zeros(len(frame), bool)
+    test[order] = folds == fold
+    return test
+
+
+def _seed(dataset: ImageDataset, seed: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{dataset.fingerprint} {seed}".encode()).digest()[:8], "big")
+
+
+def _best_fold(labels: np.ndarray, folds: np.ndarray) -> int | None:
+    """Return the fold nearest to its fair share that leaves every class on both sides, or None."""
+    n_classes, best = len(set(labels)), None
+    for fold in range(TEST_PARTS):
+        inside = folds == fold
+        share = inside.mean()
+        complete = len(set(labels[inside])) == len(set(labels[~inside])) == n_classes
+        distance = abs(share - 1 / TEST_PARTS)
+        if complete and _SHARE[0] <= share <= _SHARE[1] and (best is None or distance < best[0]):
+            best = (distance, fold)
+    return None if best is None else best[1]
+
+
+def _without_leaks(dataset: ImageDataset) -> ImageDataset:
+    """Return a given split without the copies that lie in a part of it that is used earlier."""
+    frame = dataset.frame.assign(split=dataset.frame["split"].where(dataset.frame["split"] != "", "train"))
+    rank = frame["split"].map(_KEEPS)
+    leaked = (rank > rank.groupby(frame["cluster"]).transform("min")).to_numpy(bool)
+    notes = tuple(
+        f"{n} pictures of '{part}' are left out: duplicates of them lie in a later part of the given split."
+        for part in ("train", "val")
+        if (n := int((leaked & (frame["split"] == part)).sum()))
+    )
+    straddling = _straddling_groups(frame[~leaked])
+    if straddling:
+        notes += (f"{straddling} groups lie in several parts of the given split, which flatters the test.",)
+    kept = dataset.with_frame(frame[~leaked], notes=tuple(note for note in notes if note not in dataset.notes))
+    return for_training(kept) if leaked.any() else kept
+
+
+def _straddling_groups(frame: pd.DataFrame) -> int:
+    named = frame[frame["group"] != ""]
+    return int((named.groupby("group")["split"].nunique() > 1).sum())
