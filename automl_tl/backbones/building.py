@@ -1,0 +1,123 @@
+"""Build a backbone and check it on one batch, before anything relies on it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from automl_tl.backbones import validation
+from automl_tl.backbones.contract import Backbone, WeightsInfo
+from automl_tl.backbones.network import Layout, Network, layout_of, normalise, shown, stage_outputs, tokens
+from automl_tl.backbones.plugins import said
+from automl_tl.backbones.registry import weights_info
+from automl_tl.errors import AutomlTlError, BackboneError, WeightsError
+
+
+def build_network(
+    name: str, backbone: Backbone, *, pretrained: bool = True, device: torch.device | str = "cpu"
+) -> Network:
+    """Build `backbone`, move it to `device`, put it in eval mode and check it on one batch of two pictures.
+
+    Raises:
+        WeightsError: Its weights are not on this machine, or cannot be read or fetched.
+        BackboneError: Any other fault: it raises, its stages do not compose, shapes are wrong, NaN comes out.
+    """
+    fault = validation.backbone_fault(backbone)
+    if fault is not None:
+        raise BackboneError(f"{name}: {fault}")
+    with _blaming(name, "build()"):
+        module = backbone.build(pretrained=pretrained)
+    if not isinstance(module, nn.Module):
+        raise BackboneError(f"{name}: build() must return an nn.Module, but returned {type(module).__name__}")
+    with _blaming(name, f"moving it to {device}"):
+        module = module.to(device).eval()
+    stages = _listed_stages(name, backbone, module)
+    weights = weights_info(name, backbone) if pretrained else _random_weights()
+    network = Network(name, backbone, module, stages, weights, (), ())
+    return _preflighted(network)
+
+
+def _listed_stages(name: str, backbone: Backbone, module: nn.Module) -> tuple[nn.Module, ...]:
+    with _blaming(name, "stages()"):
+        stages = backbone.stages(module)
+    good = isinstance(stages, list | tuple) and all(isinstance(stage, nn.Module) for stage in stages)
+    if not good or not stages:
+        found = [type(one).__name__ for one in stages] if isinstance(stages, list | tuple) else type(stages).__name__
+        raise BackboneError(f"{name}: stages() must return a list of one or more nn.Module, but returned {found}")
+    for stage in stages:  # wrappers that only the list holds are not reached by module.eval()
+        stage.eval()
+    return tuple(stages)
+
+
+def _random_weights() -> WeightsInfo:
+    return WeightsInfo(identity=f"random/{uuid.uuid4().hex}", address="none: initialised at random")
+
+
+def _preflighted(network: Network) -> Network:
+    """Run two seeded random pictures through; return the network with what was found out."""
+    side, name = network.backbone.input_size, network.name
+    noise = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)).mul(255).byte()
+    x = normalise(noise, network.backbone.mean, network.backbone.std).to(network.device)
+    channels: list[int] = []
+    layouts: list[Layout] = []
+    outputs = stage_outputs(network, x)
+    # no_grad, not inference_mode: what a network caches at its first run must still be usable in training.
+    with torch.no_grad():
+        for number in range(1, network.n_stages + 1):
+            with _blaming(name, f"stage {number} of {network.n_stages}"):
+                output = next(outputs)
+            channels.append(_checked_output(network, number, output))
+            layouts.append(layout_of(network, output))
+        _check_pooled(network, output)
+    return replace(network, channels=tuple(channels), layouts=tuple(layouts))
+
+
+def _checked_output(network: Network, number: int, output: Any) -> int:
+    """Check one stage's output for a batch of two; return its number of channels."""
+    where = f"{network.name}: stage {number} of {network.n_stages}"
+    if not isinstance(output, Tensor):
+        raise BackboneError(f"{where} must return a tensor, but returned {type(output).__name__}")
+    if not output.is_floating_point() or not bool(torch.isfinite(output).all()):
+        what = "NaN or infinite values" if output.is_floating_point() else str(output.dtype)
+        raise BackboneError(f"{where} must return finite floating-point values, but returned {what}")
+    with _blaming(network.name, f"tokens() of stage {number}"):
+        found = tokens(network, output)
+    if not isinstance(found, Tensor) or found.ndim != 3 or found.shape[0] != 2 or 0 in found.shape:
+        given = shown(found) if isinstance(found, Tensor) else type(found).__name__
+        made = f"{given} for an output {shown(output)}"
+        raise BackboneError(f"{where}: tokens must be (2, P, C) for two pictures, but are {made}")
+    return int(found.shape[2])
+
+
+def _check_pooled(network: Network, output: Tensor) -> None:
+    """Check the backbone's own vector of its last stage, where it has one."""
+    if not hasattr(network.backbone, "pooled"):
+        return
+    with _blaming(network.name, "pooled()"):
+        found = network.backbone.pooled(output)
+    if not isinstance(found, Tensor) or found.ndim != 2 or found.shape[0] != 2:
+        given = shown(found) if isinstance(found, Tensor) else type(found).__name__
+        raise BackboneError(f"{network.name}: pooled() must return (2, D) for two pictures, but returned {given}")
+
+
+@contextmanager
+def _blaming(name: str, what: str) -> Iterator[None]:
+    """Turn whatever a plugin's code raises into an error that names the backbone and the step."""
+    try:
+        yield
+    except AutomlTlError:
+        raise
+    except OSError as error:  # a file or a connection
+        raise WeightsError(f"{name}: {what} failed: {_sentence(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise BackboneError(f"{name}: {what} raised {said(error)}") from error
+
+
+def _sentence(error: OSError) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

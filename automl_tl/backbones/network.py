@@ -1,0 +1,105 @@
+"""A built backbone: its module, its list of stages, and how to read what they put out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from automl_tl.backbones.contract import Backbone, WeightsInfo
+from automl_tl.errors import BackboneError
+
+Layout = Literal["map", "map_last", "tokens"]
+"""Of a stage's output: (N, C, H, W); (N, H, W, C), channels last; anything else, read through `tokens()`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A built backbone that passed its preflight, in eval mode."""
+
+    name: str
+    backbone: Backbone
+    module: nn.Module
+    stages: tuple[nn.Module, ...]
+    weights: WeightsInfo
+    """Of a random network the identity is a new one at every build."""
+    channels: tuple[int, ...]
+    """C of every stage's output."""
+    layouts: tuple[Layout, ...]
+    """How every stage's output is laid out, found out by the preflight."""
+
+    @property
+    def n_stages(self) -> int:
+        """Number of stages; `cut == n_stages` is the whole ConvNet."""
+        return len(self.stages)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        tensors = [*self.module.parameters(), *self.module.buffers()]
+        return tensors[0].device if tensors else torch.device("cpu")
+
+
+def stage_outputs(network: Network, x: Tensor) -> Iterator[Tensor]:
+    """Yield the output of stage 1, 2, ..., n for `x` (N, 3, S, S), normalised float32."""
+    for stage in network.stages:
+        x = stage(x)
+        yield x
+
+
+def tokens(network: Network, output: Tensor) -> Tensor:
+    """Return a stage's output as (N, P, C): positions by channels, without class and register tokens.
+
+    Raises:
+        BackboneError: The shape is not one of the contract's and the backbone has no `tokens()`.
+    """
+    own = getattr(network.backbone, "tokens", None)
+    if own is not None:
+        return cast(Tensor, own(output))
+    if output.ndim == 4:
+        return output.flatten(2).transpose(1, 2)
+    if output.ndim == 3:
+        return output
+    raise BackboneError(
+        f"{network.name}: a stage's output must be (N, C, H, W) or (N, P, C), but is {shown(output)}; "
+        "add a tokens(output) to the backbone"
+    )
+
+
+def layout_of(network: Network, output: Tensor) -> Layout:
+    """Find out how an output is laid out: compare the backbone's `tokens()` with both ways to read a map.
+
+    One row is compared, so this costs next to nothing.
+    """
+    if output.ndim != 4:
+        return "tokens"
+    if not hasattr(network.backbone, "tokens"):
+        return "map"
+    row = output[:1].detach()
+    given = tokens(network, row)
+    first, last = row.flatten(2).transpose(1, 2), row.flatten(1, 2)
+    if given.shape == first.shape and torch.equal(given, first):
+        return "map"
+    return "map_last" if given.shape == last.shape and torch.equal(given, last) else "tokens"
+
+
+def normalise(pictures: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Return uint8 pictures (N, S, S, 3) or (N, 3, S, S) as normalised float32 (N, 3, S, S).
+
+    Raises:
+        ValueError: Another dtype or shape.
+    """
+    if pictures.dtype != torch.uint8 or pictures.ndim != 4 or 3 not in (pictures.shape[1], pictures.shape[3]):
+        raise ValueError(f"uint8 (N, S, S, 3) or (N, 3, S, S) expected, but got {pictures.dtype} {shown(pictures)}")
+    channels_first = pictures.permute(0, 3, 1, 2) if pictures.shape[3] == 3 else pictures
+    shift = torch.tensor(mean, device=pictures.device).view(1, 3, 1, 1) * 255
+    scale = torch.tensor(std, device=pictures.device).view(1, 3, 1, 1) * 255
+    return (channels_first.float() - shift) / scale
+
+
+def shown(tensor: Tensor) -> str:
+    """Return a tensor's shape as text."""
+    return str(tuple(tensor.shape))

@@ -1,0 +1,186 @@
+"""Every installed backbone by name: look one up, list them all, ask where their weights are.
+
+Nothing here builds a network or imports torch. How plugins are loaded, and what a broken one does, is in
+`automl_tl.backbones.plugins`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from automl_tl.backbones import validation
+from automl_tl.backbones.contract import Backbone, Family, WeightsInfo
+from automl_tl.backbones.plugins import Plugin, load_plugins, said
+from automl_tl.errors import BackboneError
+
+__all__ = [
+    "BackboneRow",
+    "Plugin",
+    "describe",
+    "get_backbone",
+    "load_plugins",
+    "local_backbones",
+    "weights_info",
+]
+
+
+@dataclass(frozen=True)
+class BackboneRow:
+    """One line of the list of backbones; nothing was built for it."""
+
+    name: str
+    distribution: str
+    version: str
+    source: str
+    """The entry point's target."""
+    pretrained_on: str = ""
+    input_size: int | None = None
+    """S, pixels; None where the plugin is broken."""
+    weights: WeightsInfo | None = None
+    """None where the plugin is broken."""
+    problem: str | None = None
+
+
+def get_backbone(name: str) -> Backbone:
+    """Return the backbone called `name`: "efficientnet_lite0", or "timm:resnet50" from a family.
+
+    Raises:
+        BackboneError: No such name (close matches are given), or its plugin is broken or switched off.
+    """
+    plugins = load_plugins()
+    first, colon, rest = name.partition(":")
+    plugin = plugins.get(first)
+    if plugin is None:
+        raise BackboneError(f"there is no backbone {name!r}{_hint(name, plugins)}")
+    if plugin.error is not None:
+        raise BackboneError(f"the backbone {name!r} cannot be used: {plugin.error}")
+    if plugin.family is not None:
+        return _member(plugin, rest, plugins)
+    if colon:
+        raise BackboneError(f"{first!r} is a backbone, not a family, so {name!r} names nothing; use {first!r}")
+    return cast(Backbone, plugin.backbone)
+
+
+def weights_info(name: str, backbone: Backbone) -> WeightsInfo:
+    """Return where the weights of `backbone` come from, without building it.
+
+    A backbone without `weights()` gets its distribution's name and version as the identity.
+
+    Raises:
+        BackboneError: `weights()` raises or returns something else than the contract says.
+    """
+    given = _ask(name, "weights()", backbone.weights) if hasattr(backbone, "weights") else None
+    if given is None:
+        plugin = load_plugins().get(name.partition(":")[0])
+        origin = f"{plugin.distribution}=={plugin.version}" if plugin is not None else type(backbone).__qualname__
+        return WeightsInfo(identity=f"{origin}/{name}")
+    fault = validation.weights_fault(given)
+    if fault is not None:
+        raise BackboneError(f"{_whose(name)}: {fault}")
+    return given if isinstance(given, WeightsInfo) else WeightsInfo(**given)
+
+
+def local_backbones() -> list[str]:
+    """Return the names of all backbones whose weights are on this machine, bundled ones first."""
+    return [row.name for row in _rows(local_only=True) if row.weights is not None and row.weights.local]
+
+
+def describe() -> list[BackboneRow]:
+    """Return one row per backbone, broken plugins and switched-off ones with the reason; builds nothing."""
+    return list(_rows(local_only=False))
+
+
+def _rows(*, local_only: bool) -> Iterator[BackboneRow]:
+    for key, plugin in load_plugins().items():
+        if plugin.error is not None:
+            yield _row(key, plugin, problem=plugin.error)
+        elif plugin.family is None:
+            yield _filled_row(key, plugin)
+        else:
+            try:
+                names = _family_names(plugin, local_only=local_only)
+            except BackboneError as error:
+                yield _row(key, plugin, problem=str(error))
+                continue
+            yield from (_filled_row(f"{key}:{name}", plugin) for name in names)
+
+
+def _row(name: str, plugin: Plugin, **more: Any) -> BackboneRow:
+    return BackboneRow(name, plugin.distribution, plugin.version, plugin.target, **more)
+
+
+def _filled_row(name: str, plugin: Plugin) -> BackboneRow:
+    try:
+        backbone = plugin.backbone or _member(plugin, name.partition(":")[2], None)
+        weights = weights_info(name, backbone)
+    except BackboneError as error:
+        return _row(name, plugin, problem=str(error))
+    on, size = backbone.pretrained_on, backbone.input_size
+    return _row(name, plugin, pretrained_on=on, input_size=size, weights=weights)
+
+
+def _family_names(plugin: Plugin, *, local_only: bool) -> list[str]:
+    """Return a family's names; those that only `local_names` knows come last."""
+    family = cast(Any, plugin.family)
+    local: list[str] = []
+    if hasattr(family, "local_names"):
+        local = list(_ask(plugin.name, "local_names()", family.local_names))
+        if local_only:
+            return local
+    names = list(_ask(plugin.name, "names()", family.names))
+    known = set(names)
+    return names + [name for name in local if name not in known]
+
+
+def _member(plugin: Plugin, name: str, plugins: dict[str, Plugin] | None) -> Backbone:
+    """Return one backbone of a family, checked. `plugins` serves the hint for a wrong name."""
+    family = cast(Family, plugin.family)
+    if not name:
+        example = next(iter(_family_names(plugin, local_only=False)), "NAME")
+        raise BackboneError(f"{plugin.name!r} is a family; name one of its backbones, such as {plugin.name}:{example}")
+    try:
+        backbone = family.get(name)
+    except Exception as error:
+        hint = _hint(f"{plugin.name}:{name}", plugins or {})
+        raise BackboneError(f"{_of(plugin)} has no backbone {name!r} ({said(error)}){hint}") from error
+    fault = validation.backbone_fault(backbone)
+    if fault is not None:
+        raise BackboneError(f"{_of(plugin)} gives a backbone {name!r} that breaks the contract: {fault}")
+    return backbone
+
+
+def _hint(name: str, plugins: dict[str, Plugin]) -> str:
+    """Return "; did you mean ...?" with close matches, or where to look."""
+    candidates = [key for key, plugin in plugins.items() if plugin.error is None and plugin.family is None]
+    for key, plugin in plugins.items():
+        if plugin.family is not None:
+            with contextlib.suppress(BackboneError):
+                candidates += [f"{key}:{member}" for member in _family_names(plugin, local_only=False)]
+    exact = [one for one in candidates if one.partition(":")[2] == name]
+    close = exact or difflib.get_close_matches(name, candidates, n=3, cutoff=0.7)
+    if close:
+        return f"; did you mean {' or '.join(close)}?"
+    return "; `automl-tl backbones list` shows those that exist"
+
+
+def _ask(name: str, what: str, call: Any) -> Any:
+    """Call a plugin's method; whatever it raises becomes a BackboneError."""
+    try:
+        return call()
+    except BackboneError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise BackboneError(f"{_whose(name)}: {what} raised {said(error)}") from error
+
+
+def _whose(name: str) -> str:
+    plugin = load_plugins().get(name.partition(":")[0])
+    return f"backbone {name!r} of {plugin.distribution} {plugin.version}" if plugin else f"backbone {name!r}"
+
+
+def _of(plugin: Plugin) -> str:
+    return f"family {plugin.name!r} of {plugin.distribution} {plugin.version}"

@@ -1,0 +1,115 @@
+"""Weights on this machine and on the hub: found in the hub's own cache folder, without network or torch.
+
+The environment is read at every call. timm's own way asks the hub first, even for a file that is here, and
+offline that takes most of a minute.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+FILE_NAMES = (
+    "model.safetensors",
+    "pytorch_model.bin",
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
+SECONDS = 3.0
+"""How long to wait for the hub's answer to a connection."""
+
+
+def cache_folder() -> Path:
+    """Return the hub's cache folder, as huggingface_hub finds it."""
+    explicit = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    if explicit:
+        return Path(explicit).expanduser()
+    home = os.environ.get("HF_HOME")
+    if home:
+        return Path(home).expanduser() / "hub"
+    return _user_cache() / "huggingface" / "hub"
+
+
+def cached_file(source: str) -> tuple[Path, str] | None:
+    """Return the weights file of a repository ("timm/resnet50.a1_in1k") or URL, and its revision.
+
+    None where it is not on this machine.
+    """
+    if source.startswith(("http://", "https://")):
+        file = _torch_checkpoints() / Path(urlsplit(source).path).name
+        return (file, "") if file.is_file() else None
+    repository = cache_folder() / f"models--{source.replace('/', '--')}"
+    for revision in _revisions(repository):
+        for name in FILE_NAMES:
+            file = repository / "snapshots" / revision / name
+            if file.is_file():
+                return file, revision
+    return None
+
+
+def cached_names() -> list[str]:
+    """Return the full names of timm's repositories that have a weights file here, sorted."""
+    prefix = "models--timm--"
+    try:
+        names = sorted(path.name.removeprefix(prefix) for path in cache_folder().glob(f"{prefix}*"))
+    except OSError:
+        return []
+    return [name for name in names if cached_file(f"timm/{name}") is not None]
+
+
+def offline_reason() -> str | None:
+    """Return why nothing can be fetched, within `SECONDS`; None where the hub answers."""
+    for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        if os.environ.get(variable, "").upper() in ("1", "ON", "YES", "TRUE"):
+            return f"{variable} is set"
+    host, port = _contact()
+    answers: list[bool] = []
+    # A thread, since looking up a name obeys no time limit.
+    thread = threading.Thread(target=lambda: answers.append(_connects(host, port)), daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    return None if answers == [True] else f"no connection to {host}"
+
+
+def _contact() -> tuple[str, int]:
+    """Return what a download would talk to first: a proxy, or the hub itself."""
+    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    scheme = urlsplit(endpoint).scheme or "https"
+    proxy = getproxies().get(scheme)
+    parts = urlsplit(proxy if proxy and "//" in proxy else f"//{proxy}" if proxy else endpoint)
+    default = 80 if (parts.scheme or scheme) == "http" else 443
+    return parts.hostname or "huggingface.co", parts.port or default
+
+
+def _connects(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def _revisions(repository: Path) -> list[str]:
+    """Return the revisions of a cached repository, the one that `main` names first."""
+    try:
+        found = sorted(path.name for path in (repository / "snapshots").iterdir())
+    except OSError:
+        return []
+    try:
+        main = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
+    except OSError:
+        return found
+    return sorted(found, key=lambda revision: revision != main)
+
+
+def _torch_checkpoints() -> Path:
+    home = os.environ.get("TORCH_HOME")
+    return (Path(home).expanduser() if home else _user_cache() / "torch") / "hub" / "checkpoints"
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
