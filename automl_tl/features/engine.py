@@ -1,0 +1,66 @@
+"""How a forward pass is run on a device: number format and memory layout."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+from automl_tl.errors import OptionError
+from automl_tl.memory import tune_malloc
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A device with the number format that is fast there."""
+
+    device: str
+    """"cpu", "cuda", "cuda:1", "mps"."""
+    dtype: str
+    """Name of the torch dtype of the network's inner arithmetic; statistics are float32 always."""
+
+    @property
+    def name(self) -> str:
+        """Part of every cache key: features of two engines differ in the third digit."""
+        return f"{self.device.split(':')[0]}-{self.dtype}"
+
+    @property
+    def threads(self) -> int:
+        """Threads that decode pictures while the device computes."""
+        return max(2, min(8, os.cpu_count() or 2))
+
+    def autocast(self) -> AbstractContextManager:
+        """Return a context in which a float32 network computes in this engine's number format."""
+        kind = self.device.split(":")[0]
+        dtype = getattr(torch, self.dtype)
+        return torch.autocast(kind, dtype=dtype, enabled=dtype is not torch.float32)
+
+
+def choose_engine(device: str = "auto") -> Engine:
+    """Return the engine for `device`; "auto" takes a GPU where there is one.
+
+    bfloat16 on a CPU is chosen only where its instructions exist: elsewhere it is emulated and slow.
+
+    Raises:
+        OptionError: the device is not on this machine.
+    """
+    tune_malloc()
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    kind = device.split(":")[0]
+    if kind == "cuda":
+        if not torch.cuda.is_available():
+            raise OptionError(f"--device {device}: torch sees no CUDA device here; use --device cpu or auto")
+        return Engine(device, "bfloat16" if torch.cuda.is_bf16_supported() else "float16")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise OptionError("--device mps: torch sees no Apple GPU here; use --device cpu or auto")
+    if kind == "cpu" and _has_fast_bfloat16():
+        return Engine(device, "bfloat16")
+    return Engine(device, "float32")
+
+
+def _has_fast_bfloat16() -> bool:
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))

@@ -1,0 +1,220 @@
+"""One forward pass gives the pooled statistics of every stage of a backbone.
+
+Pictures are decoded by threads while the network computes, and what was computed is kept in a
+`FeatureStore`, so that nothing is computed twice, not even after an interruption.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from automl_tl.augment.policy import fixed_view
+from automl_tl.backbones.stages import Network, Pooled, normalise, pool, stage_outputs
+from automl_tl.data.decode import DECODER, Preprocessing, preprocess
+from automl_tl.errors import DataError, PictureError
+from automl_tl.features import store
+from automl_tl.features.engine import Engine
+
+BATCH_SIZE = 32
+SHARD_SIZE = 512
+POOLINGS = ("mean", "mean+std", "grid")
+_LARGEST_HALF = 6e4
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture file and the sha256 of its bytes, which is its name in every cache."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Features:
+    """The statistics of n pictures at every stage of one backbone, read from disk as they are asked for."""
+
+    backbone: str
+    n_stages: int
+    n: int
+    slices: tuple[store.Slice, ...]
+
+    def matrix(self, cuts: Sequence[int], pooling: str = "mean") -> np.ndarray:
+        """Return the features of stages `cuts` (counted from 1), joined: float32 (n, d).
+
+        Args:
+            cuts: stages whose outputs are pooled; each contributes its channels once per statistic.
+            pooling: "mean", "mean+std", or "grid" (the means of the 2x2 quarters of a map).
+        """
+        statistics = {"mean": ("mean",), "mean+std": ("mean", "std"), "grid": ("grid",)}[pooling]
+        parts = [store.read(self.slices, f"{cut}/{name}") for cut in cuts for name in statistics]
+        return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+
+    def has_grid(self, cut: int) -> bool:
+        """Return whether stage `cut` puts out a map large enough for quarters."""
+        return f"{cut}/grid" in store.names(self.slices)
+
+    def take(self, rows: np.ndarray) -> Features:
+        """Return the features of the pictures `rows` (int, (m,)), in that order."""
+        position = np.full(self.n, -1)
+        position[rows] = np.arange(len(rows))
+        slices = []
+        for part in self.slices:
+            kept = position[part.targets] >= 0
+            if kept.any():
+                slices.append(store.Slice(part.shard, part.rows[kept], position[part.targets[kept]]))
+        return Features(self.backbone, self.n_stages, len(rows), tuple(slices))
+
+
+def recipe(network: Network, how: Preprocessing, view: str, engine: Engine) -> dict[str, Any]:
+    """Return everything that changes a feature but the picture itself."""
+    backbone = network.backbone
+    return {
+        "backbone": network.name,
+        "weights": network.weights.identity,
+        "stages": network.n_stages,
+        "mean": list(backbone.mean),
+        "std": list(backbone.std),
+        "preprocessing": asdict(how),
+        "view": view,
+        "engine": engine.name,
+        "decoder": DECODER,
+        "torch": torch.__version__.split("+")[0],
+    }
+
+
+def extract(
+    network: Network,
+    pictures: Sequence[Picture],
+    how: Preprocessing,
+    engine: Engine,
+    features_store: store.FeatureStore,
+    *,
+    view: str = "plain",
+    batch_size: int = BATCH_SIZE,
+    progress: Progress | None = None,
+) -> Features:
+    """Return the statistics of `pictures` at every stage; a picture that is in the store costs no pass.
+
+    Raises:
+        DataError: a picture cannot be read although it could when the data set was scanned.
+    """
+    table = features_store.table(recipe(network, how, view, engine))
+    unique = {picture.sha256: picture for picture in pictures}
+    missing = [picture for key, picture in unique.items() if key not in table]
+    if missing:
+        _compute(table, network, missing, how, engine, view, batch_size, progress)
+        features_store.trim()
+    slices = table.slices([picture.sha256 for picture in pictures])
+    return Features(network.name, network.n_stages, len(pictures), slices)
+
+
+def _compute(
+    table: store.FeatureTable,
+    network: Network,
+    pictures: Sequence[Picture],
+    how: Preprocessing,
+    engine: Engine,
+    view: str,
+    batch_size: int,
+    progress: Progress | None,
+) -> None:
+    waiting = _Shard(table)
+    try:
+        for batch, images in batches(pictures, how, batch_size, engine.threads):
+            waiting.add(batch, statistics(network, images, engine, view))
+            if progress:
+                progress(waiting.done, len(pictures))
+    finally:
+        waiting.flush()
+
+
+class _Shard:
+    """Batches of features on their way to the disk."""
+
+    def __init__(self, table: store.FeatureTable) -> None:
+        self.table = table
+        self.done = 0
+        self.keys: list[str] = []
+        self.parts: list[Mapping[str, np.ndarray]] = []
+
+    def add(self, batch: Sequence[Picture], arrays: Mapping[str, np.ndarray]) -> None:
+        self.keys += [picture.sha256 for picture in batch]
+        self.parts.append(arrays)
+        self.done += len(batch)
+        if len(self.keys) >= SHARD_SIZE:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.keys:
+            joined = {name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]}
+            self.table.add(self.keys, {name: _compact(values) for name, values in joined.items()})
+        self.keys, self.parts = [], []
+
+
+def statistics(network: Network, images: torch.Tensor, engine: Engine, view: str = "plain") -> dict[str, np.ndarray]:
+    """Return mean, std and quarters of every stage for one batch, float32 by names like "3/mean".
+
+    Args:
+        images: (N, S, S, 3) uint8, on the CPU.
+    """
+    backbone = network.backbone
+    with torch.inference_mode(), engine.autocast():
+        inputs = normalise(images.to(engine.device, non_blocking=True), backbone.mean, backbone.std)
+        inputs = fixed_view(inputs, view).contiguous(memory_format=torch.channels_last)
+        result: dict[str, torch.Tensor] = {}
+        for cut, output in enumerate(stage_outputs(network, inputs), 1):
+            result.update(_named(cut, pool(network, output, last=cut == network.n_stages)))
+    return {name: values.float().cpu().numpy() for name, values in result.items()}
+
+
+def _named(cut: int, pooled: Pooled) -> Iterator[tuple[str, torch.Tensor]]:
+    yield f"{cut}/mean", pooled.mean
+    yield f"{cut}/std", pooled.std
+    if pooled.grid is not None:
+        yield f"{cut}/grid", pooled.grid
+
+
+def batches(
+    pictures: Sequence[Picture], how: Preprocessing, batch_size: int, threads: int
+) -> Iterator[tuple[Sequence[Picture], torch.Tensor]]:
+    """Yield batches with their pixels, uint8 (N, S, S, 3), decoding at most three batches ahead."""
+    groups = [pictures[start : start + batch_size] for start in range(0, len(pictures), batch_size)]
+    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool_:
+        queue: deque[list[Future[np.ndarray]]] = deque()
+        ahead = iter(groups)
+
+        def submit(group: Iterable[Picture]) -> None:
+            queue.append([pool_.submit(_pixels, picture, how) for picture in group])
+
+        for group in [next(ahead, None) for _ in range(3)]:
+            if group is not None:
+                submit(group)
+        try:
+            for group in groups:
+                pixels = np.stack([future.result() for future in queue.popleft()])
+                if (following := next(ahead, None)) is not None:
+                    submit(following)
+                yield group, torch.from_numpy(pixels)
+        finally:
+            pool_.shutdown(cancel_futures=True)
+
+
+def _pixels(picture: Picture, how: Preprocessing) -> np.ndarray:
+    try:
+        return preprocess(Path(picture.path), how)
+    except PictureError as error:
+        raise DataError(f"{picture.path} changed while it was being read ({error}); run the command again") from error
+
+
+def _compact(values: np.ndarray) -> np.ndarray:
+    """Return float16 where it holds the values to three digits, else float32."""
+    return values.astype(np.float16) if np.abs(values).max(initial=0.0) < _LARGEST_HALF else values

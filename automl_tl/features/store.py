@@ -1,0 +1,149 @@
+"""A content-addressed cache of features on disk, shared by runs and processes.
+
+A *recipe* is everything that changes a feature but the picture itself; its hash names a folder. In it
+lie immutable shards: safetensors files of some hundred pictures, written under a temporary name and
+then renamed, so that a reader never sees half a file and two processes never hinder one another (at
+worst both write the same rows). A damaged shard is left out and its pictures are computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+SCHEMA = 1
+DEFAULT_MAX_BYTES = 8 * 1024**3
+_IN_USE_SECONDS = 3600
+_KEYS = "keys"
+
+
+def digest(recipe: Mapping[str, Any]) -> str:
+    """Return the sha256 of a JSON-able mapping, the same for any order of its keys."""
+    text = json.dumps(recipe, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Rows of one shard and where they go in a result."""
+
+    shard: Path
+    rows: np.ndarray
+    """int (m,), rows inside the shard."""
+    targets: np.ndarray
+    """int (m,), rows of the result."""
+
+
+class FeatureTable:
+    """The shards of one recipe."""
+
+    def __init__(self, folder: Path, recipe: Mapping[str, Any]) -> None:
+        self.folder = folder / digest({**recipe, "schema": SCHEMA})[:32]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write("recipe.json", json.dumps(recipe, indent=1, default=str).encode())
+        self._where: dict[str, tuple[Path, int]] = {}
+        for shard in sorted(self.folder.glob("*.safetensors")):
+            self._index(shard)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._where
+
+    def add(self, keys: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
+        """Write one shard: row i of every array belongs to the picture with sha256 `keys[i]`."""
+        index = np.frombuffer(bytes.fromhex("".join(keys)), np.uint8).reshape(len(keys), 32)
+        name = f"{uuid.uuid4().hex}.safetensors"
+        self._write(name, save({_KEYS: index, **{k: np.ascontiguousarray(v) for k, v in arrays.items()}}))
+        self._where.update({key: (self.folder / name, row) for row, key in enumerate(keys)})
+
+    def slices(self, keys: Sequence[str]) -> tuple[Slice, ...]:
+        """Return where the rows of `keys` lie; every key must be in the table."""
+        by_shard: dict[Path, list[tuple[int, int]]] = {}
+        for target, key in enumerate(keys):
+            shard, row = self._where[key]
+            by_shard.setdefault(shard, []).append((row, target))
+        for shard in by_shard:
+            _touch(shard)
+        return tuple(Slice(shard, *np.array(pairs).T) for shard, pairs in by_shard.items())
+
+    def _index(self, shard: Path) -> None:
+        try:
+            with safe_open(shard, "numpy") as file:
+                keys = file.get_tensor(_KEYS)
+        except (SafetensorError, OSError):
+            shard.unlink(missing_ok=True)
+            return
+        self._where.update({key.tobytes().hex(): (shard, row) for row, key in enumerate(keys)})
+
+    def _write(self, name: str, content: bytes) -> None:
+        temporary = self.folder / f".{name}.{os.getpid()}.tmp"
+        temporary.write_bytes(content)
+        temporary.replace(self.folder / name)
+
+
+class FeatureStore:
+    """All tables below one folder, kept under a total size."""
+
+    def __init__(self, folder: Path, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+        self.folder = folder / "features"
+        self.max_bytes = max_bytes
+
+    def table(self, recipe: Mapping[str, Any]) -> FeatureTable:
+        """Return the table of `recipe`, which may be empty."""
+        return FeatureTable(self.folder, recipe)
+
+    def trim(self) -> None:
+        """Delete the shards that were used longest ago until the rest fits, sparing the last hour's."""
+        shards = sorted(self._shards(), key=lambda entry: entry[1])
+        excess = sum(size for _, _, size in shards) - self.max_bytes
+        for path, used, size in shards:
+            if excess <= 0 or used > time.time() - _IN_USE_SECONDS:
+                return
+            path.unlink(missing_ok=True)
+            excess -= size
+
+    def _shards(self) -> Iterator[tuple[Path, float, int]]:
+        for path in self.folder.glob("*/*.safetensors"):
+            try:
+                stat = path.stat()
+            except FileNotFoundError:  # another process trimmed it
+                continue
+            yield path, stat.st_mtime, stat.st_size
+
+
+def read(slices: Sequence[Slice], name: str) -> np.ndarray:
+    """Return array `name` of the rows of `slices` as float32 (n, d), reading one shard at a time."""
+    n = sum(len(part.targets) for part in slices)
+    result: np.ndarray | None = None
+    for part in slices:
+        with safe_open(part.shard, "numpy") as file:
+            values = file.get_tensor(name)[part.rows]
+        if result is None:
+            result = np.empty((n, values.shape[1]), np.float32)
+        result[part.targets] = values
+    if result is None:
+        raise ValueError(f"array {name!r} was asked of no picture at all")
+    return result
+
+
+def names(slices: Sequence[Slice]) -> frozenset[str]:
+    """Return the names of the arrays that the shards hold."""
+    with safe_open(slices[0].shard, "numpy") as file:
+        return frozenset(file.keys()) - {_KEYS}
+
+
+def _touch(path: Path) -> None:
+    try:
+        os.utime(path)
+    except OSError:  # a read-only cache still serves
+        return

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import MakePictures
+from tiny_backbone import TinyBackbone, tiny_network
+
+from automl_tl.backbones.stages import build_network
+from automl_tl.data.decode import Preprocessing, preprocess
+from automl_tl.errors import DataError
+from automl_tl.features import extract as module
+from automl_tl.features.engine import Engine, choose_engine
+from automl_tl.features.extract import Picture, extract
+from automl_tl.features.store import FeatureStore
+
+HOW = Preprocessing(32)
+ENGINE = Engine("cpu", "float32")
+
+
+@pytest.fixture
+def files(make_pictures: MakePictures) -> list[Picture]:
+    paths = sorted(make_pictures().rglob("*.png"))
+    return [Picture(str(p), hashlib.sha256(p.read_bytes()).hexdigest()) for p in paths]
+
+
+def test_statistics_are_those_of_the_stage_outputs(files: list[Picture], tmp_path: Path) -> None:
+    network = tiny_network()
+    features = extract(network, files, HOW, ENGINE, FeatureStore(tmp_path), batch_size=4)
+    pixels = torch.from_numpy(np.stack([preprocess(Path(p.path), HOW) for p in files]))
+    x = (pixels.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
+    with torch.inference_mode():
+        for cut, stage in enumerate(network.stages, 1):
+            x = stage(x)
+            mean, std = x.mean((2, 3)).numpy(), x.std((2, 3), correction=0).numpy()
+            np.testing.assert_allclose(features.matrix([cut]), mean, atol=2e-3)
+            np.testing.assert_allclose(features.matrix([cut], "mean+std"), np.hstack([mean, std]), atol=2e-3)
+    assert features.matrix([1, 3]).shape == (len(files), 8 + 16)
+    assert features.matrix([2], "grid").shape == (len(files), 4 * 12)
+
+
+def test_a_second_run_does_no_forward_pass(files: list[Picture], tmp_path: Path) -> None:
+    backbone = TinyBackbone()
+    network = build_network("tiny", backbone)
+    first = extract(network, files, HOW, ENGINE, FeatureStore(tmp_path))
+    before = backbone.passes
+    again = extract(network, files[::-1], HOW, ENGINE, FeatureStore(tmp_path))
+    assert backbone.passes == before
+    np.testing.assert_array_equal(first.matrix([3])[::-1], again.matrix([3]))
+
+
+@pytest.mark.parametrize("change", ["view", "size", "fit", "engine", "weights"])
+def test_whatever_changes_a_feature_changes_the_table(change: str, files: list[Picture], tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    extract(tiny_network(), files, HOW, ENGINE, store)
+    backbone = TinyBackbone(seed=1 if change == "weights" else 0)
+    how = Preprocessing(40 if change == "size" else 32, "pad" if change == "fit" else "squash")
+    engine = Engine("cpu", "bfloat16") if change == "engine" else ENGINE
+    network = build_network("tiny", backbone)
+    before = backbone.passes
+    extract(network, files, how, engine, store, view="hflip" if change == "view" else "plain")
+    assert backbone.passes > before
+
+
+def test_identical_pictures_cost_one_pass(files: list[Picture], tmp_path: Path) -> None:
+    features = extract(tiny_network(), [files[0], files[1], files[0]], HOW, ENGINE, FeatureStore(tmp_path))
+    matrix = features.matrix([3])
+    np.testing.assert_array_equal(matrix[0], matrix[2])
+    assert np.abs(matrix[0] - matrix[1]).max() > 0
+
+
+def test_taking_rows_keeps_their_order(files: list[Picture], tmp_path: Path) -> None:
+    features = extract(tiny_network(), files, HOW, ENGINE, FeatureStore(tmp_path))
+    rows = np.array([7, 0, 11])
+    np.testing.assert_array_equal(features.take(rows).matrix([2]), features.matrix([2])[rows])
+
+
+def test_an_interruption_keeps_what_was_computed(
+    files: list[Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def interrupted(*args: object, **kwargs: object) -> dict[str, np.ndarray]:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return {"1/mean": np.zeros((4, 2), np.float32)}
+
+    monkeypatch.setattr(module, "statistics", interrupted)
+    network, store = tiny_network(), FeatureStore(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        extract(network, files, HOW, ENGINE, store, batch_size=4)
+    table = store.table(module.recipe(network, HOW, "plain", ENGINE))
+    assert [p.sha256 in table for p in files[:9]] == [True] * 8 + [False]
+
+
+def test_a_picture_that_vanishes_is_named(files: list[Picture], tmp_path: Path) -> None:
+    Path(files[2].path).unlink()
+    with pytest.raises(DataError, match=r"002\.png changed while it was being read"):
+        extract(tiny_network(), files, HOW, ENGINE, FeatureStore(tmp_path))
+
+
+def test_large_values_are_kept_in_full() -> None:
+    assert module._compact(np.array([1e5], np.float32)).dtype == np.float32
+    assert module._compact(np.array([1e2], np.float32)).dtype == np.float16
+
+
+def test_the_engine_for_this_machine_is_one_that_computes() -> None:
+    engine = choose_engine("cpu")
+    assert engine.dtype in ("float32", "bfloat16")
+    with engine.autocast():
+        assert torch.isfinite(torch.nn.functional.linear(torch.ones(1, 3), torch.ones(2, 3))).all()
