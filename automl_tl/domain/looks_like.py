@@ -1,0 +1,31 @@
+"""What a data set's pictures look like to a backbone: its own classifier's answers, counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import torch
+
+from automl_tl.backbones.stages import Network
+
+N_SHOWN = 5
+
+
+def looks_like(network: Network, embeddings: np.ndarray) -> tuple[tuple[str, float], ...]:
+    """Return the most frequent source classes with their share of the pictures, the largest first.
+
+    Args:
+        network: a backbone; without `classifier` and `labels` the answer is empty.
+        embeddings: float (n, d), the last stage's pooled vectors.
+    """
+    backbone = network.backbone
+    if not hasattr(backbone, "classifier") or not hasattr(backbone, "labels"):
+        return ()
+    classifier = backbone.classifier(network.module)
+    labels = backbone.labels
+    with torch.inference_mode():
+        device = next(classifier.parameters()).device
+        answers = classifier(torch.from_numpy(embeddings).to(device)).argmax(1).tolist()
+    counts = Counter(labels[answer] for answer in answers)
+    return tuple((label, count / len(answers)) for label, count in counts.most_common(N_SHOWN))

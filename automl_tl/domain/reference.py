@@ -1,0 +1,228 @@
+"""What a backbone's own pretraining domain looks like: a small file made once from source pictures.
+
+A reference holds no picture and no embedding, only mean maps (see `kernel`), one per stage, and what makes
+distances of different backbones comparable: the bandwidth from the source pictures' own distances, the
+split-half null, and how far the source pictures' grey, blurred, low-resolution and edge versions lie.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from automl_tl.backbones.stages import Network
+from automl_tl.data.decode import Preprocessing
+from automl_tl.domain import kernel
+from automl_tl.errors import DomainReferenceError
+from automl_tl.features.engine import Engine
+from automl_tl.features.extract import Picture, Progress, batches, statistics
+
+FORMAT_VERSION = 1
+BANDWIDTH_SHARE = 0.4
+"""Bandwidth as a share of the median distance between source embeddings; .5 for EfficientNet-Lite0 on ImageNet."""
+MIN_PICTURES = 50
+_N_DEGRADED = 200
+
+
+@dataclass(frozen=True)
+class DomainReference:
+    """A kept description of one backbone's pretraining domain."""
+
+    name: str
+    """What the source pictures were, for people: "ImageNet-1k, 1000 pictures"."""
+    backbone: str
+    weights: str
+    """Identity of the weights that made the embeddings; other weights need another reference."""
+    n_pictures: int
+    bandwidths: tuple[float, ...]
+    """One per stage."""
+    self_similarities: tuple[float, ...]
+    """Mean kernel value between two different source pictures, one per stage."""
+    null: float
+    """Distance between two halves of the source pictures: what no difference looks like."""
+    degraded: dict[str, float]
+    """Distance of the source pictures' own degraded versions, by name."""
+    maps: np.ndarray
+    """float16 (n_stages, 2 * kernel.N_FREQUENCIES): the mean maps."""
+
+    @property
+    def n_stages(self) -> int:
+        """Number of stages that the reference describes."""
+        return len(self.bandwidths)
+
+    @property
+    def scale(self) -> float:
+        """The distance that this backbone calls far: the mean over the degraded versions."""
+        return float(np.mean(list(self.degraded.values())))
+
+    def compare(self, embeddings: np.ndarray, stage: int | None = None) -> Comparison:
+        """Return the kernel values of `embeddings` (n, d) of stage `stage` (counted from 1; default: the last)."""
+        index = (stage or self.n_stages) - 1
+        rows, width = kernel.unit(embeddings), self.bandwidths[index]
+        return Comparison(
+            within=kernel.gaussian(rows, rows, width),
+            across=kernel.similarity_to(rows, self.maps[index], width),
+            source=self.self_similarities[index],
+        )
+
+    def distance(self, embeddings: np.ndarray, stage: int | None = None) -> float:
+        """Return the unbiased squared MMD of `embeddings` (n, d) of stage `stage` (default: the last)."""
+        return self.compare(embeddings, stage).distance()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Kernel values between pictures and a reference, from which any subset's distance follows."""
+
+    within: np.ndarray
+    """(n, n), between the pictures."""
+    across: np.ndarray
+    """(n,), each picture's mean kernel value with the source pictures."""
+    source: float
+    """Mean kernel value between two different source pictures."""
+
+    def distance(self, rows: np.ndarray | None = None) -> float:
+        """Return the unbiased squared MMD of the pictures `rows` (int (m,); default: all)."""
+        within = self.within if rows is None else self.within[np.ix_(rows, rows)]
+        across = self.across if rows is None else self.across[rows]
+        return kernel.self_similarity(within) + self.source - 2 * float(across.mean())
+
+
+def build_reference(
+    network: Network,
+    pictures: Sequence[Picture],
+    engine: Engine,
+    *,
+    name: str,
+    progress: Progress | None = None,
+) -> DomainReference:
+    """Make a reference from pictures of the backbone's own pretraining set.
+
+    Args:
+        network: the built backbone.
+        pictures: at least `MIN_PICTURES`, better a thousand, spread over the source classes.
+        engine: where to compute.
+        name: what the pictures are, for people.
+        progress: called with (done, total).
+
+    Raises:
+        DomainReferenceError: too few pictures.
+    """
+    if len(pictures) < MIN_PICTURES:
+        raise DomainReferenceError(
+            f"a reference needs at least {MIN_PICTURES} pictures of the source domain, got {len(pictures)}; "
+            "1,000 spread over its classes are better"
+        )
+    stages = _embed(network, pictures, engine, progress=progress)
+    bandwidths = [BANDWIDTH_SHARE * kernel.median_distance(rows) for rows in stages]
+    kernels = [kernel.gaussian(rows, rows, width) for rows, width in zip(stages, bandwidths, strict=True)]
+    maps = np.stack([kernel.mean_map(rows, width) for rows, width in zip(stages, bandwidths, strict=True)])
+    plain = DomainReference(
+        name=name,
+        backbone=network.name,
+        weights=network.weights.identity,
+        n_pictures=len(pictures),
+        bandwidths=tuple(bandwidths),
+        self_similarities=tuple(kernel.self_similarity(k) for k in kernels),
+        null=_split_half(kernels[-1]),
+        degraded={},
+        maps=maps.astype(np.float16),
+    )
+    some = pictures[:: max(1, len(pictures) // _N_DEGRADED)]
+    degraded = {
+        label: plain.distance(_embed(network, some, engine, change)[-1]) for label, change in DEGRADATIONS.items()
+    }
+    return DomainReference(**{**vars(plain), "degraded": degraded})
+
+
+def _embed(
+    network: Network,
+    pictures: Sequence[Picture],
+    engine: Engine,
+    change: Callable[[Image.Image], Image.Image] | None = None,
+    progress: Progress | None = None,
+) -> list[np.ndarray]:
+    """Return the unit embeddings of every stage, float64 (n, d) each."""
+    how = reference_preprocessing(network)
+    parts: list[list[np.ndarray]] = [[] for _ in network.stages]
+    done = 0
+    for batch, images in batches(pictures, how, 32, engine.threads):
+        pixels = images if change is None else torch.from_numpy(np.stack([_changed(i, change) for i in images.numpy()]))
+        values = statistics(network, pixels, engine)
+        for stage, part in enumerate(parts, 1):
+            part.append(values[f"{stage}/mean"])
+        done += len(batch)
+        if progress:
+            progress(done, len(pictures))
+    return [kernel.unit(np.concatenate(part)) for part in parts]
+
+
+def reference_preprocessing(network: Network) -> Preprocessing:
+    """Return how source pictures are prepared: squashed to the backbone's own size."""
+    backbone = network.backbone
+    return Preprocessing(backbone.input_size, "squash", getattr(backbone, "interpolation", "bilinear"))
+
+
+def _changed(pixels: np.ndarray, change: Callable[[Image.Image], Image.Image]) -> np.ndarray:
+    return np.asarray(change(Image.fromarray(pixels)).convert("RGB"))
+
+
+def _low_resolution(image: Image.Image) -> Image.Image:
+    side = image.width // 8
+    return image.resize((side, side), Image.Resampling.BILINEAR).resize(image.size, Image.Resampling.BILINEAR)
+
+
+DEGRADATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "grey": lambda image: image.convert("L"),
+    "blurred": lambda image: image.filter(ImageFilter.GaussianBlur(image.width / 45)),
+    "low resolution": _low_resolution,
+    "edges": lambda image: image.convert("L").filter(ImageFilter.FIND_EDGES),
+}
+"""The versions of the source pictures that calibrate a backbone's scale of distances."""
+
+
+def _split_half(matrix: np.ndarray) -> float:
+    """Return the unbiased squared MMD between the even and the odd pictures of a kernel matrix (n, n)."""
+    even, odd = matrix[::2, ::2], matrix[1::2, 1::2]
+    return kernel.self_similarity(even) + kernel.self_similarity(odd) - 2 * float(matrix[::2, 1::2].mean())
+
+
+def save_reference(reference: DomainReference, path: Path) -> None:
+    """Write a reference to one safetensors file, whole or not at all."""
+    values: dict[str, Any] = {k: v for k, v in asdict(reference).items() if k != "maps"}
+    text = json.dumps({"format_version": FORMAT_VERSION, **values})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(save({"maps": reference.maps}, metadata={"reference": text}))
+    temporary.replace(path)
+
+
+def load_reference(path: Path) -> DomainReference:
+    """Read a reference.
+
+    Raises:
+        DomainReferenceError: the file is absent, damaged, or of another format version.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            values = json.loads((file.metadata() or {})["reference"])
+            maps = file.get_tensor("maps")
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise DomainReferenceError(f"{path} is no reference that can be read ({error}); build it again") from error
+    version = values.pop("format_version", None)
+    if version != FORMAT_VERSION:
+        raise DomainReferenceError(
+            f"{path} has format version {version}, but this version reads {FORMAT_VERSION}; build it again"
+        )
+    values.update({key: tuple(values[key]) for key in ("bandwidths", "self_similarities")})
+    return DomainReference(**values, maps=maps)

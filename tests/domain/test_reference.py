@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import MakePictures
+from tiny_backbone import tiny_network
+
+from automl_tl.domain import library
+from automl_tl.domain.library import find_reference
+from automl_tl.domain.reference import (
+    DEGRADATIONS,
+    DomainReference,
+    build_reference,
+    load_reference,
+    reference_preprocessing,
+    save_reference,
+)
+from automl_tl.errors import DomainReferenceError
+from automl_tl.features.engine import Engine
+from automl_tl.features.extract import Picture, extract
+from automl_tl.features.store import FeatureStore
+
+ENGINE = Engine("cpu", "float32")
+
+
+def listed(folder: Path) -> list[Picture]:
+    return [Picture(str(p), hashlib.sha256(p.read_bytes()).hexdigest()) for p in sorted(folder.rglob("*.png"))]
+
+
+@pytest.fixture
+def source(make_pictures: MakePictures) -> list[Picture]:
+    return listed(make_pictures(per_class=24))
+
+
+@pytest.fixture
+def reference(source: list[Picture]) -> DomainReference:
+    return build_reference(tiny_network(), source, ENGINE, name="tiny pictures")
+
+
+def test_it_calibrates_itself(reference: DomainReference) -> None:
+    assert abs(reference.null) < 0.05
+    assert set(reference.degraded) == set(DEGRADATIONS)
+    assert reference.scale > abs(reference.null)
+    assert reference.n_stages == 3
+
+
+def test_source_pictures_are_at_no_distance_and_edges_far(
+    reference: DomainReference, make_pictures: MakePictures, tmp_path: Path
+) -> None:
+    network = tiny_network()
+    fresh = listed(make_pictures(tmp_path / "fresh", per_class=10, seed=7))
+    features = extract(network, fresh, reference_preprocessing(network), ENGINE, FeatureStore(tmp_path))
+    assert abs(reference.distance(features.matrix([3]))) < 0.25 * reference.scale
+    assert reference.degraded["edges"] > reference.degraded["blurred"]
+
+
+def test_it_survives_the_disk(reference: DomainReference, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "r.safetensors"
+    save_reference(reference, path)
+    again = load_reference(path)
+    np.testing.assert_array_equal(again.maps, reference.maps)
+    assert replace(again, maps=reference.maps) == reference
+    assert path.stat().st_size < 200_000
+
+
+def test_few_pictures_are_refused(source: list[Picture]) -> None:
+    with pytest.raises(DomainReferenceError, match="at least 50 pictures of the source domain, got 20"):
+        build_reference(tiny_network(), source[:20], ENGINE, name="few")
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", b"\x10\0\0\0\0\0\0\0{}"])
+def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "broken.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(DomainReferenceError, match=r"broken\.safetensors is no reference that can be read"):
+        load_reference(path)
+
+
+def test_a_reference_of_other_weights_is_not_used(
+    reference: DomainReference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "user_references", lambda: tmp_path)
+    save_reference(reference, tmp_path / library.reference_file("tiny"))
+    assert find_reference(tiny_network()) is not None
+    assert find_reference(tiny_network(seed=5)) is None
