@@ -1,0 +1,221 @@
+"""What accuracy to expect of a candidate that was chosen as the best of many, and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import beta, norm
+
+from automl_tl.errors import OptionError
+
+LEVEL = 0.9
+N_BOOT = 1000
+# Bootstrap samples handled at once; bounds the counts to BATCH x n.
+BATCH = 200
+# The between-fold variance counts as one observation per fold against this many of the binomial variance.
+FOLD_PRIOR = 10
+# Points of each distribution in `combine_gain`; the grid is the product.
+GRID = 101
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The expected accuracy on new pictures of the same kind.
+
+    accuracy: corrected for the choice and stepped to the full size.
+    interval: (low, high), holds the true accuracy with probability `level`.
+    optimism: how much too good the chosen candidate's own cross-validation score is.
+    n: pictures that it rests on. level: 0.9 unless asked for otherwise.
+    a, b: the Beta distribution whose quantiles the interval is.
+    """
+
+    accuracy: float
+    interval: tuple[float, float]
+    optimism: float
+    n: int
+    level: float
+    a: float
+    b: float
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """The score of "choose the best by cross-validation", corrected by bootstrap.
+
+    accuracy: out-of-bag accuracy of what is chosen in-bag, mean over bootstrap samples.
+    best: the best candidate's column. best_accuracy: its plain cross-validated accuracy.
+    spread: standard deviation over bootstrap samples of the plain accuracy of the one chosen in-bag: how
+    much hangs on which of the near-equals it was.
+    """
+
+    accuracy: float
+    best: int
+    best_accuracy: float
+    spread: float
+
+    @property
+    def optimism(self) -> float:
+        """best_accuracy - accuracy; negative where the correction has little to correct."""
+        return self.best_accuracy - self.accuracy
+
+
+def correct_selection(
+    correct: np.ndarray,
+    *,
+    clusters: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+    seed: int = 0,
+    n_boot: int = N_BOOT,
+) -> Corrected:
+    """BBC-CV (Tsamardinos, Greasidou and Borboudakis 2018, arXiv 1708.07180): select in-bag, score out-of-bag.
+
+    correct: (n, m) bool, out-of-fold correctness of every candidate on the same n pictures.
+    clusters: int (n,), pictures that are resampled together (duplicates, groups). weights: (n,) positive, the
+    weights by which candidates are selected (`scores.class_weights` selects by balanced accuracy); what is
+    estimated is the plain accuracy. Ties in-bag are broken at random. One candidate, or one cluster, is left as it is.
+    """
+    n, m = _check_table(correct)
+    table = correct.astype(np.float32)
+    utility = table if weights is None else table * np.asarray(weights, dtype=np.float32)[:, None]
+    plain = correct.mean(axis=0)
+    best = int(utility.sum(axis=0).argmax())
+    if m == 1 or (clusters is not None and len(np.unique(clusters)) == 1):
+        return Corrected(float(plain[0]), 0, float(plain[0]), 0.0)
+    rng = np.random.default_rng(seed)
+    scores, chosen = [], []
+    for start in range(0, n_boot, BATCH):
+        counts = _bootstrap_counts(n, clusters, min(BATCH, n_boot - start), rng)
+        picked = (counts @ utility + 1e-3 * rng.random((len(counts), m), dtype=np.float32)).argmax(axis=1)
+        outside = (counts == 0).astype(np.float32)
+        sizes = outside.sum(axis=1)
+        scores.append(((outside * table[:, picked].T).sum(axis=1) / np.maximum(sizes, 1))[sizes > 0])
+        chosen.append(picked)
+    spread = float(plain[np.concatenate(chosen)].std())
+    return Corrected(float(np.concatenate(scores).mean()), best, float(plain[best]), spread)
+
+
+def _bootstrap_counts(n: int, clusters: np.ndarray | None, size: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each picture is in each of `size` bootstrap samples, float32 (size, n)."""
+    members = np.arange(n) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    total = int(members.max()) + 1
+    draws = rng.integers(0, total, size=(size, total)) + total * np.arange(size)[:, None]
+    counts = np.bincount(draws.ravel(), minlength=size * total).reshape(size, total)
+    return counts[:, members].astype(np.float32)
+
+
+def _check_table(correct: np.ndarray) -> tuple[int, int]:
+    if correct.ndim != 2 or 0 in correct.shape:
+        raise OptionError(f"correctness must be a table (pictures, candidates), got the shape {correct.shape}")
+    return correct.shape[0], correct.shape[1]
+
+
+def expected_accuracy(
+    correct: np.ndarray,
+    *,
+    clusters: np.ndarray | None = None,
+    folds: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+    curve_step: tuple[float, float] = (0.0, 0.0),
+    level: float = LEVEL,
+    seed: int = 0,
+    n_boot: int = N_BOOT,
+) -> Estimate:
+    """Expected accuracy of the best candidate, refitted on everything, with an interval.
+
+    correct, clusters, weights, seed, n_boot: as in `correct_selection`. folds: int (n,), to notice if folds differ
+    by more than chance. curve_step: (gain, standard deviation) from the folds' training size to the full
+    size, from `LearningCurve.step`.
+
+    The uncertainty is a Beta distribution: what `n_effective` pictures tell under a flat prior (so 20 of 20 right
+    reaches down to .87), widened by the variance of the choice and of the curve's step.
+    """
+    corrected = correct_selection(correct, clusters=clusters, weights=weights, seed=seed, n_boot=n_boot)
+    accuracy = float(np.clip(corrected.accuracy + curve_step[0], 0.0, 1.0))
+    size = n_effective(correct[:, corrected.best], clusters, folds)
+    a, b = _widen(accuracy * size + 1, (1 - accuracy) * size + 1, corrected.spread**2 + curve_step[1] ** 2)
+    return _estimate(accuracy, a, b, corrected.optimism, len(correct), level)
+
+
+def n_effective(correct: np.ndarray, clusters: np.ndarray | None = None, folds: np.ndarray | None = None) -> float:
+    """How many independent pictures tell as much about the accuracy as these n, correct being bool (n,).
+
+    Pictures of one cluster tell less: by the variance between clusters, or, where errors are too few to show it, as
+    if a cluster were one picture. Folds that differ by more than chance (their models do) tell less too, shrunk
+    towards chance as there are few of them.
+    """
+    n, errors = len(correct), int(min(correct.sum(), (~correct).sum()))
+    share = (errors + 1) / (n + 2)
+    chance = share * (1 - share) / n
+    variance = chance
+    if clusters is not None:
+        sizes = np.unique(clusters, return_counts=True)[1]
+        worst = chance * float((sizes.astype(np.float64) ** 2).sum()) / n
+        seen = min(_between(correct, clusters), worst)
+        variance = max(chance, (errors * seen + 2 * worst) / (errors + 2))
+    if folds is not None:
+        freedom = len(np.unique(folds)) - 1
+        shrunk = (freedom * _between(correct, folds) + FOLD_PRIOR * chance) / (freedom + FOLD_PRIOR)
+        variance = max(variance, shrunk)
+    return n * chance / variance
+
+
+def _between(correct: np.ndarray, members: np.ndarray) -> float:
+    """Variance of the mean over n pictures, from the sums over the groups of `members`."""
+    _, group, sizes = np.unique(members, return_inverse=True, return_counts=True)
+    if len(sizes) < 2:
+        return float("inf")
+    sums = np.bincount(group, weights=correct - correct.mean())
+    return float((sums**2).sum() / len(correct) ** 2 * len(sizes) / (len(sizes) - 1))
+
+
+def _widen(a: float, b: float, variance: float) -> tuple[float, float]:
+    """The Beta distribution of the same mean whose variance is larger by `variance`."""
+    mean = a / (a + b)
+    return _match(mean, mean * (1 - mean) / (a + b + 1) + variance)
+
+
+def _match(mean: float, variance: float) -> tuple[float, float]:
+    """The Beta distribution of this mean and variance, in (0, 1); never flatter than the sum a + b = 1."""
+    mean = float(np.clip(mean, 1e-6, 1 - 1e-6))
+    size = max(mean * (1 - mean) / max(variance, 1e-12) - 1, 1.0)
+    return mean * size, (1 - mean) * size
+
+
+def _estimate(accuracy: float, a: float, b: float, optimism: float, n: int, level: float) -> Estimate:
+    low, high = (float(beta.ppf(q, a, b)) for q in ((1 - level) / 2, (1 + level) / 2))
+    return Estimate(accuracy, (min(low, accuracy), max(high, accuracy)), optimism, n, level, a, b)
+
+
+def paired_gain(
+    correct_a: np.ndarray, correct_b: np.ndarray, clusters: np.ndarray | None = None
+) -> tuple[float, float]:
+    """Accuracy of b less that of a on the same pictures, bool (n,) each, and its standard error.
+
+    One picture more in each direction is assumed to differ (Agresti and Min 2005 add a half to each cell), so
+    that few pictures without a difference are not certainty. Pictures of one cluster count together.
+    """
+    difference = correct_b.astype(np.float64) - correct_a
+    n = len(difference)
+    members = np.arange(n) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    sums = np.bincount(members, weights=difference - difference.mean())
+    return float(difference.mean()), float(np.sqrt((sums**2).sum() + 1) / n)
+
+
+def combine_gain(estimate: Estimate, gain_mean: float, gain_sd: float) -> Estimate:
+    """The estimate after a step that removes a share r ~ N(gain_mean, gain_sd) of the errors (negative: it adds).
+
+    accuracy' = 1 - (1 - accuracy)(1 - r), kept in [0, 1]; the interval is from the products of the quantiles of both
+    distributions, taken as independent, and nothing is drawn at random.
+    """
+    if gain_sd < 0:
+        raise OptionError(f"the gain's standard deviation cannot be negative, got {gain_sd}")
+    quantiles = (np.arange(GRID) + 0.5) / GRID
+    error = 1 - beta.ppf(quantiles, estimate.a, estimate.b)
+    share = np.minimum(gain_mean + gain_sd * norm.ppf(quantiles), 1.0)
+    outcomes = 1 - np.minimum(np.outer(error, 1 - share), 1.0)
+    accuracy = float(np.clip(1 - (1 - estimate.accuracy) * (1 - min(gain_mean, 1.0)), 0.0, 1.0))
+    a, b = _match(float(outcomes.mean()), float(outcomes.var()))
+    low, high = (float(q) for q in np.quantile(outcomes, [(1 - estimate.level) / 2, (1 + estimate.level) / 2]))
+    interval = (min(low, accuracy), max(high, accuracy))
+    return Estimate(accuracy, interval, estimate.optimism, estimate.n, estimate.level, a, b)

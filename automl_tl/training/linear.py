@@ -1,0 +1,127 @@
+"""A linear classifier over pooled features, and the standardisation that it carries with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from torch import Tensor
+
+from automl_tl.errors import OptionError
+
+# A column whose spread is below this share of its root mean square is constant up to float32 rounding (1.2e-7).
+CONSTANT = 1e-6
+# Columns handled at once where a float64 copy is needed; bounds the copy to n * 2048 * 8 bytes.
+COLUMNS = 2048
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Standardisation of feature columns: (X - center) / scale.
+
+    It is computed from all pictures at hand, test folds included. That is deliberate: it looks at no label, and
+    one common scaling is what makes exact out-of-fold predictions from a single decomposition possible.
+
+    center: (d,) float64, the column means.
+    scale: (d,) float64, the standard deviations (1/n); 1 for a constant column.
+    varies: (d,) bool, False for constant columns, which are standardised to 0.
+    """
+
+    center: np.ndarray
+    scale: np.ndarray
+    varies: np.ndarray
+
+    def apply(self, X: Tensor, columns: slice = slice(None)) -> Tensor:
+        """Standardise columns of a tensor, (n, d) -> (n, len(columns)) float64; constant columns become 0."""
+        center, factor = (
+            torch.as_tensor(part[columns], device=X.device)
+            for part in (self.center, np.where(self.varies, 1 / self.scale, 0.0))
+        )
+        return (X[:, columns].double() - center) * factor
+
+
+def as_matrix(X: np.ndarray | Tensor) -> Tensor:
+    """A feature matrix (n, d) as a tensor where it is; Apple's GPUs have no float64, so from there it moves to the CPU.
+
+    Raises OptionError if it is not a matrix with at least two rows, or holds a value that is not finite.
+    """
+    matrix = torch.as_tensor(X)
+    if matrix.ndim != 2 or matrix.shape[0] < 2:
+        raise OptionError(f"features must be a matrix of at least 2 rows, got the shape {tuple(matrix.shape)}")
+    if not torch.isfinite(matrix).all():
+        row = int((~torch.isfinite(matrix)).any(dim=1).nonzero()[0])
+        raise OptionError(f"features must be finite, but row {row} holds NaN or infinity; leave that picture out")
+    return matrix.cpu() if matrix.device.type == "mps" else matrix
+
+
+def measure_scaling(X: Tensor) -> Scaling:
+    """Means and standard deviations of the columns of X (n, d), in float64, a block of columns at a time."""
+    parts = [_moments(X[:, start : start + COLUMNS].double()) for start in range(0, X.shape[1], COLUMNS)]
+    mean, std, rms = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
+    varies = std > CONSTANT * rms
+    return Scaling(mean, np.where(varies, std, 1.0), varies)
+
+
+def _moments(block: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    std, mean = torch.std_mean(block, dim=0, correction=0)
+    return mean, std, torch.sqrt(mean**2 + std**2)
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """A linear classifier: scores = (X - center) / scale @ weight.T + bias.
+
+    kind: "ridge", "softmax", "ovr_logistic" or "linear_svm".
+    weight: (C, d) float32, on standardised features; 0 for constant columns.
+    bias: (C,) float32.
+    center, scale: (d,) float32, the standardisation.
+    """
+
+    kind: str
+    weight: np.ndarray
+    bias: np.ndarray
+    center: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def standardised(cls, kind: str, weight: np.ndarray, bias: np.ndarray, scaling: Scaling) -> LinearHead:
+        """The head of float64 weights (C, d) and bias (C,) on columns standardised by `scaling`."""
+        weight = np.where(scaling.varies, weight, 0.0)
+        center, scale = scaling.center.astype(np.float32), scaling.scale.astype(np.float32)
+        # Rounding the means to float32 shifts every score by a constant: the bias takes it back.
+        shift = weight @ ((center.astype(np.float64) - scaling.center) / scaling.scale)
+        return cls(kind, weight.astype(np.float32), (bias + shift).astype(np.float32), center, scale)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes C."""
+        return len(self.bias)
+
+    def scores(self, X: np.ndarray) -> np.ndarray:
+        """Scores (n, C) float32 of features (n, d); logits for the logistic kinds, margins for the others."""
+        if X.ndim != 2 or X.shape[1] != len(self.center):
+            raise OptionError(f"this head takes features of {len(self.center)} columns, got the shape {X.shape}")
+        scores: np.ndarray = ((X.astype(np.float32) - self.center) / self.scale) @ self.weight.T + self.bias
+        return scores
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """The class with the highest score, int (n,)."""
+        best: np.ndarray = self.scores(X).argmax(axis=1)
+        return best
+
+    def probabilities(self, X: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+        """softmax(scores / temperature), (n, C) float32.
+
+        Every kind is made into probabilities in this one way: with the temperature that `scores.fit_temperature`
+        finds on out-of-fold scores they are calibrated, whatever loss the head was trained with.
+        """
+        shares: np.ndarray = softmax(self.scores(X) / temperature, axis=1)
+        return shares
+
+    def folded(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weight (C, d) and bias (C,), float32, on raw features: what a `torch.nn.Linear` starts from."""
+        weight = self.weight.astype(np.float64) / self.scale
+        bias = self.bias - weight @ self.center.astype(np.float64)
+        return weight.astype(np.float32), bias.astype(np.float32)
