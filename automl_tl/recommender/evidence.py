@@ -1,0 +1,193 @@
+"""What frozen features of these pictures reach: every source screened, the best few solved to the optimum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from automl_tl.features.extract import Features
+from automl_tl.recommender.sample import Sample
+from automl_tl.recommender.sources import sources
+from automl_tl.recommender.strategy import Strategy, frozen_strategy
+from automl_tl.training.fit import SOLVED_KINDS
+from automl_tl.training.heads import l2_grid, solve_path
+from automl_tl.training.scores import PenaltyPath, get_metric
+from automl_tl.training.screen import Source, ridge_path
+from automl_tl.training.spectrum import decompose
+
+SCREEN_SIZE = 800
+"""Pictures that every source is screened on; the best few are looked at again on all of them."""
+N_FINALISTS = 4
+_PRIOR_SLOPE = 0.5
+"""Expected difference in accuracy between two backbones, per difference in ImageNet accuracy."""
+_PRIOR_SD = 0.02
+"""Spread of that expectation; evidence of a smaller standard error outweighs it."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One source with one kind of classifier, scored out of fold."""
+
+    source: Source
+    n_stages: int
+    path: PenaltyPath
+    rows: np.ndarray
+    """int (m,), pictures of the sample that it was scored on."""
+    accuracy: float
+
+    @property
+    def backbone(self) -> str:
+        """Name of the backbone."""
+        return self.source.backbones[0]
+
+    @property
+    def strategy(self) -> Strategy:
+        """Name of the frozen strategy that the cuts belong to."""
+        return frozen_strategy(self.source.cuts, self.n_stages)
+
+    @property
+    def stderr(self) -> float:
+        """Binomial standard error of the accuracy."""
+        return float(np.sqrt(max(self.accuracy * (1 - self.accuracy), 0.25 / len(self.rows)) / len(self.rows)))
+
+    def describe(self) -> str:
+        """Return backbone, cuts, pooling and classifier in words."""
+        cuts = "+".join(map(str, self.source.cuts))
+        word = "cuts" if len(self.source.cuts) > 1 else "cut"
+        return f"{self.backbone}, {word} {cuts} of {self.n_stages}, {self.source.pooling}, {self.path.kind}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "backbone": self.backbone,
+            "cuts": list(self.source.cuts),
+            "pooling": self.source.pooling,
+            "classifier": self.path.kind,
+            "accuracy": round(self.accuracy, 4),
+            "stderr": round(self.stderr, 4),
+        }
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that was measured on frozen features."""
+
+    probe: tuple[Candidate, ...]
+    """Every source with the ridge screen, the best first."""
+    finalists: tuple[Candidate, ...]
+    """Candidates of the chosen backbone on the whole sample, ridge and solved."""
+    backbone: str
+    backbone_reason: str
+
+    def best(self, strategy: Strategy, metric: str) -> Candidate | None:
+        """Return the best finalist of a frozen strategy."""
+        return _best([c for c in self.finalists if c.strategy == strategy], metric)
+
+
+def gather_evidence(
+    features: Mapping[str, Features],
+    sample: Sample,
+    metric: str,
+    seed: int,
+    prior: pd.Series,
+    progress: Progress,
+) -> Evidence:
+    """Screen every source of every backbone, choose the backbone, and solve its best sources.
+
+    Args:
+        features: by backbone, of the sample's pictures.
+        sample: the pictures.
+        metric: what is to be good.
+        seed: of the stratified part that is screened.
+        prior: ImageNet accuracy, 0 to 1, by backbone; may be empty.
+        progress: called with (done, total) sources.
+    """
+    rows = sample.subset(SCREEN_SIZE, seed)
+    listed = [(name, source) for name in features for source in sources(features[name])]
+    probe = []
+    for done, (name, source) in enumerate(listed, 1):
+        probe.append(_screen(features[name], source, sample, rows, metric))
+        progress(done, len(listed))
+    probe.sort(key=lambda c: -_utility(c, metric))
+    backbone, reason = _choose_backbone(probe, metric, prior)
+    finalists = _finalists([c for c in probe if c.backbone == backbone], features[backbone], sample, metric)
+    return Evidence(tuple(probe), tuple(finalists), backbone, reason)
+
+
+def _screen(features: Features, source: Source, sample: Sample, rows: np.ndarray, metric: str) -> Candidate:
+    part = features if len(rows) == features.n else features.take(rows)
+    path = ridge_path(
+        part.matrix(source.cuts, source.pooling),
+        sample.y[rows],
+        sample.folds[rows],
+        len(sample.classes),
+        metric=metric,
+    )
+    return _candidate(source, features.n_stages, path, rows, sample)
+
+
+def _candidate(source: Source, n_stages: int, path: PenaltyPath, rows: np.ndarray, sample: Sample) -> Candidate:
+    accuracy = float((path.predictions[path.best] == sample.y[rows]).mean())
+    return Candidate(source, n_stages, path, rows, accuracy)
+
+
+def _finalists(probe: Sequence[Candidate], features: Features, sample: Sample, metric: str) -> Iterable[Candidate]:
+    """Look at the best sources of each frozen strategy on the whole sample, and solve the very best."""
+    everything = np.arange(sample.n)
+    for strategy in ("feature_extractor", "early_feature_extractor"):
+        some = [c for c in probe if c.strategy == strategy][: len(probe) if sample.n <= SCREEN_SIZE else N_FINALISTS]
+        whole = [
+            c if len(c.rows) == sample.n else _screen(features, c.source, sample, everything, metric) for c in some
+        ]
+        yield from whole
+        if (best := _best(whole, metric)) is not None:
+            yield from _solve(best.source, features, sample, metric)
+
+
+def _solve(source: Source, features: Features, sample: Sample, metric: str) -> Iterable[Candidate]:
+    spectrum = decompose(features.matrix(source.cuts, source.pooling))
+    strengths = l2_grid(sample.n, round(spectrum.unit))
+    for kind in SOLVED_KINDS:
+        path = solve_path(kind, spectrum, sample.y, sample.folds, len(sample.classes), strengths, metric=metric)
+        yield _candidate(source, features.n_stages, path, np.arange(sample.n), sample)
+
+
+def _choose_backbone(probe: Sequence[Candidate], metric: str, prior: pd.Series) -> tuple[str, str]:
+    """Return the backbone whose best source is best, measured differences drawn towards the published ones."""
+    best: dict[str, Candidate] = {}
+    for candidate in probe:  # the best first
+        best.setdefault(candidate.backbone, candidate)
+    if len(best) == 1:
+        return probe[0].backbone, f"{probe[0].backbone} is the only backbone that was considered."
+    measured = pd.Series({name: _utility(c, metric) for name, c in best.items()})
+    published = _PRIOR_SLOPE * prior.reindex(measured.index)
+    published = (published - published.mean()).fillna(0.0) + measured.mean()
+    noise = float(np.mean([c.stderr for c in best.values()])) ** 2
+    weight = noise / (noise + _PRIOR_SD**2) if metric != "log_loss" else 0.0
+    expected = (1 - weight) * measured + weight * published
+    ranked = expected.sort_values(ascending=False, kind="stable").index
+    return str(ranked[0]), _why_backbone(best, str(ranked[0]), str(ranked[1]), prior)
+
+
+def _why_backbone(best: Mapping[str, Candidate], chosen: str, other: str, prior: pd.Series) -> str:
+    ours, theirs = best[chosen], best[other]
+    points = 100 * (ours.accuracy - theirs.accuracy)
+    text = f"{chosen} before {other}: {points:+.1f} points on these pictures (standard error {100 * ours.stderr:.1f})"
+    if {chosen, other} <= set(prior.dropna().index):
+        text += f", {100 * (prior[chosen] - prior[other]):+.1f} on ImageNet"
+    return text + "."
+
+
+def _utility(candidate: Candidate, metric: str) -> float:
+    value = candidate.path.value
+    return value if get_metric(metric).greater_is_better else -value
+
+
+def _best(candidates: Sequence[Candidate], metric: str) -> Candidate | None:
+    return max(candidates, key=lambda c: _utility(c, metric), default=None)

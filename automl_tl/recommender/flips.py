@@ -1,0 +1,70 @@
+"""Whether a flip changes what a picture means, judged by classifiers that saw neither version of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from automl_tl.recommender.evidence import Candidate
+from automl_tl.recommender.sample import Sample
+from automl_tl.training.fit import fit_head
+
+MAX_PICTURES = 100
+_HARM = 0.02
+"""Harm that is called none, whatever the noise: two points."""
+
+
+@dataclass(frozen=True)
+class FlipHarm:
+    """What one flip costs: accuracy on pictures as they are, minus accuracy on the same ones flipped."""
+
+    view: str
+    """"hflip" or "vflip"."""
+    harm: float
+    stderr: float
+    n: int
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the flip may be used: its harm is within noise."""
+        return self.harm <= max(_HARM, self.stderr)
+
+
+def judge_flips(
+    frozen: Candidate, X: np.ndarray, sample: Sample, rows: np.ndarray, flipped: Mapping[str, np.ndarray]
+) -> tuple[FlipHarm, ...]:
+    """Return the harm of every flip.
+
+    Args:
+        frozen: the classifier to judge by; it is fitted once per fold, without that fold.
+        X: float (n, d), features of the whole sample.
+        sample: n pictures.
+        rows: int (m,), the pictures that were flipped.
+        flipped: by view, float (m, d), their features.
+    """
+    views = {"plain": X[rows], **flipped}
+    right = {view: np.zeros(len(rows), bool) for view in views}
+    y = sample.y[rows]
+    for fold in np.unique(sample.folds[rows]):
+        learned = sample.folds != fold
+        head = fit_head(frozen.path.kind, X[learned], sample.y[learned], len(sample.classes), frozen.path.penalty)
+        here = sample.folds[rows] == fold
+        for view, values in views.items():
+            right[view][here] = head.predict(values[here]) == y[here]
+    return tuple(flip_harm(view, right["plain"], right[view]) for view in flipped)
+
+
+def flip_harm(view: str, plain: np.ndarray, flipped: np.ndarray) -> FlipHarm:
+    """Return the harm of a flip from the answers on the same pictures.
+
+    Args:
+        view: "hflip" or "vflip".
+        plain: bool (n,), whether each picture was classified rightly as it is.
+        flipped: bool (n,), the same for the flipped pictures.
+    """
+    difference = plain.astype(float) - flipped.astype(float)
+    n = len(difference)
+    stderr = float(difference.std(ddof=1) / np.sqrt(n)) if n > 1 else 1.0
+    return FlipHarm(view, float(difference.mean()), stderr, n)

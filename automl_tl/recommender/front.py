@@ -1,0 +1,151 @@
+"""The front of the four strategies: expected accuracy against seconds, and the choice on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from automl_tl.recommender.strategy import FROZEN, Matrix, Strategy
+
+
+@dataclass(frozen=True)
+class GainPrior:
+    """What training the ConvNet gains over the best frozen one: the share of its errors that disappear."""
+
+    mean: float
+    sd: float
+
+
+_GAINS: dict[tuple[Strategy, bool], GainPrior] = {
+    # Measured with EfficientNet-Lite0 from the solved head, last three or all stages: flowers .28 to .39 and
+    # trashnet -.02 to .06 (similar); sign_digits .75 to .89, blood_wbc .23 to .36, omniglot .31 (different).
+    ("fine_tuning", False): GainPrior(0.15, 0.20),
+    ("fine_tuning", True): GainPrior(0.50, 0.25),
+    # From a random head with BatchNorm training, 40 pictures per class: trashnet -.27 (similar);
+    # sign_digits .80, omniglot .29, blood_wbc -.28 (different).
+    ("pretrained_initialization", False): GainPrior(-0.15, 0.25),
+    ("pretrained_initialization", True): GainPrior(0.30, 0.45),
+}
+_MANY_PICTURES_GAIN = 0.25
+"""What many pictures add to `pretrained_initialization`: its loss against fine-tuning is a loss on few."""
+
+
+def gain_prior(strategy: Strategy, different: float, large: float) -> GainPrior:
+    """Return the expected relative reduction of the frozen ConvNet's errors, before anything is trained.
+
+    Args:
+        strategy: `fine_tuning` or `pretrained_initialization`.
+        different: probability that the pictures are unlike the pretraining domain.
+        large: probability that they are many.
+    """
+    like, unlike = _GAINS[strategy, False], _GAINS[strategy, True]
+    mean = (1 - different) * like.mean + different * unlike.mean
+    spread = (1 - different) * like.sd**2 + different * unlike.sd**2
+    between = different * (1 - different) * (like.mean - unlike.mean) ** 2
+    if strategy == "pretrained_initialization":
+        mean += _MANY_PICTURES_GAIN * large
+    return GainPrior(mean, (spread + between) ** 0.5)
+
+
+@dataclass(frozen=True)
+class FrontRow:
+    """What one strategy is expected to reach, and what it costs on this machine."""
+
+    strategy: Strategy
+    accuracy: float
+    interval: tuple[float, float]
+    """90 %."""
+    seconds: float
+    """Training time on all training pictures, without the time that this recommendation took."""
+    measured: bool
+    """Whether the accuracy was measured on this data set, or follows from a prior."""
+    gain: float
+    """Expected accuracy minus the best frozen one's, paired: on the same pictures."""
+    gain_stderr: float
+    how: str
+    """Backbone, cuts and what is trained, in words."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        values = {k: round(v, 4) if isinstance(v, float) else v for k, v in vars(self).items()}
+        return {**values, "interval": [round(v, 4) for v in self.interval]}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The strategy that is recommended, and the sentences that say why not another."""
+
+    strategy: Strategy
+    reasons: tuple[str, ...]
+
+
+def choose(front: Sequence[FrontRow], matrix: Matrix, budget: float | None) -> Choice:
+    """Return the strategy for a training budget in seconds; without one the matrix's cell stands.
+
+    A strategy that the budget allows replaces the cell only if its expected paired gain exceeds its standard
+    error. Without a budget only what was measured on these pictures can contradict the matrix.
+    """
+    rows = {row.strategy: row for row in front}
+    reasons: list[str] = []
+    start = _default(rows, matrix, reasons)
+    rivals = [row for row in front if row.measured or budget is not None]
+    if budget is not None:
+        rivals = [row for row in rivals if row.seconds <= budget]
+        start = _affordable(rows, start, rivals, budget, reasons)
+    best = max(rivals, key=lambda row: row.gain, default=start)
+    if start.measured or budget is not None:
+        start = _replace(start, best, reasons, budget)
+    return Choice(start.strategy, tuple(reasons))
+
+
+def _default(rows: dict[Strategy, FrontRow], matrix: Matrix, reasons: list[str]) -> FrontRow:
+    if matrix.cell in rows:
+        return rows[matrix.cell]
+    if matrix.cell is None:
+        reasons.append("The domain is unknown, so the matrix names no cell and the evidence decides.")
+    if matrix.runner_up in rows and matrix.cell is not None:
+        return rows[matrix.runner_up]
+    return max((rows[name] for name in FROZEN if name in rows), key=lambda row: row.accuracy)
+
+
+def _affordable(
+    rows: dict[Strategy, FrontRow],
+    start: FrontRow,
+    rivals: Sequence[FrontRow],
+    budget: float,
+    reasons: list[str],
+) -> FrontRow:
+    if start.seconds <= budget:
+        return start
+    if not rivals:
+        cheapest = min(rows.values(), key=lambda row: row.seconds)
+        reasons.append(
+            f"No strategy fits the budget of {budget:.0f} s; {cheapest.strategy} is the cheapest "
+            f"with about {cheapest.seconds:.0f} s."
+        )
+        return cheapest
+    best = max(rivals, key=lambda row: row.accuracy)
+    reasons.append(
+        f"{start.strategy} would take about {start.seconds:.0f} s, more than the budget of {budget:.0f} s; "
+        f"{best.strategy} is the best that fits."
+    )
+    return best
+
+
+def _replace(start: FrontRow, best: FrontRow, reasons: list[str], budget: float | None) -> FrontRow:
+    gain, stderr = paired_difference(best, start)
+    if best.strategy == start.strategy or gain <= stderr:
+        return start
+    known = "measured on these pictures" if best.measured and start.measured else "expected, not yet measured"
+    allowed = "" if budget is None else f" and its {best.seconds:.0f} s fit the budget of {budget:.0f} s"
+    reasons.append(
+        f"{best.strategy} replaces {start.strategy}: it gains {100 * gain:+.1f} points "
+        f"(standard error {100 * stderr:.1f}, {known}){allowed}."
+    )
+    return best
+
+
+def paired_difference(a: FrontRow, b: FrontRow) -> tuple[float, float]:
+    """Return the expected accuracy of `a` minus that of `b`, with its standard error."""
+    return a.gain - b.gain, (a.gain_stderr**2 + b.gain_stderr**2) ** 0.5

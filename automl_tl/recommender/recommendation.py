@@ -1,0 +1,127 @@
+"""The recommendation: everything that was found out about a data set, and what follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from automl_tl.data.quality import QualityReport
+from automl_tl.domain.similarity import Domain
+from automl_tl.recommender.advice import Advice
+from automl_tl.recommender.confusion import Confusion
+from automl_tl.recommender.evidence import Candidate
+from automl_tl.recommender.flips import FlipHarm
+from automl_tl.recommender.front import FrontRow
+from automl_tl.recommender.strategy import Matrix, Size, Strategy
+from automl_tl.training.curve import LearningCurve
+from automl_tl.training.estimate import Estimate
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Which pretrained backbone, used how, and why."""
+
+    path: str
+    report: QualityReport
+    n_classes: int
+    n_training: int
+    """Training pictures of the split; no others were looked at."""
+    n_sampled: int
+    """Pictures of the stratified sample that the evidence rests on."""
+    size: Size
+    domain: Domain
+    """Of the chosen backbone."""
+    domains: tuple[Domain, ...]
+    matrix: Matrix
+    strategy: Strategy
+    frozen: Candidate
+    """The frozen model that the strategy starts from, or is."""
+    advice: Advice
+    estimate: Estimate
+    """Of `frozen`, trained on all training pictures."""
+    front: tuple[FrontRow, ...]
+    probe: tuple[Candidate, ...]
+    curve: LearningCurve
+    confusion: Confusion
+    flips: tuple[FlipHarm, ...]
+    metric: str
+    reasons: tuple[str, ...]
+    seconds: dict[str, float]
+    notes: tuple[str, ...]
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Stages whose pooled outputs feed the head."""
+        whole = self.strategy == "pretrained_initialization"
+        return (self.frozen.n_stages,) if whole else self.frozen.source.cuts
+
+    @property
+    def pooling(self) -> str:
+        """How those outputs are pooled."""
+        return "mean" if self.strategy == "pretrained_initialization" else self.frozen.source.pooling
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recommendation as one JSON object."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "dataset": self._dataset(),
+            "size": self.size.to_dict(),
+            "domain": self.domain.to_dict(),
+            "domains": [domain.to_dict() for domain in self.domains],
+            "matrix": self.matrix.to_dict(),
+            "strategy": self._strategy(),
+            "expected": self._expected(),
+            "front": [row.to_dict() for row in self.front],
+            "probe": [candidate.to_dict() for candidate in self.probe],
+            "learning_curve": self._curve(),
+            "confusion": self.confusion.to_dict(),
+            "flips": [{**vars(flip), "allowed": flip.allowed} for flip in self.flips],
+            "metric": self.metric,
+            "reasons": list(self.reasons),
+            "notes": list(self.notes),
+            "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
+        }
+
+    def _dataset(self) -> dict[str, Any]:
+        smallest, middle, largest = self.report.class_sizes
+        return {
+            "path": self.path,
+            "n_images": self.report.n_images,
+            "n_classes": self.n_classes,
+            "images_per_class": {"min": smallest, "median": middle, "max": largest},
+            "n_unreadable": self.report.n_unreadable,
+            "n_duplicates": self.report.n_duplicates,
+            "n_training": self.n_training,
+            "n_sampled": self.n_sampled,
+            "fit": self.report.fit,
+        }
+
+    def _strategy(self) -> dict[str, Any]:
+        return {
+            "name": self.strategy,
+            "backbone": self.frozen.backbone,
+            "cut": max(self.cuts),
+            "cuts": list(self.cuts),
+            "pooling": self.pooling,
+            "n_stages": self.frozen.n_stages,
+            "unfreeze": self.advice.unfreeze,
+            "lr_ratio": self.advice.lr_ratio,
+            "head": {"kind": self.frozen.path.kind, "penalty": self.frozen.path.penalty},
+            "augmentation": self.advice.augmentation.to_dict(),
+        }
+
+    def _expected(self) -> dict[str, Any]:
+        return {
+            "of": f"{self.frozen.strategy}: {self.frozen.describe()}",
+            "accuracy": round(self.estimate.accuracy, 4),
+            "interval": [round(value, 4) for value in self.estimate.interval],
+        }
+
+    def _curve(self) -> dict[str, Any]:
+        return {
+            "sizes": [int(n) for n in self.curve.sizes],
+            "accuracy": [round(float(a), 4) for a in self.curve.accuracy],
+            "gain_with_twice_as_many": round(self.curve.gain_at(2.0), 4),
+        }

@@ -1,0 +1,79 @@
+"""The pictures that are looked at: the training side of the split, or a stratified sample of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from automl_tl.data.dataset import ImageDataset
+from automl_tl.data.split import group_ids, make_folds, stratified_sample
+from automl_tl.features.extract import Picture
+
+N_FOLDS = 5
+LARGEST_SAMPLE = 2000
+"""Beyond it the accuracy is known to a point, and the screen's cost grows with the cube of the number."""
+_PER_CLASS = 3
+_LARGEST_FOR_CLASSES = 5000
+_STEPS = np.array([50, 100, 150, 200, 300, 400, 500, 600, 800, 1000, 1250, 1500, 2000])
+
+
+@dataclass(frozen=True)
+class Sample:
+    """n training pictures with their labels and folds."""
+
+    pictures: tuple[Picture, ...]
+    y: np.ndarray
+    """int (n,), positions in `classes`."""
+    folds: np.ndarray
+    """int (n,), the fold that leaves each picture out; groups and duplicates share one."""
+    groups: np.ndarray
+    """int (n,), pictures of one group or one duplicate cluster have the same number."""
+    classes: tuple[str, ...]
+    n_training: int
+    """Training pictures that the sample was drawn from."""
+    per_class: float
+    """Median number of training pictures per class."""
+
+    @property
+    def n(self) -> int:
+        """Number of pictures."""
+        return len(self.y)
+
+    def subset(self, size: int, seed: int) -> np.ndarray:
+        """Return the rows, sorted, of a stratified part of at most about `size` pictures."""
+        return np.arange(self.n) if size >= self.n else stratified_sample(self.y, size, seed)
+
+
+def draw_sample(dataset: ImageDataset, size: int, seed: int) -> Sample:
+    """Return a stratified sample of about `size` of the training pictures of a split and scanned data set."""
+    frame = dataset.frame[dataset.frame["split"] == "train"].sort_values(["sha256", "path"])
+    classes = tuple(sorted(frame["label"].unique()))
+    y = frame["label"].map({label: i for i, label in enumerate(classes)}).to_numpy()
+    rows = np.arange(len(y)) if size >= len(y) else stratified_sample(y, size, seed)
+    groups = group_ids(frame)[rows]
+    chosen = frame.iloc[rows]
+    return Sample(
+        pictures=tuple(map(Picture, chosen["path"], chosen["sha256"])),
+        y=y[rows],
+        folds=make_folds(y[rows], groups, min(N_FOLDS, len(np.unique(groups))), seed),
+        groups=groups,
+        classes=classes,
+        n_training=len(y),
+        per_class=float(np.median(np.bincount(y))),
+    )
+
+
+def sample_size(n_training: int, n_classes: int, seconds_per_picture: float, seconds: float) -> int:
+    """Return how many pictures `seconds` of feature extraction allow, in steps so that runs agree.
+
+    Args:
+        n_training: pictures that there are.
+        n_classes: a few of every class are wanted, whatever it costs, up to five thousand.
+        seconds_per_picture: summed over the backbones.
+        seconds: what extraction may take.
+    """
+    affordable = seconds / max(seconds_per_picture, 1e-9)
+    steps = _STEPS[affordable >= _STEPS]
+    size = min(LARGEST_SAMPLE, int(steps[-1]) if len(steps) else int(_STEPS[0]))
+    return min(n_training, max(size, min(_PER_CLASS * n_classes, _LARGEST_FOR_CLASSES)))

@@ -1,0 +1,37 @@
+"""Which feature sources of a backbone are tried: every single cut, joined cuts, and the poolings of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from automl_tl.features.extract import Features
+from automl_tl.recommender.strategy import EARLY_SHARE
+from automl_tl.training.screen import Source
+
+_LONGEST_JOIN = 4
+
+
+def sources(features: Features) -> list[Source]:
+    """Return the sources of one backbone, the simplest first.
+
+    Single cuts with means, means and deviations, and quarters where the map is large enough; windows of two
+    to four late cuts, and of two early ones, with means and deviations.
+    """
+    singles = [
+        Source((features.backbone,), (cut,), pooling)
+        for cut in range(1, features.n_stages + 1)
+        for pooling in ("mean", "mean+std", "grid")
+        if pooling != "grid" or features.has_grid(cut)
+    ]
+    joined = [Source((features.backbone,), cuts, "mean+std") for cuts in _windows(features.n_stages)]
+    return singles + joined
+
+
+def _windows(n_stages: int) -> Iterator[tuple[int, ...]]:
+    last_early = int(EARLY_SHARE * n_stages)
+    for end in range(2, last_early + 1):
+        yield (end - 1, end)
+    for end in (n_stages - 1, n_stages):
+        for length in range(2, _LONGEST_JOIN + 1):
+            if end - length + 1 > 0 and end > last_early:
+                yield tuple(range(end - length + 1, end + 1))

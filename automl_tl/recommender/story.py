@@ -1,0 +1,150 @@
+"""The reasons, in sentences: each is made from what was measured on this data set and true of it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from automl_tl.data.names import printable
+from automl_tl.domain.similarity import Domain
+from automl_tl.recommender.advice import Advice
+from automl_tl.recommender.confusion import Confusion
+from automl_tl.recommender.evidence import Candidate, Evidence
+from automl_tl.recommender.front import Choice
+from automl_tl.recommender.outlook import Outlook
+from automl_tl.recommender.sample import Sample
+from automl_tl.recommender.strategy import FROZEN, Matrix, Size
+from automl_tl.training.estimate import paired_gain
+
+_NEAR_BORDER = 0.25
+"""A runner-up of at least this probability is named."""
+
+
+def tell(
+    sample: Sample,
+    domain: Domain,
+    size: Size,
+    matrix: Matrix,
+    choice: Choice,
+    evidence: Evidence,
+    frozen: Candidate,
+    outlook: Outlook,
+    advice: Advice,
+    mistakes: Confusion,
+) -> tuple[str, ...]:
+    """Return the reasons for a recommendation, the weightiest first."""
+    return (
+        domain_sentence(domain),
+        size_sentence(size),
+        matrix_sentence(matrix),
+        *choice.reasons,
+        evidence.backbone_reason,
+        *_cut_sentences(evidence, frozen, sample),
+        *_expectation_sentences(outlook, frozen, choice, sample),
+        *_curve_sentences(outlook),
+        *_confusion_sentences(mistakes),
+        *advice.reasons,
+    )
+
+
+def domain_sentence(domain: Domain) -> str:
+    """Say how far the pictures lie from the pretraining domain, and how sure that is."""
+    if domain.verdict == "unknown":
+        return f"How far the pictures lie from the pretraining domain is unknown: {domain.note}."
+    words = {"similar": "similar to", "different": "different from", "borderline": "on the border of"}
+    what = {
+        "embedding": "embedding distance",
+        "depth": "distance by depth",
+        "proxy": "embedding distance by proxy",
+    }
+    leaning = ""
+    if domain.verdict == "borderline" and domain.different is not None:
+        leaning = ", leaning to " + ("different" if domain.different > 0.5 else "similar")
+    text = (
+        f"The pictures are {words[domain.verdict]} the pretraining domain of {domain.backbone}{leaning}: "
+        f"{what[domain.measure]} {domain.distance:.3f} to {domain.reference}, confidence {domain.confidence:.0%}"
+    )
+    return f"{text}; {domain.note}." if domain.note else f"{text}."
+
+
+def size_sentence(size: Size) -> str:
+    """Say whether the pictures are few or many for the backbone, and by which border."""
+    text = (
+        f"{size.n_images:,} training pictures, {size.per_class:g} of the middle class, are {size.verdict} for a "
+        f"backbone of {size.n_parameters / 1e6:.1f} million parameters (border: about {size.border_total:,} in all "
+        f"and {size.border_per_class} per class; this is {size.ratio:.1f} times it), confidence {size.confidence:.0%}"
+    )
+    if size.extrapolated:
+        text += "; that is more than anything the borders were measured on, so an extrapolation"
+    return f"{text}."
+
+
+def matrix_sentence(matrix: Matrix) -> str:
+    """Say which cell of the matrix that is, and the runner-up where it is close."""
+    if matrix.cell is None:
+        return (
+            f"Without a domain verdict the matrix names no cell; by size alone {matrix.runner_up} is as likely as any."
+        )
+    text = f"The matrix names {matrix.cell}"
+    probability = matrix.probabilities[matrix.runner_up]
+    if probability >= _NEAR_BORDER:
+        text += f"; {matrix.runner_up} is close ({probability:.0%} against {matrix.probabilities[matrix.cell]:.0%})"
+    return f"{text}."
+
+
+def _cut_sentences(evidence: Evidence, frozen: Candidate, sample: Sample) -> Iterator[str]:
+    """Compare the chosen cuts with the whole ConvNet as it is."""
+    whole = [
+        c for c in evidence.probe
+        if c.backbone == frozen.backbone and c.source.cuts == (frozen.n_stages,) and c.source.pooling == "mean"
+    ]  # fmt: skip
+    same = [c for c in evidence.probe if c.source == frozen.source]
+    if not whole or not same or whole[0].source == frozen.source:
+        if whole:
+            yield f"The last stage's means are the best features of {frozen.backbone} here."
+        return
+    rows = same[0].rows
+    y = sample.y[rows]
+    ours, theirs = (c.path.predictions[c.path.best] == y for c in (same[0], whole[0]))
+    gain, stderr = paired_gain(theirs, ours, sample.groups[rows])
+    cuts = "+".join(map(str, frozen.source.cuts))
+    yield (
+        f"Cut {cuts} of {frozen.n_stages} with {frozen.source.pooling} pooling instead of the whole ConvNet's means: "
+        f"{100 * gain:+.1f} points (standard error {100 * stderr:.1f})."
+    )
+
+
+def _expectation_sentences(outlook: Outlook, frozen: Candidate, choice: Choice, sample: Sample) -> Iterator[str]:
+    estimate = outlook.estimates[frozen.strategy]
+    low, high = estimate.interval
+    text = (
+        f"The frozen model should reach {estimate.accuracy:.1%} on new pictures (90% interval {low:.1%} to "
+        f"{high:.1%}); {100 * estimate.optimism:.1f} points were taken off for having chosen the best of many"
+    )
+    yield f"{text}."
+    if choice.strategy not in FROZEN:
+        row = next(row for row in outlook.front if row.strategy == choice.strategy)
+        yield (
+            f"What {choice.strategy} adds to that, {100 * row.gain:+.1f} points, is what it added on other data sets, "
+            "not a measurement on these pictures."
+        )
+    if sample.n < sample.n_training:
+        yield (
+            f"The evidence rests on a stratified sample of {sample.n:,} of {sample.n_training:,} training pictures; "
+            "--max-images looks at more."
+        )
+
+
+def _curve_sentences(outlook: Outlook) -> Iterator[str]:
+    gain = outlook.curve.gain_at(2.0)
+    yield f"About {100 * gain:+.1f} points with twice as many pictures, by the learning curve."
+
+
+def _confusion_sentences(mistakes: Confusion) -> Iterator[str]:
+    if mistakes.pairs:
+        pairs = ", ".join(
+            f"{printable(p.true)} for {printable(p.predicted)} ({p.count} times, {p.share:.0%})" for p in mistakes.pairs
+        )
+        yield f"Most often taken for another class: {pairs}."
+    if mistakes.weakest:
+        weak = ", ".join(f"{printable(w.label)} ({w.recall:.0%} right of {w.count})" for w in mistakes.weakest)
+        yield f"More pictures would help most for: {weak}."

@@ -1,0 +1,148 @@
+"""The strategy matrix: how much data there is, how far it lies from the pretraining domain, what follows.
+
+| | similar | different |
+|---|---|---|
+| small | `feature_extractor` | `early_feature_extractor` |
+| large | `fine_tuning` | `pretrained_initialization` |
+
+Both axes are continuous: a data set has a probability of lying in each of the four cells. This module
+imports no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, Literal
+
+Strategy = Literal["feature_extractor", "early_feature_extractor", "fine_tuning", "pretrained_initialization"]
+
+STRATEGIES: tuple[Strategy, ...] = (
+    "feature_extractor",
+    "early_feature_extractor",
+    "fine_tuning",
+    "pretrained_initialization",
+)
+FROZEN: tuple[Strategy, ...] = STRATEGIES[:2]
+EARLY_SHARE = 0.6
+"""A frozen ConvNet whose every cut lies at or before this share of its depth is an early feature extractor."""
+
+LARGE_TOTAL = 1500
+"""Pictures from which 4 million parameters can be trained: in our measurements on EfficientNet-Lite0 training
+the whole network overtakes the frozen one with certainty between 400 (hand signs) and 2,000 pictures."""
+LARGE_PER_CLASS = 100
+"""Pictures of the middle class: at 40 per class training everything from the start still lost to the frozen
+ConvNet on two of four data sets."""
+REFERENCE_PARAMETERS = 4e6
+_PARAMETER_POWER = 0.5
+"""The border of the total grows with the square root of the trained parameters: from 1,500 pictures at 4 million
+to the 20,000 that BiT (Kolesnikov et al. 2020) calls small for its 900 million."""
+_SIZE_DOUBT = 0.5
+"""Standard deviation of the border, on the log scale: a factor of 1.6 to either side."""
+LARGEST_MEASURED = 5000
+"""Pictures of the largest data set that the borders and gains were measured on."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much data there is, against what has to be trained."""
+
+    verdict: Literal["small", "large"]
+    n_images: int
+    per_class: float
+    """Median number of pictures per class."""
+    n_parameters: int
+    """Of the whole backbone."""
+    border_total: int
+    """Pictures in all that count as the border for this backbone."""
+    border_per_class: int
+    ratio: float
+    """Geometric mean of the two numbers in units of their borders; 1 is the border."""
+    large: float
+    """Probability of the upper side, 0 to 1."""
+    extrapolated: bool
+    """More pictures than anything that was measured."""
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the side that the verdict names, 0.5 to 1."""
+        return max(self.large, 1 - self.large)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        values = {k: round(v, 4) if isinstance(v, float) else v for k, v in vars(self).items()}
+        return {**values, "confidence": round(self.confidence, 4)}
+
+
+def judge_size(n_images: int, per_class: float, n_parameters: int) -> Size:
+    """Return whether `n_images` pictures, `per_class` of the middle class, are few or many for a backbone.
+
+    >>> judge_size(100, 10, 4_000_000).verdict
+    'small'
+    >>> judge_size(3000, 300, 4_000_000).verdict
+    'large'
+    >>> judge_size(3000, 300, 300_000_000).verdict
+    'small'
+    """
+    total = LARGE_TOTAL * max(n_parameters / REFERENCE_PARAMETERS, 0.1) ** _PARAMETER_POWER
+    ratio = math.sqrt(n_images / total * per_class / LARGE_PER_CLASS)
+    large = NormalDist().cdf(math.log(max(ratio, 1e-9)) / _SIZE_DOUBT)
+    return Size(
+        verdict="large" if ratio >= 1 else "small",
+        n_images=n_images,
+        per_class=per_class,
+        n_parameters=n_parameters,
+        border_total=round(total),
+        border_per_class=LARGE_PER_CLASS,
+        ratio=ratio,
+        large=large,
+        extrapolated=n_images > LARGEST_MEASURED,
+    )
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Where a data set lies in the matrix."""
+
+    cell: Strategy | None
+    """The cell that size and domain name; None where the domain is unknown."""
+    runner_up: Strategy
+    """The next probable cell."""
+    probabilities: dict[Strategy, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {**vars(self), "probabilities": {k: round(v, 4) for k, v in self.probabilities.items()}}
+
+
+def place(large: float, different: float | None) -> Matrix:
+    """Return the cell for the probabilities of being large, and of being different (None: unknown).
+
+    >>> place(0.1, 0.2).cell
+    'feature_extractor'
+    >>> place(0.9, 0.8).cell
+    'pretrained_initialization'
+    >>> place(0.9, None).cell is None
+    True
+    """
+    unlike = 0.5 if different is None else different
+    probabilities: dict[Strategy, float] = {
+        "feature_extractor": (1 - large) * (1 - unlike),
+        "early_feature_extractor": (1 - large) * unlike,
+        "fine_tuning": large * (1 - unlike),
+        "pretrained_initialization": large * unlike,
+    }
+    ranked = sorted(STRATEGIES, key=lambda name: -probabilities[name])
+    cell = None if different is None else ranked[0]
+    return Matrix(cell, ranked[0] if cell is None else ranked[1], probabilities)
+
+
+def frozen_strategy(cuts: Sequence[int], n_stages: int) -> Strategy:
+    """Return the name of a frozen ConvNet cut after `cuts` (counted from 1).
+
+    >>> frozen_strategy([5], 9), frozen_strategy([5, 7], 9)
+    ('early_feature_extractor', 'feature_extractor')
+    """
+    return "early_feature_extractor" if max(cuts) <= EARLY_SHARE * n_stages else "feature_extractor"

@@ -1,0 +1,133 @@
+"""What a forward pass and a training step cost on this machine, measured once per backbone and kept."""
+
+from __future__ import annotations
+
+import copy
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from automl_tl.augment.policy import AugmentationPolicy, augment
+from automl_tl.backbones.stages import Network, normalise, pool
+from automl_tl.data.decode import Preprocessing
+from automl_tl.features.engine import Engine
+from automl_tl.features.extract import Picture, batches, statistics
+from automl_tl.features.memo import remember
+
+EPOCHS = 15
+"""Epochs of fine-tuning that the seconds are for; nothing more was gained by longer training on flowers."""
+_BATCH = 16
+_POLICY = AugmentationPolicy(hflip=0.5, rotation=10, scale=(0.9, 1.1))
+
+
+@dataclass(frozen=True)
+class TrainingSpeed:
+    """Seconds per picture of one optimiser step, augmentation included."""
+
+    suffix: float
+    """Only the last `unfrozen` stages and the head learn; the rest runs forward only."""
+    whole: float
+    unfrozen: int
+
+
+def forward_seconds(network: Network, engine: Engine, folder: Path) -> float:
+    """Return the seconds per picture of a forward pass with its statistics, from disk if known."""
+    size = network.backbone.input_size
+    images = torch.randint(0, 256, (_BATCH, size, size, 3), dtype=torch.uint8)
+
+    def measure() -> float:
+        return _fastest(lambda: statistics(network, images, engine), engine) / _BATCH
+
+    return float(remember(folder, {**_machine(network, engine), "what": "forward"}, measure))
+
+
+def training_speed(network: Network, engine: Engine, unfrozen: int, folder: Path) -> TrainingSpeed:
+    """Return the measured seconds per picture of a training step, from disk if known.
+
+    Args:
+        network: a built backbone; a copy of it is trained, it stays as it is.
+        engine: where and in which number format.
+        unfrozen: stages that learn in the first of the two numbers.
+        folder: where measured speeds are kept.
+    """
+
+    def measure() -> dict[str, Any]:
+        suffix, whole = (_step_seconds(network, engine, k) for k in (unfrozen, network.n_stages))
+        return asdict(TrainingSpeed(suffix, whole, unfrozen))
+
+    key = {**_machine(network, engine), "what": "step", "unfrozen": unfrozen}
+    return TrainingSpeed(**remember(folder, key, measure))
+
+
+def _step_seconds(network: Network, engine: Engine, unfrozen: int) -> float:
+    module = copy.deepcopy(network.module)
+    stages = network.backbone.stages(module)
+    frozen = network.n_stages - unfrozen
+    size = network.backbone.input_size
+    images = torch.randint(0, 256, (_BATCH, size, size, 3), dtype=torch.uint8)
+    labels = torch.arange(_BATCH, device=engine.device) % 2
+    head = nn.LazyLinear(2).to(engine.device)
+    parameters = [p for stage in stages[frozen:] for p in stage.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-6)
+    generator = torch.Generator().manual_seed(0)
+
+    def step() -> None:
+        inputs = normalise(images.to(engine.device), network.backbone.mean, network.backbone.std)
+        x = augment(inputs, _POLICY, generator).contiguous(memory_format=torch.channels_last)
+        with engine.autocast():
+            with torch.no_grad():
+                for stage in stages[:frozen]:
+                    x = stage(x)
+            for stage in stages[frozen:]:
+                x = stage(x)
+            scores = head(pool(network, x, last=True).mean.float())
+        torch.autograd.backward(nn.functional.cross_entropy(scores.float(), labels))
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return _fastest(step, engine) / _BATCH
+
+
+def _fastest(work: Callable[[], Any], engine: Engine, repeats: int = 2) -> float:
+    """Return the fastest of `repeats` runs after one that warms up: other load only ever slows a run."""
+    seconds = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        work()
+        if engine.device.startswith("cuda"):
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[1:])
+
+
+def _machine(network: Network, engine: Engine) -> dict[str, Any]:
+    device = torch.cuda.get_device_name() if engine.device.startswith("cuda") else platform.processor()
+    return {
+        "backbone": network.name,
+        "weights": network.weights.identity,
+        "size": network.backbone.input_size,
+        "engine": engine.name,
+        "threads": torch.get_num_threads(),
+        "machine": [platform.node(), platform.machine(), device],
+        "torch": torch.__version__,
+    }
+
+
+def decode_seconds(pictures: Sequence[Picture], how: Preprocessing, engine: Engine, folder: Path) -> float:
+    """Return the seconds per picture of reading and resizing, by as many threads as there are, from disk if known."""
+    some = list(pictures[:: max(1, len(pictures) // _BATCH)])[:_BATCH]
+
+    def measure() -> float:
+        start = time.perf_counter()
+        for _ in batches(some, how, len(some), engine.threads):
+            pass
+        return (time.perf_counter() - start) / len(some)
+
+    key = {"what": "decode", "node": platform.node(), **asdict(how), "pictures": [p.sha256 for p in some]}
+    return float(remember(folder, key, measure))

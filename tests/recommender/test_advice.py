@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from automl_tl.domain.similarity import Domain
+from automl_tl.recommender.advice import advise, augmentation_policy, default_unfreeze
+from automl_tl.recommender.confusion import confusion
+from automl_tl.recommender.flips import FlipHarm, flip_harm
+
+NEAR = Domain("b", 0.03, "embedding", 0.5, "similar", 0.9, 0.1, "ImageNet", (0.05,) * 9, 0.05, True)
+FAR = replace(NEAR, verdict="different", different=0.95, by_depth=(0.1, 0.1, 0.1, 0.1, 0.3, 0.3, 0.3, 0.4, 0.4))
+HARMLESS, HARMFUL = FlipHarm("hflip", 0.0, 0.01, 100), FlipHarm("vflip", 0.2, 0.03, 100)
+
+
+def test_a_frozen_convnet_unfreezes_nothing() -> None:
+    advice = advise("feature_extractor", NEAR, 9, [HARMLESS, HARMFUL])
+    assert advice.unfreeze == 0
+    assert not any("nfreeze" in reason for reason in advice.reasons)
+
+
+def test_fine_tuning_unfreezes_from_where_the_pictures_are_strange() -> None:
+    assert advise("fine_tuning", NEAR, 9, []).unfreeze == 3
+    advice = advise("fine_tuning", FAR, 9, [])
+    assert advice.unfreeze == 5
+    assert "stage 5 is the first" in advice.reasons[0]
+    assert advise("pretrained_initialization", NEAR, 9, []).unfreeze == 9
+
+
+def test_a_backbone_without_batchnorm_gets_the_usual_third() -> None:
+    domain = replace(FAR, depth_distance=None, by_depth=(math.nan,) * 9)
+    advice = advise("fine_tuning", domain, 9, [])
+    assert advice.unfreeze == 3
+    assert "no distance by depth" in advice.reasons[0]
+
+
+def test_the_farther_the_pictures_the_faster_the_backbone_learns() -> None:
+    ratios = [advise("fine_tuning", d, 9, []).lr_ratio for d in (NEAR, FAR)]
+    assert ratios[0] > ratios[1] > advise("pretrained_initialization", FAR, 9, []).lr_ratio >= 1
+
+
+def test_flips_follow_the_probe_and_say_why() -> None:
+    policy, reasons = augmentation_policy([HARMLESS, HARMFUL])
+    assert (policy.hflip, policy.vflip) == (0.5, 0.0)
+    assert reasons[1].startswith("Flip upside down off: on 100 flipped pictures the classifier lost 20.0 points")
+    free, _ = augmentation_policy([HARMLESS, replace(HARMFUL, harm=0.0)])
+    assert free.vflip == 0.5
+    assert free.rotation > policy.rotation
+
+
+def test_harm_within_noise_is_none() -> None:
+    assert FlipHarm("hflip", 0.04, 0.05, 20).allowed
+    assert not FlipHarm("hflip", 0.04, 0.01, 400).allowed
+
+
+def test_flip_harm_is_the_paired_difference() -> None:
+    harm = flip_harm("hflip", np.array([1, 1, 1, 0], bool), np.array([1, 0, 0, 0], bool))
+    assert harm.harm == pytest.approx(0.5)
+    assert harm.n == 4
+
+
+@pytest.mark.parametrize(("n", "expected"), [(1, 1), (3, 1), (5, 2), (9, 3), (13, 4)])
+def test_a_third_of_the_stages(n: int, expected: int) -> None:
+    assert default_unfreeze(n) == expected
+
+
+def test_confusion_names_pairs_and_weak_classes() -> None:
+    y = np.array([0, 0, 0, 0, 1, 1, 2, 2])
+    answers = np.array([0, 0, 1, 1, 1, 1, 2, 0])
+    result = confusion(y, answers, ["cat", "dog", "owl"])
+    assert (result.pairs[0].true, result.pairs[0].predicted, result.pairs[0].count) == ("cat", "dog", 2)
+    assert result.pairs[0].share == pytest.approx(0.5)
+    assert {w.label for w in result.weakest} == {"cat", "owl"}
+    assert confusion(y, y, ["cat", "dog", "owl"]).pairs == ()

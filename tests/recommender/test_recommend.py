@@ -1,0 +1,200 @@
+"""The whole way from pictures to a recommendation, with a small backbone so that it takes seconds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import MakePictures, write_pictures
+from tiny_backbone import TinyBackbone
+
+import automl_tl
+from automl_tl.errors import BackboneError, OptionError
+from automl_tl.recommender import bench
+from automl_tl.recommender.recommendation import Recommendation
+
+Recommend = Callable[..., Recommendation]
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, TinyBackbone]:
+    """Replace the installed backbones by two small ones."""
+    backbones = {"tiny": TinyBackbone(), "wide": TinyBackbone((8, 12, 16, 24, 32), seed=3)}
+    monkeypatch.setattr(bench, "get_backbone", backbones.__getitem__)
+    monkeypatch.setattr(bench, "local_backbones", lambda: ["tiny"])
+    return backbones
+
+
+@pytest.fixture
+def data(make_pictures: MakePictures) -> Path:
+    return make_pictures(per_class=12)
+
+
+def test_the_json_has_what_it_promises(tiny: dict[str, TinyBackbone], data: Path) -> None:
+    result = automl_tl.recommend(data)
+    values = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert values["schema_version"] == 1
+    assert values["dataset"]["n_images"] == 36
+    assert values["dataset"]["images_per_class"] == {"min": 12, "median": 12, "max": 12}
+    assert values["size"]["verdict"] == "small"
+    assert values["domain"]["verdict"] in ("similar", "borderline", "different", "unknown")
+    assert len(values["domain"]["by_depth"]) == 3
+    assert [d["backbone"] for d in values["domains"]] == ["tiny"]
+    strategy = values["strategy"]
+    assert strategy["backbone"] == "tiny"
+    assert strategy["cut"] == max(strategy["cuts"]) <= strategy["n_stages"] == 3
+    assert {"pooling", "unfreeze", "lr_ratio", "head", "augmentation"} <= set(strategy)
+    low, high = values["expected"]["interval"]
+    assert 0 <= low <= values["expected"]["accuracy"] <= high <= 1
+    assert {row["strategy"] for row in values["front"]} >= {"feature_extractor", "fine_tuning"}
+    assert all(row["seconds"] > 0 for row in values["front"])
+    assert {"backbone", "cuts", "pooling", "accuracy", "stderr"} <= set(values["probe"][0])
+    assert values["reasons"]
+    assert values["seconds"]["total"] > 0
+
+
+def test_a_second_run_does_no_forward_pass_and_says_the_same(tiny: dict[str, TinyBackbone], data: Path) -> None:
+    first = automl_tl.recommend(data)
+    before = tiny["tiny"].passes
+    again = automl_tl.recommend(data)
+    assert tiny["tiny"].passes == before + 1  # the preflight of the built network
+    assert without_seconds(first) == without_seconds(again)
+
+
+def without_seconds(result: Recommendation) -> dict[str, Any]:
+    values = result.to_dict()
+    del values["seconds"]
+    for row in values["front"]:
+        del row["seconds"]
+    return values
+
+
+def split_table(root: Path, test: Path, path: Path) -> Path:
+    rows = [
+        (str(p), p.parent.name, part)
+        for part, folder in (("train", root), ("test", test))
+        for p in folder.rglob("*.png")
+    ]
+    pd.DataFrame(rows, columns=["path", "label", "split"]).to_csv(path, index=False)
+    return path
+
+
+def test_test_pictures_change_nothing(tiny: dict[str, TinyBackbone], data: Path, tmp_path: Path) -> None:
+    """Other test pictures, and even wrong labels on them, give the same recommendation."""
+    write_pictures(tmp_path / "a", per_class=4, seed=50)
+    write_pictures(tmp_path / "b", classes=("sky", "apple", "leaf"), per_class=7, seed=60)
+    results = [
+        without_seconds(automl_tl.recommend(split_table(data, tmp_path / name, tmp_path / f"{name}.csv")))
+        for name in ("a", "b")
+    ]
+    for values in results:
+        del values["dataset"], values["notes"]
+    assert results[0] == results[1]
+
+
+def test_reasons_change_with_the_data(
+    tiny: dict[str, TinyBackbone], make_pictures: MakePictures, tmp_path: Path
+) -> None:
+    few = automl_tl.recommend(make_pictures(tmp_path / "few", per_class=8))
+    many = automl_tl.recommend(make_pictures(tmp_path / "many", per_class=(14, 12, 11)))
+    assert few.reasons[1].startswith("24 training pictures, 8 of the middle class, are small")
+    assert many.reasons[1].startswith("37 training pictures, 12 of the middle class, are small")
+    grey = tmp_path / "grey"
+    shutil.copytree(tmp_path / "many", grey)
+    for number, file in enumerate(sorted(grey.rglob("*.png"))):
+        noise = np.random.default_rng(number).integers(0, 2, (48, 48, 3)) * 255
+        from PIL import Image
+
+        Image.fromarray(noise.astype(np.uint8)).save(file)
+    noise_result = automl_tl.recommend(grey)
+    assert noise_result.domain.distance != many.domain.distance
+    assert noise_result.reasons[0] != many.reasons[0]
+    assert noise_result.estimate.accuracy < many.estimate.accuracy
+
+
+def test_every_number_in_a_reason_is_the_result_s_own(tiny: dict[str, TinyBackbone], data: Path) -> None:
+    result = automl_tl.recommend(data)
+    text = " ".join(result.reasons)
+    assert f"{result.estimate.accuracy:.1%}" in text
+    assert f"{result.estimate.interval[0]:.1%} to {result.estimate.interval[1]:.1%}" in text
+    assert f"{100 * result.curve.gain_at(2.0):+.1f} points with twice as many" in text
+    for pair in result.confusion.pairs:
+        assert f"{pair.true} for {pair.predicted} ({pair.count} times" in text
+
+
+def test_several_backbones_are_compared_on_the_same_pictures(tiny: dict[str, TinyBackbone], data: Path) -> None:
+    result = automl_tl.recommend(data, backbones=["tiny", "wide"])
+    assert {d.backbone for d in result.domains} == {"tiny", "wide"}
+    assert {c.backbone for c in result.probe} == {"tiny", "wide"}
+    assert f"{result.frozen.backbone} before" in " ".join(result.reasons)
+    assert result.domain.backbone == result.frozen.backbone
+
+
+def test_a_sample_is_drawn_and_said(tiny: dict[str, TinyBackbone], data: Path) -> None:
+    result = automl_tl.recommend(data, max_images=15)
+    assert result.n_sampled == 15
+    assert result.n_training == 36
+    assert "a stratified sample of 15 of 36 training pictures" in " ".join(result.reasons)
+
+
+def test_a_budget_shows_in_the_choice(tiny: dict[str, TinyBackbone], data: Path) -> None:
+    result = automl_tl.recommend(data, budget=1e-6)
+    assert any("fits the budget" in reason for reason in result.reasons)
+
+
+def test_groups_stay_together(tiny: dict[str, TinyBackbone], data: Path, tmp_path: Path) -> None:
+    """Pictures that are near copies of one another flatter the probe unless they are one group."""
+    rows = [(str(p), p.parent.name, f"{p.parent.name}{int(p.stem) // 4}") for p in sorted(data.rglob("*.png"))]
+    table = tmp_path / "t.csv"
+    pd.DataFrame(rows, columns=["path", "label", "patient"]).to_csv(table, index=False)
+    result = automl_tl.recommend(table, group_column="patient")
+    assert result.n_training == 36
+
+
+def test_progress_names_every_stage(tiny: dict[str, TinyBackbone], data: Path) -> None:
+    stages: list[str] = []
+
+    @contextmanager
+    def reporter(stage: str) -> Iterator[Callable[[int, int], None]]:
+        stages.append(stage)
+        yield lambda done, total: None
+
+    automl_tl.recommend(data, progress=reporter)
+    assert stages[0] == "Reading pictures"
+    assert "Features of tiny" in stages
+    assert "Screening feature sources" in stages
+
+
+def test_a_broken_backbone_is_left_out_with_a_note_unless_it_was_asked_for(
+    tiny: dict[str, TinyBackbone], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(TinyBackbone):
+        def build(self, *, pretrained: bool = True) -> Any:
+            raise RuntimeError("no network today")
+
+    tiny["broken"] = Broken()
+    monkeypatch.setattr(bench, "local_backbones", lambda: ["broken", "tiny"])
+    result = automl_tl.recommend(data)
+    assert result.frozen.backbone == "tiny"
+    assert any("broken is left out" in note and "no network today" in note for note in result.notes)
+    with pytest.raises(BackboneError, match="no network today"):
+        automl_tl.recommend(data, backbones=["broken"])
+
+
+def test_a_wrong_metric_fails_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match='unknown metric "bleu"'):
+        automl_tl.recommend(tmp_path / "nowhere", metric="bleu")
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "macro_f1", "log_loss"])
+def test_every_metric_chooses(tiny: dict[str, TinyBackbone], data: Path, metric: str) -> None:
+    result = automl_tl.recommend(data, metric=metric)
+    assert result.metric == metric
+    assert 0 <= result.estimate.accuracy <= 1
