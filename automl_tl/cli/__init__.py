@@ -1,0 +1,3 @@
+from automl_tl.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,50 @@
+"""The command `automl-tl`: a group whose sub-commands are imported only when one is run.
+
+The short help texts stand in a table here, so that `--help` and `--version` import nothing heavy.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from automl_tl.cli.failures import report_failure
+from automl_tl.cli.lazy import lazy_commands
+from automl_tl.version import __version__
+
+COMMANDS = {
+    "recommend": ("automl_tl.cli.recommend:recommend", "Say which backbone to use, and how, and why."),
+    "inspect": ("automl_tl.cli.inspect:inspect", "Report on the pictures alone: counts, sizes, duplicates."),
+    "backbones": ("automl_tl.cli.backbones:backbones", "List the backbones that are installed."),
+    "reference": ("automl_tl.cli.reference:reference", "Describe a backbone's own pretraining domain."),
+    "cache": ("automl_tl.cli.cache:cache", "Show or clear what is kept on disk between runs."),
+}
+
+EPILOG = "Start with: automl-tl recommend FOLDER, where FOLDER holds one folder of pictures per class."
+
+
+class Application(click.Group):
+    """A click group that turns every exception of a command into one sentence and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the chosen command; click's own errors (usage, exit, abort) pass through to click."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # a closed pipe shows here and not as noise when the interpreter exits
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            ctx.exit(report_failure(error, verbose=bool(ctx.meta.get("automl_tl.verbose"))))
+        return result
+
+
+main = Application(
+    name="automl-tl",
+    commands=lazy_commands(COMMANDS),
+    help="Which pretrained backbone, used how? A recommender for transfer learning on labelled pictures.",
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+main = click.version_option(__version__, prog_name="automl-tl")(main)

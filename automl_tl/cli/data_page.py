@@ -1,0 +1,157 @@
+"""The report on a data set as a page for people, in sections that a page of another command may use too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from automl_tl.cli.render import bar, literal
+from automl_tl.cli.text import clean, plural
+from automl_tl.data.dataset import ImageDataset
+from automl_tl.data.quality import Conflict, QualityReport
+from automl_tl.data.walk import is_picture_name
+
+MOST_CLASSES = 20
+MOST_FILES = 10
+MOST_GROUPS = 3
+LABEL_WIDTH = 32
+INDENT = (0, 0, 0, 2)
+
+FITS = {
+    "squash": "squash (both sides resized to the backbone's size)",
+    "pad": "pad (the whole picture kept, the rest filled)",
+    "crop": "crop (the centre cut out)",
+}
+
+
+def data_page(dataset: ImageDataset, report: QualityReport, *, verbose: bool = False) -> list[RenderableType]:
+    """Return the page's sections; with `verbose` every class, file and group instead of the first few."""
+    sections = (
+        _section(f"Data: {clean(dataset.root)}", [summary(dataset, report)]),
+        _section("Classes", [classes(report, None if verbose else MOST_CLASSES)]),
+        _section("Duplicates", _duplicates(dataset, report, None if verbose else MOST_GROUPS)),
+        _section("Left out", _left_out(dataset, None if verbose else MOST_FILES)),
+        _section("Worth knowing", [_item(sentence) for sentence in (*report.warnings, *dataset.notes)]),
+    )
+    return [section for section in sections if section is not None]
+
+
+def summary(dataset: ImageDataset, report: QualityReport) -> Table:
+    """Return the numbers that describe a data set, one line each."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="dim")
+    grid.add_column()
+    for name, sentence in _facts(dataset, report):
+        grid.add_row(name, literal(sentence))
+    return grid
+
+
+def _facts(dataset: ImageDataset, report: QualityReport) -> Iterable[tuple[str, str]]:
+    yield "pictures", f"{report.n_images:,} in {plural(report.n_classes, 'class', 'classes')}"
+    yield "per class", _per_class(report)
+    if dataset.has_given_splits:
+        counts = dataset.frame["split"].value_counts()
+        given = [f"{counts[name]:,} {name}" for name in ("train", "val", "test") if name in counts]
+        yield "given split", ", ".join(given)
+    if (groups := dataset.frame["group"]).any():
+        yield "groups", f"{groups[groups != ''].nunique():,}, each kept on one side of every split"
+    yield "size", _sizes(report)
+    yield "fit", f"{FITS.get(report.fit, report.fit)}: {report.fit_reason}"
+    yield "duplicates", f"{report.n_duplicates:,}" if report.n_duplicates else "none"
+    yield "unreadable", f"{report.n_unreadable:,}" if report.n_unreadable else "none"
+
+
+def _per_class(report: QualityReport) -> str:
+    low, middle, high = report.class_sizes
+    if low == high:
+        return f"{low:,} each"
+    return f"{low:,} to {high:,}, median {middle:g}; the largest is {report.imbalance:.3g} times the smallest"
+
+
+def _sizes(report: QualityReport) -> str:
+    width, height = report.median_size
+    low, high = report.sizes[0.05], report.sizes[0.95]
+    spread = "" if round(low) == round(high) else f"; 9 in 10 are between {low:.0f} and {high:.0f} a side"
+    return f"median {width} x {height} pixels{spread}; longer to shorter side up to {report.aspects[1.0]:.3g}"
+
+
+def classes(report: QualityReport, most: int | None) -> Group:
+    """Return a bar for each class, the largest first, at most `most` and then how many more."""
+    ordered = sorted(report.images_per_class.items(), key=lambda item: (-item[1], item[0]))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(max_width=LABEL_WIDTH, no_wrap=True, overflow="ellipsis")
+    table.add_column(justify="right")
+    table.add_column(style="cyan", no_wrap=True)
+    for label, n in ordered[:most]:
+        table.add_row(literal(label), f"{n:,}", bar(n / ordered[0][1]))
+    rest = ordered[len(ordered[:most]) :]
+    more = (
+        [_and_more(len(rest), "class", "classes", f", with {_range([n for _, n in rest])}")] if rest else []
+    )
+    return Group(table, *more)
+
+
+def _range(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{plural(low, 'picture')} each" if low == high else f"{low:,} to {high:,} pictures each"
+
+
+def _duplicates(dataset: ImageDataset, report: QualityReport, most: int | None) -> list[RenderableType]:
+    groups = [("identical", paths) for paths in report.exact] + [
+        ("nearly identical", paths) for paths in report.near
+    ]
+    parts: list[RenderableType] = []
+    if report.n_duplicates:
+        n_pictures = plural(report.n_duplicates, "picture")
+        parts.append(
+            _item(f"{n_pictures} could go without losing one; duplicates stay on one side of every split.")
+        )
+    parts += [_item(f"{kind}: {_names(dataset, paths)}") for kind, paths in groups[:most]]
+    parts += _rest(len(groups), most, "group")
+    parts += [_conflict(dataset, conflict) for conflict in report.conflicts[:most]]
+    return parts + _rest(len(report.conflicts), most, "conflict")
+
+
+def _names(dataset: ImageDataset, paths: Sequence[str]) -> str:
+    return ", ".join(dataset.short(path) for path in paths)
+
+
+def _conflict(dataset: ImageDataset, conflict: Conflict) -> RenderableType:
+    labelled = zip(conflict.paths, conflict.labels, strict=True)
+    named = ", ".join(f"{dataset.short(path)} ({clean(label)})" for path, label in labelled)
+    what = "identical, all left out" if conflict.identical else "nearly identical, kept"
+    return _item(f"different labels, {what}: {named}", style="yellow")
+
+
+def _left_out(dataset: ImageDataset, most: int | None) -> list[RenderableType]:
+    pictures_first = sorted(dataset.skipped, key=lambda one: not is_picture_name(one.path))
+    shown = islice(pictures_first, most)
+    parts: list[RenderableType] = [_item(f"{dataset.short(one.path)}: {clean(one.reason)}") for one in shown]
+    return parts + _rest(len(dataset.skipped), most, "file")
+
+
+def _rest(n: int, most: int | None, noun: str) -> list[RenderableType]:
+    hidden = n - (n if most is None else min(n, most))
+    return [_and_more(hidden, noun, "", "; --verbose shows all")] if hidden else []
+
+
+def _and_more(n: int, noun: str, many: str, tail: str) -> Text:
+    return literal(f"... and {n:,} more {noun if n == 1 else many or noun + 's'}{tail}", style="dim")
+
+
+def _item(sentence: str, style: str = "") -> RenderableType:
+    row = Table.grid(padding=(0, 1))
+    row.add_row("-", literal(sentence, style))
+    return row
+
+
+def _section(title: str, parts: Sequence[RenderableType]) -> RenderableType | None:
+    """Return a titled section, or None where there is nothing in it."""
+    if not parts:
+        return None
+    return Group(literal(title, style="bold"), Padding(Group(*parts), INDENT), Text(""))

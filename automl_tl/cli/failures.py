@@ -1,0 +1,69 @@
+"""What the user sees when a command fails: one sentence on standard error and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+
+import click
+
+from automl_tl.cli.text import one_line
+from automl_tl.errors import AutomlTlError
+
+INTERRUPTED = "Interrupted; what was computed is cached, run the same command to go on."
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
+EXIT_UNEXPECTED = 1
+TRACEBACK_VARIABLE = "AUTOML_TL_TRACEBACK"
+
+
+def report_failure(error: BaseException, *, verbose: bool) -> int:
+    """Tell the user about `error` and return the exit code.
+
+    An error of ours is its own sentence. Anything else is a bug: its type and message, and how to
+    see the traceback, which `verbose` or AUTOML_TL_TRACEBACK=1 shows at once.
+    """
+    if isinstance(error, BrokenPipeError):
+        _silence_stdout()
+        return EXIT_BROKEN_PIPE
+    if isinstance(error, KeyboardInterrupt):
+        _say(f"\n{INTERRUPTED}")
+        return EXIT_INTERRUPTED
+    wanted = os.environ.get(TRACEBACK_VARIABLE, "") not in ("", "0")
+    if isinstance(error, AutomlTlError):
+        _show_traceback(error, wanted)
+        _say_sentence(error)
+        return error.exit_code
+    _show_traceback(error, wanted or verbose)
+    _say(_unexpected(error, shown=wanted or verbose))
+    return EXIT_UNEXPECTED
+
+
+def _say_sentence(error: AutomlTlError) -> None:
+    _say(f"Error: {one_line(error) or type(error).__name__}")
+    for note in getattr(error, "__notes__", ()):
+        _say(f"  {one_line(note)}")
+
+
+def _unexpected(error: BaseException, *, shown: bool) -> str:
+    what = f"{type(error).__name__}: {one_line(error)}".rstrip(": ")
+    traceback_hint = "" if shown else f" with --verbose or {TRACEBACK_VARIABLE}=1, which show the traceback"
+    return f"Error: unexpected {what}. This is a bug: please report it{traceback_hint}."
+
+
+def _show_traceback(error: BaseException, wanted: bool) -> None:
+    if wanted:
+        _say("".join(traceback.format_exception(error)).rstrip())
+
+
+def _say(text: str) -> None:
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    click.echo(text.encode(encoding, "backslashreplace").decode(encoding), err=True)
+
+
+def _silence_stdout() -> None:
+    """Point standard output at nothing, so that the interpreter's last flush finds no closed pipe."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # a stream with no file has no pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

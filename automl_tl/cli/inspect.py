@@ -1,0 +1,78 @@
+"""`automl-tl inspect DATA`: the report on the pictures alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from automl_tl.cli.options import (
+    cache_dir_option,
+    column_options,
+    data_argument,
+    format_option,
+    verbose_option,
+)
+
+if TYPE_CHECKING:
+    from automl_tl.data.dataset import ImageDataset
+    from automl_tl.data.quality import QualityReport
+
+SCHEMA_VERSION = 1
+
+
+@click.command()
+@data_argument
+@column_options
+@cache_dir_option
+@format_option
+@verbose_option
+def inspect(data: Path, cache_dir: Path | None, output_format: str, verbose: bool, **columns: Any) -> None:
+    """Look at every picture of DATA and report what is there.
+
+    DATA is a folder with one folder of pictures per class, or a CSV, TSV or Parquet table. Shown are counts,
+    sizes, duplicates, identical pictures with different labels, and every file that is left out with the
+    reason.
+    """
+    from automl_tl.cache_dir import cache_dir as resolve
+    from automl_tl.cli.data_page import data_page
+    from automl_tl.cli.render import print_json, print_result, progress
+    from automl_tl.data.dataset import open_dataset
+    from automl_tl.data.quality import scan
+
+    dataset = open_dataset(data, **columns)
+    with progress("Reading pictures") as update:
+        dataset, report = scan(dataset, cache_dir=resolve(cache_dir), progress=update)
+    if output_format == "json":
+        print_json(to_json(dataset, report))
+    else:
+        print_result(*data_page(dataset, report, verbose=verbose))
+
+
+def to_json(dataset: ImageDataset, report: QualityReport) -> dict[str, Any]:
+    """Return the report as one JSON object; `dataset` has the members that `recommend` gives too."""
+    low, middle, high = report.class_sizes
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "dataset": {
+            "path": str(dataset.root),
+            "n_images": report.n_images,
+            "n_classes": report.n_classes,
+            "images_per_class": {"min": low, "median": middle, "max": high},
+            "n_unreadable": report.n_unreadable,
+            "n_duplicates": report.n_duplicates,
+        },
+        "classes": dict(report.images_per_class),
+        "splits": dataset.frame["split"].value_counts().to_dict() if dataset.has_given_splits else {},
+        "imbalance": report.imbalance,
+        "median_size": {"width": report.median_size[0], "height": report.median_size[1]},
+        "size_quantiles": {f"{q:g}": value for q, value in report.sizes.items()},
+        "aspect_quantiles": {f"{q:g}": value for q, value in report.aspects.items()},
+        "fit": {"mode": report.fit, "reason": report.fit_reason},
+        "duplicates": {"identical": report.exact, "nearly_identical": report.near},
+        "conflicts": [vars(conflict) for conflict in report.conflicts],
+        "left_out": [vars(skipped) for skipped in dataset.skipped],
+        "warnings": report.warnings,
+        "notes": dataset.notes,
+    }

@@ -1,0 +1,193 @@
+"""The recommendation as a page for people: what to do, what to expect, what else there is, and why."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from automl_tl.cli.render import bar, literal
+from automl_tl.cli.text import clean, plural
+from automl_tl.domain.similarity import Domain
+from automl_tl.recommender.recommendation import Recommendation
+from automl_tl.recommender.strategy import FROZEN
+
+INDENT = (0, 0, 0, 2)
+MOST_WARNINGS = 4
+MOST_PROBE_ROWS = 8
+_LABEL_WIDTH = 34
+
+
+def recommendation_page(result: Recommendation, *, verbose: bool = False) -> list[RenderableType]:
+    """Return the page's sections; with `verbose` every screened source and every note."""
+    sections = [
+        _section(f"Recommendation for {clean(result.path)}", _facts(_what_to_do(result))),
+        _section("Your pictures", _facts(_pictures(result))),
+        _section("Domain by depth", _profile(result.domain)),
+        _section("The four strategies on this machine", _front(result)),
+        _section("Why", _items(result.reasons)),
+        _section("Screened feature sources", _probe(result)) if verbose else None,
+        _section("Worth knowing", _notes(result, verbose)),
+        _section("Next", _items(_next_steps(result))),
+    ]
+    return [section for section in sections if section is not None]
+
+
+def _what_to_do(result: Recommendation) -> Iterator[tuple[str, str]]:
+    yield "strategy", result.strategy
+    yield "backbone", result.frozen.backbone
+    cuts = "+".join(map(str, result.cuts))
+    whole = " (the whole ConvNet)" if max(result.cuts) == result.frozen.n_stages else ""
+    yield "cut", f"{cuts} of {result.frozen.n_stages} stages{whole}, pooled by {result.pooling}"
+    if result.strategy in FROZEN:
+        yield "train", f"a {result.frozen.path.kind} classifier; the ConvNet stays frozen"
+    else:
+        yield (
+            "train",
+            f"the last {result.advice.unfreeze} stages; head's learning rate {result.advice.lr_ratio:g} times theirs",
+        )
+    yield "augmentation", result.advice.augmentation.describe()
+    low, high = result.estimate.interval
+    yield (
+        "expect",
+        f"{result.estimate.accuracy:.1%} accuracy with the frozen ConvNet (90% interval {low:.1%} to {high:.1%})",
+    )
+    if result.strategy not in FROZEN:
+        row = next(row for row in result.front if row.strategy == result.strategy)
+        yield (
+            "",
+            f"{row.accuracy:.1%} after {result.strategy} ({row.interval[0]:.1%} to {row.interval[1]:.1%}), by experience",
+        )
+
+
+def _pictures(result: Recommendation) -> Iterator[tuple[str, str]]:
+    low, middle, high = result.report.class_sizes
+    yield (
+        "pictures",
+        (
+            f"{result.report.n_images:,} in {plural(result.n_classes, 'class', 'classes')}, {low:,} to {high:,} per class "
+            f"(median {middle:g}); {result.n_training:,} for training"
+        ),
+    )
+    if result.n_sampled < result.n_training:
+        yield "sample", f"{result.n_sampled:,} of them were looked at (stratified; --max-images changes that)"
+    if result.report.n_duplicates or result.report.n_unreadable:
+        yield (
+            "trouble",
+            f"{result.report.n_duplicates:,} duplicates, {result.report.n_unreadable:,} unreadable",
+        )
+    yield "fit", f"{result.report.fit}: {result.report.fit_reason}"
+    yield "size", f"{result.size.verdict} (confidence {result.size.confidence:.0%})"
+    yield "domain", _domain(result.domain)
+    if result.domain.looks_like:
+        seen = ", ".join(f"{clean(label)} {share:.0%}" for label, share in result.domain.looks_like)
+        yield "they look like", f"{seen} (to {result.domain.backbone})"
+
+
+def _domain(domain: Domain) -> str:
+    if domain.distance is None:
+        return domain.verdict
+    return (
+        f"{domain.verdict} to {domain.reference}: distance {domain.distance:.3f} (confidence {domain.confidence:.0%})"
+    )
+
+
+def _profile(domain: Domain) -> RenderableType | None:
+    """Return a bar per stage, the longest at most twice the border between similar and different long."""
+    known = [value for value in domain.by_depth if not math.isnan(value)]
+    if not known:
+        return None
+    table = Table.grid(padding=(0, 1))
+    longest = max(*known, 1e-9)
+    for stage, value in enumerate(domain.by_depth, 1):
+        shown = "-" if math.isnan(value) else f"{value:.2f}"
+        table.add_row(f"stage {stage}", shown, Text(bar(0 if math.isnan(value) else value / longest, 30), style="cyan"))
+    return table
+
+
+def _front(result: Recommendation) -> RenderableType:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name, right in (
+        ("strategy", False),
+        ("accuracy", True),
+        ("90% interval", True),
+        ("time", True),
+        ("", False),
+    ):
+        table.add_column(name, justify="right" if right else "left", no_wrap=bool(name))
+    for row in result.front:
+        mark = "<- recommended" if row.strategy == result.strategy else ""
+        table.add_row(
+            row.strategy, f"{row.accuracy:.1%}", f"{row.interval[0]:.1%} to {row.interval[1]:.1%}",
+            duration(row.seconds), f"{'measured' if row.measured else 'by experience'} {mark}",
+            style="bold" if mark else "",
+        )  # fmt: skip
+    return table
+
+
+def duration(seconds: float) -> str:
+    """Return seconds for people.
+
+    >>> duration(4.2), duration(75), duration(4000)
+    ('4 s', '1.2 min', '1.1 h')
+    """
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def _probe(result: Recommendation) -> RenderableType:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("backbone", "cuts", "pooling", "accuracy", "standard error"):
+        table.add_column(name)
+    for candidate in result.probe[: 3 * MOST_PROBE_ROWS]:
+        cuts = "+".join(map(str, candidate.source.cuts))
+        table.add_row(
+            candidate.backbone,
+            cuts,
+            candidate.source.pooling,
+            f"{candidate.accuracy:.1%}",
+            f"{candidate.stderr:.1%}",
+        )
+    return table
+
+
+def _notes(result: Recommendation, verbose: bool) -> RenderableType | None:
+    sentences = [*result.report.warnings, *result.notes]
+    shown = sentences if verbose else sentences[:MOST_WARNINGS]
+    if len(shown) < len(sentences):
+        shown = [*shown, f"... and {len(sentences) - len(shown)} more; --verbose shows all"]
+    return _items(shown) if shown else None
+
+
+def _next_steps(result: Recommendation) -> Iterator[str]:
+    path = shlex.quote(result.path)
+    yield f"automl-tl inspect {path} lists every duplicate and every file that was left out."
+    yield f"automl-tl recommend {path} --budget 10m weighs the strategies for ten minutes of training."
+    yield f"automl-tl recommend {path} --format json gives everything above to a program."
+
+
+def _facts(lines: Iterator[tuple[str, str]]) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="dim")
+    grid.add_column()
+    for name, sentence in lines:
+        grid.add_row(name, literal(sentence))
+    return grid
+
+
+def _items(sentences: Iterator[str] | tuple[str, ...] | list[str]) -> RenderableType:
+    grid = Table.grid(padding=(0, 1))
+    for sentence in sentences:
+        grid.add_row("-", literal(sentence))
+    return grid
+
+
+def _section(title: str, body: RenderableType | None) -> RenderableType | None:
+    """Return a titled section, or None where there is nothing in it."""
+    return None if body is None else Group(literal(title, style="bold"), Padding(body, INDENT), Text(""))

@@ -1,0 +1,107 @@
+"""`automl-tl reference build BACKBONE DIR`: what a backbone's own pretraining domain looks like."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from automl_tl.cli.options import PATH, device_option, override_options, seed_option, verbose_option
+from automl_tl.cli.text import clean, format_bytes
+from automl_tl.errors import OptionError
+
+if TYPE_CHECKING:
+    from automl_tl.backbones.contract import Backbone
+    from automl_tl.domain.reference import DomainReference
+
+
+@click.group()
+def reference() -> None:
+    """Describe a backbone's own pretraining domain, so that distances to it can be measured."""
+
+
+@reference.command()
+@click.argument("backbone")
+@click.argument("pictures", metavar="DIR", type=PATH)
+@click.option("--out", type=PATH, help="The file to write.  [default: where recommend looks for it]")
+@click.option("--name", help="What the pictures are, for people.  [default: the folder's name]")
+@click.option(
+    "--max-images", type=click.IntRange(min=1), default=1000, show_default=True, help="Most pictures to read."
+)
+@override_options
+@device_option
+@seed_option
+@verbose_option
+def build(backbone: str, pictures: Path, out: Path | None, verbose: bool, **settings: Any) -> None:
+    """Make the reference of BACKBONE from DIR, a folder of pictures of what it was trained on.
+
+    At least 50 pictures, better a thousand spread over the source's classes; sub-folders are fine and
+    labels do not matter. The file is small and holds no picture.
+    """
+    from automl_tl.domain.library import reference_file, user_references
+    from automl_tl.domain.reference import save_reference
+
+    path = _writable(out or user_references() / reference_file(backbone))
+    made = _build(backbone, pictures, **settings)
+    save_reference(made, path)
+    click.echo(_summary(made, path, verbose))
+
+
+def _build(
+    backbone: str,
+    folder: Path,
+    *,
+    name: str | None,
+    max_images: int,
+    device: str,
+    seed: int,
+    **overrides: Any,
+) -> DomainReference:
+    from automl_tl.backbones.stages import build_network
+    from automl_tl.cli.render import progress
+    from automl_tl.domain.reference import build_reference
+    from automl_tl.domain.source_pictures import source_pictures
+    from automl_tl.features.engine import choose_engine
+
+    configured = _configured(backbone, **overrides)
+    with progress("Reading pictures") as update:
+        chosen = source_pictures(folder, most=max_images, seed=seed, progress=update)
+    engine = choose_engine(device)
+    network = build_network(backbone, configured, device=engine.device)
+    title = f"{name or folder.resolve().name} ({len(chosen):,} pictures)"
+    with progress("Embedding pictures") as update:
+        return build_reference(network, chosen, engine, name=title, progress=update)
+
+
+def _writable(path: Path) -> Path:
+    """Return `path` if a file can be made there, before minutes are spent; else raise OptionError."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError("no permission to write in its folder")
+    except OSError as error:
+        raise OptionError(f"--out: {path} cannot be written ({error.strerror or error})") from error
+    return path
+
+
+def _configured(backbone: str, *, weights: dict[str, Path], **others: Any) -> Backbone:
+    from automl_tl.backbones.overrides import configure
+    from automl_tl.backbones.registry import get_backbone
+
+    if stranger := next((name for name in weights if name != backbone), None):
+        raise OptionError(f"--weights names {stranger!r}, but the backbone is {backbone!r}")
+    return configure(backbone, get_backbone(backbone), weights=weights.get(backbone), **others)
+
+
+def _summary(made: DomainReference, path: Path, verbose: bool) -> str:
+    lines = [
+        f"Wrote {clean(path)} ({format_bytes(path.stat().st_size)}): {made.backbone} on {clean(made.name)}.",
+        f"Two halves of the pictures lie {made.null:.4f} apart, degraded versions {made.scale:.4f} away.",
+    ]
+    if verbose:
+        lines += [f"  {label}: {value:.4f}" for label, value in made.degraded.items()]
+    return "\n".join(lines)

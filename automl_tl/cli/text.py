@@ -1,0 +1,47 @@
+"""Text from outside (file names, labels, messages) made safe for a terminal.
+
+`automl_tl.data.names.printable` does the same for the library, but importing it imports pandas.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+# Control, format (right-to-left marks and kin), surrogate, private, unassigned, line and paragraph ends.
+UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+JOINERS = "\u200c\u200d"  # part of ordinary words and emoji; harmless
+
+
+def clean(text: object) -> str:
+    r"""Return `text` with every character that could move the cursor or reorder text written as an escape.
+
+    >>> print(clean("cat\x1b[31m"))
+    cat\x1b[31m
+    """
+    return "".join(_escaped(character) for character in str(text))
+
+
+def _escaped(character: str) -> str:
+    if character in JOINERS or unicodedata.category(character) not in UNSAFE:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def one_line(text: object) -> str:
+    """Return `text` on one line: runs of white space become one space, then as in `clean`."""
+    return clean(" ".join(str(text).split()))
+
+
+def plural(n: int, noun: str, many: str = "") -> str:
+    """Return "1 picture" or "1,234 pictures"; `many` is the plural where it is not noun + "s"."""
+    return f"{n:,} {noun if n == 1 else many or noun + 's'}"
+
+
+def format_bytes(n_bytes: int) -> str:
+    """Return a size for people, in powers of 1000: "512 B", "1.4 MB"."""
+    value = float(n_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 99.5 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"

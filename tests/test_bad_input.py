@@ -1,0 +1,290 @@
+"""A corpus of bad input: every kind ends in one clear sentence and exit code 2, or is listed with its reason.
+
+No entry may show a traceback or the word "unexpected" (which the command line says of a bug).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from conftest import picture, write_pictures
+from PIL import Image
+
+from automl_tl.cli import main
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def png(kind: int = 0, seed: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    picture(kind, seed).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def huge_header() -> bytes:
+    """A PNG that claims 60,000 x 60,000 pixels."""
+    content = bytearray(png())
+    content[16:24] = struct.pack(">II", 60_000, 60_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(bytes(content[12:29])))
+    return bytes(content)
+
+
+def broken_jpeg() -> bytes:
+    buffer = io.BytesIO()
+    picture(0, 0, (200, 200)).save(buffer, "JPEG")
+    return buffer.getvalue()[:1500]
+
+
+# One bad file inside a good data set: it is listed with the reason, and the command works.
+FILES: dict[str, tuple[str, bytes, str]] = {
+    "zero bytes": ("bad.png", b"", "empty"),
+    "truncated JPEG": ("bad.jpg", broken_jpeg(), "truncated or damaged"),
+    "truncated PNG": ("bad.png", png()[:200], "truncated or damaged"),
+    "text named as a picture": ("bad.jpg", b"hello, this is text", "not a picture"),
+    "HTML of a failed download": ("bad.jpeg", b"<!doctype html><h1>404</h1>", "not a picture"),
+    "header of a picture too large": ("bad.png", huge_header(), "too large"),
+    "PDF": ("bad.pdf", b"%PDF-1.4", "not a picture"),
+    "EPS, which would run a program": (
+        "bad.eps",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        "not a picture",
+    ),
+    "EPS named as JPEG": ("bad.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+    "video": ("bad.mp4", b"\0\0\0\x18ftypmp42", "not a picture"),
+    "random bytes": ("bad.webp", bytes(range(256)) * 4, "not a picture"),
+    "PNG without pixels": ("bad.png", png()[:33], "not a picture|truncated or damaged"),
+    "TIFF of rubbish": ("bad.tiff", b"II*\0" + b"\xff" * 60, "not a picture|truncated or damaged"),
+    "SVG": ("bad.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+    "notes": ("notes.txt", b"remember", "not a picture"),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_bad_file_is_listed_with_its_reason(kind: str, tmp_path: Path) -> None:
+    name, content, reason = FILES[kind]
+    root = write_pictures(tmp_path / "data")
+    (root / "apple" / name).write_bytes(content)
+    result = run("inspect", root, "--verbose")
+    assert result.exit_code == 0, result.output
+    (line,) = [part for part in result.output.splitlines() if name in part and "apple" in part]
+    rest = result.output[result.output.index(line) :]
+    assert re.search(reason, " ".join(rest.split())), rest
+    assert "18 in 3 classes" in result.output
+
+
+def folder(make: Callable[[Path], object]) -> Callable[[Path], tuple[object, ...]]:
+    """Return what makes a bad folder and the arguments that name it."""
+
+    def build(tmp_path: Path) -> tuple[object, ...]:
+        root = tmp_path / "data"
+        made = make(root)
+        return ("inspect", made if isinstance(made, Path) else root)
+
+    return build
+
+
+def table(frame: dict[str, list[object]] | bytes, *options: str) -> Callable[[Path], tuple[object, ...]]:
+    """Return what writes a bad table beside good pictures and the arguments that name it."""
+
+    def build(tmp_path: Path) -> tuple[object, ...]:
+        write_pictures(tmp_path)
+        path = tmp_path / "table.csv"
+        if isinstance(frame, bytes):
+            path.write_bytes(frame)
+        else:
+            pd.DataFrame(frame).to_csv(path, index=False)
+        return ("inspect", path, *options)
+
+    return build
+
+
+def good(*options: object) -> Callable[[Path], tuple[object, ...]]:
+    """Return what asks for a recommendation of good pictures with bad options."""
+
+    def build(tmp_path: Path) -> tuple[object, ...]:
+        return ("recommend", write_pictures(tmp_path / "data"), *options)
+
+    return build
+
+
+def empty(root: Path) -> None:
+    root.mkdir()
+
+
+def loose(root: Path) -> None:
+    root.mkdir()
+    (root / "a.png").write_bytes(png())
+
+
+def one_class(root: Path) -> None:
+    write_pictures(root, classes=("apple",))
+
+
+def one_each(root: Path) -> None:
+    write_pictures(root, per_class=1)
+
+
+def all_broken(root: Path) -> None:
+    for label in ("a", "b"):
+        (root / label).mkdir(parents=True)
+        for i in range(3):
+            (root / label / f"{i}.jpg").write_bytes(b"nothing")
+
+
+def zipped(root: Path) -> Path:
+    path = root.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a/1.png", png())
+    return path
+
+
+def a_picture(root: Path) -> Path:
+    path = root.with_suffix(".png")
+    path.write_bytes(png())
+    return path
+
+
+def only_text(root: Path) -> None:
+    for label in ("a", "b"):
+        (root / label).mkdir(parents=True)
+        (root / label / "x.txt").write_text("x")
+
+
+def only_hidden(root: Path) -> None:
+    for label in (".a", ".b"):
+        (root / label).mkdir(parents=True)
+        (root / label / "1.png").write_bytes(png())
+
+
+def same_everywhere(root: Path) -> None:
+    for label in ("a", "b"):
+        (root / label).mkdir(parents=True)
+        for i in range(3):
+            (root / label / f"{i}.png").write_bytes(png())
+
+
+PATHS = ["apple/000.png", "apple/001.png", "leaf/000.png", "leaf/001.png"]
+LABELS = ["a", "a", "b", "b"]
+
+# The whole command is refused with one sentence and exit code 2.
+REFUSED: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
+    "path that does not exist": (lambda p: ("inspect", p / "nowhere"), r"There is no file or folder '.*nowhere'"),
+    "empty folder": (folder(empty), r"(?i)no .*(picture|class)"),
+    "pictures without class folders": (folder(loose), r"lie directly in it, without a class"),
+    "one class": (folder(one_class), r"At least two classes are needed, but .* has one: 'apple' \(6 pictures\)"),
+    "one picture per class": (folder(one_each), r"has only one picture to train on"),
+    "every picture broken": (folder(all_broken), r"None of the pictures of .* can be used; .*not a picture"),
+    "zip archive": (folder(zipped), r"(?i)(archive|unpack|unzip)"),
+    "a single picture": (folder(a_picture), r"(?i)picture"),
+    "folders of text": (folder(only_text), r"(?i)picture"),
+    "hidden folders only": (folder(only_hidden), r"(?i)(picture|class)"),
+    "the same picture under every label": (folder(same_everywhere), r"(?i)(different labels|left)"),
+    "table without the label": (table({"path": PATHS}), r"has no column 'label'; its columns are 'path'"),
+    "table without the group": (
+        table({"path": PATHS, "label": LABELS}, "--group-column", "patient"),
+        r"has no column 'patient'",
+    ),
+    "unknown split": (
+        table({"path": PATHS, "label": LABELS, "split": ["train", "train", "later", "train"]}),
+        r"must be one of .*'later'",
+    ),
+    "empty table": (table(b""), r"(?i)table"),
+    "table of a header only": (table({"path": [], "label": []}), r"(?i)(picture|row)"),
+    "binary table": (table(b"\x00\xff\xfe\x00" * 50), r"(?i)table"),
+    "table that leads outside": (
+        table({"path": ["../../etc/a.png", "../b.png"], "label": ["a", "b"]}),
+        r"leads out of the table's folder",
+    ),
+    "table of missing files": (
+        table({"path": ["x.png", "y.png"], "label": ["a", "b"]}),
+        r"(?i)(no such|not exist|missing)",
+    ),
+    "table without labels": (table({"path": PATHS, "label": [""] * 4}), r"(?i)label"),
+    "Parquet of rubbish": (
+        lambda p: ((p / "t.parquet").write_bytes(b"PAR1 nonsense"), ("inspect", p / "t.parquet"))[1],
+        r"(?i)table",
+    ),
+    "unknown metric": (good("--metric", "bleu"), r"'bleu' is not one of"),
+    "unknown backbone": (
+        good("--backbone", "efficientnet_lite9"),
+        r"there is no backbone 'efficientnet_lite9'; did you mean",
+    ),
+    "family without a name": (good("--backbone", "timm"), r"'timm' is a family; name one of its backbones"),
+    "unknown member of a family": (good("--backbone", "timm:resnet51"), r"has no backbone 'resnet51'"),
+    "member of what is no family": (good("--backbone", "efficientnet_lite0:x"), r"is a backbone, not a family"),
+    "weights without a file": (good("--weights", "timm:resnet18"), r"must be NAME=FILE, but is 'timm:resnet18'"),
+    "weights that do not exist": (good("--weights", "timm:resnet18=/nowhere/w.pth"), r"/nowhere/w\.pth does not exist"),
+    "budget in words": (good("--budget", "soon"), r"--budget.*'soon'"),
+    "negative budget": (good("--budget", "-5"), r"--budget"),
+    "device of another planet": (good("--device", "tpu"), r"'tpu' is no device"),
+    "CUDA where there is none": (good("--device", "cuda:7"), r"(?i)cuda"),
+    "mean of two numbers": (good("--mean", "0.5,0.5"), r"must be one or three numbers"),
+    "mean of bytes": (good("--mean", "123,116,103"), r"divide it by 255"),
+    "std of zero": (good("--std", "0,0,0"), r"std must be positive"),
+    "input size of one pixel": (good("--input-size", "1"), r"from 8 to 4096, but is 1"),
+    "no picture allowed": (good("--max-images", "0"), r"--max-images"),
+    "seed that is no number": (good("--seed", "x"), r"--seed"),
+    "format of the future": (good("--format", "yaml"), r"'yaml' is not one of"),
+    "cache folder that is a file": (
+        lambda p: ((p / "f").write_text("x"), ("inspect", write_pictures(p / "d"), "--cache-dir", p / "f"))[1],
+        r"the cache folder .* cannot be used",
+    ),
+    "reference of an unknown backbone": (
+        lambda p: ("reference", "build", "nothing", write_pictures(p / "d")),
+        r"no backbone 'nothing'",
+    ),
+    "reference from too few pictures": (
+        lambda p: ("reference", "build", "efficientnet_lite0", write_pictures(p / "d"), "--out", p / "r.safetensors"),
+        r"(?i)at least 50 pictures",
+    ),
+    "no such command": (lambda p: ("recomend", p), r"No such command 'recomend'"),
+    "no data": (lambda p: ("recommend",), r"Missing argument 'DATA'"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_bad_input_is_refused_with_one_sentence(kind: str, tmp_path: Path) -> None:
+    build, sentence = REFUSED[kind]
+    result = run(*build(tmp_path))
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    assert "unexpected" not in result.output
+    assert re.search(sentence, " ".join(result.output.split())), result.output
+
+
+def test_the_corpus_is_as_large_as_promised() -> None:
+    assert len(FILES) + len(REFUSED) >= 40
+
+
+def weights_file(tmp_path: Path, content: object) -> Path:
+    import torch
+
+    path = tmp_path / "w.pth"
+    torch.save(content, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ({"wrong": [1.0]}, r"holds no tensors by name"),
+        ({"a": Image.new("RGB", (1, 1))}, r"(?i)weights"),  # a pickle of something else than tensors
+    ],
+)
+def test_a_weights_file_of_something_else_is_refused(content: object, sentence: str, tmp_path: Path) -> None:
+    file = weights_file(tmp_path, content)
+    result = run("recommend", write_pictures(tmp_path / "data"), "--weights", f"timm:resnet18={file}")
+    assert result.exit_code == 2, result.output
+    assert "unexpected" not in result.output
+    assert re.search(sentence, " ".join(result.output.split())), result.output
