@@ -90,9 +90,7 @@ def classes(report: QualityReport, most: int | None) -> Group:
     for label, n in ordered[:most]:
         table.add_row(literal(label), f"{n:,}", bar(n / ordered[0][1]))
     rest = ordered[len(ordered[:most]) :]
-    more = (
-        [_and_more(len(rest), "class", "classes", f", with {_range([n for _, n in rest])}")] if rest else []
-    )
+    more = [_and_more(len(rest), "class", "classes", f", with {_range([n for _, n in rest])}")] if rest else []
     return Group(table, *more)
 
 
@@ -102,15 +100,11 @@ def _range(counts: Sequence[int]) -> str:
 
 
 def _duplicates(dataset: ImageDataset, report: QualityReport, most: int | None) -> list[RenderableType]:
-    groups = [("identical", paths) for paths in report.exact] + [
-        ("nearly identical", paths) for paths in report.near
-    ]
+    groups = [("identical", paths) for paths in report.exact] + [("nearly identical", paths) for paths in report.near]
     parts: list[RenderableType] = []
     if report.n_duplicates:
         n_pictures = plural(report.n_duplicates, "picture")
-        parts.append(
-            _item(f"{n_pictures} could go without losing one; duplicates stay on one side of every split.")
-        )
+        parts.append(_item(f"{n_pictures} could go without losing one; duplicates stay on one side of every split."))
     parts += [_item(f"{kind}: {_names(dataset, paths)}") for kind, paths in groups[:most]]
     parts += _rest(len(groups), most, "group")
     parts += [_conflict(dataset, conflict) for conflict in report.conflicts[:most]]

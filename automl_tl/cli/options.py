@@ -113,9 +113,7 @@ def override_options(function: F) -> F:
             help="Weights of a backbone from a local .safetensors or .pth file; repeatable.",
         ),
         click.option("--mean", metavar="R,G,B", callback=_named(parse_mean), help="Override the input mean."),
-        click.option(
-            "--std", metavar="R,G,B", callback=_named(parse_std), help="Override the input deviation."
-        ),
+        click.option("--std", metavar="R,G,B", callback=_named(parse_std), help="Override the input deviation."),
         click.option(
             "--input-size",
             metavar="PIXELS",
@@ -171,9 +169,7 @@ def parse_weights(values: tuple[str, ...]) -> dict[str, Path]:
     for name, file in files.items():
         if not file.is_file():
             what = "is a folder" if file.is_dir() else "does not exist"
-            raise WeightsError(
-                f"{file} {what}, but the weights of {name} must be a .safetensors or .pth file"
-            )
+            raise WeightsError(f"{file} {what}, but the weights of {name} must be a .safetensors or .pth file")
     return files
 
 

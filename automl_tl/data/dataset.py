@@ -14,7 +14,7 @@ import pandas as pd
 
 from automl_tl.data.folders import list_folder
 from automl_tl.data.listing import Listing, Row, Skipped
-from automl_tl.data.names import printable, quoted
+from automl_tl.data.names import counted, printable, quoted
 from automl_tl.data.table import TABLE_ENDINGS, Columns, list_table
 from automl_tl.data.walk import is_picture_name
 from automl_tl.errors import DataError, OptionError
@@ -136,7 +136,9 @@ def for_training(dataset: ImageDataset) -> ImageDataset:
     name = printable(dataset.root)
     if len(counts) == 1:
         ((label, n),) = counts.items()
-        raise DataError(f"At least two classes are needed, but '{name}' has one: '{printable(label)}' ({n} pictures).")
+        raise DataError(
+            f"At least two classes are needed, but '{name}' has one: '{printable(label)}' ({counted(n, 'picture')})."
+        )
     if max(counts.values()) == 1:
         raise DataError(
             f"Each of the {len(counts)} classes in '{name}' has only one picture to train on: "
@@ -215,6 +217,6 @@ def _with_trained_classes(dataset: ImageDataset) -> ImageDataset:
     known = dataset.frame["label"].isin(trained)
     note = (
         f"No training pictures of {quoted(without)}: "
-        f"the {int((~known).sum())} pictures of these classes in other parts of the split are left out."
+        f"these classes are left out of the other parts of the split ({counted(int((~known).sum()), 'picture')})."
     )
     return dataset.with_frame(dataset.frame[known], notes=(note,))

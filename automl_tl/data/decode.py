@@ -158,10 +158,10 @@ def _draft_size(size: tuple[int, int], side: int) -> tuple[int, int]:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        value = int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged EXIF data says nothing about the pixels
         return 1
-    return int(value) if value in _UPRIGHT else 1
+    return value if value in _UPRIGHT else 1
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import unicodedata
 from pathlib import Path
 
 from automl_tl.data.listing import Listing, Row
-from automl_tl.data.names import printable, quoted, split_name
+from automl_tl.data.names import counted, printable, quoted, split_name
 from automl_tl.data.walk import Folder, walk
 from automl_tl.errors import DataError
 
@@ -98,7 +98,7 @@ def _no_classes(folder: Folder, listing: Listing) -> str:
     where = f"'{printable(folder.path)}'"
     if folder.pictures:
         return (
-            f"The {len(folder.pictures)} pictures in {where} lie directly in it, without a class: put them "
+            f"{where} holds {counted(len(folder.pictures), 'picture')} directly, without a class: put them "
             "into one folder for each class, or give a CSV table with the columns path and label."
         )
     tables = _ending_with(_TABLE_ENDINGS, listing)

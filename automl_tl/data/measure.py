@@ -37,13 +37,12 @@ _DIGEST_SIDE = 64
 
 def measure(path: Path) -> np.ndarray:
     """Return the measurements of a picture: shape (), dtype `MEASURED`. Raises `PictureError`."""
-    data = _read(path)
-    decoded = decode(data, min_side=_DIGEST_SIDE)
+    decoded = decode(path, min_side=_DIGEST_SIDE)
     image = decoded.upright(_reduced(decoded.image, _DIGEST_SIDE))
     small = decoded.upright(_reduced(decoded.image, GREY_SIDE))
     grey = np.asarray(small.convert("L"))
     record = np.zeros((), MEASURED)
-    record["sha256"] = hashlib.sha256(data).hexdigest()
+    record["sha256"] = _sha256(path)
     record["width"], record["height"] = decoded.size
     record["phash"] = perceptual_hash(grey)
     record["pixels"] = int.from_bytes(hashlib.blake2b(image.tobytes(), digest_size=8).digest(), "little")
@@ -64,13 +63,13 @@ def perceptual_hash(grey: np.ndarray) -> int:
     return int("".join("1" if bit else "0" for bit in bits) + "0", 2)
 
 
-def _read(path: Path) -> bytes:
+def _sha256(path: Path) -> str:
+    """Return the digest of the file's bytes, read piece by piece: a file may be larger than the memory."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise PictureError(f"cannot be read: {error.strerror}") from error
-    except MemoryError as error:
-        raise PictureError("too large for this machine's memory") from error
 
 
 def _reduced(image: Image.Image, side: int) -> Image.Image:

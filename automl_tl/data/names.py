@@ -44,6 +44,11 @@ def quoted(names: list[str], *, at_most: int = 5) -> str:
     return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
 
 
+def counted(n: int, noun: str) -> str:
+    """Return "1 picture", "2 pictures": a number with its noun."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def _is_visible(character: str) -> bool:
     return character in _JOINERS or unicodedata.category(character) not in _INVISIBLE
 

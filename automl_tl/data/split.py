@@ -14,6 +14,7 @@ import pandas as pd
 from automl_tl.data.dataset import ImageDataset, for_training
 from automl_tl.data.duplicates import connected
 from automl_tl.data.folds import in_order, make_folds, stratified_sample
+from automl_tl.data.names import counted
 
 __all__ = ["assign_splits", "group_ids", "make_folds", "stratified_sample"]
 
@@ -108,13 +109,15 @@ def _without_leaks(dataset: ImageDataset) -> ImageDataset:
     rank = frame["split"].map(_KEEPS)
     leaked = (rank > rank.groupby(frame["cluster"]).transform("min")).to_numpy(bool)
     notes = tuple(
-        f"{n} pictures of '{part}' are left out: duplicates of them lie in a later part of the given split."
+        f"Left out of '{part}', as duplicates lie in a later part of the given split: {counted(n, 'picture')}."
         for part in ("train", "val")
         if (n := int((leaked & (frame["split"] == part)).sum()))
     )
     straddling = _straddling_groups(frame[~leaked])
     if straddling:
-        notes += (f"{straddling} groups lie in several parts of the given split, which flatters the test.",)
+        notes += (
+            f"In several parts of the given split at once: {counted(straddling, 'group')}; it flatters the test.",
+        )
     kept = dataset.with_frame(frame[~leaked], notes=tuple(note for note in notes if note not in dataset.notes))
     return for_training(kept) if leaked.any() else kept
 

@@ -22,7 +22,10 @@ from automl_tl.data.measure import MEASURED, measure
 from automl_tl.data.quality import QualityReport, scan
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the shared data sets are not beside the repository")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not DATA.is_dir(), reason="the shared data sets are not beside the repository"),
+]
 
 
 def jpeg(image: Image.Image, quality: int = 90) -> bytes:
@@ -44,7 +47,6 @@ COPIES: dict[str, Callable[[Image.Image], bytes]] = {
 }
 
 
-@needs_data
 @pytest.mark.parametrize("name", ["clothing", "trashnet", "sign_digits"])
 def test_copies_are_found(name: str, tmp_path: Path) -> None:
     paths = sorted(path for path in (DATA / name).rglob("*.jpg"))
@@ -64,20 +66,15 @@ def report(name: str) -> QualityReport:
     return scan(open_dataset(DATA / name), cache_dir=None)[1]
 
 
-@needs_data
 def test_faces_are_not_flagged() -> None:
     assert report("faces_orl").n_duplicates / 200 < 0.01
 
 
-@needs_data
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "most"), [("omniglot_alphabets", 0.01), ("trashnet", 0.002), ("sign_digits", 0.002)])
 def test_likenesses_are_not_flagged(name: str, most: float) -> None:
     found = report(name)
     assert sum(len(group) for group in found.near) / found.n_images < most
 
 
-@needs_data
-@pytest.mark.slow
 def test_the_pair_with_two_labels_in_clothing_is_found() -> None:
     assert [sorted(conflict.labels) for conflict in report("clothing").conflicts] == [["shorts", "skirt"]]

@@ -130,7 +130,8 @@ def test_only_training_pictures_have_classes(grow: Grow) -> None:
 def test_classes_that_are_not_trained_are_left_out(grow: Grow) -> None:
     dataset = open_dataset(grow({"train/a": 2, "train/b": 2, "val/c": 3, "test/a": 1, "test/c": 1}))
     assert dataset.classes == ("a", "b")
-    assert "'c': the 4 pictures" in dataset.notes[0]
+    assert "No training pictures of 'c'" in dataset.notes[0]
+    assert "(4 pictures)" in dataset.notes[0]
 
 
 def test_an_evaluation_keeps_every_class(grow: Grow) -> None:
@@ -282,7 +283,7 @@ def test_a_folder_without_pictures(tmp_path: Path) -> None:
 
 def test_a_folder_of_loose_pictures(grow: Grow) -> None:
     sentence = sentence_of(grow({"": 4}))
-    assert "The 4 pictures" in sentence
+    assert "holds 4 pictures directly" in sentence
     assert "one folder for each class" in sentence
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automl_tl.data.names import printable, quoted, split_name
+from automl_tl.data.names import counted, printable, quoted, split_name
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,10 @@ def test_nothing_invisible_is_left(name: str) -> None:
 def test_quoted() -> None:
     assert quoted(["a", "b\n"]) == "'a', 'b\\n'"
     assert quoted(list("abcdefg"), at_most=2) == "'a', 'b' and 5 more"
+
+
+def test_counted() -> None:
+    assert [counted(n, "picture") for n in (0, 1, 1200)] == ["0 pictures", "1 picture", "1,200 pictures"]
 
 
 def test_split_name() -> None:
