@@ -28,7 +28,7 @@ def user_references() -> Path:
 def find_reference(network: Network) -> DomainReference | None:
     """Return the reference of a built backbone: the user's, else the plugin's, else the bundled one, else None.
 
-    One that was made with other weights describes another space and counts as none.
+    One that was made with other weights or another input describes another space and counts as none.
 
     Raises:
         DomainReferenceError: a file is there, but cannot be read.
@@ -39,6 +39,6 @@ def find_reference(network: Network) -> DomainReference | None:
     for place in places:
         if place.is_file():
             reference = load_reference(place)
-            if reference.weights == network.weights.identity and reference.n_stages == network.n_stages:
+            if reference.fits(network):
                 return reference
     return None

@@ -20,10 +20,10 @@ def looks_like(network: Network, embeddings: np.ndarray) -> tuple[tuple[str, flo
         embeddings: float (n, d), the last stage's pooled vectors.
     """
     backbone = network.backbone
-    if not hasattr(backbone, "classifier") or not hasattr(backbone, "labels"):
+    classifier = backbone.classifier(network.module) if hasattr(backbone, "classifier") else None
+    labels = getattr(backbone, "labels", ())
+    if classifier is None or not labels:
         return ()
-    classifier = backbone.classifier(network.module)
-    labels = backbone.labels
     with torch.inference_mode():
         device = next(classifier.parameters()).device
         answers = classifier(torch.from_numpy(embeddings).to(device)).argmax(1).tolist()

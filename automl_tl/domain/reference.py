@@ -43,6 +43,10 @@ class DomainReference:
     backbone: str
     weights: str
     """Identity of the weights that made the embeddings; other weights need another reference."""
+    input_size: int
+    """S, pixels; with `mean` and `std` what the embeddings depend on besides weights and pictures."""
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
     n_pictures: int
     bandwidths: tuple[float, ...]
     """One per stage."""
@@ -64,6 +68,13 @@ class DomainReference:
     def scale(self) -> float:
         """The distance that this backbone calls far: the mean over the degraded versions."""
         return float(np.mean(list(self.degraded.values())))
+
+    def fits(self, network: Network) -> bool:
+        """Return whether it was made with the weights and the input that `network` has."""
+        backbone = network.backbone
+        ours = (self.weights, self.n_stages, self.input_size, self.mean, self.std)
+        theirs = (network.weights.identity, network.n_stages, backbone.input_size, backbone.mean, backbone.std)
+        return ours == theirs
 
     def compare(self, embeddings: np.ndarray, stage: int | None = None) -> Comparison:
         """Return the kernel values of `embeddings` (n, d) of stage `stage` (counted from 1; default: the last)."""
@@ -131,6 +142,9 @@ def build_reference(
         name=name,
         backbone=network.name,
         weights=network.weights.identity,
+        input_size=network.backbone.input_size,
+        mean=network.backbone.mean,
+        std=network.backbone.std,
         n_pictures=len(pictures),
         bandwidths=tuple(bandwidths),
         self_similarities=tuple(kernel.self_similarity(k) for k in kernels),
@@ -224,5 +238,5 @@ def load_reference(path: Path) -> DomainReference:
         raise DomainReferenceError(
             f"{path} has format version {version}, but this version reads {FORMAT_VERSION}; build it again"
         )
-    values.update({key: tuple(values[key]) for key in ("bandwidths", "self_similarities")})
+    values.update({key: tuple(values[key]) for key in ("bandwidths", "self_similarities", "mean", "std")})
     return DomainReference(**values, maps=maps)

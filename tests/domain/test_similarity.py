@@ -21,7 +21,7 @@ def reference() -> DomainReference:
     source = kernel.unit(rows(0.0, 400, seed=0))
     width = 0.4 * kernel.median_distance(source)
     return DomainReference(
-        "source", "tiny", "w", 400, (width,) * 2, (kernel.self_similarity(kernel.gaussian(source, source, width)),) * 2,
+        "source", "tiny", "w", 32, (0.5,) * 3, (0.5,) * 3, 400, (width,) * 2, (kernel.self_similarity(kernel.gaussian(source, source, width)),) * 2,
         0.0, {"edges": 0.05}, np.stack([kernel.mean_map(source, width)] * 2).astype(np.float16),
     )  # fmt: skip
 
