@@ -31,6 +31,12 @@ class Engine:
         """Threads that decode pictures while the device computes."""
         return max(2, min(8, os.cpu_count() or 2))
 
+    @property
+    def for_training(self) -> Engine:
+        """The same device in the number format that trains fastest: float32 on a CPU, where the gradients of
+        depthwise convolutions in bfloat16 take 1.6 times as long."""
+        return Engine(self.device, "float32") if self.device == "cpu" else self
+
     def autocast(self) -> AbstractContextManager:
         """Return a context in which a float32 network computes in this engine's number format."""
         kind = self.device.split(":")[0]
@@ -41,7 +47,8 @@ class Engine:
 def choose_engine(device: str = "auto") -> Engine:
     """Return the engine for `device`; "auto" takes a GPU where there is one.
 
-    bfloat16 on a CPU is chosen only where its instructions exist: elsewhere it is emulated and slow.
+    bfloat16 on a CPU is chosen only where it has matrix units for it: there it is 1.3 to 1.8 times as fast as
+    float32, with AVX-512 instructions alone it was measured as equal, elsewhere it is emulated and slow.
 
     Raises:
         OptionError: the device is not on this machine.
@@ -63,4 +70,4 @@ def choose_engine(device: str = "auto") -> Engine:
 
 def _has_fast_bfloat16() -> bool:
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+    return bool(capabilities.get("amx_bf16") or capabilities.get("amx_tile"))
