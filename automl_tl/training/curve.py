@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from automl_tl.training.screen import check_folds, check_labels, one_against_rest
+from automl_tl.errors import OptionError
+from automl_tl.training.screen import check_folds, check_labels, one_against_rest, solve_positive
 from automl_tl.training.spectrum import Spectrum, decompose
+from automl_tl.training.threads import threads_for
 
 # Exponents b of the power law that are tried. Below .15 a curve cannot be told from a flat one, above 1.5 the
 # first doubling has done everything; most published curves lie near .5 (Hestness et al. 2017, arXiv 1712.00409).
@@ -69,18 +70,54 @@ def learning_curve(
     check_labels(y, n_classes)
     check_folds(folds, len(y))
     spectrum = X if isinstance(X, Spectrum) else decompose(X)
-    Z, targets = spectrum.rotated, one_against_rest(y, n_classes, spectrum.left.device)
-    clusters = np.arange(len(y)) if groups is None else groups
+    clusters = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
     order = np.random.default_rng(seed).permutation(int(clusters.max()) + 1)[clusters]
-    shares = sorted(set(fractions))
-    correct, sizes = np.empty((len(shares), len(y)), dtype=bool), np.empty((len(shares), len(np.unique(folds))))
-    for column, fold in enumerate(np.unique(folds)):
-        test = folds == fold
-        for row, share in enumerate(shares):
-            part = nested_part(y, ~test, order, share)
-            scores = _ridge_scores(Z, targets, part, np.flatnonzero(test), penalty * spectrum.unit)
-            correct[row, test], sizes[row, column] = scores.argmax(axis=1) == y[test], len(part)
-    return fit_curve(sizes.mean(axis=1), correct, clusters, seed)
+    refit = _Refit(spectrum.rotated, one_against_rest(y, n_classes, spectrum.left.device), penalty * spectrum.unit)
+    with threads_for(spectrum.n**2 * spectrum.rank):
+        rows = [_measure(refit, y, folds, order, share) for share in _check_fractions(fractions)]
+    sizes, correct = (np.stack(part) for part in zip(*rows, strict=True))
+    return fit_curve(sizes, correct, clusters, seed)
+
+
+def _check_fractions(fractions: Sequence[float]) -> list[float]:
+    if not fractions or min(fractions) <= 0 or max(fractions) > 1:
+        raise OptionError(f"fractions of the training pictures must lie in (0, 1], got {list(fractions)}")
+    return sorted(set(fractions))
+
+
+@dataclass(frozen=True)
+class _Refit:
+    """Rotated features (n, r), targets (n, C) and the penalty's absolute strength."""
+
+    Z: Tensor
+    targets: Tensor
+    strength: float
+
+    def predict(self, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+        """Classes of the test rows after ridge regression on the training rows, by the smaller system."""
+        Z, targets = self.Z[train], self.targets[train]
+        center, mean = Z.mean(dim=0), targets.mean(dim=0)
+        A, B = Z - center, targets - mean
+        wide = A.shape[0] <= A.shape[1]
+        gram = A @ A.T if wide else A.T @ A
+        gram.diagonal().add_(self.strength)
+        solved = solve_positive(gram, B if wide else A.T @ B)
+        weight = A.T @ solved if wide else solved
+        best: np.ndarray = (mean + (self.Z[test] - center) @ weight).argmax(dim=1).cpu().numpy()
+        return best
+
+
+def _measure(
+    refit: _Refit, y: np.ndarray, folds: np.ndarray, order: np.ndarray, share: float
+) -> tuple[float, np.ndarray]:
+    """Mean number of training pictures over folds, and out-of-fold correctness (n,), at one share of them."""
+    correct, sizes = np.empty(len(y), dtype=bool), []
+    for fold in np.unique(folds):
+        test = np.flatnonzero(folds == fold)
+        part = nested_part(y, folds != fold, order, share)
+        correct[test] = refit.predict(part, test) == y[test]
+        sizes.append(len(part))
+    return float(np.mean(sizes)), correct
 
 
 def nested_part(y: np.ndarray, among: np.ndarray, order: np.ndarray, share: float) -> np.ndarray:
@@ -89,18 +126,6 @@ def nested_part(y: np.ndarray, among: np.ndarray, order: np.ndarray, share: floa
     rows = rows[np.argsort(order[rows], kind="stable")]
     parts = [rows[y[rows] == label] for label in np.unique(y[rows])]
     return np.concatenate([part[: int(np.ceil(share * len(part)))] for part in parts])
-
-
-def _ridge_scores(Z: Tensor, targets: Tensor, train: np.ndarray, test: np.ndarray, strength: float) -> np.ndarray:
-    """Scores (m, C) of the test rows after ridge regression on the training rows, by the smaller system."""
-    rows = torch.as_tensor(train, device=Z.device)
-    center, mean = Z[rows].mean(dim=0), targets[rows].mean(dim=0)
-    A, B, T = Z[rows] - center, targets[rows] - mean, Z[torch.as_tensor(test, device=Z.device)] - center
-    wide = A.shape[0] <= A.shape[1]
-    gram = A @ A.T if wide else A.T @ A
-    factor = torch.linalg.cholesky(gram.diagonal_scatter(gram.diagonal() + strength))
-    solved = torch.cholesky_solve(B if wide else A.T @ B, factor)
-    return (mean + T @ (A.T @ solved if wide else solved)).cpu().numpy()
 
 
 def fit_curve(sizes: np.ndarray, correct: np.ndarray, clusters: np.ndarray, seed: int = 0) -> LearningCurve:

@@ -45,11 +45,13 @@ class Scaling:
 def as_matrix(X: np.ndarray | Tensor) -> Tensor:
     """A feature matrix (n, d) as a tensor where it is; Apple's GPUs have no float64, so from there it moves to the CPU.
 
-    Raises OptionError if it is not a matrix with at least two rows, or holds a value that is not finite.
+    Raises OptionError if it is not a matrix with two rows and a column, or holds a value that is not finite.
     """
     matrix = torch.as_tensor(X)
-    if matrix.ndim != 2 or matrix.shape[0] < 2:
-        raise OptionError(f"features must be a matrix of at least 2 rows, got the shape {tuple(matrix.shape)}")
+    if matrix.ndim != 2 or matrix.shape[0] < 2 or matrix.shape[1] < 1:
+        raise OptionError(
+            f"features must be a matrix of 2 or more rows and 1 or more columns, got {tuple(matrix.shape)}"
+        )
     if not torch.isfinite(matrix).all():
         row = int((~torch.isfinite(matrix)).any(dim=1).nonzero()[0])
         raise OptionError(f"features must be finite, but row {row} holds NaN or infinity; leave that picture out")

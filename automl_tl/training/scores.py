@@ -162,14 +162,15 @@ def follow_path(
     """
     predictions: list[np.ndarray] = []
     values: list[float] = []
-    best, kept = 0, np.empty(0)
+    best, improved, kept = 0, 0, np.empty(0)
     for index, oof in enumerate(scores):
         predictions.append(oof.argmax(axis=1).astype(np.int32))
         values.append(metric.function(y, oof))
         gain = metric.sign * (values[index] - values[best])
+        improved = index if gain > 0 else improved
         if index == 0 or gain > 0 or (gain == 0 and log_loss(y, oof) < log_loss(y, kept)):
             best, kept = index, oof.astype(np.float32)
-        if patience is not None and index - best >= patience:
+        if patience is not None and index - improved >= patience:
             break
     reached = np.asarray(penalties)[: len(values)]
     return PenaltyPath(kind, reached, np.stack(predictions), np.array(values), best, kept)

@@ -13,6 +13,7 @@ from automl_tl.errors import OptionError
 from automl_tl.training.linear import LinearHead
 from automl_tl.training.scores import PenaltyPath, follow_path, get_metric
 from automl_tl.training.spectrum import Spectrum, decompose
+from automl_tl.training.threads import threads_for
 
 # Relative to the kernel's mean diagonal (`Spectrum.unit`), two per decade.
 PENALTIES = np.logspace(-3, 3, 13)
@@ -52,7 +53,8 @@ def ridge_path(
     spectrum = X if isinstance(X, Spectrum) else decompose(X)
     _check_penalties(penalties)
     scores = _out_of_fold(spectrum, y, folds, n_classes, penalties)
-    return follow_path("ridge", y, penalties, scores, get_metric(metric))
+    with threads_for(spectrum.n**2 * spectrum.rank):
+        return follow_path("ridge", y, penalties, scores, get_metric(metric))
 
 
 def fit_ridge(X: np.ndarray | Tensor | Spectrum, y: np.ndarray, n_classes: int, penalty: float) -> LinearHead:
@@ -71,6 +73,18 @@ def one_against_rest(y: np.ndarray, n_classes: int, device: torch.device) -> Ten
     """Targets (n, C) float64: +1 for the picture's class, -1 for the others."""
     targets = torch.full((len(y), n_classes), -1.0, dtype=torch.float64, device=device)
     return targets.scatter_(1, torch.as_tensor(y, dtype=torch.int64, device=device)[:, None], 1.0)
+
+
+def solve_positive(A: Tensor, B: Tensor) -> Tensor:
+    """Solve A X = B for positive definite A (..., m, m) and B (..., m, c), singular up to rounding at worst.
+
+    By Cholesky: torch.linalg.solve hangs on batches with several threads (pytorch issue 142815, seen with 2.14).
+    """
+    factor, failed = torch.linalg.cholesky_ex(A)
+    if failed.any():
+        lift = 1e-10 * A.diagonal(dim1=-2, dim2=-1).mean(dim=-1)[..., None, None]
+        factor = torch.linalg.cholesky(A + lift * torch.eye(A.shape[-1], dtype=A.dtype, device=A.device))
+    return torch.cholesky_solve(B, factor)
 
 
 def check_labels(y: np.ndarray, n_classes: int) -> None:
@@ -120,7 +134,7 @@ def _out_of_fold(
         oof = torch.empty_like(targets)
         for block in blocks:
             hidden = torch.baddbmm(block.unexplained, block.left * kept, block.left.mT)
-            error = torch.linalg.solve(hidden, residual[block.rows].reshape(*hidden.shape[:2], -1))
+            error = solve_positive(hidden, residual[block.rows].reshape(*hidden.shape[:2], -1))
             oof[block.rows] = targets[block.rows] - error.flatten(0, 1)
         yield oof.cpu().numpy()
 
@@ -134,7 +148,7 @@ def _stack_folds(spectrum: Spectrum, folds: np.ndarray) -> list[_Block]:
 
 def _block(spectrum: Spectrum, rows: np.ndarray, size: int) -> _Block:
     positions = torch.as_tensor(rows, device=spectrum.left.device)
-    left = spectrum.left[positions].reshape(-1, size, spectrum.rank)
+    left = spectrum.left[positions].reshape(len(rows) // size, size, spectrum.rank)
     unexplained = torch.eye(size, dtype=left.dtype, device=left.device) - 1 / spectrum.n - left @ left.mT
     if spectrum.rank == spectrum.n - 1:
         unexplained.zero_()  # what is left is rounding

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from automl_tl.training.linear import COLUMNS, Scaling, as_matrix, measure_scaling
+from automl_tl.training.threads import threads_for
 
 # Rows handled at once where a float64 copy is needed.
 ROWS = 4096
@@ -76,7 +77,8 @@ def decompose(X: np.ndarray | Tensor) -> Spectrum:
     matrix = as_matrix(X)
     scaling = measure_scaling(matrix)
     n, d = matrix.shape
-    return _by_kernel(matrix, scaling) if n <= d else _by_covariance(matrix, scaling)
+    with threads_for(min(n, d) ** 3):
+        return _by_kernel(matrix, scaling) if n <= d else _by_covariance(matrix, scaling)
 
 
 def _by_kernel(X: Tensor, scaling: Scaling) -> Spectrum:

@@ -1,0 +1,196 @@
+"""Expected accuracy: corrected for the choice, honest at the edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from automl_tl.errors import OptionError
+from automl_tl.training.estimate import (
+    Estimate,
+    combine_gain,
+    correct_selection,
+    expected_accuracy,
+    n_effective,
+    paired_gain,
+)
+from automl_tl.training.scores import class_weights
+
+
+def table(n: int, m: int, accuracy: float, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((n, m)) < accuracy
+
+
+def column(right: int, wrong: int) -> np.ndarray:
+    return np.repeat([True, False], [right, wrong])[:, None]
+
+
+def test_the_best_of_equals_is_no_better_than_they_are():
+    gaps, optimism = [], []
+    for seed in range(20):
+        corrected = correct_selection(table(60, 100, 0.6, seed), seed=seed, n_boot=300)
+        gaps.append(corrected.accuracy - 0.6)
+        optimism.append(corrected.optimism)
+    assert abs(np.mean(gaps)) < 0.03
+    assert np.mean(optimism) > 0.1
+
+
+def test_a_clear_winner_needs_no_correction():
+    correct = np.hstack([table(200, 20, 0.3), column(180, 20)])
+    corrected = correct_selection(correct)
+    assert corrected.best == 20
+    assert corrected.accuracy == pytest.approx(0.9, abs=0.01)
+    assert corrected.spread == pytest.approx(0)
+
+
+def test_one_candidate_is_left_as_it_is():
+    corrected = correct_selection(column(30, 10))
+    assert (corrected.accuracy, corrected.optimism, corrected.spread) == (0.75, 0, 0)
+
+
+def test_the_bootstrap_is_the_published_algorithm():
+    """Against a loop written from the paper, with ties broken at random."""
+    correct = np.stack([np.arange(50) % k != 0 for k in (3, 7, 11)], axis=1)
+    rng, scores = np.random.default_rng(1), []
+    for _ in range(4000):
+        inside = rng.integers(0, 50, 50)
+        outside = np.setdiff1d(np.arange(50), inside)
+        chosen = (correct[inside].mean(axis=0) + 1e-6 * rng.random(3)).argmax()
+        scores.append(correct[outside, chosen].mean())
+    assert correct_selection(correct, n_boot=4000).accuracy == pytest.approx(np.mean(scores), abs=0.005)
+
+
+def test_selection_by_balanced_accuracy():
+    y = np.repeat([0, 1], [90, 10])
+    major, fair = y == 0, np.concatenate([np.arange(90) % 5 != 0, np.ones(10, bool)])
+    correct = np.stack([major, fair], axis=1)
+    assert correct_selection(correct).best == 0
+    corrected = correct_selection(correct, weights=class_weights(y))
+    assert corrected.best == 1
+    assert corrected.accuracy == pytest.approx(fair.mean(), abs=0.02)
+
+
+def test_clusters_are_resampled_together():
+    few = np.repeat(table(15, 60, 0.6, 3), 10, axis=0)
+    together = correct_selection(few, clusters=np.repeat(np.arange(15), 10))
+    apart = correct_selection(few)
+    assert together.accuracy < apart.accuracy - 0.05
+    assert correct_selection(few, clusters=np.zeros(150, int)).optimism == 0
+
+
+def test_the_interval_behaves_at_the_edges():
+    all_right = expected_accuracy(column(20, 0))
+    assert all_right.accuracy == all_right.interval[1] == 1
+    assert all_right.interval[0] == pytest.approx(0.87, abs=0.01)
+    all_wrong = expected_accuracy(column(0, 20))
+    assert all_wrong.accuracy == all_wrong.interval[0] == 0
+    assert all_wrong.interval[1] == pytest.approx(0.13, abs=0.01)
+    single = expected_accuracy(column(1, 0))
+    assert single.interval[0] < 0.3
+
+
+def test_the_interval_is_the_binomial_one_without_a_choice():
+    estimate = expected_accuracy(column(300, 100))
+    assert estimate.interval == pytest.approx((0.75 - 0.0356, 0.75 + 0.0356), abs=0.004)
+    assert (estimate.n, estimate.level, estimate.accuracy) == (400, 0.9, 0.75)
+    narrow = expected_accuracy(column(300, 100), level=0.5)
+    assert estimate.interval[0] < narrow.interval[0] < narrow.interval[1] < estimate.interval[1]
+
+
+def test_every_uncertainty_widens_the_interval():
+    correct = column(150, 50)
+
+    def width(**options: object) -> float:
+        low, high = expected_accuracy(correct, **options).interval
+        return high - low
+
+    plain = width()
+    assert width(curve_step=(0.0, 0.05)) > plain
+    assert width(clusters=np.arange(200) // 10) > plain
+    assert width(folds=np.arange(200) // 40) > plain
+    assert width(folds=np.arange(200) % 5) == pytest.approx(plain, rel=0.1)
+
+
+def test_the_curves_step_moves_the_estimate_and_stays_inside():
+    assert expected_accuracy(column(150, 50), curve_step=(0.1, 0.0)).accuracy == pytest.approx(0.85)
+    assert expected_accuracy(column(99, 1), curve_step=(0.5, 0.1)).accuracy == 1
+
+
+def test_effective_number_of_pictures():
+    rng = np.random.default_rng(0)
+    clusters = np.repeat(np.arange(40), 5)
+    assert n_effective(rng.random(200) < 0.7) == 200
+    assert n_effective(np.repeat(rng.random(40) < 0.7, 5), clusters) == pytest.approx(40, rel=0.1)
+    assert n_effective(rng.random(200) < 0.7, clusters) > 120
+    assert n_effective(np.ones(200, bool), clusters) == pytest.approx(40)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 999), n=st.integers(2, 60), m=st.integers(1, 12), share=st.floats(0, 1))
+def test_estimates_are_probabilities_whatever_comes(seed: int, n: int, m: int, share: float):
+    rng = np.random.default_rng(seed)
+    clusters, folds = rng.integers(0, max(n // 2, 1), n), np.arange(n) % 3
+    estimate = expected_accuracy(
+        table(n, m, share, seed), clusters=clusters, folds=folds, curve_step=(0.02, 0.03), n_boot=50
+    )
+    low, high = estimate.interval
+    assert 0 <= low <= estimate.accuracy <= high <= 1
+    better = combine_gain(estimate, 0.3, 0.4)
+    low, high = better.interval
+    assert 0 <= low <= better.accuracy <= high <= 1
+
+
+def test_the_order_of_pictures_hardly_matters():
+    correct = table(150, 8, 0.7)
+    order = np.random.default_rng(1).permutation(150)
+    one, two = expected_accuracy(correct), expected_accuracy(correct[order])
+    assert one.accuracy == pytest.approx(two.accuracy, abs=0.01)
+    assert expected_accuracy(correct) == one
+
+
+def test_paired_gain():
+    a, b = np.arange(100) % 4 != 0, np.arange(100) % 5 != 0
+    gain, deviation = paired_gain(a, b)
+    assert gain == pytest.approx(0.05)
+    difference = b.astype(float) - a
+    assert deviation == pytest.approx(difference.std() / 10, rel=0.05)
+    assert paired_gain(a, a) == pytest.approx((0, 0.01))
+    assert paired_gain(b, a)[0] == -gain
+    clustered = paired_gain(np.repeat(a, 4), np.repeat(b, 4), np.repeat(np.arange(100), 4))
+    assert clustered[0] == pytest.approx(gain)
+    assert clustered[1] > 0.9 * deviation
+
+
+@pytest.fixture
+def estimate() -> Estimate:
+    return expected_accuracy(column(160, 40))
+
+
+def test_a_gain_removes_a_share_of_the_errors(estimate: Estimate):
+    half = combine_gain(estimate, 0.5, 0.1)
+    assert half.accuracy == pytest.approx(0.9)
+    assert half.interval[0] < 0.9 < half.interval[1]
+    unsure = combine_gain(estimate, 0.5, 0.4)
+    assert unsure.interval[1] - unsure.interval[0] > half.interval[1] - half.interval[0]
+
+
+def test_no_gain_changes_nothing(estimate: Estimate):
+    same = combine_gain(estimate, 0.0, 0.0)
+    assert same.accuracy == estimate.accuracy
+    assert same.interval == pytest.approx(estimate.interval, abs=0.003)
+
+
+def test_gains_can_be_chained_and_can_hurt(estimate: Estimate):
+    worse = combine_gain(combine_gain(estimate, -0.5, 0.1), -0.5, 0.1)
+    assert worse.accuracy == pytest.approx(1 - 0.2 * 1.5**2)
+    assert combine_gain(estimate, -20, 0.1).accuracy == 0
+    assert combine_gain(estimate, 2.0, 0.1).accuracy == 1
+
+
+def test_what_makes_no_sense_is_said(estimate: Estimate):
+    with pytest.raises(OptionError, match=r"must be a table \(pictures, candidates\)"):
+        correct_selection(np.ones(4, bool))
+    with pytest.raises(OptionError, match="cannot be negative, got -1"):
+        combine_gain(estimate, 0.1, -1)

@@ -1,0 +1,78 @@
+"""A head carries its standardisation with it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from gaussians import mixture
+
+from automl_tl.errors import OptionError
+from automl_tl.training.linear import LinearHead, measure_scaling
+from automl_tl.training.screen import fit_ridge
+from automl_tl.training.spectrum import decompose
+
+
+def test_constant_columns_become_zero():
+    X = torch.tensor([[1.0, 0.1, 1e-9], [3.0, 0.1, 2e-9], [5.0, 0.1, 6e-9]])
+    scaling = measure_scaling(X)
+    assert scaling.varies.tolist() == [True, False, True]
+    standardised = scaling.apply(X)
+    assert standardised[:, 1].tolist() == [0, 0, 0]
+    assert standardised[:, [0, 2]].std(dim=0, correction=0) == pytest.approx([1, 1])
+
+
+def test_blocks_of_columns_are_put_together(monkeypatch: pytest.MonkeyPatch):
+    X, _ = mixture(20, 50, 2)
+    whole = decompose(X)
+    for module in ("linear", "spectrum"):
+        monkeypatch.setattr(f"automl_tl.training.{module}.COLUMNS", 7)
+    monkeypatch.setattr("automl_tl.training.spectrum.ROWS", 6)
+    parts = decompose(X)
+    np.testing.assert_allclose(parts.eigenvalues, whole.eigenvalues)
+    np.testing.assert_allclose(abs(parts.directions()), abs(whole.directions()), atol=1e-8)
+    tall, again = decompose(X.T), decompose(X.T.copy())
+    np.testing.assert_allclose(tall.eigenvalues, again.eigenvalues)
+
+
+@pytest.mark.parametrize("shape", [(30, 80), (80, 30), (40, 40)])
+def test_a_spectrum_is_a_singular_value_decomposition(shape: tuple[int, int]):
+    X, _ = mixture(*shape, 2)
+    spectrum = decompose(X)
+    standardised = spectrum.scaling.apply(torch.from_numpy(X))
+    assert spectrum.rank == min(shape[0] - 1, shape[1])
+    np.testing.assert_allclose(spectrum.rotated @ spectrum.directions().T, standardised, atol=1e-9)
+    np.testing.assert_allclose(spectrum.left.T @ spectrum.left, np.eye(spectrum.rank), atol=1e-9)
+    assert float(spectrum.eigenvalues.sum()) / spectrum.n == pytest.approx(spectrum.unit)
+
+
+def test_folded_weights_give_the_same_scores():
+    X, y = mixture(60, 20, 4)
+    head = fit_ridge(X, y, 4, 0.1)
+    weight, bias = head.folded()
+    np.testing.assert_allclose(X @ weight.T + bias, head.scores(X), atol=1e-4)
+
+
+def test_large_offsets_cost_no_accuracy():
+    X, y = mixture(60, 20, 4)
+    X = (X + 1000 * X.std(axis=0)).astype(np.float32)
+    exact = (X.astype(np.float64) - X.mean(axis=0, dtype=np.float64)) / X.std(axis=0, dtype=np.float64)
+    head = fit_ridge(X, y, 4, 0.1)
+    reference = fit_ridge(exact, y, 4, 0.1)
+    np.testing.assert_allclose(head.scores(X), reference.scores(exact), atol=1e-3)
+
+
+def test_probabilities_sum_to_one_and_soften_with_temperature():
+    X, y = mixture(30, 10, 3)
+    head = fit_ridge(X, y, 3, 0.1)
+    sharp, soft = head.probabilities(X, 0.1), head.probabilities(X, 10)
+    np.testing.assert_allclose(sharp.sum(axis=1), 1, rtol=1e-5)
+    assert (sharp.max(axis=1) >= soft.max(axis=1)).all()
+    np.testing.assert_array_equal(head.predict(X), sharp.argmax(axis=1))
+
+
+def test_wrong_number_of_columns_is_said():
+    head = LinearHead("ridge", np.zeros((2, 3)), np.zeros(2), np.zeros(3), np.ones(3))
+    assert head.n_classes == 2
+    with pytest.raises(OptionError, match=r"takes features of 3 columns, got the shape \(5, 4\)"):
+        head.scores(np.zeros((5, 4)))

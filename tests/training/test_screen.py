@@ -1,0 +1,183 @@
+"""The screen's out-of-fold scores are what refitting on every fold's training part would give."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from gaussians import mixture, stratified_folds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from automl_tl.errors import OptionError
+from automl_tl.training.screen import PENALTIES, _out_of_fold, fit_ridge, ridge_path, solve_positive
+from automl_tl.training.spectrum import decompose
+from automl_tl.training.threads import threads_for
+
+
+def brute_force(X: np.ndarray, y: np.ndarray, folds: np.ndarray, classes: int, penalty: float) -> np.ndarray:
+    """Refit ridge regression without each fold: normal equations with a free intercept, float64."""
+    X = X.astype(np.float64)
+    std = X.std(axis=0)
+    varies = std > 1e-6 * np.sqrt((X**2).mean(axis=0))
+    Xs = (X[:, varies] - X[:, varies].mean(axis=0)) / std[varies]
+    Y = np.where(y[:, None] == np.arange(classes), 1.0, -1.0)
+    oof = np.empty_like(Y)
+    for fold in np.unique(folds):
+        A, T = Xs[folds != fold], Xs[folds == fold]
+        center, mean = A.mean(axis=0), Y[folds != fold].mean(axis=0)
+        gram = (A - center).T @ (A - center) + penalty * varies.sum() * np.eye(varies.sum())
+        oof[folds == fold] = (T - center) @ np.linalg.solve(gram, (A - center).T @ (Y[folds != fold] - mean)) + mean
+    return oof
+
+
+def exact(X: np.ndarray, y: np.ndarray, folds: np.ndarray, classes: int, penalties: np.ndarray) -> list[np.ndarray]:
+    return list(_out_of_fold(decompose(X), y, folds, classes, penalties))
+
+
+FOLDS = {
+    "five folds": lambda y: stratified_folds(y, 5),
+    "leave one out": lambda y: np.arange(len(y)),
+    "a fold holds all of a class": lambda y: np.where(y == 2, 7, np.arange(len(y)) % 3),
+    "uneven folds": lambda y: np.minimum(np.arange(len(y)) // 2, 4),
+    "two folds": lambda y: np.arange(len(y)) % 2,
+}
+
+
+@pytest.mark.parametrize("d", [7, 40, 90], ids=["tall", "square", "wide"])
+@pytest.mark.parametrize("name", FOLDS)
+def test_out_of_fold_scores_equal_refits(name: str, d: int):
+    X, y = mixture(40, d, 4)
+    folds = FOLDS[name](y)
+    for penalty, oof in zip(PENALTIES[::4], exact(X, y, folds, 4, PENALTIES[::4]), strict=True):
+        np.testing.assert_allclose(oof, brute_force(X, y, folds, 4, penalty), atol=1e-6)
+
+
+@pytest.mark.parametrize("d", [10, 100])
+def test_tiny_penalties_stay_exact(d: int):
+    X, y = mixture(60, d, 3)
+    folds = stratified_folds(y, 5)
+    for penalty, oof in zip([1e-6, 1e-5], exact(X, y, folds, 3, np.array([1e-6, 1e-5])), strict=True):
+        np.testing.assert_allclose(oof, brute_force(X, y, folds, 3, penalty), atol=1e-5)
+
+
+@pytest.mark.parametrize("d", [6, 90])
+def test_duplicates_and_constant_columns(d: int):
+    X, y = mixture(30, d, 3)
+    X, y = np.concatenate([X, X]), np.concatenate([y, y])
+    X[:, 1], X[:, 2], X[:, 3] = 0.0, 0.1, X[:, 4]
+    folds = stratified_folds(y, 4)
+    for penalty, oof in zip(PENALTIES[::4], exact(X, y, folds, 3, PENALTIES[::4]), strict=True):
+        np.testing.assert_allclose(oof, brute_force(X, y, folds, 3, penalty), atol=1e-6)
+
+
+@pytest.mark.parametrize("d", [5, 30, 90])
+def test_no_penalty_is_too_small(d: int):
+    X, y = mixture(30, d, 3)
+    X = np.concatenate([X, X])
+    y = np.concatenate([y, y])
+    path = ridge_path(X, y, stratified_folds(y, 3), 3, penalties=np.array([1e-15, 1e-12, 1e12]))
+    assert np.isfinite(path.values).all()
+    assert np.isfinite(path.oof).all()
+
+
+def test_batches_are_solved_on_several_threads():
+    """torch.linalg.solve hangs here."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        A, B = 2 * torch.eye(200).double().repeat(5, 1, 1), torch.ones(5, 200, 3).double()
+        np.testing.assert_allclose(solve_positive(A, B), 0.5)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_singular_system_is_lifted():
+    A = torch.ones(1, 3, 3, dtype=torch.float64)
+    assert torch.isfinite(solve_positive(A, torch.ones(1, 3, 1, dtype=torch.float64))).all()
+
+
+def test_small_work_runs_on_one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with threads_for(1e6):
+            assert torch.get_num_threads() == 1
+        with threads_for(1e12):
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_features_without_any_variation_give_the_class_shares():
+    X, y = np.ones((8, 3), np.float32), np.array([0, 0, 0, 0, 0, 0, 1, 1])
+    path = ridge_path(X, y, np.arange(8) % 3, 2)
+    assert (path.predictions == 0).all()
+    assert fit_ridge(X, y, 2, 1.0).bias == pytest.approx([0.5, -0.5])
+
+
+def test_the_path_keeps_the_best_penalty():
+    X, y = mixture(80, 30, 4, spread=0.3)
+    folds = stratified_folds(y, 5)
+    path = ridge_path(X, y, folds, 4)
+    accuracies = [(oof.argmax(axis=1) == y).mean() for oof in exact(X, y, folds, 4, PENALTIES)]
+    assert path.values == pytest.approx(accuracies)
+    assert path.value == max(accuracies)
+    assert path.oof.dtype == np.float32
+    np.testing.assert_array_equal(path.oof.argmax(axis=1), path.predictions[path.best])
+    np.testing.assert_allclose(path.oof, brute_force(X, y, folds, 4, path.penalty), atol=1e-4)
+
+
+@pytest.mark.parametrize("d", [8, 120])
+def test_the_fitted_head_solves_the_normal_equations(d: int):
+    X, y = mixture(50, d, 3)
+    head = fit_ridge(X, y, 3, 0.5)
+    both = np.concatenate([X, X])
+    held_out = brute_force(both, np.concatenate([y, y]), np.repeat([0, 1], 50), 3, 0.5)[50:]
+    np.testing.assert_allclose(head.scores(X), held_out, atol=1e-4)
+
+
+def test_numpy_torch_and_spectrum_give_the_same():
+    X, y = mixture(40, 60, 3)
+    folds = stratified_folds(y, 5)
+    paths = [ridge_path(features, y, folds, 3) for features in (X, torch.from_numpy(X), decompose(X))]
+    assert all(np.array_equal(path.oof, paths[0].oof) for path in paths)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 999), n=st.integers(12, 40), d=st.integers(1, 60))
+def test_order_of_pictures_and_of_classes_and_column_scales_do_not_matter(seed: int, n: int, d: int):
+    X, y = mixture(n, d, 3, seed=seed)
+    rng = np.random.default_rng(seed)
+    folds, order, names = stratified_folds(y, 4, seed), rng.permutation(n), rng.permutation(3)
+    scale = (2.0 ** rng.integers(-8, 8, d)).astype(np.float32)
+    plain = exact(X, y, folds, 3, PENALTIES[::6])
+    turned = exact((X * scale)[order], names[y[order]], folds[order], 3, PENALTIES[::6])
+    for before, after in zip(plain, turned, strict=True):
+        np.testing.assert_allclose(after[:, names], before[order], atol=1e-6)
+
+
+def test_a_thousand_classes():
+    X, y = mixture(2000, 60, 1000)
+    path = ridge_path(X, y, np.arange(2000) % 2, 1000, penalties=PENALTIES[::6])
+    assert path.predictions.shape == (3, 2000)
+    assert path.oof.shape == (2000, 1000)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"y": np.array([0, 1, 2, 3])}, "labels must lie in 0..2"),
+        ({"folds": np.zeros(4, int)}, "at least 2 different, got 1"),
+        ({"folds": np.arange(3)}, "4 pictures need a fold each"),
+        ({"penalties": np.array([0.0, 1.0])}, "penalties must be positive"),
+        ({"X": np.ones(4)}, "must be a matrix"),
+        ({"X": np.full((4, 2), np.nan)}, "row 0 holds NaN"),
+        ({"metric": "auc"}, 'unknown metric "auc"; known are accuracy, balanced_accuracy, log_loss, macro_f1'),
+    ],
+)
+def test_what_makes_no_sense_is_said(change: dict, sentence: str):
+    arguments = {"X": np.eye(4), "y": np.array([0, 1, 2, 0]), "folds": np.arange(4), "n_classes": 3} | change
+    with pytest.raises(OptionError, match=sentence):
+        ridge_path(**arguments)
