@@ -89,6 +89,6 @@ def _why(flip: FlipHarm) -> str:
     name = {"hflip": "left-right", "vflip": "upside down"}[flip.view]
     verdict = "on" if flip.allowed else "off"
     return (
-        f"Flip {name} {verdict}: on {flip.n} flipped pictures the classifier lost {100 * flip.harm:.1f} points "
-        f"(standard error {100 * flip.stderr:.1f})."
+        f"Flip {name} {verdict}: flipping {flip.n} pictures changed the classifier's accuracy by "
+        f"{-100 * flip.harm:+.1f} points (standard error {100 * flip.stderr:.1f})."
     )

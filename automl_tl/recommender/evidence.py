@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +12,14 @@ import pandas as pd
 from automl_tl.features.extract import Features
 from automl_tl.recommender.sample import Sample
 from automl_tl.recommender.sources import sources
-from automl_tl.recommender.strategy import Strategy, frozen_strategy
+from automl_tl.recommender.strategy import FROZEN, Strategy, frozen_strategy
 from automl_tl.training.fit import SOLVED_KINDS
 from automl_tl.training.heads import l2_grid, solve_path
 from automl_tl.training.scores import PenaltyPath, get_metric
 from automl_tl.training.screen import Source, ridge_path
 from automl_tl.training.spectrum import decompose
 
-SCREEN_SIZE = 800
+SCREEN_SIZE = 400
 """Pictures that every source is screened on; the best few are looked at again on all of them."""
 N_FINALISTS = 4
 _PRIOR_SLOPE = 0.5
@@ -85,6 +85,10 @@ class Evidence:
     backbone: str
     backbone_reason: str
 
+    def screened(self, candidate: Candidate) -> Candidate:
+        """Return the ridge screen of a candidate's source."""
+        return next(c for c in self.probe if c.source == candidate.source)
+
     def best(self, strategy: Strategy, metric: str) -> Candidate | None:
         """Return the best finalist of a frozen strategy."""
         return _best([c for c in self.finalists if c.strategy == strategy], metric)
@@ -116,20 +120,19 @@ def gather_evidence(
         progress(done, len(listed))
     probe.sort(key=lambda c: -_utility(c, metric))
     backbone, reason = _choose_backbone(probe, metric, prior)
-    finalists = _finalists([c for c in probe if c.backbone == backbone], features[backbone], sample, metric)
+    finalists = _finalists([c for c in probe if c.backbone == backbone], features[backbone], sample, rows, metric)
     return Evidence(tuple(probe), tuple(finalists), backbone, reason)
 
 
 def _screen(features: Features, source: Source, sample: Sample, rows: np.ndarray, metric: str) -> Candidate:
-    part = features if len(rows) == features.n else features.take(rows)
-    path = ridge_path(
-        part.matrix(source.cuts, source.pooling),
-        sample.y[rows],
-        sample.folds[rows],
-        len(sample.classes),
-        metric=metric,
-    )
+    X = _matrix(features, source, rows)
+    path = ridge_path(X, sample.y[rows], sample.folds[rows], len(sample.classes), metric=metric)
     return _candidate(source, features.n_stages, path, rows, sample)
+
+
+def _matrix(features: Features, source: Source, rows: np.ndarray) -> np.ndarray:
+    part = features if len(rows) == features.n else features.take(rows)
+    return part.matrix(source.cuts, source.pooling)
 
 
 def _candidate(source: Source, n_stages: int, path: PenaltyPath, rows: np.ndarray, sample: Sample) -> Candidate:
@@ -137,25 +140,35 @@ def _candidate(source: Source, n_stages: int, path: PenaltyPath, rows: np.ndarra
     return Candidate(source, n_stages, path, rows, accuracy)
 
 
-def _finalists(probe: Sequence[Candidate], features: Features, sample: Sample, metric: str) -> Iterable[Candidate]:
+def _finalists(
+    probe: Sequence[Candidate], features: Features, sample: Sample, rows: np.ndarray, metric: str
+) -> Iterator[Candidate]:
     """Look at the best sources of each frozen strategy on the whole sample, and solve the very best."""
     everything = np.arange(sample.n)
-    for strategy in ("feature_extractor", "early_feature_extractor"):
-        some = [c for c in probe if c.strategy == strategy][: len(probe) if sample.n <= SCREEN_SIZE else N_FINALISTS]
-        whole = [
-            c if len(c.rows) == sample.n else _screen(features, c.source, sample, everything, metric) for c in some
-        ]
+    screened_all = len(rows) == sample.n
+    for strategy in FROZEN:
+        some = [c for c in probe if c.strategy == strategy][: None if screened_all else N_FINALISTS]
+        whole = some if screened_all else [_screen(features, c.source, sample, everything, metric) for c in some]
         yield from whole
         if (best := _best(whole, metric)) is not None:
-            yield from _solve(best.source, features, sample, metric)
+            yield from _solve(best.source, features, sample, rows, metric)
 
 
-def _solve(source: Source, features: Features, sample: Sample, metric: str) -> Iterable[Candidate]:
-    spectrum = decompose(features.matrix(source.cuts, source.pooling))
-    strengths = l2_grid(sample.n, round(spectrum.unit))
-    for kind in SOLVED_KINDS:
-        path = solve_path(kind, spectrum, sample.y, sample.folds, len(sample.classes), strengths, metric=metric)
-        yield _candidate(source, features.n_stages, path, np.arange(sample.n), sample)
+def _solve(source: Source, features: Features, sample: Sample, rows: np.ndarray, metric: str) -> Iterator[Candidate]:
+    """Solve the document's classifiers on the screened part; on a larger sample only the best of them again."""
+    spectrum = decompose(_matrix(features, source, rows))
+    y, folds, n_classes = sample.y, sample.folds, len(sample.classes)
+    strengths = l2_grid(len(rows), round(spectrum.unit))
+    paths = [
+        solve_path(kind, spectrum, y[rows], folds[rows], n_classes, strengths, metric=metric) for kind in SOLVED_KINDS
+    ]
+    if len(rows) < sample.n:
+        best = max(paths, key=lambda path: _path_utility(path, metric))
+        near = best.penalties[max(best.best - 1, 0) : best.best + 2] * len(rows) / sample.n
+        rows = np.arange(sample.n)
+        paths = [solve_path(best.kind, _matrix(features, source, rows), y, folds, n_classes, near, metric=metric)]
+    for path in paths:
+        yield _candidate(source, features.n_stages, path, rows, sample)
 
 
 def _choose_backbone(probe: Sequence[Candidate], metric: str, prior: pd.Series) -> tuple[str, str]:
@@ -185,8 +198,11 @@ def _why_backbone(best: Mapping[str, Candidate], chosen: str, other: str, prior:
 
 
 def _utility(candidate: Candidate, metric: str) -> float:
-    value = candidate.path.value
-    return value if get_metric(metric).greater_is_better else -value
+    return _path_utility(candidate.path, metric)
+
+
+def _path_utility(path: PenaltyPath, metric: str) -> float:
+    return path.value if get_metric(metric).greater_is_better else -path.value
 
 
 def _best(candidates: Sequence[Candidate], metric: str) -> Candidate | None:

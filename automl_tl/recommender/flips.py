@@ -9,7 +9,7 @@ import numpy as np
 
 from automl_tl.recommender.evidence import Candidate
 from automl_tl.recommender.sample import Sample
-from automl_tl.training.fit import fit_head
+from automl_tl.training.screen import fit_ridge
 
 MAX_PICTURES = 100
 _HARM = 0.02
@@ -33,12 +33,13 @@ class FlipHarm:
 
 
 def judge_flips(
-    frozen: Candidate, X: np.ndarray, sample: Sample, rows: np.ndarray, flipped: Mapping[str, np.ndarray]
+    screened: Candidate, X: np.ndarray, sample: Sample, rows: np.ndarray, flipped: Mapping[str, np.ndarray]
 ) -> tuple[FlipHarm, ...]:
     """Return the harm of every flip.
 
     Args:
-        frozen: the classifier to judge by; it is fitted once per fold, without that fold.
+        screened: the ridge classifier to judge by, and the pictures that it learns from; it is fitted once per
+            fold, without that fold.
         X: float (n, d), features of the whole sample.
         sample: n pictures.
         rows: int (m,), the pictures that were flipped.
@@ -48,8 +49,8 @@ def judge_flips(
     right = {view: np.zeros(len(rows), bool) for view in views}
     y = sample.y[rows]
     for fold in np.unique(sample.folds[rows]):
-        learned = sample.folds != fold
-        head = fit_head(frozen.path.kind, X[learned], sample.y[learned], len(sample.classes), frozen.path.penalty)
+        learned = screened.rows[sample.folds[screened.rows] != fold]
+        head = fit_ridge(X[learned], sample.y[learned], len(sample.classes), screened.path.penalty)
         here = sample.folds[rows] == fold
         for view, values in views.items():
             right[view][here] = head.predict(values[here]) == y[here]

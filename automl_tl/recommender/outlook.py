@@ -86,8 +86,8 @@ def _estimate(name: Strategy, evidence: Evidence, sample: Sample, metric: str, c
 
 def _curve(X: np.ndarray, top: Candidate, evidence: Evidence, sample: Sample) -> LearningCurve:
     """Return the learning curve of the best source with the screen's classifier, which is quick to refit."""
-    ridge = next(c for c in evidence.finalists if c.source == top.source and c.path.kind == "ridge")
-    return learning_curve(X, sample.y, sample.folds, len(sample.classes), ridge.path.penalty, groups=sample.groups)
+    penalty = evidence.screened(top).path.penalty
+    return learning_curve(X, sample.y, sample.folds, len(sample.classes), penalty, groups=sample.groups)
 
 
 def _fit_seconds(X: np.ndarray, top: Candidate, sample: Sample) -> float:

@@ -115,7 +115,7 @@ def recommend(
     choice = choose(outlook.front, matrix, budget)
     frozen = outlook.start(choice.strategy)
     with clock("flips"):
-        flips = _flips(bench, frozen, own, sample, report.fit, seed, progress)
+        flips = _flips(bench, evidence.screened(frozen), own, sample, report.fit, seed, progress)
     advice = advise(choice.strategy, domain, frozen.n_stages, flips)
     mistakes = confusion(sample.y, frozen.path.predictions[frozen.path.best], sample.classes)
     return Recommendation(
@@ -256,14 +256,16 @@ def _outlook(
         metric,
         size,
         different=0.5 if domain.different is None else domain.different,
-        speed=training_speed(network, bench.engine, default_unfreeze(network.n_stages), bench.cache / "timing"),
+        speed=training_speed(
+            network, bench.engine.for_training, default_unfreeze(network.n_stages), bench.cache / "timing"
+        ),
         picture_seconds=_picture_seconds(bench, name, sample, fit),
     )
 
 
 def _flips(
     bench: Bench,
-    frozen: Candidate,
+    screened: Candidate,
     features: Features,
     sample: Sample,
     fit: str,
@@ -271,10 +273,10 @@ def _flips(
     progress: Reporter,
 ) -> tuple[FlipHarm, ...]:
     rows = sample.subset(MAX_PICTURES, seed)[:MAX_PICTURES]
-    source, pictures = frozen.source, [sample.pictures[row] for row in rows]
+    source, pictures = screened.source, [sample.pictures[row] for row in rows]
     flipped = {}
     for view in ("hflip", "vflip"):
         with progress(f"Features of flipped pictures ({view})") as update:
-            values = _features(bench, frozen.backbone, pictures, fit, update, view)
+            values = _features(bench, screened.backbone, pictures, fit, update, view)
             flipped[view] = values.matrix(source.cuts, source.pooling)
-    return judge_flips(frozen, features.matrix(source.cuts, source.pooling), sample, rows, flipped)
+    return judge_flips(screened, features.matrix(source.cuts, source.pooling), sample, rows, flipped)

@@ -11,11 +11,11 @@ from automl_tl.data.split import group_ids, make_folds, stratified_sample
 from automl_tl.features.extract import Picture
 
 N_FOLDS = 5
-LARGEST_SAMPLE = 2000
+LARGEST_SAMPLE = 1500
 """Beyond it the accuracy is known to a point, and the screen's cost grows with the cube of the number."""
 _PER_CLASS = 3
 _LARGEST_FOR_CLASSES = 5000
-_STEPS = np.array([50, 100, 150, 200, 300, 400, 500, 600, 800, 1000, 1250, 1500, 2000])
+_STEPS = np.array([50, 100, 150, 200, 300, 400, 500, 600, 800, 1000, 1250, 1500])
 
 
 @dataclass(frozen=True)

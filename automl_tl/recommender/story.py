@@ -97,14 +97,13 @@ def _cut_sentences(evidence: Evidence, frozen: Candidate, sample: Sample) -> Ite
         c for c in evidence.probe
         if c.backbone == frozen.backbone and c.source.cuts == (frozen.n_stages,) and c.source.pooling == "mean"
     ]  # fmt: skip
-    same = [c for c in evidence.probe if c.source == frozen.source]
-    if not whole or not same or whole[0].source == frozen.source:
-        if whole:
-            yield f"The last stage's means are the best features of {frozen.backbone} here."
+    if not whole or whole[0].source == frozen.source:
+        yield f"The last stage's means are the best features of {frozen.backbone} here."
         return
-    rows = same[0].rows
+    screened = evidence.screened(frozen)
+    rows = screened.rows
     y = sample.y[rows]
-    ours, theirs = (c.path.predictions[c.path.best] == y for c in (same[0], whole[0]))
+    ours, theirs = (c.path.predictions[c.path.best] == y for c in (screened, whole[0]))
     gain, stderr = paired_gain(theirs, ours, sample.groups[rows])
     cuts = "+".join(map(str, frozen.source.cuts))
     yield (

@@ -45,7 +45,9 @@ def test_the_farther_the_pictures_the_faster_the_backbone_learns() -> None:
 def test_flips_follow_the_probe_and_say_why() -> None:
     policy, reasons = augmentation_policy([HARMLESS, HARMFUL])
     assert (policy.hflip, policy.vflip) == (0.5, 0.0)
-    assert reasons[1].startswith("Flip upside down off: on 100 flipped pictures the classifier lost 20.0 points")
+    assert reasons[1].startswith(
+        "Flip upside down off: flipping 100 pictures changed the classifier's accuracy by -20.0 points"
+    )
     free, _ = augmentation_policy([HARMLESS, replace(HARMFUL, harm=0.0)])
     assert free.vflip == 0.5
     assert free.rotation > policy.rotation
