@@ -169,7 +169,7 @@ def test_offline_without_weights_fails_at_once(reason: str, monkeypatch: pytest.
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.delenv(name, raising=False)
             monkeypatch.delenv(name.lower(), raising=False)
-        monkeypatch.setenv("HF_ENDPOINT", "http://localhost:9")
+        monkeypatch.setenv("HF_ENDPOINT", "http://[::1]:9")
     import timm  # noqa: F401  not what is timed
 
     start = time.perf_counter()

@@ -112,10 +112,10 @@ def test_a_checkpoint_of_torch_hub(tmp_path: Path) -> None:
 
 
 def test_a_proxy_is_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("https_proxy", "http://localhost:9")
+    monkeypatch.setenv("https_proxy", "http://[::1]:9")
     monkeypatch.delenv("HF_HUB_OFFLINE")
-    assert hub._contact() == ("localhost", 9)
-    assert hub.offline_reason() == "no connection to localhost"
+    assert hub._contact() == ("::1", 9)
+    assert hub.offline_reason() == "no connection to ::1"
 
 
 def _wrapped(state: dict[str, Any], kind: str) -> Any:

@@ -28,6 +28,9 @@ class EfficientNetLite:
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     pretrained_on: str = "imagenet-1k"
+    # Measured on 1,000 ImageNet pictures, squashed, Lite0 / Lite2 top-1: bilinear .807 / .840, bicubic .823 / .850.
+    # Cutting out the published centre (.875 / .89) gives .841 / .870 there, where the object is in the middle, but
+    # nothing for linear heads on other pictures (-.005, +.004, +.017, -.050 on four sets), so all of it is kept.
     interpolation: str = "bicubic"
     crop_pct: float = 1.0
 
