@@ -14,9 +14,7 @@ SOLVED_KINDS: tuple[str, ...] = tuple(LOSSES)
 """The source document's classifiers, solved to the optimum; "ridge" is the screen's."""
 
 
-def fit_head(
-    kind: str, X: np.ndarray | Tensor | Spectrum, y: np.ndarray, n_classes: int, penalty: float
-) -> LinearHead:
+def fit_head(kind: str, X: np.ndarray | Tensor | Spectrum, y: np.ndarray, n_classes: int, penalty: float) -> LinearHead:
     """Fit a classifier of any kind on features (n, d) at the penalty that its path chose.
 
     The penalties of the solved kinds are per picture: one chosen on m pictures is `penalty * m / n` on n.
