@@ -10,7 +10,10 @@ from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.split import group_ids, make_folds, stratified_sample
 from automl_tl.features.extract import Picture
 
-N_FOLDS = 5
+_FOLDS = ((100, 20), (400, 10))
+"""Folds for samples of up to so many pictures: the fewer there are, the more each one that is left out of training
+costs, and the cheaper folds are."""
+_FOLDS_OF_MANY = 5
 LARGEST_SAMPLE = 1500
 """Beyond it the accuracy is known to a point, and the screen's cost grows with the cube of the number."""
 _PER_CLASS = 3
@@ -56,12 +59,21 @@ def draw_sample(dataset: ImageDataset, size: int, seed: int) -> Sample:
     return Sample(
         pictures=tuple(map(Picture, chosen["path"], chosen["sha256"])),
         y=y[rows],
-        folds=make_folds(y[rows], groups, min(N_FOLDS, len(np.unique(groups))), seed),
+        folds=make_folds(y[rows], groups, min(n_folds(len(rows)), len(np.unique(groups))), seed),
         groups=groups,
         classes=classes,
         n_training=len(y),
         per_class=float(np.median(np.bincount(y))),
     )
+
+
+def n_folds(n: int) -> int:
+    """Return the number of folds for `n` pictures.
+
+    >>> n_folds(30), n_folds(300), n_folds(3000)
+    (20, 10, 5)
+    """
+    return next((folds for largest, folds in _FOLDS if n <= largest), _FOLDS_OF_MANY)
 
 
 def sample_size(n_training: int, n_classes: int, seconds_per_picture: float, seconds: float) -> int:
