@@ -1,0 +1,60 @@
+"""Every command of the README runs, with small backbones and generated pictures in place of the reader's own."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from conftest import write_pictures
+from tiny_backbone import TinyBackbone
+from torch import nn
+
+import automl_tl
+from automl_tl.backbones import registry
+from automl_tl.cli import main
+from automl_tl.recommender import bench
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```\w*\n(.*?)^```", README, flags=re.M | re.S)
+COMMANDS = [
+    line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines() if line.startswith("automl-tl ")
+]
+
+
+class Loadable(TinyBackbone):
+    def build(self, *, pretrained: bool = True, weights: Path | None = None) -> nn.Module:
+        return super().build(pretrained=pretrained)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the README's commands name, and small backbones under every name."""
+    monkeypatch.chdir(tmp_path)
+    pictures = write_pictures(tmp_path / "FOLDER", per_class=10)
+    write_pictures(tmp_path / "SOURCE_PICTURES", per_class=20)
+    rows = [(str(p.relative_to(tmp_path)), p.parent.name, p.stem) for p in sorted(pictures.rglob("*.png"))]
+    pd.DataFrame(rows, columns=["path", "label", "patient"]).to_csv("table.csv", index=False)
+    Path("resnet50.safetensors").write_bytes(b"weights")
+    for module in (registry, bench):
+        monkeypatch.setattr(module, "get_backbone", lambda name: Loadable())
+    monkeypatch.setattr(bench, "local_backbones", lambda: ["efficientnet_lite0"])
+    return tmp_path
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) >= 8
+
+
+@pytest.mark.parametrize("command", list(dict.fromkeys(COMMANDS)))
+def test_a_command_of_the_readme(command: str, desk: Path) -> None:
+    result = CliRunner().invoke(main, shlex.split(command)[1:])
+    assert result.exit_code == 0, result.output
+
+
+def test_the_python_call_of_the_readme(desk: Path) -> None:
+    assert 'automl_tl.recommend("FOLDER")' in README
+    assert automl_tl.recommend("FOLDER").frozen.backbone == "efficientnet_lite0"
