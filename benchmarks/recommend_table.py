@@ -49,13 +49,24 @@ class Regime:
 
 
 REGIMES = (
-    Regime("clothing", 3, 4), Regime("clothing", 10, 5), Regime("clothing", 50, 5), Regime("clothing", 0, 2),
-    Regime("trashnet", 5, 5), Regime("trashnet", 40, 4), Regime("trashnet", 0, 2),
-    Regime("sign_digits", 3, 5), Regime("sign_digits", 40, 4), Regime("sign_digits", 0, 2),
-    Regime("blood_wbc", 8, 5), Regime("blood_wbc", 0, 4),
-    Regime("omniglot_alphabets", 4, 5), Regime("omniglot_alphabets", 40, 4), Regime("omniglot_alphabets", 0, 2),
-    Regime("faces_orl", 3, 4), Regime("faces_orl", 5, 4),
-)  # fmt: skip
+    Regime("clothing", 3, 4),
+    Regime("clothing", 10, 5),
+    Regime("clothing", 50, 5),
+    Regime("trashnet", 5, 5),
+    Regime("trashnet", 40, 4),
+    Regime("sign_digits", 3, 5),
+    Regime("sign_digits", 40, 4),
+    Regime("blood_wbc", 8, 5),
+    Regime("blood_wbc", 0, 3),
+    Regime("omniglot_alphabets", 4, 5),
+    Regime("omniglot_alphabets", 40, 4),
+    Regime("faces_orl", 3, 4),
+    Regime("faces_orl", 5, 4),
+    Regime("clothing", 0, 1),
+    Regime("trashnet", 0, 1),
+    Regime("sign_digits", 0, 1),
+    Regime("omniglot_alphabets", 0, 1),
+)
 SEED = 20261124
 
 
