@@ -26,6 +26,7 @@ from automl_tl import recommend
 from automl_tl.cache_dir import cache_dir
 from automl_tl.data.dataset import open_dataset
 from automl_tl.data.quality import scan
+from automl_tl.data.split import assign_splits
 from automl_tl.features.engine import choose_engine
 from automl_tl.features.extract import Picture, extract
 from automl_tl.recommender.bench import Bench, Overrides
@@ -103,7 +104,8 @@ def true_accuracy(
     result: Recommendation, table: Path, cuts: tuple[int, ...], pooling: str, kind: str, penalty: float
 ) -> float:
     """Fit a frozen model on all training pictures of `table` and return its accuracy on the test pictures."""
-    dataset, report = scan(open_dataset(table), cache_dir=cache_dir(None))
+    scanned, report = scan(open_dataset(table, group_column="group"), cache_dir=cache_dir(None))
+    dataset = assign_splits(scanned, 0)  # of duplicates across a split the training copy goes
     bench = Bench(choose_engine(), cache_dir(None), Overrides())
     name = result.frozen.backbone
     frame = dataset.frame[dataset.frame["split"].isin(["train", "test"])]
@@ -153,11 +155,22 @@ def missing(done: pd.DataFrame) -> Iterator[tuple[Regime, int]]:
                 yield regime, number
 
 
+def over_regimes(rows: pd.DataFrame, column: str) -> tuple[float, float]:
+    """Return the 90 % bootstrap interval of a mean with regimes as the independent units."""
+    groups = [values.to_numpy(float) for _, values in rows.groupby("regime")[column]]
+    rng = np.random.default_rng(0)
+    means = [np.concatenate([groups[i] for i in rng.integers(0, len(groups), len(groups))]).mean() for _ in range(2000)]
+    low, high = np.quantile(means, [0.05, 0.95])
+    return float(low), float(high)
+
+
 def summary(rows: pd.DataFrame) -> str:
     rows = rows.assign(
-        covered=rows["true"].between(rows["low"], rows["high"]), width=rows["high"] - rows["low"],
-        plain=rows["true"].between(rows["plain_low"], rows["plain_high"]), plain_width=rows["plain_high"] - rows["plain_low"],
-    )  # fmt: skip
+        covered=rows["true"].between(rows["low"], rows["high"]),
+        width=rows["high"] - rows["low"],
+        plain=rows["true"].between(rows["plain_low"], rows["plain_high"]),
+        plain_width=rows["plain_high"] - rows["plain_low"],
+    )
 
     def most(column: pd.Series) -> str:
         return ", ".join(f"{value} x{n}" for value, n in column.value_counts().items())
@@ -175,8 +188,10 @@ def summary(rows: pd.DataFrame) -> str:
     ):
         k, n = int(rows[covered].sum()), len(rows)
         low, high = binomial_interval(k / n, n)
+        sets = over_regimes(rows, covered)
         lines.append(
-            f"{label}: {k} of {n} covered = {k / n:.2f} (90% interval {low:.2f} to {high:.2f}), mean width {rows[width].mean():.3f}"
+            f"{label}: {k} of {n} covered = {k / n:.2f} (90% interval {low:.2f} to {high:.2f}; with regimes as the "
+            f"units {sets[0]:.2f} to {sets[1]:.2f}), mean width {rows[width].mean():.3f}"
         )
     gain = rows["true"] - rows["true_last_stage"]
     lines.append(

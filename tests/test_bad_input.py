@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from conftest import picture, write_pictures
+from generated_pictures import picture, write_pictures
 from PIL import Image
 
 from automl_tl.cli import main

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from conftest import write_pictures
+from generated_pictures import write_pictures
 from tiny_backbone import TinyBackbone
 from torch import nn
 

@@ -93,9 +93,9 @@ def test_real_weights_from_a_local_file(
     assert result.frozen.backbone == name
     assert n_stages in (None, result.frozen.n_stages)
     assert result.frozen.accuracy > 0.35  # ten classes; random weights stay below
-    # MobileNetV2 has BatchNorm, VGG16 neither that nor a reference for this file.
-    assert result.domain.measure == ("depth" if "mobilenet" in name else "none")
-    assert result.domain.verdict == ("similar" if "mobilenet" in name else "unknown")
+    # MobileNetV2 has BatchNorm, VGG16 neither that nor a reference for this file: a bundled backbone stands in.
+    assert result.domain.measure == ("depth" if "mobilenet" in name else "proxy")
+    assert result.domain.verdict == "similar"
 
 
 def test_a_bundled_backbone_stands_in_for_vgg16_s_distance(shared: Path, cache: Path, tmp_path: Path) -> None:

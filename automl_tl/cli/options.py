@@ -151,7 +151,7 @@ def max_images_option(function: F) -> F:
         "--max-images",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Look at no more pictures than this, a stratified sample.  [default: what takes two minutes]",
+        help="Look at a stratified sample of N pictures, at least two of a class.  [default: what takes two minutes]",
     )(function)
 
 

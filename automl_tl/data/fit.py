@@ -44,5 +44,5 @@ def choose_fit(widths: np.ndarray, heights: np.ndarray) -> Fit:
         )
     return Fit(
         "pad",
-        f"a quarter of the pictures have sides of a ratio above {most:.2f}: squashing would distort them",
+        f"a quarter of the pictures have sides of a ratio of at least {most:.2f}: squashing would distort them",
     )

@@ -170,7 +170,10 @@ def _report(
     widths, heights = records["width"], records["height"]
     groups = _groups(frame, "cluster")
     near = tuple(tuple(group["path"]) for group in groups if group["sha256"].nunique() > 1)
-    fit = choose_fit(widths, heights)
+    # Pictures that are held aside decide nothing, not even how pictures become square.
+    training = ~frame["split"].isin(["val", "test"]).to_numpy(bool)
+    training = training if training.any() else np.ones(len(frame), bool)
+    fit = choose_fit(widths[training], heights[training])
     return QualityReport(
         n_images=len(frame),
         n_classes=len(dataset.classes),

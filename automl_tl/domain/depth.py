@@ -43,8 +43,8 @@ class _Moments:
         values = inputs.detach().float()
         dims = [d for d in range(values.dim()) if d != 1]
         self.count += values.numel() // values.shape[1]
-        self.total = self.total + values.sum(dims).double().cpu()
-        self.squares = self.squares + values.square().sum(dims).double().cpu()
+        self.total = self.total + values.sum(dims).cpu().double()
+        self.squares = self.squares + values.square().sum(dims).cpu().double()
 
 
 def depth_profile(network: Network, image_batches: Iterable[Tensor]) -> DepthProfile:
@@ -85,8 +85,8 @@ def _recorder(seen: _Moments) -> Callable[[nn.Module, tuple[Tensor, ...]], None]
 def _frechet(layer: nn.Module, seen: _Moments) -> float:
     mean = seen.total / seen.count
     variance = (seen.squares / seen.count - mean.square()).clamp_min(_FLOOR)
-    kept_mean = cast(Tensor, layer.running_mean).double().cpu()
-    kept_variance = cast(Tensor, layer.running_var).double().cpu().clamp_min(_FLOOR)
+    kept_mean = cast(Tensor, layer.running_mean).cpu().double()
+    kept_variance = cast(Tensor, layer.running_var).cpu().double().clamp_min(_FLOOR)
     spread = variance + kept_variance - 2 * (variance * kept_variance).sqrt()
     terms = ((mean - kept_mean).square() + spread) / kept_variance
     return float(terms.clamp_max(_CLIP).mean())

@@ -28,7 +28,8 @@ def user_references() -> Path:
 def find_reference(network: Network) -> DomainReference | None:
     """Return the reference of a built backbone: the user's, else the plugin's, else the bundled one, else None.
 
-    One that was made with other weights or another input describes another space and counts as none.
+    One that was made with other weights or another input describes another space and counts as none; so a
+    plugin's reference of one local file is found when exactly that file is given.
 
     Raises:
         DomainReferenceError: a file is there, but cannot be read.

@@ -24,8 +24,10 @@ RELATIVE_BORDERS = (1.6, 2.6)
 DEPTH_BORDERS = (0.17, 0.22)
 """Mean distance over BatchNorm layers, in units of the kept variance: similar below, different above."""
 _BORDER_DOUBT = 0.35
-"""Standard deviation of the border itself, on the log scale: how far borders of known data sets lie apart."""
+"""Standard deviation of the border, as a share of it: nobody knows exactly where similar ends."""
 _DEPTH_DOUBT = 0.30
+_SURE = 3.0
+"""Standard deviations beyond which a view is no surer: it shall not outvote the other by being extreme."""
 _N_SUBSAMPLES = 20
 MIN_PICTURES = 8
 
@@ -104,10 +106,10 @@ def judge(
     if embedding and reference:
         return _combine(embedding, depth, embedding.distance / reference.scale, shared)
     if depth:
-        return _depth_only(depth, shared)
+        return _depth_only(depth, shared, f"{_why_not(reference)}: judged by depth alone")
     return Domain(
         **shared, distance=None, measure="none", relative=None, verdict="unknown", confidence=0.0, different=None,
-        agree=True, note="this backbone has neither a reference nor BatchNorm statistics to compare with",
+        agree=True, note=_why_not(reference) + ", and this backbone has no BatchNorm statistics to compare with",
     )  # fmt: skip
 
 
@@ -139,13 +141,19 @@ def _combine(embedding: View, depth: View | None, relative: float, shared: dict[
     )  # fmt: skip
 
 
-def _depth_only(depth: View, shared: dict[str, Any]) -> Domain:
+def _depth_only(depth: View, shared: dict[str, Any], note: str) -> Domain:
     different = NormalDist().cdf(depth.leaning)
     return Domain(
         **{**shared, "reference": "BatchNorm statistics in the weights"}, distance=depth.distance, measure="depth",
         relative=None, verdict=depth.verdict, confidence=_confidence(depth.verdict, different), different=different,
-        agree=True, note="no reference of this backbone's pretraining domain: judged by depth alone",
+        agree=True, note=note,
     )  # fmt: skip
+
+
+def _why_not(reference: DomainReference | None) -> str:
+    if reference is None:
+        return "there is no reference of this backbone's pretraining domain"
+    return f"fewer than {MIN_PICTURES} pictures are too few for the embedding distance"
 
 
 def _confidence(verdict: Verdict, different: float) -> float:
@@ -173,8 +181,7 @@ def _half_sample_error(comparison: Comparison) -> float:
 
 def _view(distance: float, stderr: float, borders: tuple[float, float], doubt: float) -> View:
     low, high = borders
-    floored = max(distance, low / 20)  # an unbiased distance may be below zero
-    spread = math.hypot(doubt, stderr / floored)
-    leaning = math.log(floored / math.sqrt(low * high)) / spread
+    middle = math.sqrt(low * high)
+    leaning = max(-_SURE, min(_SURE, (distance - middle) / math.hypot(doubt * middle, stderr)))
     verdict: Verdict = "similar" if distance < low else "different" if distance > high else "borderline"
     return View(distance, stderr, leaning, verdict)

@@ -60,7 +60,10 @@ def choose_engine(device: str = "auto") -> Engine:
     if kind == "cuda":
         if not torch.cuda.is_available():
             raise OptionError(f"--device {device}: torch sees no CUDA device here; use --device cpu or auto")
-        return Engine(device, "bfloat16" if torch.cuda.is_bf16_supported() else "float16")
+        index = int(device.partition(":")[2] or 0)
+        if index >= torch.cuda.device_count():
+            raise OptionError(f"--device {device}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
+        return Engine(device, "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise OptionError("--device mps: torch sees no Apple GPU here; use --device cpu or auto")
     if kind == "cpu" and _has_fast_bfloat16():

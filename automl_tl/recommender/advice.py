@@ -28,44 +28,56 @@ class Advice:
     reasons: tuple[str, ...]
 
 
-def advise(strategy: Strategy, domain: Domain, n_stages: int, flips: Sequence[FlipHarm]) -> Advice:
+def advise(strategy: Strategy, domain: Domain, unfreezing: Unfreezing, flips: Sequence[FlipHarm]) -> Advice:
     """Return starting values for `strategy`."""
-    unfreeze, why_unfreeze = _stages_to_unfreeze(strategy, domain, n_stages)
-    ratio = _FROM_SCRATCH_RATIO if strategy == "pretrained_initialization" else _RATIOS[domain.verdict]
     policy, why_policy = augmentation_policy(flips)
+    if strategy in FROZEN:
+        return Advice(0, _RATIOS[domain.verdict], policy, why_policy)
+    if strategy == "pretrained_initialization":
+        why = (
+            f"All {unfreezing.n_stages} stages learn from the start: the strategy's definition.",
+            f"Learning rate of the head to the backbone's: start at {_FROM_SCRATCH_RATIO:g} to 1, nearly alike.",
+        )
+        return Advice(unfreezing.n_stages, _FROM_SCRATCH_RATIO, policy, (*why, *why_policy))
+    ratio = _RATIOS[domain.verdict]
     why_ratio = f"Learning rate of the head to the backbone's: start at {ratio:g} to 1"
     why_ratio += {
         "similar": ", since what the backbone knows fits and should change little.",
         "different": ", since the backbone has to move to another kind of picture.",
     }.get(domain.verdict, ".")
-    reasons = [*([why_unfreeze, why_ratio] if strategy not in FROZEN else []), *why_policy]
-    return Advice(unfreeze, ratio, policy, tuple(reasons))
+    return Advice(unfreezing.count, ratio, policy, (unfreezing.reason, why_ratio, *why_policy))
 
 
-def default_unfreeze(n_stages: int) -> int:
-    """Return the last third of the stages, at least one: small in cost, most of the gain (three of nine)."""
-    return max(1, round(n_stages / 3))
+@dataclass(frozen=True)
+class Unfreezing:
+    """How many of the last stages before the cut learn in the second phase of fine-tuning."""
+
+    count: int
+    cut: int
+    """Stages kept."""
+    n_stages: int
+    """Of the whole network."""
+    reason: str
 
 
-def _stages_to_unfreeze(strategy: Strategy, domain: Domain, n_stages: int) -> tuple[int, str]:
-    if strategy in FROZEN:
-        return 0, ""
-    if strategy == "pretrained_initialization":
-        return n_stages, f"All {n_stages} stages learn from the start: the strategy's definition."
-    least = default_unfreeze(n_stages)
+def stages_to_unfreeze(domain: Domain, cut: int, n_stages: int) -> Unfreezing:
+    """Return which stages should learn where the head reads stage `cut`, or earlier ones as well.
+
+    A third of the kept stages, small in cost and most of the gain; more where the pictures lie far from the
+    pretraining domain already in earlier stages.
+    """
+    least = max(1, round(cut / 3))
     if domain.depth_distance is None:
-        return (
-            least,
-            f"Unfreeze the last {least} of {n_stages} stages, a third: this backbone has no distance by depth.",
-        )
+        why = "a third, as no BatchNorm statistics tell where the pictures become strange"
+        return Unfreezing(least, cut, n_stages, f"Unfreeze the last {least} of the {cut} stages kept: {why}.")
     border = DEPTH_BORDERS[1]
-    strange = [k for k, d in enumerate(domain.by_depth, 1) if d > border]
-    unfreeze = max(least, n_stages - strange[0] + 1) if strange else least
-    if unfreeze == least:
-        where = f"before stage {n_stages - least + 1} the pictures lie within {border:g} by depth"
+    strange = [k for k, d in enumerate(domain.by_depth[:cut], 1) if d > border]
+    count = max(least, cut - strange[0] + 1) if strange else least
+    if count == least:
+        where = f"before stage {cut - least + 1} the pictures lie within {border:g} by depth"
     else:
         where = f"stage {strange[0]} is the first where the pictures lie beyond {border:g} by depth"
-    return unfreeze, f"Unfreeze the last {unfreeze} of {n_stages} stages: {where}."
+    return Unfreezing(count, cut, n_stages, f"Unfreeze the last {count} of the {cut} stages kept: {where}.")
 
 
 def augmentation_policy(flips: Sequence[FlipHarm]) -> tuple[AugmentationPolicy, tuple[str, ...]]:
@@ -90,5 +102,5 @@ def _why(flip: FlipHarm) -> str:
     verdict = "on" if flip.allowed else "off"
     return (
         f"Flip {name} {verdict}: flipping {flip.n} pictures changed the classifier's accuracy by "
-        f"{-100 * flip.harm:+.1f} points (standard error {100 * flip.stderr:.1f})."
+        f"{0.0 - 100 * flip.harm:+.1f} points (standard error {100 * flip.stderr:.1f})."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from automl_tl.features.extract import Features
 from automl_tl.recommender.sample import Sample
 from automl_tl.recommender.sources import sources
 from automl_tl.recommender.strategy import FROZEN, Strategy, frozen_strategy
+from automl_tl.training.estimate import paired_gain
 from automl_tl.training.fit import SOLVED_KINDS
 from automl_tl.training.heads import l2_grid, solve_path
 from automl_tl.training.scores import PenaltyPath, get_metric
@@ -22,6 +23,9 @@ from automl_tl.training.spectrum import decompose
 SCREEN_SIZE = 400
 """Pictures that every source is screened on; the best few are looked at again on all of them."""
 N_FINALISTS = 4
+LARGEST_SOLVED = 2e8
+"""Pictures squared times classes up to which the document's classifiers are solved fold by fold: half a minute.
+Beyond it (1,000 classes, say) the screen's own classifier is what is recommended."""
 _PRIOR_SLOPE = 0.5
 """Expected difference in accuracy between two backbones, per difference in ImageNet accuracy."""
 _PRIOR_SD = 0.02
@@ -84,10 +88,18 @@ class Evidence:
     """Candidates of the chosen backbone on the whole sample, ridge and solved."""
     backbone: str
     backbone_reason: str
+    screened_all: bool
+    """Whether the screen saw every picture of the sample, so that its answers and the finalists' are comparable."""
 
     def screened(self, candidate: Candidate) -> Candidate:
         """Return the ridge screen of a candidate's source."""
         return next(c for c in self.probe if c.source == candidate.source)
+
+    def late(self, metric: str) -> Candidate:
+        """Return the best feature extractor: every backbone has one, its last cut at least."""
+        candidate = self.best("feature_extractor", metric)
+        assert candidate is not None
+        return candidate
 
     def best(self, strategy: Strategy, metric: str) -> Candidate | None:
         """Return the best finalist of a frozen strategy."""
@@ -119,9 +131,9 @@ def gather_evidence(
         probe.append(_screen(features[name], source, sample, rows, metric))
         progress(done, len(listed))
     probe.sort(key=lambda c: -_utility(c, metric))
-    backbone, reason = _choose_backbone(probe, metric, prior)
+    backbone, reason = _choose_backbone(probe, metric, prior, sample)
     finalists = _finalists([c for c in probe if c.backbone == backbone], features[backbone], sample, rows, metric)
-    return Evidence(tuple(probe), tuple(finalists), backbone, reason)
+    return Evidence(tuple(probe), tuple(finalists), backbone, reason, len(rows) == sample.n)
 
 
 def _screen(features: Features, source: Source, sample: Sample, rows: np.ndarray, metric: str) -> Candidate:
@@ -137,7 +149,8 @@ def _matrix(features: Features, source: Source, rows: np.ndarray) -> np.ndarray:
 
 def _candidate(source: Source, n_stages: int, path: PenaltyPath, rows: np.ndarray, sample: Sample) -> Candidate:
     accuracy = float((path.predictions[path.best] == sample.y[rows]).mean())
-    return Candidate(source, n_stages, path, rows, accuracy)
+    scoreless = replace(path, oof=np.empty((0, 0), np.float32))  # a gigabyte for hundreds of sources and classes
+    return Candidate(source, n_stages, scoreless, rows, accuracy)
 
 
 def _finalists(
@@ -150,7 +163,8 @@ def _finalists(
         some = [c for c in probe if c.strategy == strategy][: None if screened_all else N_FINALISTS]
         whole = some if screened_all else [_screen(features, c.source, sample, everything, metric) for c in some]
         yield from whole
-        if (best := _best(whole, metric)) is not None:
+        solvable = sample.n**2 * len(sample.classes) <= LARGEST_SOLVED
+        if solvable and (best := _best(whole, metric)) is not None:
             yield from _solve(best.source, features, sample, rows, metric)
 
 
@@ -171,29 +185,36 @@ def _solve(source: Source, features: Features, sample: Sample, rows: np.ndarray,
         yield _candidate(source, features.n_stages, path, rows, sample)
 
 
-def _choose_backbone(probe: Sequence[Candidate], metric: str, prior: pd.Series) -> tuple[str, str]:
+def _choose_backbone(probe: Sequence[Candidate], metric: str, prior: pd.Series, sample: Sample) -> tuple[str, str]:
     """Return the backbone whose best source is best, measured differences drawn towards the published ones."""
     best: dict[str, Candidate] = {}
     for candidate in probe:  # the best first
         best.setdefault(candidate.backbone, candidate)
+    top = probe[0]
     if len(best) == 1:
-        return probe[0].backbone, f"{probe[0].backbone} is the only backbone that was considered."
+        return top.backbone, f"{top.backbone} is the only backbone that was considered."
     measured = pd.Series({name: _utility(c, metric) for name, c in best.items()})
     published = _PRIOR_SLOPE * prior.reindex(measured.index)
     published = (published - published.mean()).fillna(0.0) + measured.mean()
-    noise = float(np.mean([c.stderr for c in best.values()])) ** 2
+    noise = float(np.mean([_difference(top, c, sample)[1] for c in best.values() if c is not top])) ** 2
     weight = noise / (noise + _PRIOR_SD**2) if metric != "log_loss" else 0.0
     expected = (1 - weight) * measured + weight * published
-    ranked = expected.sort_values(ascending=False, kind="stable").index
-    return str(ranked[0]), _why_backbone(best, str(ranked[0]), str(ranked[1]), prior)
+    first, second = map(str, expected.sort_values(ascending=False, kind="stable").index[:2])
+    return first, _why_backbone(best[first], best[second], prior, sample)
 
 
-def _why_backbone(best: Mapping[str, Candidate], chosen: str, other: str, prior: pd.Series) -> str:
-    ours, theirs = best[chosen], best[other]
-    points = 100 * (ours.accuracy - theirs.accuracy)
-    text = f"{chosen} before {other}: {points:+.1f} points on these pictures (standard error {100 * ours.stderr:.1f})"
-    if {chosen, other} <= set(prior.dropna().index):
-        text += f", {100 * (prior[chosen] - prior[other]):+.1f} on ImageNet"
+def _difference(ours: Candidate, theirs: Candidate, sample: Sample) -> tuple[float, float]:
+    """Return the accuracy of one screened source minus another's on the same pictures, and its standard error."""
+    right = [c.path.predictions[c.path.best] == sample.y[c.rows] for c in (theirs, ours)]
+    return paired_gain(right[0], right[1], sample.groups[ours.rows])
+
+
+def _why_backbone(ours: Candidate, theirs: Candidate, prior: pd.Series, sample: Sample) -> str:
+    gain, stderr = _difference(ours, theirs, sample)
+    text = f"{ours.backbone} before {theirs.backbone}: {100 * gain:+.1f} points on these pictures"
+    text += f" (standard error {100 * stderr:.1f})"
+    if {ours.backbone, theirs.backbone} <= set(prior.dropna().index):
+        text += f", {100 * (prior[ours.backbone] - prior[theirs.backbone]):+.1f} on ImageNet"
     return text + "."
 
 

@@ -9,11 +9,14 @@ import numpy as np
 
 from automl_tl.recommender.evidence import Candidate
 from automl_tl.recommender.sample import Sample
+from automl_tl.training.estimate import paired_gain
 from automl_tl.training.screen import fit_ridge
 
 MAX_PICTURES = 100
 _HARM = 0.02
 """Harm that is called none, whatever the noise: two points."""
+_LARGEST_HARM = 0.05
+"""Harm that is too much, whatever the noise."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,8 @@ class FlipHarm:
 
     @property
     def allowed(self) -> bool:
-        """Whether the flip may be used: its harm is within noise."""
-        return self.harm <= max(_HARM, self.stderr)
+        """Whether the flip may be used: its harm is within noise, and small if it is all noise."""
+        return self.harm <= min(max(_HARM, self.stderr), _LARGEST_HARM)
 
 
 def judge_flips(
@@ -65,7 +68,5 @@ def flip_harm(view: str, plain: np.ndarray, flipped: np.ndarray) -> FlipHarm:
         plain: bool (n,), whether each picture was classified rightly as it is.
         flipped: bool (n,), the same for the flipped pictures.
     """
-    difference = plain.astype(float) - flipped.astype(float)
-    n = len(difference)
-    stderr = float(difference.std(ddof=1) / np.sqrt(n)) if n > 1 else 1.0
-    return FlipHarm(view, float(difference.mean()), stderr, n)
+    gain, stderr = paired_gain(plain, flipped)
+    return FlipHarm(view, -gain, stderr, len(plain))

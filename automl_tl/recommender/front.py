@@ -104,8 +104,8 @@ def _default(rows: dict[Strategy, FrontRow], matrix: Matrix, reasons: list[str])
         return rows[matrix.cell]
     if matrix.cell is None:
         reasons.append("The domain is unknown, so the matrix names no cell and the evidence decides.")
-    if matrix.runner_up in rows and matrix.cell is not None:
-        return rows[matrix.runner_up]
+    elif "feature_extractor" in rows:
+        reasons.append(f"This backbone has no {matrix.cell}: it is a single stage, so feature_extractor stands for it.")
     return max((rows[name] for name in FROZEN if name in rows), key=lambda row: row.accuracy)
 
 

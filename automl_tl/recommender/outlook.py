@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from automl_tl.features.extract import Features
 from automl_tl.recommender.evidence import Candidate, Evidence
-from automl_tl.recommender.front import FrontRow, gain_prior
+from automl_tl.recommender.front import FrontRow, GainPrior, gain_prior
 from automl_tl.recommender.sample import Sample
 from automl_tl.recommender.strategy import FROZEN, STRATEGIES, Size, Strategy
 from automl_tl.recommender.timing import EPOCHS, TrainingSpeed
@@ -31,8 +31,8 @@ class Outlook:
     curve: LearningCurve
 
     def start(self, strategy: Strategy) -> Candidate:
-        """Return the frozen model that `strategy` is, or starts from."""
-        return self.candidates[strategy] if strategy in self.candidates else _best(self.candidates, self.estimates)
+        """Return the frozen model that `strategy` is; what trains the ConvNet starts from its late features."""
+        return self.candidates.get(strategy, self.candidates["feature_extractor"])
 
 
 def look_ahead(
@@ -59,34 +59,54 @@ def look_ahead(
     """
     found = {name: evidence.best(name, metric) for name in FROZEN}
     candidates = {name: candidate for name, candidate in found.items() if candidate is not None}
-    top = max(candidates.values(), key=lambda c: c.accuracy)
-    X = features.matrix(top.source.cuts, top.source.pooling)
-    curve = _curve(X, top, evidence, sample)
-    estimates = {name: _estimate(name, evidence, sample, metric, curve) for name in candidates}
-    frozen_seconds = sample.n_training * picture_seconds + _fit_seconds(X, top, sample)
-    rows = [_frozen_row(c, top, estimates[name], sample, frozen_seconds) for name, c in candidates.items()]
-    base = estimates[top.strategy]
-    trained = [name for name in STRATEGIES if name not in FROZEN]
-    rows += [_trained_row(name, top, base, size, different, speed, sample.n_training) for name in trained]
+    late = evidence.late(metric)
+    X = features.matrix(late.source.cuts, late.source.pooling)
+    curve = _curve(X, late, evidence, sample)
+    estimates = {name: _estimate(c, evidence, sample, metric, curve) for name, c in candidates.items()}
+    frozen_seconds = sample.n_training * picture_seconds + _fit_seconds(X, late, sample)
+    rows = [_frozen_row(c, late, estimates[name], sample, frozen_seconds) for name, c in candidates.items()]
+    for strategy in STRATEGIES:
+        if strategy not in FROZEN:
+            prior = gain_prior(strategy, different, size.large)
+            row = _trained_row(strategy, late, estimates[late.strategy], prior, speed, sample.n_training)
+            rows.append(replace(row, seconds=row.seconds + frozen_seconds))
     return Outlook(tuple(rows), candidates, estimates, curve)
 
 
-def _estimate(name: Strategy, evidence: Evidence, sample: Sample, metric: str, curve: LearningCurve) -> Estimate:
-    """Correct the best candidate's accuracy for having been chosen among all of its strategy."""
-    paths = [c.path for c in evidence.finalists if c.strategy == name]
-    table = correctness(sample.y, [predictions for path in paths for predictions in path.predictions])
+def _estimate(chosen: Candidate, evidence: Evidence, sample: Sample, metric: str, curve: LearningCurve) -> Estimate:
+    """Correct the chosen candidate's accuracy for having been chosen among all of its strategy.
+
+    Where the screen saw the whole sample, that is all sources of all backbones; else the finalists.
+    """
+    rivals = list(evidence.finalists)
+    if evidence.screened_all:
+        rivals += [c for c in evidence.probe if c.backbone != evidence.backbone]
+    paths = [chosen.path, *(c.path for c in rivals if c.strategy == chosen.strategy and c is not chosen)]
+    predictions = [prediction for path in paths for prediction in path.predictions]
     return expected_accuracy(
-        table,
+        correctness(sample.y, predictions),
         clusters=sample.groups,
         folds=sample.folds,
         weights=None if metric == "accuracy" else class_weights(sample.y),
-        curve_step=curve.step(float(curve.sizes[-1]), sample.n_training),
+        chosen=chosen.path.best,
+        per_class=sample.n / len(sample.classes),
+        curve_step=_curve_step(curve, sample),
     )
 
 
-def _curve(X: np.ndarray, top: Candidate, evidence: Evidence, sample: Sample) -> LearningCurve:
-    """Return the learning curve of the best source with the screen's classifier, which is quick to refit."""
-    penalty = evidence.screened(top).path.penalty
+def _curve_step(curve: LearningCurve, sample: Sample) -> tuple[float, float]:
+    """Return what training on everything gains over training without a fold, as a picture's own class sees it."""
+    counts = np.bincount(sample.y)
+    together = np.unique(np.stack([sample.y, sample.folds]), axis=1, return_inverse=True, return_counts=True)
+    held_out = together[2][together[1].reshape(-1)]
+    share = float((1 - held_out / counts[sample.y]).mean())
+    trained = float(curve.sizes[-1])
+    return curve.step(trained, trained / max(share, 0.1) * sample.n_training / sample.n)
+
+
+def _curve(X: np.ndarray, late: Candidate, evidence: Evidence, sample: Sample) -> LearningCurve:
+    """Return the learning curve of the late source with the screen's classifier, which is quick to refit."""
+    penalty = evidence.screened(late).path.penalty
     return learning_curve(X, sample.y, sample.folds, len(sample.classes), penalty, groups=sample.groups)
 
 
@@ -110,21 +130,11 @@ def _right(candidate: Candidate, sample: Sample) -> np.ndarray:
 
 
 def _trained_row(
-    strategy: Strategy,
-    top: Candidate,
-    base: Estimate,
-    size: Size,
-    different: float,
-    speed: TrainingSpeed,
-    n: int,
+    strategy: Strategy, late: Candidate, base: Estimate, prior: GainPrior, speed: TrainingSpeed, n: int
 ) -> FrontRow:
-    prior = gain_prior(strategy, different, size.large)
     reached = combine_gain(base, prior.mean, prior.sd)
     whole = strategy == "pretrained_initialization"
-    stages = top.n_stages if whole else speed.unfrozen
-    start = (
-        "everything from the pretrained weights" if whole else f"head, then the last {stages} of {top.n_stages} stages"
-    )
+    some = f"head, then stages {max(late.source.cuts) - speed.unfrozen + 1} to {max(late.source.cuts)}"
     return FrontRow(
         strategy,
         reached.accuracy,
@@ -133,9 +143,5 @@ def _trained_row(
         measured=False,
         gain=reached.accuracy - base.accuracy,
         gain_stderr=(1 - base.accuracy) * prior.sd,
-        how=f"{top.backbone}, {start}, {EPOCHS} epochs",
+        how=f"{late.backbone}, {'everything from the pretrained weights' if whole else some}, {EPOCHS} epochs",
     )
-
-
-def _best(candidates: Mapping[Strategy, Candidate], estimates: Mapping[Strategy, Estimate]) -> Candidate:
-    return candidates[max(candidates, key=lambda name: estimates[name].accuracy)]

@@ -14,19 +14,19 @@ from automl_tl.cache_dir import cache_dir as resolve_cache_dir
 from automl_tl.data.dataset import ImageDataset, open_dataset
 from automl_tl.data.quality import QualityReport, scan
 from automl_tl.data.split import assign_splits
-from automl_tl.domain.measure import SAMPLE_SIZE, measure_domain
-from automl_tl.domain.similarity import Domain, proxy
+from automl_tl.domain.similarity import Domain
 from automl_tl.features.engine import choose_engine
 from automl_tl.features.extract import Features, Picture, extract
-from automl_tl.recommender.advice import advise, default_unfreeze
+from automl_tl.recommender.advice import Unfreezing, advise, stages_to_unfreeze
 from automl_tl.recommender.bench import Bench, Overrides, usable_backbones
 from automl_tl.recommender.confusion import confusion
+from automl_tl.recommender.domains import measure_domains
 from automl_tl.recommender.evidence import Candidate, Evidence, gather_evidence
 from automl_tl.recommender.flips import MAX_PICTURES, FlipHarm, judge_flips
 from automl_tl.recommender.front import choose
 from automl_tl.recommender.outlook import Outlook, look_ahead
 from automl_tl.recommender.recommendation import Recommendation
-from automl_tl.recommender.sample import Sample, draw_sample, sample_size
+from automl_tl.recommender.sample import Sample, draw_sample, lonely_note, sample_size
 from automl_tl.recommender.story import tell
 from automl_tl.recommender.strategy import Size, judge_size, place
 from automl_tl.recommender.timing import decode_seconds, forward_seconds, training_speed
@@ -104,19 +104,21 @@ def recommend(
     with clock("features"):
         features = _all_features(bench, names, sample, report.fit, progress)
     with clock("domain"), progress("Measuring the domain distance") as update:
-        domains = _domains(bench, features, sample, report.fit, seed, update)
+        domains = measure_domains(bench, features, sample, report.fit, seed, update)
     with clock("evidence"), progress("Screening feature sources") as update:
         evidence = gather_evidence(features, sample, metric, seed, _prior(names), update)
     domain, size = domains[evidence.backbone], _size(bench, evidence.backbone, sample)
     matrix = place(size.large, domain.different)
     with clock("timing"), progress("Timing a training step"):
         own = features[evidence.backbone]
-        outlook = _outlook(bench, evidence, own, sample, report.fit, metric, size, domain)
+        late = evidence.late(metric)
+        unfreezing = stages_to_unfreeze(domain, max(late.source.cuts), late.n_stages)
+        outlook = _outlook(bench, evidence, own, sample, report.fit, metric, size, domain, unfreezing)
     choice = choose(outlook.front, matrix, budget)
     frozen = outlook.start(choice.strategy)
     with clock("flips"):
         flips = _flips(bench, evidence.screened(frozen), own, sample, report.fit, seed, progress)
-    advice = advise(choice.strategy, domain, frozen.n_stages, flips)
+    advice = advise(choice.strategy, domain, unfreezing, flips)
     mistakes = confusion(sample.y, frozen.path.predictions[frozen.path.best], sample.classes)
     return Recommendation(
         path=str(path),
@@ -140,7 +142,7 @@ def recommend(
         metric=metric,
         reasons=tell(sample, domain, size, matrix, choice, evidence, frozen, outlook, advice, mistakes),
         seconds=clock.seconds,
-        notes=(*dataset.notes, *notes),
+        notes=(*dataset.notes, *notes, *lonely_note(sample)),
     )
 
 
@@ -202,30 +204,6 @@ def _all_features(
     return features
 
 
-def _domains(
-    bench: Bench, features: Mapping[str, Features], sample: Sample, fit: str, seed: int, update: Progress
-) -> dict[str, Domain]:
-    rows = sample.subset(SAMPLE_SIZE, seed)
-    pictures = [sample.pictures[row] for row in rows]
-    domains = {}
-    for done, (name, values) in enumerate(features.items(), 1):
-        domains[name] = measure_domain(
-            bench.network(name), values.take(rows), pictures, bench.preprocessing(name, fit), bench.engine,
-            bench.cache / "domain",
-        )  # fmt: skip
-        update(done, len(features))
-    return {name: _with_proxy(domain, domains, bench) for name, domain in domains.items()}
-
-
-def _with_proxy(domain: Domain, domains: Mapping[str, Domain], bench: Bench) -> Domain:
-    """Let a backbone of the same pretraining domain stand in for one that cannot be compared."""
-    if domain.measure != "none":
-        return domain
-    on = bench.backbone(domain.backbone).pretrained_on
-    peers = [d for name, d in domains.items() if bench.backbone(name).pretrained_on == on and d.measure == "embedding"]
-    return proxy(domain, peers[0]) if peers and on != "none" else domain
-
-
 def _size(bench: Bench, name: str, sample: Sample) -> Size:
     parameters = {id(p): p.numel() for stage in bench.network(name).stages for p in stage.parameters()}
     return judge_size(sample.n_training, sample.per_class, sum(parameters.values()))
@@ -246,9 +224,10 @@ def _outlook(
     metric: str,
     size: Size,
     domain: Domain,
+    unfreezing: Unfreezing,
 ) -> Outlook:
     name = evidence.backbone
-    network = bench.network(name)
+    engine, folder = bench.engine.for_training, bench.cache / "timing"
     return look_ahead(
         evidence,
         features,
@@ -256,9 +235,7 @@ def _outlook(
         metric,
         size,
         different=0.5 if domain.different is None else domain.different,
-        speed=training_speed(
-            network, bench.engine.for_training, default_unfreeze(network.n_stages), bench.cache / "timing"
-        ),
+        speed=training_speed(bench.network(name), engine, unfreezing.cut, unfreezing.count, folder),
         picture_seconds=_picture_seconds(bench, name, sample, fit),
     )
 

@@ -123,5 +123,5 @@ class Recommendation:
         return {
             "sizes": [int(n) for n in self.curve.sizes],
             "accuracy": [round(float(a), 4) for a in self.curve.accuracy],
-            "gain_with_twice_as_many": round(self.curve.gain_at(2.0), 4),
+            "gain_with_twice_as_many": round(self.curve.step(self.n_training, 2 * self.n_training)[0], 4),
         }

@@ -15,6 +15,7 @@ from automl_tl.recommender.sample import Sample
 from automl_tl.recommender.strategy import FROZEN, Matrix, Size
 from automl_tl.training.estimate import paired_gain
 
+_VISIBLE = 0.0005
 _NEAR_BORDER = 0.25
 """A runner-up of at least this probability is named."""
 
@@ -40,7 +41,7 @@ def tell(
         evidence.backbone_reason,
         *_cut_sentences(evidence, frozen, sample),
         *_expectation_sentences(outlook, frozen, choice, sample),
-        *_curve_sentences(outlook),
+        *_curve_sentence(outlook, sample),
         *_confusion_sentences(mistakes),
         *advice.reasons,
     )
@@ -81,9 +82,7 @@ def size_sentence(size: Size) -> str:
 def matrix_sentence(matrix: Matrix) -> str:
     """Say which cell of the matrix that is, and the runner-up where it is close."""
     if matrix.cell is None:
-        return (
-            f"Without a domain verdict the matrix names no cell; by size alone {matrix.runner_up} is as likely as any."
-        )
+        return "Without a domain verdict the matrix names no cell."
     text = f"The matrix names {matrix.cell}"
     probability = matrix.probabilities[matrix.runner_up]
     if probability >= _NEAR_BORDER:
@@ -98,7 +97,7 @@ def _cut_sentences(evidence: Evidence, frozen: Candidate, sample: Sample) -> Ite
         if c.backbone == frozen.backbone and c.source.cuts == (frozen.n_stages,) and c.source.pooling == "mean"
     ]  # fmt: skip
     if not whole or whole[0].source == frozen.source:
-        yield f"The last stage's means are the best features of {frozen.backbone} here."
+        yield f"Of all sources screened for {frozen.strategy} the last stage's means were the best."
         return
     screened = evidence.screened(frozen)
     rows = screened.rows
@@ -108,7 +107,7 @@ def _cut_sentences(evidence: Evidence, frozen: Candidate, sample: Sample) -> Ite
     cuts = "+".join(map(str, frozen.source.cuts))
     yield (
         f"Cut {cuts} of {frozen.n_stages} with {frozen.source.pooling} pooling instead of the whole ConvNet's means: "
-        f"{100 * gain:+.1f} points (standard error {100 * stderr:.1f})."
+        f"{100 * gain:+.1f} points (standard error {100 * stderr:.1f}), not corrected for the choice."
     )
 
 
@@ -116,9 +115,10 @@ def _expectation_sentences(outlook: Outlook, frozen: Candidate, choice: Choice, 
     estimate = outlook.estimates[frozen.strategy]
     low, high = estimate.interval
     text = (
-        f"The frozen model should reach {estimate.accuracy:.1%} on new pictures (90% interval {low:.1%} to "
-        f"{high:.1%}); {100 * estimate.optimism:.1f} points were taken off for having chosen the best of many"
+        f"The frozen model should reach {estimate.accuracy:.1%} on new pictures (90% interval {low:.1%} to {high:.1%})"
     )
+    if estimate.optimism > _VISIBLE:
+        text += f"; {100 * estimate.optimism:.1f} points were taken off for having chosen the best of many"
     yield f"{text}."
     if choice.strategy not in FROZEN:
         row = next(row for row in outlook.front if row.strategy == choice.strategy)
@@ -129,12 +129,12 @@ def _expectation_sentences(outlook: Outlook, frozen: Candidate, choice: Choice, 
     if sample.n < sample.n_training:
         yield (
             f"The evidence rests on a stratified sample of {sample.n:,} of {sample.n_training:,} training pictures; "
-            "--max-images looks at more."
+            "--max-images sets how many."
         )
 
 
-def _curve_sentences(outlook: Outlook) -> Iterator[str]:
-    gain = outlook.curve.gain_at(2.0)
+def _curve_sentence(outlook: Outlook, sample: Sample) -> Iterator[str]:
+    gain, _ = outlook.curve.step(sample.n_training, 2 * sample.n_training)
     yield f"About {100 * gain:+.1f} points with twice as many pictures, by the learning curve."
 
 

@@ -47,28 +47,32 @@ def forward_seconds(network: Network, engine: Engine, folder: Path) -> float:
     return float(remember(folder, {**_machine(network, engine), "what": "forward"}, measure))
 
 
-def training_speed(network: Network, engine: Engine, unfrozen: int, folder: Path) -> TrainingSpeed:
+def training_speed(network: Network, engine: Engine, cut: int, unfrozen: int, folder: Path) -> TrainingSpeed:
     """Return the measured seconds per picture of a training step, from disk if known.
 
     Args:
         network: a built backbone; a copy of it is trained, it stays as it is.
         engine: where and in which number format.
-        unfrozen: stages that learn in the first of the two numbers.
+        cut: stages kept in the first of the two numbers.
+        unfrozen: stages that learn in it, the last ones before the cut.
         folder: where measured speeds are kept.
     """
 
     def measure() -> dict[str, Any]:
-        suffix, whole = (_step_seconds(network, engine, k) for k in (unfrozen, network.n_stages))
+        suffix = _step_seconds(network, engine, cut, unfrozen)
+        whole = _step_seconds(network, engine, network.n_stages, network.n_stages)
         return asdict(TrainingSpeed(suffix, whole, unfrozen))
 
-    key = {**_machine(network, engine), "what": "step", "unfrozen": unfrozen}
+    key = {**_machine(network, engine), "what": "step", "cut": cut, "unfrozen": unfrozen}
     return TrainingSpeed(**remember(folder, key, measure))
 
 
-def _step_seconds(network: Network, engine: Engine, unfrozen: int) -> float:
+def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int) -> float:
     module = copy.deepcopy(network.module)
-    stages = network.backbone.stages(module)
-    frozen = network.n_stages - unfrozen
+    stages = network.backbone.stages(module)[:cut]
+    frozen = cut - unfrozen
+    if not any(True for stage in stages[frozen:] for _ in stage.parameters()):
+        frozen = 0  # the last stages have nothing to learn
     size = network.backbone.input_size
     images = torch.randint(0, 256, (_BATCH, size, size, 3), dtype=torch.uint8)
     labels = torch.arange(_BATCH, device=engine.device) % 2
@@ -86,7 +90,7 @@ def _step_seconds(network: Network, engine: Engine, unfrozen: int) -> float:
                     x = stage(x)
             for stage in stages[frozen:]:
                 x = stage(x)
-            scores = head(pool(network, x, last=True).mean.float())
+            scores = head(pool(network, x, last=cut == network.n_stages).mean.float())
         torch.autograd.backward(nn.functional.cross_entropy(scores.float(), labels))
         optimizer.step()
         optimizer.zero_grad()
@@ -100,8 +104,8 @@ def _fastest(work: Callable[[], Any], engine: Engine, repeats: int = 2) -> float
     for _ in range(repeats + 1):
         start = time.perf_counter()
         work()
-        if engine.device.startswith("cuda"):
-            torch.cuda.synchronize()
+        if engine.device != "cpu":
+            torch.accelerator.synchronize()
         seconds.append(time.perf_counter() - start)
     return min(seconds[1:])
 

@@ -15,6 +15,11 @@ N_BOOT = 1000
 BATCH = 200
 # The between-fold variance counts as one observation per fold against this many of the binomial variance.
 FOLD_PRIOR = 10
+# The variance of the error is 1 + FEW / k times the binomial one with k pictures per class: measured over draws of
+# clothing with 3, 5, 10 and 40 per class it was 2.0, 2.2, 1.3 and .9 times.
+FEW = 3.0
+# Share of the out-of-bag accuracy in the corrected one: the chance of a picture to be in a bootstrap sample.
+IN_BAG = 1 - np.exp(-1)
 # Points of each distribution in `combine_gain`; the grid is the product.
 GRID = 101
 
@@ -43,7 +48,7 @@ class Estimate:
 class Corrected:
     """The score of "choose the best by cross-validation", corrected by bootstrap.
 
-    accuracy: out-of-bag accuracy of what is chosen in-bag, mean over bootstrap samples.
+    accuracy: the out-of-bag accuracy of what is chosen in-bag, weighed with the best candidate's own score.
     best: the best candidate's column. best_accuracy: its plain cross-validated accuracy.
     spread: standard deviation over bootstrap samples of the plain accuracy of the one chosen in-bag: how
     much hangs on which of the near-equals it was.
@@ -70,6 +75,11 @@ def correct_selection(
 ) -> Corrected:
     """BBC-CV (Tsamardinos, Greasidou and Borboudakis 2018, arXiv 1708.07180): select in-bag, score out-of-bag.
 
+    A choice from the 63.2 % of the pictures that a bootstrap sample holds is worse than the choice from all, so the
+    out-of-bag accuracy alone is too low: on real features (clothing, 3 to 40 per class, 500 candidates) by .11 to .02.
+    The .632+ rule (Efron and Tibshirani 1997) weighs it with the chosen candidate's own score; a choice among equals
+    still gets the out-of-bag accuracy alone.
+
     correct: (n, m) bool, out-of-fold correctness of every candidate on the same n pictures.
     clusters: int (n,), pictures that are resampled together (duplicates, groups). weights: (n,) positive, the
     weights by which candidates are selected (`scores.class_weights` selects by balanced accuracy); what is
@@ -92,7 +102,17 @@ def correct_selection(
         scores.append(((outside * table[:, picked].T).sum(axis=1) / np.maximum(sizes, 1))[sizes > 0])
         chosen.append(picked)
     spread = float(plain[np.concatenate(chosen)].std())
-    return Corrected(float(np.concatenate(scores).mean()), best, float(plain[best]), spread)
+    outside_bag = float(np.concatenate(scores).mean())
+    accuracy = _weigh(float(plain[best]), outside_bag, float(plain.mean()))
+    return Corrected(accuracy, best, float(plain[best]), spread)
+
+
+def _weigh(own: float, outside_bag: float, blind: float) -> float:
+    """The .632+ rule: between the chosen one's own score and the out-of-bag one, nearer to the latter the more of
+    the lead over a blind choice was luck."""
+    luck = float(np.clip((own - outside_bag) / max(own - blind, 1e-9), 0.0, 1.0))
+    weight = IN_BAG / (1 - (1 - IN_BAG) * luck)
+    return (1 - weight) * own + weight * outside_bag
 
 
 def _bootstrap_counts(n: int, clusters: np.ndarray | None, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -116,23 +136,28 @@ def expected_accuracy(
     clusters: np.ndarray | None = None,
     folds: np.ndarray | None = None,
     weights: np.ndarray | None = None,
+    chosen: int | None = None,
+    per_class: float | None = None,
     curve_step: tuple[float, float] = (0.0, 0.0),
     level: float = LEVEL,
     seed: int = 0,
     n_boot: int = N_BOOT,
 ) -> Estimate:
-    """Expected accuracy of the best candidate, refitted on everything, with an interval.
+    """Expected accuracy of the chosen candidate, refitted on everything, with an interval.
 
     correct, clusters, weights, seed, n_boot: as in `correct_selection`. folds: int (n,), to notice if folds differ
-    by more than chance. curve_step: (gain, standard deviation) from the folds' training size to the full
+    by more than chance. chosen: the candidate's column, where it was not chosen by accuracy; default: the best.
+    per_class: pictures of the middle class; where they are few, which ones they happen to be moves the truth as well
+    as the score (see `FEW`). curve_step: (gain, standard deviation) from the folds' training size to the full
     size, from `LearningCurve.step`.
 
     The uncertainty is a Beta distribution: what `n_effective` pictures tell under a flat prior (so 20 of 20 right
     reaches down to .87), widened by the variance of the choice and of the curve's step.
     """
     corrected = correct_selection(correct, clusters=clusters, weights=weights, seed=seed, n_boot=n_boot)
-    accuracy = float(np.clip(corrected.accuracy + curve_step[0], 0.0, 1.0))
-    size = n_effective(correct[:, corrected.best], clusters, folds)
+    column = corrected.best if chosen is None else chosen
+    accuracy = float(np.clip(correct[:, column].mean() - corrected.optimism + curve_step[0], 0.0, 1.0))
+    size = n_effective(correct[:, column], clusters, folds) / (1 + FEW / (per_class or np.inf))
     a, b = _widen(accuracy * size + 1, (1 - accuracy) * size + 1, corrected.spread**2 + curve_step[1] ** 2)
     return _estimate(accuracy, a, b, corrected.optimism, len(correct), level)
 

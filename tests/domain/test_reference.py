@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MakePictures
-from tiny_backbone import tiny_network
+import torch
+from generated_pictures import MakePictures
+from tiny_backbone import TinyBackbone, tiny_network
+from torch import nn
 
+from automl_tl.backbones.overrides import configure
+from automl_tl.backbones.stages import build_network
 from automl_tl.domain import library
 from automl_tl.domain.library import find_reference
 from automl_tl.domain.reference import (
@@ -87,3 +91,36 @@ def test_a_reference_of_other_weights_is_not_used(
     save_reference(reference, tmp_path / library.reference_file("tiny"))
     assert find_reference(tiny_network()) is not None
     assert find_reference(tiny_network(seed=5)) is None
+
+
+class FromFile(TinyBackbone):
+    """A backbone that reads a local file; its reference was made with one of them."""
+
+    reference: Path
+
+    def build(self, *, pretrained: bool = True, weights: Path | None = None) -> nn.Module:  # type: ignore[override]
+        net = super().build(pretrained=False)
+        if weights is not None:
+            net.load_state_dict(torch.load(weights, weights_only=True))
+        return net
+
+
+def test_a_plugins_reference_counts_for_the_local_file_that_it_was_made_with(
+    source: list[Picture], tmp_path: Path
+) -> None:
+    files = [tmp_path / f"{seed}.pt" for seed in (1, 2)]
+    for seed, file in enumerate(files, 1):
+        torch.save(TinyBackbone(seed=seed).build().state_dict(), file)
+    plugin = FromFile()
+    first, second = (configure("tiny_file", plugin, weights=file) for file in files)
+    made = build_reference(build_network("tiny_file", first), source, ENGINE, name="tiny pictures")
+    plugin.reference = tmp_path / "kept.safetensors"
+    save_reference(made, plugin.reference)
+    moved = files[0].rename(tmp_path / "moved.pt")
+    found = find_reference(build_network("tiny_file", configure("tiny_file", plugin, weights=moved)))
+    assert found is not None
+    assert found.weights == made.weights
+    assert found.weights.startswith("sha256:")
+    assert find_reference(build_network("tiny_file", second)) is None
+    other_input = configure("tiny_file", plugin, weights=moved, mean=(0.4, 0.5, 0.5))
+    assert find_reference(build_network("tiny_file", other_input)) is None

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import MakePictures
+from generated_pictures import MakePictures
 from tiny_backbone import TinyBackbone, tiny_network
 
 from automl_tl.backbones.stages import build_network

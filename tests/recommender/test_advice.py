@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from automl_tl.domain.similarity import Domain
-from automl_tl.recommender.advice import advise, augmentation_policy, default_unfreeze
+from automl_tl.recommender.advice import advise, augmentation_policy, stages_to_unfreeze
 from automl_tl.recommender.confusion import confusion
 from automl_tl.recommender.flips import FlipHarm, flip_harm
 
@@ -17,29 +17,33 @@ HARMLESS, HARMFUL = FlipHarm("hflip", 0.0, 0.01, 100), FlipHarm("vflip", 0.2, 0.
 
 
 def test_a_frozen_convnet_unfreezes_nothing() -> None:
-    advice = advise("feature_extractor", NEAR, 9, [HARMLESS, HARMFUL])
+    advice = advise("feature_extractor", NEAR, stages_to_unfreeze(NEAR, 9, 9), [HARMLESS, HARMFUL])
     assert advice.unfreeze == 0
     assert not any("nfreeze" in reason for reason in advice.reasons)
 
 
 def test_fine_tuning_unfreezes_from_where_the_pictures_are_strange() -> None:
-    assert advise("fine_tuning", NEAR, 9, []).unfreeze == 3
-    advice = advise("fine_tuning", FAR, 9, [])
-    assert advice.unfreeze == 5
-    assert "stage 5 is the first" in advice.reasons[0]
-    assert advise("pretrained_initialization", NEAR, 9, []).unfreeze == 9
+    assert stages_to_unfreeze(NEAR, 9, 9).count == 3
+    far = stages_to_unfreeze(FAR, 9, 9)
+    assert far.count == 5
+    assert "stage 5 is the first" in far.reason
+    assert stages_to_unfreeze(FAR, 7, 9).count == 3  # counted from the cut: what lies behind it reaches no head
+    assert stages_to_unfreeze(FAR, 4, 9).count == 1
+    assert advise("fine_tuning", FAR, far, []).unfreeze == 5
+    assert advise("pretrained_initialization", NEAR, stages_to_unfreeze(NEAR, 8, 9), []).unfreeze == 9
 
 
 def test_a_backbone_without_batchnorm_gets_the_usual_third() -> None:
     domain = replace(FAR, depth_distance=None, by_depth=(math.nan,) * 9)
-    advice = advise("fine_tuning", domain, 9, [])
-    assert advice.unfreeze == 3
-    assert "no distance by depth" in advice.reasons[0]
+    unfreezing = stages_to_unfreeze(domain, 9, 9)
+    assert unfreezing.count == 3
+    assert "no BatchNorm statistics" in unfreezing.reason
 
 
 def test_the_farther_the_pictures_the_faster_the_backbone_learns() -> None:
-    ratios = [advise("fine_tuning", d, 9, []).lr_ratio for d in (NEAR, FAR)]
-    assert ratios[0] > ratios[1] > advise("pretrained_initialization", FAR, 9, []).lr_ratio >= 1
+    third = stages_to_unfreeze(NEAR, 9, 9)
+    ratios = [advise("fine_tuning", d, third, []).lr_ratio for d in (NEAR, FAR)]
+    assert ratios[0] > ratios[1] > advise("pretrained_initialization", FAR, third, []).lr_ratio >= 1
 
 
 def test_flips_follow_the_probe_and_say_why() -> None:
@@ -64,9 +68,14 @@ def test_flip_harm_is_the_paired_difference() -> None:
     assert harm.n == 4
 
 
-@pytest.mark.parametrize(("n", "expected"), [(1, 1), (3, 1), (5, 2), (9, 3), (13, 4)])
-def test_a_third_of_the_stages(n: int, expected: int) -> None:
-    assert default_unfreeze(n) == expected
+@pytest.mark.parametrize(("cut", "expected"), [(1, 1), (3, 1), (5, 2), (9, 3), (13, 4)])
+def test_a_third_of_the_stages_kept(cut: int, expected: int) -> None:
+    domain = replace(NEAR, by_depth=(0.05,) * 13)
+    assert stages_to_unfreeze(domain, cut, 13).count == expected
+
+
+def test_harm_that_could_be_large_is_not_noise() -> None:
+    assert not FlipHarm("hflip", 0.075, 0.075, 40).allowed
 
 
 def test_confusion_names_pairs_and_weak_classes() -> None:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import MakePictures, write_pictures
+from generated_pictures import MakePictures, write_pictures
 from tiny_backbone import TinyBackbone
 
 import automl_tl
-from automl_tl.errors import BackboneError, OptionError
+from automl_tl.errors import BackboneError, DataError, OptionError
 from automl_tl.recommender import bench
 from automl_tl.recommender.recommendation import Recommendation
 
@@ -124,7 +124,7 @@ def test_every_number_in_a_reason_is_the_result_s_own(tiny: dict[str, TinyBackbo
     text = " ".join(result.reasons)
     assert f"{result.estimate.accuracy:.1%}" in text
     assert f"{result.estimate.interval[0]:.1%} to {result.estimate.interval[1]:.1%}" in text
-    assert f"{100 * result.curve.gain_at(2.0):+.1f} points with twice as many" in text
+    assert f"{100 * result.curve.step(36, 72)[0]:+.1f} points with twice as many" in text
     for pair in result.confusion.pairs:
         assert f"{pair.true} for {pair.predicted} ({pair.count} times" in text
 
@@ -156,6 +156,25 @@ def test_groups_stay_together(tiny: dict[str, TinyBackbone], data: Path, tmp_pat
     pd.DataFrame(rows, columns=["path", "label", "patient"]).to_csv(table, index=False)
     result = automl_tl.recommend(table, group_column="patient")
     assert result.n_training == 36
+
+
+def test_classes_of_one_group_are_said(tiny: dict[str, TinyBackbone], data: Path, tmp_path: Path) -> None:
+    rows = [(str(p), p.parent.name, p.parent.name) for p in sorted(data.rglob("*.png"))]
+    table = tmp_path / "t.csv"
+    pd.DataFrame(rows, columns=["path", "label", "patient"]).to_csv(table, index=False)
+    result = automl_tl.recommend(table, group_column="patient")
+    assert any("are of one group each" in note for note in result.notes)
+    pd.DataFrame([(*row[:2], "one") for row in rows], columns=["path", "label", "patient"]).to_csv(table, index=False)
+    with pytest.raises(DataError, match="All 36 training pictures are one group"):
+        automl_tl.recommend(table, group_column="patient")
+
+
+def test_held_aside_pictures_do_not_decide_how_pictures_become_square(
+    tiny: dict[str, TinyBackbone], data: Path, tmp_path: Path
+) -> None:
+    write_pictures(tmp_path / "wide", per_class=12, size=(120, 40), seed=9)
+    result = automl_tl.recommend(split_table(data, tmp_path / "wide", tmp_path / "t.csv"))
+    assert result.report.fit == "crop"
 
 
 def test_progress_names_every_stage(tiny: dict[str, TinyBackbone], data: Path) -> None:
