@@ -69,6 +69,7 @@ REGIMES = (
     Regime("omniglot_alphabets", 0, 1),
 )
 SEED = 20261124
+MOST_TEST_PICTURES = 500
 
 
 def listed(root: Path, data: str) -> pd.DataFrame:
@@ -91,7 +92,8 @@ def draw(frame: pd.DataFrame, regime: Regime, rng: np.random.Generator) -> pd.Da
     train = frame[frame["split"] == "train"]
     if regime.per_class:
         train = train.groupby("label", group_keys=False).head(regime.per_class)
-    return pd.concat([train, frame[frame["split"] != "train"].assign(split="test")])
+    test = frame[frame["split"] != "train"].assign(split="test")
+    return pd.concat([train, test.sample(min(len(test), MOST_TEST_PICTURES), random_state=rng.integers(2**31))])
 
 
 def binomial_interval(right: float, n: int) -> tuple[float, float]:
@@ -119,11 +121,11 @@ def true_accuracy(
     return float((head.predict(X[~train]) == y[~train]).mean())
 
 
-def measure(root: Path, regime: Regime, number: int, folder: Path) -> dict[str, object]:
+def measure(root: Path, regime: Regime, number: int, folder: Path, backbones: list[str]) -> dict[str, object]:
     rng = np.random.default_rng([SEED, number, zlib.crc32(regime.name.encode())])
     table = folder / "table.csv"
     draw(listed(root, regime.data), regime, rng).to_csv(table, index=False)
-    result = recommend(table, seed=number, group_column="group")
+    result = recommend(table, seed=number, group_column="group", backbones=backbones)
     frozen, best = result.frozen, result.probe[0]
     low, high = result.estimate.interval
     cv_best = max(c.accuracy for c in result.probe)
@@ -204,13 +206,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the folder that holds clothing/, trashnet/, ...")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
+    parser.add_argument("--backbone", nargs="+", default=["efficientnet_lite0"], help='or "all"')
     parser.add_argument("--summary", action="store_true", help="print the tables of what was measured so far")
     arguments = parser.parse_args()
     done = pd.read_csv(arguments.out) if arguments.out.exists() else pd.DataFrame()
     if not arguments.summary:
         for regime, number in missing(done):
             with tempfile.TemporaryDirectory() as folder:
-                row = measure(arguments.data.resolve(), regime, number, Path(folder))
+                row = measure(arguments.data.resolve(), regime, number, Path(folder), arguments.backbone)
             done = pd.concat([done, pd.DataFrame([row])], ignore_index=True)
             temporary = arguments.out.with_suffix(".tmp")
             done.round(4).to_csv(temporary, index=False)

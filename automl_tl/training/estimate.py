@@ -112,7 +112,7 @@ def _weigh(own: float, outside_bag: float, blind: float) -> float:
     the lead over a blind choice was luck."""
     luck = float(np.clip((own - outside_bag) / max(own - blind, 1e-9), 0.0, 1.0))
     weight = IN_BAG / (1 - (1 - IN_BAG) * luck)
-    return (1 - weight) * own + weight * outside_bag
+    return float((1 - weight) * own + weight * outside_bag)
 
 
 def _bootstrap_counts(n: int, clusters: np.ndarray | None, size: int, rng: np.random.Generator) -> np.ndarray:
