@@ -16,7 +16,7 @@ from platformdirs import user_cache_dir
 from automl_tl.errors import CacheError
 
 ENVIRONMENT_VARIABLE = "AUTOML_TL_CACHE_DIR"
-KINDS = ("scan", "features", "domain", "timing")
+KINDS = ("scan", "features", "domain", "timing", "preflight")
 MARK = "CACHEDIR.TAG"  # also tells backup programs to leave the folder out, see bford.info/cachedir
 MARK_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache that automl-tl made; it can be deleted.\n"
 

@@ -181,7 +181,7 @@ LABELS = ["a", "a", "b", "b"]
 REFUSED: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "path that does not exist": (lambda p: ("inspect", p / "nowhere"), r"There is no file or folder '.*nowhere'"),
     "empty folder": (folder(empty), r"(?i)no .*(picture|class)"),
-    "pictures without class folders": (folder(loose), r"lie directly in it, without a class"),
+    "pictures without class folders": (folder(loose), r"directly, without a class: put them"),
     "one class": (folder(one_class), r"At least two classes are needed, but .* has one: 'apple' \(6 pictures\)"),
     "one picture per class": (folder(one_each), r"has only one picture to train on"),
     "every picture broken": (folder(all_broken), r"None of the pictures of .* can be used; .*not a picture"),

@@ -14,6 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 TEXT_SUFFIXES = {".py", ".md", ".toml", ".cfg", ".txt", ".csv", ".json", ".yml", ".yaml", ".sh", ""}
 GROUP = "automl_tl.backbones"
+SEPARATE = {"faces"}
+"""Plugins that are no part of the main wheel; their READMEs say why."""
 
 # Written in pieces, so that this file passes its own test.
 FORBIDDEN = re.compile(
@@ -35,9 +37,7 @@ def kept_files() -> list[Path]:
     """Return the files that git keeps or would keep; without git, every file outside .venv."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
-        listed = (
-            subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
-        )
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
     except (OSError, subprocess.CalledProcessError):
         listed = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if ".venv" not in path.parts]
     return [ROOT / name for name in listed if name and (ROOT / name).is_file()]
@@ -46,6 +46,10 @@ def kept_files() -> list[Path]:
 def public_modules() -> Iterator[Path]:
     for folder in (ROOT / "automl_tl", *ROOT.glob("plugins/*/src")):
         yield from (path for path in folder.rglob("*.py") if not path.name.startswith("_"))
+
+
+def bundled_plugins() -> list[Path]:
+    return [path.parent for path in sorted(ROOT.glob("plugins/*/pyproject.toml")) if path.parent.name not in SEPARATE]
 
 
 def test_no_registry_hosts_or_machine_paths() -> None:
@@ -107,9 +111,7 @@ def test_the_changelog_has_an_unreleased_section() -> None:
 def test_the_map_names_every_folder() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     packages = [path.parent.name for path in (ROOT / "automl_tl").glob("*/__init__.py")]
-    tops = [
-        name for name in ("plugins", "datasets_meta", "benchmarks", "tests", "docs") if (ROOT / name).is_dir()
-    ]
+    tops = [name for name in ("plugins", "datasets_meta", "benchmarks", "tests", "docs") if (ROOT / name).is_dir()]
     assert packages
     assert [name for name in packages + tops if f"{name}/" not in text] == []
 
@@ -125,8 +127,7 @@ def test_the_bundled_plugins_entry_points_are_those_of_the_main_distribution() -
     def entry_points(file: Path) -> dict[str, str]:
         return tomllib.loads(file.read_text(encoding="utf-8"))["project"]["entry-points"][GROUP]
 
-    plugins = sorted(ROOT.glob("plugins/*/pyproject.toml"))
-    own = [entry_points(file) for file in plugins]
+    own = [entry_points(plugin / "pyproject.toml") for plugin in bundled_plugins()]
     merged = {name: target for points in own for name, target in points.items()}
     assert len(merged) == sum(map(len, own))  # no name twice
     assert merged == entry_points(ROOT / "pyproject.toml")
@@ -134,11 +135,16 @@ def test_the_bundled_plugins_entry_points_are_those_of_the_main_distribution() -
 
 def test_the_main_wheel_holds_every_bundled_plugin() -> None:
     build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
-    sources = {str(path.relative_to(ROOT)) for path in ROOT.glob("plugins/*/src")}
+    sources = {str((plugin / "src").relative_to(ROOT)) for plugin in bundled_plugins()}
     assert sources
     assert sources == set(build["dev-mode-dirs"]) - {"."}
     held = {str(Path(name).parent) for name in build["targets"]["wheel"]["packages"]} - {"."}
     assert held == sources
+
+
+def test_a_separate_plugin_says_why_it_is_one() -> None:
+    for name in SEPARATE:
+        assert "**not** part of automl-tl's main wheel" in (ROOT / "plugins" / name / "README.md").read_text()
 
 
 def test_the_licence_is_apache_2() -> None:

@@ -21,7 +21,11 @@ from automl_tl.recommender import bench
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```\w*\n(.*?)^```", README, flags=re.M | re.S)
 COMMANDS = [
-    line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines() if line.startswith("automl-tl ")
+    line.split("#")[0].strip()
+    for block in BLOCKS
+    for line in block.splitlines()
+    # A check runs in a process of its own, which knows no backbones of ours; test_scaffold.py runs it for real.
+    if line.startswith("automl-tl ") and not line.startswith("automl-tl backbones check")
 ]
 
 

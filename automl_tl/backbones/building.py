@@ -15,7 +15,7 @@ from automl_tl.backbones import validation
 from automl_tl.backbones.contract import Backbone, WeightsInfo
 from automl_tl.backbones.network import Layout, Network, layout_of, normalise, shown, stage_outputs, tokens
 from automl_tl.backbones.plugins import said
-from automl_tl.backbones.registry import weights_info
+from automl_tl.backbones.registry import installed_plugin, weights_info
 from automl_tl.errors import AutomlTlError, BackboneError, WeightsError
 
 
@@ -28,6 +28,11 @@ def build_network(
         WeightsError: Its weights are not on this machine, or cannot be read or fetched.
         BackboneError: Any other fault: it raises, its stages do not compose, shapes are wrong, NaN comes out.
     """
+    with _naming_its_distribution(name):
+        return _built(name, backbone, pretrained=pretrained, device=device)
+
+
+def _built(name: str, backbone: Backbone, *, pretrained: bool, device: torch.device | str) -> Network:
     fault = validation.backbone_fault(backbone)
     if fault is not None:
         raise BackboneError(f"{name}: {fault}")
@@ -115,8 +120,23 @@ def _blaming(name: str, what: str) -> Iterator[None]:
         raise
     except OSError as error:  # a file or a connection
         raise WeightsError(f"{name}: {what} failed: {_sentence(error)}") from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too
         raise BackboneError(f"{name}: {what} raised {said(error)}") from error
+
+
+@contextmanager
+def _naming_its_distribution(name: str) -> Iterator[None]:
+    """Add distribution and version to the faults of a plugin that is not bundled."""
+    try:
+        yield
+    except BackboneError as error:
+        plugin, text = installed_plugin(name), str(error)
+        if plugin is None or plugin.bundled or f"{plugin.distribution} {plugin.version}" in text:
+            raise
+        where = f"{name} ({plugin.distribution} {plugin.version})"
+        raise type(error)(text.replace(name, where, 1)) from error.__cause__
 
 
 def _sentence(error: OSError) -> str:

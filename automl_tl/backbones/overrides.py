@@ -20,9 +20,6 @@ from automl_tl.errors import BackboneError, OptionError, WeightsError
 if TYPE_CHECKING:
     from torch import nn
 
-_OF_THE_OLD_WEIGHTS = ("reference",)
-"""Optional members that say something about the plugin's own weights, not about the user's file."""
-
 Triple = tuple[float, float, float]
 
 
@@ -31,7 +28,7 @@ class Configured:
     """A backbone with the user's own choices; it is a Backbone itself.
 
     Optional members are those of the wrapped backbone (`hasattr` agrees), but for `weights`, which names
-    the user's file, and `reference`, which is not the file's.
+    the user's file. A `reference` names the weights that it was made with, so it counts for no other file.
     """
 
     wrapped: Backbone
@@ -84,7 +81,7 @@ class Configured:
 
     def __getattr__(self, name: str) -> Any:
         file = self.__dict__.get("weights_file")
-        if name == "wrapped" or name.startswith("__") or (name in _OF_THE_OLD_WEIGHTS and file is not None):
+        if name == "wrapped" or name.startswith("__"):
             raise AttributeError(name)
         if name == "weights" and file is not None:
             return lambda: local_weights(file)

@@ -1,10 +1,11 @@
 """The installed plugins, each loaded alone: a broken one is a `Plugin` with an `error`, told once.
 
-A plugin is code that runs with the user's rights; what is contained here are mistakes, not malice. Two
-variables of the environment, read at every call:
+A plugin is code that runs with the user's rights; what is contained here are mistakes, not malice.
+Variables of the environment, read at every call:
 
 - `AUTOML_TL_DISABLE_PLUGINS=a,b` switches plugins off, by entry point or by distribution;
-- `AUTOML_TL_STRICT_PLUGINS=1` makes a broken plugin an error.
+- `AUTOML_TL_STRICT_PLUGINS=1` makes a broken plugin an error;
+- `AUTOML_TL_PREFLIGHT_SECONDS=120` is how long an import may take, see `automl_tl.backbones.time_limit`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import cast
 
 from automl_tl.backbones import discovery, validation
 from automl_tl.backbones.contract import Backbone, Family
+from automl_tl.backbones.time_limit import time_limit
 from automl_tl.errors import BackboneError
 
 DISABLE = "AUTOML_TL_DISABLE_PLUGINS"
@@ -44,9 +46,16 @@ class Plugin:
     target: str = ""
     """What the entry point names, as "module:attribute"."""
 
+    @property
+    def bundled(self) -> bool:
+        """Whether it came with automl-tl."""
+        return self.distribution == discovery.OWN_DISTRIBUTION
 
-def load_plugins() -> dict[str, Plugin]:
+
+def load_plugins(*, shown: bool = False) -> dict[str, Plugin]:
     """Return all plugins by entry-point name, broken and switched-off ones too (see `Plugin.error`).
+
+    A broken one is a warning, once per process; not where it is `shown`, by a caller who lists the errors.
 
     Two entry points with one name: the bundled one wins, then the first distribution by name; the loser is
     listed as "NAME [DISTRIBUTION]" with its error. The same target twice is one plugin.
@@ -56,11 +65,24 @@ def load_plugins() -> dict[str, Plugin]:
     """
     plugins = _load_all(tuple(sys.path), _disabled())
     broken = [plugin for plugin in plugins.values() if plugin.error and not plugin.disabled]
-    if broken and _is_set(STRICT):
+    if broken and is_strict():
         raise BackboneError(f"{broken[0].error} ({STRICT} is set)")
     for plugin in broken:
-        _tell(cast(str, plugin.error))
+        tell_once(cast(str, plugin.error), shown=shown)
     return dict(plugins)
+
+
+def is_strict() -> bool:
+    """Say whether a broken plugin is an error, by $AUTOML_TL_STRICT_PLUGINS."""
+    return os.environ.get(STRICT, "").strip().lower() not in ("", "0", "false", "no")
+
+
+def tell_once(sentence: str, *, shown: bool = False) -> None:
+    """Warn, once per process, however often the plugins are asked for; never where it is `shown` otherwise."""
+    if sentence not in _told:
+        _told.add(sentence)
+        if not shown:
+            _logger.warning("%s", sentence)
 
 
 def said(error: BaseException) -> str:
@@ -119,7 +141,7 @@ def _imported(found: discovery.Found) -> object:
         raise BackboneError(found.error or _broken(found, cast(str, fault)))
     try:
         # Standard output belongs to the command's own result, such as one JSON object.
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), time_limit():
             return found.entry_point.load()
     except KeyboardInterrupt:
         raise
@@ -138,17 +160,6 @@ def _broken(found: discovery.Found, fault: str) -> str:
     return f"plugin {found.name!r} of {found.distribution} {found.version} is broken: {fault}"
 
 
-def _tell(sentence: str) -> None:
-    """Warn once per process, however often the plugins are asked for."""
-    if sentence not in _told:
-        _told.add(sentence)
-        _logger.warning("%s", sentence)
-
-
 def _disabled() -> frozenset[str]:
     parts = os.environ.get(DISABLE, "").split(",")
     return frozenset(part.strip() for part in parts if part.strip())
-
-
-def _is_set(variable: str) -> bool:
-    return os.environ.get(variable, "").strip().lower() not in ("", "0", "false", "no")

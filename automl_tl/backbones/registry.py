@@ -14,7 +14,8 @@ from typing import Any, cast
 
 from automl_tl.backbones import validation
 from automl_tl.backbones.contract import Backbone, Family, WeightsInfo
-from automl_tl.backbones.plugins import Plugin, load_plugins, said
+from automl_tl.backbones.plugins import Plugin, load_plugins, said, tell_once
+from automl_tl.backbones.time_limit import TimeUpError, time_limit
 from automl_tl.errors import BackboneError
 
 __all__ = [
@@ -22,8 +23,11 @@ __all__ = [
     "Plugin",
     "describe",
     "get_backbone",
+    "installed_name",
+    "installed_plugin",
     "load_plugins",
     "local_backbones",
+    "origin",
     "weights_info",
 ]
 
@@ -43,6 +47,8 @@ class BackboneRow:
     weights: WeightsInfo | None = None
     """None where the plugin is broken."""
     problem: str | None = None
+    disabled: bool = False
+    """Switched off by the user; `problem` says so."""
 
 
 def get_backbone(name: str) -> Backbone:
@@ -65,6 +71,22 @@ def get_backbone(name: str) -> Backbone:
     return cast(Backbone, plugin.backbone)
 
 
+def installed_plugin(name: str) -> Plugin | None:
+    """Return the plugin that "resnet" or "timm:resnet50" belongs to, broken or not; None where there is none."""
+    return load_plugins().get(name.partition(":")[0])
+
+
+def origin(name: str) -> str:
+    """Return the distribution and version behind a backbone's name, "some-plugin 1.2"; empty where there is none."""
+    plugin = installed_plugin(name)
+    return f"{plugin.distribution} {plugin.version}" if plugin is not None else ""
+
+
+def installed_name(backbone: object) -> str:
+    """Return the entry point's name of this very object; empty where no plugin is it."""
+    return next((name for name, plugin in load_plugins().items() if plugin.backbone is backbone), "")
+
+
 def weights_info(name: str, backbone: Backbone) -> WeightsInfo:
     """Return where the weights of `backbone` come from, without building it.
 
@@ -75,9 +97,9 @@ def weights_info(name: str, backbone: Backbone) -> WeightsInfo:
     """
     given = _ask(name, "weights()", backbone.weights) if hasattr(backbone, "weights") else None
     if given is None:
-        plugin = load_plugins().get(name.partition(":")[0])
-        origin = f"{plugin.distribution}=={plugin.version}" if plugin is not None else type(backbone).__qualname__
-        return WeightsInfo(identity=f"{origin}/{name}")
+        plugin = installed_plugin(name)
+        source = f"{plugin.distribution}=={plugin.version}" if plugin is not None else type(backbone).__qualname__
+        return WeightsInfo(identity=f"{source}/{name}")
     fault = validation.weights_fault(given)
     if fault is not None:
         raise BackboneError(f"{_whose(name)}: {fault}")
@@ -85,19 +107,26 @@ def weights_info(name: str, backbone: Backbone) -> WeightsInfo:
 
 
 def local_backbones() -> list[str]:
-    """Return the names of all backbones whose weights are on this machine, bundled ones first."""
-    return [row.name for row in _rows(local_only=True) if row.weights is not None and row.weights.local]
+    """Return the names of all backbones whose weights are on this machine, bundled ones first.
+
+    One that cannot say where its weights are is left out with a warning, once per process.
+    """
+    rows = list(_rows(load_plugins(), local_only=True))
+    for row in rows:
+        if row.problem is not None and not row.disabled:
+            tell_once(row.problem)
+    return [row.name for row in rows if row.weights is not None and row.weights.local]
 
 
 def describe() -> list[BackboneRow]:
     """Return one row per backbone, broken plugins and switched-off ones with the reason; builds nothing."""
-    return list(_rows(local_only=False))
+    return list(_rows(load_plugins(shown=True), local_only=False))
 
 
-def _rows(*, local_only: bool) -> Iterator[BackboneRow]:
-    for key, plugin in load_plugins().items():
+def _rows(plugins: dict[str, Plugin], *, local_only: bool) -> Iterator[BackboneRow]:
+    for key, plugin in plugins.items():
         if plugin.error is not None:
-            yield _row(key, plugin, problem=plugin.error)
+            yield _row(key, plugin, problem=plugin.error, disabled=plugin.disabled)
         elif plugin.family is None:
             yield _filled_row(key, plugin)
         else:
@@ -128,10 +157,10 @@ def _family_names(plugin: Plugin, *, local_only: bool) -> list[str]:
     family = cast(Any, plugin.family)
     local: list[str] = []
     if hasattr(family, "local_names"):
-        local = list(_ask(plugin.name, "local_names()", family.local_names))
+        local = _ask(plugin.name, "local_names()", lambda: list(family.local_names()))
         if local_only:
             return local
-    names = list(_ask(plugin.name, "names()", family.names))
+    names: list[str] = _ask(plugin.name, "names()", lambda: list(family.names()))
     known = set(names)
     return names + [name for name in local if name not in known]
 
@@ -143,8 +172,9 @@ def _member(plugin: Plugin, name: str, plugins: dict[str, Plugin] | None) -> Bac
         example = next(iter(_family_names(plugin, local_only=False)), "NAME")
         raise BackboneError(f"{plugin.name!r} is a family; name one of its backbones, such as {plugin.name}:{example}")
     try:
-        backbone = family.get(name)
-    except Exception as error:
+        with time_limit():
+            backbone = family.get(name)
+    except (Exception, SystemExit, TimeUpError) as error:
         hint = _hint(f"{plugin.name}:{name}", plugins or {})
         raise BackboneError(f"{_of(plugin)} has no backbone {name!r} ({said(error)}){hint}") from error
     fault = validation.backbone_fault(backbone)
@@ -170,15 +200,16 @@ def _hint(name: str, plugins: dict[str, Plugin]) -> str:
 def _ask(name: str, what: str, call: Any) -> Any:
     """Call a plugin's method; whatever it raises becomes a BackboneError."""
     try:
-        return call()
+        with time_limit():
+            return call()
     except BackboneError:
         raise
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, TimeUpError) as error:
         raise BackboneError(f"{_whose(name)}: {what} raised {said(error)}") from error
 
 
 def _whose(name: str) -> str:
-    plugin = load_plugins().get(name.partition(":")[0])
+    plugin = installed_plugin(name)
     return f"backbone {name!r} of {plugin.distribution} {plugin.version}" if plugin else f"backbone {name!r}"
 
 

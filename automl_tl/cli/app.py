@@ -17,7 +17,7 @@ from automl_tl.version import __version__
 COMMANDS = {
     "recommend": ("automl_tl.cli.recommend:recommend", "Say which backbone to use, and how, and why."),
     "inspect": ("automl_tl.cli.inspect:inspect", "Report on the pictures alone: counts, sizes, duplicates."),
-    "backbones": ("automl_tl.cli.backbones:backbones", "List the backbones that are installed."),
+    "backbones": ("automl_tl.cli.backbones:backbones", "List, check and start backbones."),
     "reference": ("automl_tl.cli.reference:reference", "Describe a backbone's own pretraining domain."),
     "cache": ("automl_tl.cli.cache:cache", "Show or clear what is kept on disk between runs."),
 }

@@ -1,4 +1,4 @@
-"""`automl-tl backbones list [PATTERN]`: what is installed, without building or downloading anything."""
+"""`automl-tl backbones`: the group, and `list [PATTERN]`, which builds and downloads nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from automl_tl.cli.lazy import lazy_commands
 from automl_tl.cli.options import format_option, verbose_option
 from automl_tl.cli.text import format_bytes, plural
 
@@ -19,10 +20,19 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
+COMMANDS = {
+    "check": ("automl_tl.cli.backbones_check:check", "Check whether a backbone keeps its contract."),
+    "new": ("automl_tl.cli.backbones_new:new", "Start a plugin of your own that works at once."),
+}
+
 
 @click.group()
 def backbones() -> None:
-    """List the backbones that are installed."""
+    """List, check and start backbones."""
+
+
+for _command in lazy_commands(COMMANDS).values():
+    backbones.add_command(_command)
 
 
 @backbones.command("list")
@@ -118,7 +128,7 @@ def _address(row: BackboneRow) -> str:
 
 
 def _where(row: BackboneRow) -> str:
-    """Return "here, 19 MB" or "to download, 98 MB"; the size where it is known."""
+    """Return "here, 19 MB" or "not here, 98 MB"; the size where it is known."""
     weights: Any = row.weights
     size = f", {format_bytes(weights.n_bytes)}" if weights.n_bytes is not None else ""
-    return f"{'here' if weights.local else 'to download'}{size}"
+    return f"{'here' if weights.local else 'not here'}{size}"

@@ -19,6 +19,7 @@ WHAT = {
     "features": "statistics of every stage of a backbone",
     "domain": "domain distances",
     "timing": "measured speeds of this machine",
+    "preflight": "plugins that were tried and work",
 }
 
 

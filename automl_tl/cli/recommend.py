@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -36,4 +37,18 @@ def recommend(data: Path, output_format: str, verbose: bool, **settings: Any) ->
     if output_format == "json":
         print_json(result.to_dict())
     else:
-        print_result(*recommendation_page(result, verbose=verbose))
+        print_result(*recommendation_page(result, _same_again(data, settings), verbose=verbose))
+
+
+def _same_again(data: Path, settings: dict[str, Any]) -> str:
+    """Return the data and the options that name it and the backbones, as one would type them."""
+    columns = {"path_column": "path", "label_column": "label", "split_column": "split", "group_column": None}
+    words = [str(data)]
+    for name, default in columns.items():
+        if settings[name] != default:
+            words += [f"--{name.replace('_', '-')}", str(settings[name])]
+    for backbone in settings["backbones"]:
+        words += ["--backbone", backbone]
+    for backbone, file in (settings["weights"] or {}).items():
+        words += ["--weights", f"{backbone}={file}"]
+    return shlex.join(words)

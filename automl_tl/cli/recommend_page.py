@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
@@ -23,8 +22,11 @@ MOST_PROBE_ROWS = 8
 _LABEL_WIDTH = 34
 
 
-def recommendation_page(result: Recommendation, *, verbose: bool = False) -> list[RenderableType]:
-    """Return the page's sections; with `verbose` every screened source and every note."""
+def recommendation_page(result: Recommendation, options: str, *, verbose: bool = False) -> list[RenderableType]:
+    """Return the page's sections; with `verbose` the best screened sources and every note.
+
+    `options` is what to type after a command to mean the same data and backbones.
+    """
     sections = [
         _section(f"Recommendation for {clean(result.path)}", _facts(_what_to_do(result))),
         _section("Your pictures", _facts(_pictures(result))),
@@ -33,7 +35,7 @@ def recommendation_page(result: Recommendation, *, verbose: bool = False) -> lis
         _section("Why", _items(result.reasons)),
         _section("Screened feature sources", _probe(result)) if verbose else None,
         _section("Worth knowing", _notes(result, verbose)),
-        _section("Next", _items(_next_steps(result))),
+        _section("Next", _items(_next_steps(options))),
     ]
     return [section for section in sections if section is not None]
 
@@ -44,36 +46,31 @@ def _what_to_do(result: Recommendation) -> Iterator[tuple[str, str]]:
     cuts = "+".join(map(str, result.cuts))
     whole = " (the whole ConvNet)" if max(result.cuts) == result.frozen.n_stages else ""
     yield "cut", f"{cuts} of {result.frozen.n_stages} stages{whole}, pooled by {result.pooling}"
-    if result.strategy in FROZEN:
-        yield "train", f"a {result.frozen.path.kind} classifier; the ConvNet stays frozen"
-    else:
-        yield (
-            "train",
-            f"the last {result.advice.unfreeze} stages; head's learning rate {result.advice.lr_ratio:g} times theirs",
-        )
+    yield "train", _what_is_trained(result)
     yield "augmentation", result.advice.augmentation.describe()
     low, high = result.estimate.interval
-    yield (
-        "expect",
-        f"{result.estimate.accuracy:.1%} accuracy with the frozen ConvNet (90% interval {low:.1%} to {high:.1%})",
-    )
+    accuracy = f"{result.estimate.accuracy:.1%} accuracy"
+    yield "expect", f"{accuracy} with the frozen ConvNet (90% interval {low:.1%} to {high:.1%})"
     if result.strategy not in FROZEN:
         row = next(row for row in result.front if row.strategy == result.strategy)
-        yield (
-            "",
-            f"{row.accuracy:.1%} after {result.strategy} ({row.interval[0]:.1%} to {row.interval[1]:.1%}), by experience",
-        )
+        low, high = row.interval
+        yield "", f"{row.accuracy:.1%} after {result.strategy} ({low:.1%} to {high:.1%}), by experience"
+
+
+def _what_is_trained(result: Recommendation) -> str:
+    if result.strategy in FROZEN:
+        return f"a {result.frozen.path.kind} classifier; the ConvNet stays frozen"
+    ratio = f"the head's learning rate {result.advice.lr_ratio:g} times theirs"
+    if result.strategy == "pretrained_initialization":
+        return f"all {result.advice.unfreeze} stages and the head, {ratio}"
+    return f"the head, then the last {result.advice.unfreeze} of the {max(result.cuts)} stages kept, {ratio}"
 
 
 def _pictures(result: Recommendation) -> Iterator[tuple[str, str]]:
     low, middle, high = result.report.class_sizes
-    yield (
-        "pictures",
-        (
-            f"{result.report.n_images:,} in {plural(result.n_classes, 'class', 'classes')}, {low:,} to {high:,} per class "
-            f"(median {middle:g}); {result.n_training:,} for training"
-        ),
-    )
+    spread = f"{low:,} each" if low == high else f"{low:,} to {high:,} each, median {middle:g}"
+    classes = plural(result.n_classes, "class", "classes")
+    yield "pictures", f"{result.report.n_images:,} in {classes} ({spread}); {result.n_training:,} for training"
     if result.n_sampled < result.n_training:
         yield "sample", f"{result.n_sampled:,} of them were looked at (stratified; --max-images changes that)"
     if result.report.n_duplicates or result.report.n_unreadable:
@@ -91,14 +88,13 @@ def _pictures(result: Recommendation) -> Iterator[tuple[str, str]]:
 
 def _domain(domain: Domain) -> str:
     if domain.distance is None:
-        return domain.verdict
-    return (
-        f"{domain.verdict} to {domain.reference}: distance {domain.distance:.3f} (confidence {domain.confidence:.0%})"
-    )
+        return f"{domain.verdict}: {domain.note}"
+    kind = {"embedding": "embedding distance", "depth": "distance by depth"}.get(domain.measure, "embedding distance")
+    return f"{domain.verdict} ({kind} {domain.distance:.3f} to {domain.reference}; confidence {domain.confidence:.0%})"
 
 
 def _profile(domain: Domain) -> RenderableType | None:
-    """Return a bar per stage, the longest at most twice the border between similar and different long."""
+    """Return a bar per stage; the farthest stage has the longest bar."""
     known = [value for value in domain.by_depth if not math.isnan(value)]
     if not known:
         return None
@@ -165,11 +161,10 @@ def _notes(result: Recommendation, verbose: bool) -> RenderableType | None:
     return _items(shown) if shown else None
 
 
-def _next_steps(result: Recommendation) -> Iterator[str]:
-    path = shlex.quote(result.path)
-    yield f"automl-tl inspect {path} lists every duplicate and every file that was left out."
-    yield f"automl-tl recommend {path} --budget 10m weighs the strategies for ten minutes of training."
-    yield f"automl-tl recommend {path} --format json gives everything above to a program."
+def _next_steps(options: str) -> Iterator[str]:
+    yield f"automl-tl inspect {options.partition(' --backbone')[0]} shows the pictures alone (--verbose: every file)."
+    yield f"automl-tl recommend {options} --budget 10m weighs the strategies for ten minutes of training."
+    yield f"automl-tl recommend {options} --format json gives everything above to a program."
 
 
 def _facts(lines: Iterator[tuple[str, str]]) -> RenderableType:

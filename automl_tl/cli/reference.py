@@ -60,6 +60,7 @@ def _build(
     **overrides: Any,
 ) -> DomainReference:
     from automl_tl.backbones.stages import build_network
+    from automl_tl.backbones.trial import try_out
     from automl_tl.cli.render import progress
     from automl_tl.domain.reference import build_reference
     from automl_tl.domain.source_pictures import source_pictures
@@ -69,6 +70,7 @@ def _build(
     with progress("Reading pictures") as update:
         chosen = source_pictures(folder, most=max_images, seed=seed, progress=update)
     engine = choose_engine(device)
+    try_out(backbone, configured, device=engine.device)
     network = build_network(backbone, configured, device=engine.device)
     title = f"{name or folder.resolve().name} ({len(chosen):,} pictures)"
     with progress("Embedding pictures") as update:

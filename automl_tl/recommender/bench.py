@@ -9,8 +9,10 @@ from pathlib import Path
 
 from automl_tl.backbones.contract import Backbone
 from automl_tl.backbones.overrides import configure
+from automl_tl.backbones.plugins import is_strict
 from automl_tl.backbones.registry import get_backbone, local_backbones
 from automl_tl.backbones.stages import Network, build_network
+from automl_tl.backbones.trial import try_out
 from automl_tl.data.decode import Preprocessing
 from automl_tl.errors import BackboneError
 from automl_tl.features.engine import Engine
@@ -59,7 +61,9 @@ class Bench:
     def network(self, name: str) -> Network:
         """Return the built backbone `name`; raises BackboneError if it is broken or has no weights."""
         if name not in self._networks:
-            self._networks[name] = build_network(name, self.backbone(name), device=self.engine.device)
+            backbone, device = self.backbone(name), self.engine.device
+            try_out(name, backbone, device=device, memory=self.cache / "preflight")
+            self._networks[name] = build_network(name, backbone, device=device)
             while len(self._networks) > _KEPT_NETWORKS:
                 self._networks.popitem(last=False)
         self._networks.move_to_end(name)
@@ -86,7 +90,8 @@ def usable_backbones(bench: Bench, wanted: Sequence[str]) -> tuple[tuple[str, ..
         wanted: names that the user gave; "all" or none means all whose weights are on this machine.
 
     Raises:
-        BackboneError: a backbone that the user named cannot be used, or none is left.
+        BackboneError: a backbone that the user named cannot be used, or none is left; any one that cannot be
+            used where $AUTOML_TL_STRICT_PLUGINS is set.
     """
     weights = bench.overrides.weights
     named = [name for name in wanted if name != "all"]
@@ -96,7 +101,7 @@ def usable_backbones(bench: Bench, wanted: Sequence[str]) -> tuple[tuple[str, ..
         try:
             bench.network(name)
         except BackboneError as error:
-            if name in named or name in weights:
+            if name in named or name in weights or is_strict():
                 raise
             notes.append(f"{name} is left out: {error}")
         else:

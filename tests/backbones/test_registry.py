@@ -185,7 +185,7 @@ def test_strict(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("resnet50", "did you mean timm:resnet50?"),
+        ("resnet50", "did you mean timm:resnet50"),
         ("efficientnet_lite", "did you mean efficientnet_lite"),
         ("timm:resnet5", "timm:resnet50"),
         ("timm:resnet50.nonsense", "no weights 'nonsense' for resnet50"),

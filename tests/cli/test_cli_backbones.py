@@ -14,9 +14,7 @@ from automl_tl.cli import main
 from automl_tl.cli.backbones import matches
 
 
-def row(
-    name: str, *, local: bool = True, n_bytes: int | None = 19_000_000, licence: str = "MIT"
-) -> BackboneRow:
+def row(name: str, *, local: bool = True, n_bytes: int | None = 19_000_000, licence: str = "MIT") -> BackboneRow:
     weights = WeightsInfo(f"sha256:{name}", n_bytes, local, f"hub/{name}", licence)
     return BackboneRow(name, "some-plugin", "1.2", "some:thing", "imagenet-1k", 224, weights)
 
@@ -27,9 +25,7 @@ ROWS = [
     row("zoo:resnet18"),
     row("zoo:resnet50", local=False, n_bytes=98_000_000),
     row("zoo:vit[tiny]", local=False, n_bytes=None),
-    BackboneRow(
-        "bad", "bad-plugin", "0.3", "bad:thing", problem="plugin 'bad' of bad-plugin 0.3 is broken: oh"
-    ),
+    BackboneRow("bad", "bad-plugin", "0.3", "bad:thing", problem="plugin 'bad' of bad-plugin 0.3 is broken: oh"),
 ]
 
 
@@ -63,9 +59,7 @@ def test_a_family_is_one_line_but_for_what_is_here() -> None:
 
 def test_a_pattern_expands_a_family() -> None:
     output = run("zoo:res*").stdout
-    assert lines_with(output, "zoo:resnet50") == [
-        "zoo:resnet50 224 imagenet-1k to download, 98.0 MB MIT some-plugin 1.2"
-    ]
+    assert lines_with(output, "zoo:resnet50") == ["zoo:resnet50 224 imagenet-1k not here, 98.0 MB MIT some-plugin 1.2"]
     assert not lines_with(output, "lite0")
     assert lines_with(run("VIT[").stdout, "zoo:vit[tiny]")
 

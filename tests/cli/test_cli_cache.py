@@ -28,9 +28,7 @@ def filled(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_option_wins_over_the_variable_over_the_platform(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_option_wins_over_the_variable_over_the_platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOML_TL_CACHE_DIR", str(tmp_path / "variable"))
     assert cache_path(tmp_path / "option") == tmp_path / "option"
     assert cache_path() == tmp_path / "variable"
@@ -38,9 +36,7 @@ def test_the_option_wins_over_the_variable_over_the_platform(
     assert cache_path().name == "automl-tl"
 
 
-def test_the_path_is_absolute_and_knows_the_home_folder(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_path_is_absolute_and_knows_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -92,6 +88,7 @@ def test_sizes_count_files_and_bytes(filled: Path) -> None:
         ("features", 1, 1500),
         ("domain", 0, 0),
         ("timing", 0, 0),
+        ("preflight", 0, 0),
     ]
 
 

@@ -94,9 +94,7 @@ def test_the_traceback_is_shown_when_asked_for(arguments: list[str], env: dict[s
     result = run(raiser(ZeroDivisionError("oh")), *arguments, env=env)
     assert result.exit_code == 1
     assert "Traceback (most recent call last)" in result.stderr
-    assert result.stderr.endswith(
-        "Error: unexpected ZeroDivisionError: oh. This is a bug: please report it.\n"
-    )
+    assert result.stderr.endswith("Error: unexpected ZeroDivisionError: oh. This is a bug: please report it.\n")
 
 
 def test_an_error_without_a_message_still_says_something() -> None:

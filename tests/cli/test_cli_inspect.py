@@ -55,9 +55,7 @@ def test_what_is_wrong_is_shown(messy: Path) -> None:
     text = " ".join(page(messy).split())
     assert "1 picture could go without losing one" in text
     assert "identical: apple/000.png, apple/copy.png" in text
-    assert (
-        "different labels, identical, all left out: apple/001.png (apple), leaf/conflict.png (leaf)" in text
-    )
+    assert "different labels, identical, all left out: apple/001.png (apple), leaf/conflict.png (leaf)" in text
     assert "sky/broken.jpg:" in text
     assert "unreadable 1" in text
     assert "The classes are uneven" in text or "fewer than 10 pictures" in text
@@ -120,9 +118,7 @@ def test_given_splits_are_counted(make_pictures: MakePictures, tmp_path: Path) -
 
 
 def test_a_table_with_its_own_columns(pictures: Path, tmp_path: Path) -> None:
-    rows = [
-        f"{path},{path.parent.name},{index % 4}" for index, path in enumerate(sorted(pictures.rglob("*.png")))
-    ]
+    rows = [f"{path},{path.parent.name},{index % 4}" for index, path in enumerate(sorted(pictures.rglob("*.png")))]
     table = tmp_path / "t.csv"
     table.write_text("\n".join(["file,kind,patient", *rows]))
     text = page(table, "--path-column", "file", "--label-column", "kind", "--group-column", "patient")

@@ -60,9 +60,7 @@ def test_a_reference_is_written(tmp_path: Path, make_pictures: Callable[..., Pat
         (["--out", "{tmp}/x"], "at least 50 pictures of the source domain, got 18"),
     ],
 )
-def test_a_sentence_and_exit_code_2(
-    tmp_path: Path, pictures: Path, arguments: list[str], sentence: str
-) -> None:
+def test_a_sentence_and_exit_code_2(tmp_path: Path, pictures: Path, arguments: list[str], sentence: str) -> None:
     result = run(pictures, *(argument.format(tmp=tmp_path) for argument in arguments))
     assert result.exit_code == 2
     assert sentence in result.stderr

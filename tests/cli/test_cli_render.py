@@ -22,9 +22,7 @@ def test_text_is_printed_literally(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "[bold]cats[/bold] :smile: 42\na\\x1b[2Jb\n"
 
 
-def test_no_codes_without_a_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_codes_without_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "40")
     render.print_result(render.literal("x" * 99, style="bold red"))

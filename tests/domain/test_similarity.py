@@ -20,10 +20,12 @@ def rows(shift: float, n: int = 150, seed: int = 1) -> np.ndarray:
 def reference() -> DomainReference:
     source = kernel.unit(rows(0.0, 400, seed=0))
     width = 0.4 * kernel.median_distance(source)
+    own = kernel.self_similarity(kernel.gaussian(source, source, width))
+    maps = np.stack([kernel.mean_map(source, width)] * 2).astype(np.float16)
+    half = (0.5, 0.5, 0.5)
     return DomainReference(
-        "source", "tiny", "w", 32, (0.5,) * 3, (0.5,) * 3, 400, (width,) * 2, (kernel.self_similarity(kernel.gaussian(source, source, width)),) * 2,
-        0.0, {"edges": 0.05}, np.stack([kernel.mean_map(source, width)] * 2).astype(np.float16),
-    )  # fmt: skip
+        "source", "tiny", "w", 32, half, half, 400, (width,) * 2, (own,) * 2, 0.0, {"edges": 0.05}, maps
+    )
 
 
 def profile(distance: float) -> DepthProfile:
