@@ -118,7 +118,9 @@ def true_accuracy(
     if kind != "ridge":
         penalty *= len(result.frozen.rows) / train.sum()
     head = fit_head(kind, X[train], y[train], len(classes), penalty)
-    return float((head.predict(X[~train]) == y[~train]).mean())
+    right, share = head.predict(X[~train]) == y[~train], np.bincount(y[train]) / train.sum()
+    recall = [right[y[~train] == k].mean() for k in range(len(classes))]
+    return float(np.dot(share, recall))  # new pictures of the training pictures' class frequencies
 
 
 def measure(root: Path, regime: Regime, number: int, folder: Path, backbones: list[str]) -> dict[str, object]:
