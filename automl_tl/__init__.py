@@ -23,6 +23,10 @@ _LAZY = {
 }
 
 
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])
+
+
 def __getattr__(name: str) -> Any:
     """Import torch and what needs it only when a name is used: `automl-tl --help` answers at once."""
     if name not in _LAZY:

@@ -12,8 +12,9 @@ from rich.text import Text
 
 from automl_tl.cli.render import bar, literal
 from automl_tl.cli.text import clean, plural
-from automl_tl.domain.similarity import Domain
+from automl_tl.domain.similarity import DEPTH_BORDERS, Domain
 from automl_tl.recommender.recommendation import Recommendation
+from automl_tl.recommender.story import sure
 from automl_tl.recommender.strategy import FROZEN
 
 INDENT = (0, 0, 0, 2)
@@ -30,7 +31,7 @@ def recommendation_page(result: Recommendation, options: str, *, verbose: bool =
     sections = [
         _section(f"Recommendation for {clean(result.path)}", _facts(_what_to_do(result))),
         _section("Your pictures", _facts(_pictures(result))),
-        _section("Domain by depth", _profile(result.domain)),
+        _section(_profile_title(result.domain), _profile(result.domain)),
         _section("The four strategies on this machine", _front(result)),
         _section("Why", _items(result.reasons)),
         _section("Screened feature sources", _probe(result)) if verbose else None,
@@ -42,6 +43,8 @@ def recommendation_page(result: Recommendation, options: str, *, verbose: bool =
 
 def _what_to_do(result: Recommendation) -> Iterator[tuple[str, str]]:
     yield "strategy", result.strategy
+    if result.budget is not None:
+        yield "budget", f"{duration(result.budget)} of training"
     yield "backbone", result.frozen.backbone
     cuts = "+".join(map(str, result.cuts))
     whole = " (the whole ConvNet)" if max(result.cuts) == result.frozen.n_stages else ""
@@ -74,12 +77,10 @@ def _pictures(result: Recommendation) -> Iterator[tuple[str, str]]:
     if result.n_sampled < result.n_training:
         yield "sample", f"{result.n_sampled:,} of them were looked at (stratified; --max-images changes that)"
     if result.report.n_duplicates or result.report.n_unreadable:
-        yield (
-            "trouble",
-            f"{result.report.n_duplicates:,} duplicates, {result.report.n_unreadable:,} unreadable",
-        )
+        duplicates = plural(result.report.n_duplicates, "duplicate")
+        yield "trouble", f"{duplicates}, {result.report.n_unreadable:,} unreadable"
     yield "fit", f"{result.report.fit}: {result.report.fit_reason}"
-    yield "size", f"{result.size.verdict} (confidence {result.size.confidence:.0%})"
+    yield "size", f"{result.size.verdict} (confidence {sure(result.size.confidence)})"
     yield "domain", _domain(result.domain)
     if result.domain.looks_like:
         seen = ", ".join(f"{clean(label)} {share:.0%}" for label, share in result.domain.looks_like)
@@ -90,19 +91,28 @@ def _domain(domain: Domain) -> str:
     if domain.distance is None:
         return f"{domain.verdict}: {domain.note}"
     kind = {"embedding": "embedding distance", "depth": "distance by depth"}.get(domain.measure, "embedding distance")
-    return f"{domain.verdict} ({kind} {domain.distance:.3f} to {domain.reference}; confidence {domain.confidence:.0%})"
+    return (
+        f"{domain.verdict} ({kind} {domain.distance:.3f} to {domain.reference}; confidence {sure(domain.confidence)})"
+    )
+
+
+def _profile_title(domain: Domain) -> str:
+    if domain.depth_distance is None:
+        return "Domain by depth"
+    low, high = DEPTH_BORDERS
+    return f"Domain by depth (mean {domain.depth_distance:.2f}; similar below {low:g}, different above {high:g})"
 
 
 def _profile(domain: Domain) -> RenderableType | None:
-    """Return a bar per stage; the farthest stage has the longest bar."""
-    known = [value for value in domain.by_depth if not math.isnan(value)]
-    if not known:
+    """Return a bar per stage; a full one is twice the border, so that two profiles can be compared."""
+    if all(map(math.isnan, domain.by_depth)):
         return None
     table = Table.grid(padding=(0, 1))
-    longest = max(*known, 1e-9)
+    full = 2 * DEPTH_BORDERS[1] if domain.depth_distance is not None else max(domain.by_depth)
     for stage, value in enumerate(domain.by_depth, 1):
-        shown = "-" if math.isnan(value) else f"{value:.2f}"
-        table.add_row(f"stage {stage}", shown, Text(bar(0 if math.isnan(value) else value / longest, 30), style="cyan"))
+        known = not math.isnan(value)
+        share = min(1.0, max(value, 0.0) / max(full, 1e-9)) if known else 0.0
+        table.add_row(f"stage {stage}", f"{value:.2f}" if known else "-", Text(bar(share, 30), style="cyan"))
     return table
 
 

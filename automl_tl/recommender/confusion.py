@@ -38,7 +38,7 @@ class Confusion:
     pairs: tuple[ConfusedPair, ...]
     """The most frequent first."""
     weakest: tuple[WeakClass, ...]
-    """The classes that need pictures most: those with the most errors per picture."""
+    """The classes that need pictures most: those with the most errors per picture, above the average."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -62,7 +62,7 @@ def confusion(y: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> C
     order = np.argsort(-frequency, kind="stable")[:N_SHOWN]
     errors = np.bincount(y[wrong], minlength=len(classes))
     rate = errors / np.maximum(counts, 1)
-    weakest = [i for i in np.argsort(-rate, kind="stable")[:N_SHOWN] if errors[i]]
+    weakest = [i for i in np.argsort(-rate, kind="stable")[:N_SHOWN] if rate[i] > wrong.mean()]
     return Confusion(
         tuple(
             ConfusedPair(classes[a], classes[b], int(n), float(n / counts[a]))

@@ -211,8 +211,9 @@ def _difference(ours: Candidate, theirs: Candidate, sample: Sample) -> tuple[flo
 
 def _why_backbone(ours: Candidate, theirs: Candidate, prior: pd.Series, sample: Sample) -> str:
     gain, stderr = _difference(ours, theirs, sample)
-    text = f"{ours.backbone} before {theirs.backbone}: {100 * gain:+.1f} points on these pictures"
-    text += f" (standard error {100 * stderr:.1f})"
+    text = f"{ours.backbone} before {theirs.backbone}: "
+    text += "as good as equal, " if abs(gain) <= stderr else ""
+    text += f"{100 * gain + 0.0:+.1f} points on these pictures (standard error {100 * stderr:.1f})"
     if {ours.backbone, theirs.backbone} <= set(prior.dropna().index):
         text += f", {100 * (prior[ours.backbone] - prior[theirs.backbone]):+.1f} on ImageNet"
     return text + "."

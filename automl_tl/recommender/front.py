@@ -96,7 +96,19 @@ def choose(front: Sequence[FrontRow], matrix: Matrix, budget: float | None) -> C
     best = max(rivals, key=lambda row: row.gain, default=start)
     if start.measured or budget is not None:
         start = _replace(start, best, reasons, budget)
+    reasons += [_why_not(row, start, budget) for row in front if row.accuracy > start.accuracy]
     return Choice(start.strategy, tuple(reasons))
+
+
+def _why_not(row: FrontRow, chosen: FrontRow, budget: float | None) -> str:
+    """Say why a strategy of higher expected accuracy is not the recommended one."""
+    gain, stderr = paired_difference(row, chosen)
+    text = f"{row.strategy} may reach {row.accuracy:.1%}: {100 * gain:+.1f} points (standard error {100 * stderr:.1f})"
+    if budget is not None and row.seconds > budget:
+        return f"{text}, but its {row.seconds:.0f} s do not fit the budget of {budget:.0f} s."
+    if gain <= stderr:
+        return f"{text}, not certain enough to replace {chosen.strategy}, which takes {chosen.seconds:.0f} s."
+    return f"{text}, if about {row.seconds:.0f} s of training are worth it: --budget says so."
 
 
 def _default(rows: dict[Strategy, FrontRow], matrix: Matrix, reasons: list[str]) -> FrontRow:

@@ -97,9 +97,9 @@ def recommend(
         )
         scanned, report = scan(listed, cache_dir=bench.cache, progress=update)
         dataset = assign_splits(scanned, seed)
-    with clock("backbones"):
+    with clock("backbones"), progress("Loading backbones"):
         names, notes = usable_backbones(bench, backbones)
-    with clock("plan"):
+    with clock("plan"), progress("Timing a forward pass"):
         sample = _plan_sample(bench, names, dataset, report, max_images, seed)
     with clock("features"):
         features = _all_features(bench, names, sample, report.fit, progress)
@@ -140,6 +140,7 @@ def recommend(
         confusion=mistakes,
         flips=flips,
         metric=metric,
+        budget=budget,
         reasons=tell(sample, domain, size, matrix, choice, evidence, frozen, outlook, advice, mistakes),
         seconds=clock.seconds,
         notes=(*dataset.notes, *notes, *lonely_note(sample)),

@@ -47,6 +47,8 @@ class Recommendation:
     confusion: Confusion
     flips: tuple[FlipHarm, ...]
     metric: str
+    budget: float | None
+    """Training time that the strategy was chosen for, seconds."""
     reasons: tuple[str, ...]
     seconds: dict[str, float]
     notes: tuple[str, ...]
@@ -79,6 +81,7 @@ class Recommendation:
             "confusion": self.confusion.to_dict(),
             "flips": [{**vars(flip), "allowed": flip.allowed} for flip in self.flips],
             "metric": self.metric,
+            "budget": self.budget,
             "reasons": list(self.reasons),
             "notes": list(self.notes),
             "seconds": {name: round(value, 2) for name, value in self.seconds.items()},

@@ -16,6 +16,8 @@ from automl_tl.recommender.strategy import FROZEN, Matrix, Size
 from automl_tl.training.estimate import paired_gain
 
 _VISIBLE = 0.0005
+_GUESS = 0.4
+"""An interval wider than this is said to be a guess."""
 _NEAR_BORDER = 0.25
 """A runner-up of at least this probability is named."""
 
@@ -47,6 +49,15 @@ def tell(
     )
 
 
+def sure(probability: float) -> str:
+    """Return a probability for people: nothing measured is certain.
+
+    >>> sure(0.83), sure(0.998)
+    ('83%', 'over 99%')
+    """
+    return "over 99%" if probability > 0.99 else f"{probability:.0%}"
+
+
 def domain_sentence(domain: Domain) -> str:
     """Say how far the pictures lie from the pretraining domain, and how sure that is."""
     if domain.verdict == "unknown":
@@ -62,7 +73,7 @@ def domain_sentence(domain: Domain) -> str:
         leaning = ", leaning to " + ("different" if domain.different > 0.5 else "similar")
     text = (
         f"The pictures are {words[domain.verdict]} the pretraining domain of {domain.backbone}{leaning}: "
-        f"{what[domain.measure]} {domain.distance:.3f} to {domain.reference}, confidence {domain.confidence:.0%}"
+        f"{what[domain.measure]} {domain.distance:.3f} to {domain.reference}, confidence {sure(domain.confidence)}"
     )
     return f"{text}; {domain.note}." if domain.note else f"{text}."
 
@@ -72,7 +83,7 @@ def size_sentence(size: Size) -> str:
     text = (
         f"{size.n_images:,} training pictures, {size.per_class:g} of the middle class, are {size.verdict} for a "
         f"backbone of {size.n_parameters / 1e6:.1f} million parameters (border: about {size.border_total:,} in all "
-        f"and {size.border_per_class} per class; this is {size.ratio:.1f} times it), confidence {size.confidence:.0%}"
+        f"and {size.border_per_class} per class; this is {size.ratio:.1f} times it), confidence {sure(size.confidence)}"
     )
     if size.extrapolated:
         text += "; that is more than anything the borders were measured on, so an extrapolation"
@@ -120,6 +131,8 @@ def _expectation_sentences(outlook: Outlook, frozen: Candidate, choice: Choice, 
     if estimate.optimism > _VISIBLE:
         text += f"; {100 * estimate.optimism:.1f} points were taken off for having chosen the best of many"
     yield f"{text}."
+    if high - low > _GUESS:
+        yield f"On {sample.n} pictures that is little more than a guess: more pictures would make it an answer."
     if choice.strategy not in FROZEN:
         row = next(row for row in outlook.front if row.strategy == choice.strategy)
         yield (
@@ -141,9 +154,10 @@ def _curve_sentence(outlook: Outlook, sample: Sample) -> Iterator[str]:
 def _confusion_sentences(mistakes: Confusion) -> Iterator[str]:
     if mistakes.pairs:
         pairs = ", ".join(
-            f"{printable(p.true)} for {printable(p.predicted)} ({p.count} times, {p.share:.0%})" for p in mistakes.pairs
+            f"{printable(p.true)} taken for {printable(p.predicted)} ({p.count} of them, {p.share:.0%})"
+            for p in mistakes.pairs
         )
-        yield f"Most often taken for another class: {pairs}."
+        yield f"Most often confused: {pairs}."
     if mistakes.weakest:
         weak = ", ".join(f"{printable(w.label)} ({w.recall:.0%} right of {w.count})" for w in mistakes.weakest)
         yield f"More pictures would help most for: {weak}."

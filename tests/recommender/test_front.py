@@ -43,6 +43,13 @@ def test_a_budget_buys_a_gain_that_exceeds_its_error() -> None:
     assert choose(front(tuned_error=0.06), SMALL_SIMILAR, 200).strategy == "feature_extractor"
 
 
+def test_why_a_better_looking_strategy_is_not_the_answer() -> None:
+    unsure = choose(front(tuned_error=0.06), SMALL_SIMILAR, None)
+    assert unsure.reasons[-1].startswith("fine_tuning may reach 85.0%: +5.0 points (standard error 6.0), not certain")
+    assert "--budget" in choose(front(), SMALL_SIMILAR, None).reasons[-1]
+    assert "do not fit the budget of 50 s" in choose(front(), SMALL_SIMILAR, 50).reasons[-1]
+
+
 def test_a_budget_rules_out_what_takes_longer() -> None:
     choice = choose(front(), LARGE_SIMILAR, 50)
     assert choice.strategy == "feature_extractor"

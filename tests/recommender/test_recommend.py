@@ -126,7 +126,7 @@ def test_every_number_in_a_reason_is_the_result_s_own(tiny: dict[str, TinyBackbo
     assert f"{result.estimate.interval[0]:.1%} to {result.estimate.interval[1]:.1%}" in text
     assert f"{100 * result.curve.step(36, 72)[0]:+.1f} points with twice as many" in text
     for pair in result.confusion.pairs:
-        assert f"{pair.true} for {pair.predicted} ({pair.count} times" in text
+        assert f"{pair.true} taken for {pair.predicted} ({pair.count} of them" in text
 
 
 def test_several_backbones_are_compared_on_the_same_pictures(tiny: dict[str, TinyBackbone], data: Path) -> None:
@@ -147,6 +147,7 @@ def test_a_sample_is_drawn_and_said(tiny: dict[str, TinyBackbone], data: Path) -
 def test_a_budget_shows_in_the_choice(tiny: dict[str, TinyBackbone], data: Path) -> None:
     result = automl_tl.recommend(data, budget=1e-6)
     assert any("fits the budget" in reason for reason in result.reasons)
+    assert result.to_dict()["budget"] == 1e-6
 
 
 def test_groups_stay_together(tiny: dict[str, TinyBackbone], data: Path, tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ class EfficientNetLite:
 
         info = ImageNetInfo("imagenet-1k")
         full = [info.index_to_description(index) for index in range(1000)]
+        full = ["baby bottle" if text == "nipple" else text for text in full]  # what the pictures of that class show
         short = [text.split(",")[0] for text in full]
         detailed = [info.index_to_description(index, detailed=True) for index in range(len(full))]
         return tuple(
