@@ -206,7 +206,7 @@ def summary(rows: pd.DataFrame) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="the folder that holds clothing/, trashnet/, ...")
+    parser.add_argument("data", type=Path, nargs="?", help="the folder that holds clothing/, trashnet/, ...")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
     parser.add_argument("--backbone", nargs="+", default=["efficientnet_lite0"], help='or "all"')
     parser.add_argument("--summary", action="store_true", help="print the tables of what was measured so far")
