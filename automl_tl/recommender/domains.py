@@ -8,7 +8,7 @@ from automl_tl.domain.measure import SAMPLE_SIZE, measure_domain
 from automl_tl.domain.similarity import Domain, proxy
 from automl_tl.errors import BackboneError
 from automl_tl.features.extract import Features, Picture, extract
-from automl_tl.recommender.bench import Bench
+from automl_tl.recommender.bench import Bench, Overrides
 from automl_tl.recommender.sample import Sample
 
 STAND_IN = "efficientnet_lite0"
@@ -60,12 +60,13 @@ def _with_stand_in(
 
 
 def _bundled(bench: Bench, on: str, pictures: Sequence[Picture], fit: str) -> Domain | None:
+    plain = Bench(bench.engine, bench.cache, Overrides())  # the user's mean and size are not the stand-in's
     try:
-        if bench.backbone(STAND_IN).pretrained_on != on:
+        if plain.backbone(STAND_IN).pretrained_on != on:
             return None
-        network, how = bench.network(STAND_IN), bench.preprocessing(STAND_IN, fit)
+        network, how = plain.network(STAND_IN), plain.preprocessing(STAND_IN, fit)
     except BackboneError:
         return None
-    features = extract(network, pictures, how, bench.engine, bench.store)
-    domain = _measure(bench, STAND_IN, features, pictures, fit)
+    features = extract(network, pictures, how, plain.engine, plain.store)
+    domain = _measure(plain, STAND_IN, features, pictures, fit)
     return domain if domain.measure == "embedding" else None
