@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 from automl_tl.version import __version__
 
 if TYPE_CHECKING:
+    from automl_tl.model.bundle import load
+    from automl_tl.model.model import Model
     from automl_tl.recommender.recommend import recommend
     from automl_tl.recommender.recommendation import Recommendation
 
-__all__ = ["Recommendation", "__version__", "recommend"]
+__all__ = ["Model", "Recommendation", "__version__", "load", "recommend"]
 
 _LAZY = {
+    "load": "automl_tl.model.bundle",
+    "Model": "automl_tl.model.model",
     "recommend": "automl_tl.recommender.recommend",
     "Recommendation": "automl_tl.recommender.recommendation",
 }

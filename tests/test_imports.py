@@ -21,7 +21,7 @@ STAGES = (
     "training",
     "recommender",
     "model",
-    "search",
+    "searcher",
     "report",
     "cli",
 )

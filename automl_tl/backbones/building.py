@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from automl_tl.backbones import validation
+from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.contract import Backbone, WeightsInfo
 from automl_tl.backbones.network import Layout, Network, layout_of, normalise, shown, stage_outputs, tokens
-from automl_tl.backbones.plugins import said
-from automl_tl.backbones.registry import installed_plugin, weights_info
-from automl_tl.errors import AutomlTlError, BackboneError, WeightsError
+from automl_tl.backbones.registry import weights_info
+from automl_tl.errors import BackboneError
 
 
 def build_network(
@@ -28,7 +26,7 @@ def build_network(
         WeightsError: Its weights are not on this machine, or cannot be read or fetched.
         BackboneError: Any other fault: it raises, its stages do not compose, shapes are wrong, NaN comes out.
     """
-    with _naming_its_distribution(name):
+    with blaming(name, "could not be built"):
         return _built(name, backbone, pretrained=pretrained, device=device)
 
 
@@ -36,11 +34,11 @@ def _built(name: str, backbone: Backbone, *, pretrained: bool, device: torch.dev
     fault = validation.backbone_fault(backbone)
     if fault is not None:
         raise BackboneError(f"{name}: {fault}")
-    with _blaming(name, "build()"):
+    with blaming(name, "could not be built"):
         module = backbone.build(pretrained=pretrained)
     if not isinstance(module, nn.Module):
         raise BackboneError(f"{name}: build() must return an nn.Module, but returned {type(module).__name__}")
-    with _blaming(name, f"moving it to {device}"):
+    with blaming(name, f"could not be moved to {device}"):
         module = module.to(device).eval()
     stages = _listed_stages(name, backbone, module)
     weights = weights_info(name, backbone) if pretrained else _random_weights()
@@ -49,7 +47,7 @@ def _built(name: str, backbone: Backbone, *, pretrained: bool, device: torch.dev
 
 
 def _listed_stages(name: str, backbone: Backbone, module: nn.Module) -> tuple[nn.Module, ...]:
-    with _blaming(name, "stages()"):
+    with blaming(name, "could not list its stages"):
         stages = backbone.stages(module)
     good = isinstance(stages, list | tuple) and all(isinstance(stage, nn.Module) for stage in stages)
     if not good or not stages:
@@ -66,7 +64,7 @@ def _random_weights() -> WeightsInfo:
 
 def _preflighted(network: Network) -> Network:
     """Run two seeded random pictures through; return the network with what was found out."""
-    side, name = network.backbone.input_size, network.name
+    side = network.backbone.input_size
     noise = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)).mul(255).byte()
     x = normalise(noise, network.backbone.mean, network.backbone.std).to(network.device)
     channels: list[int] = []
@@ -75,8 +73,7 @@ def _preflighted(network: Network) -> Network:
     # no_grad, not inference_mode: what a network caches at its first run must still be usable in training.
     with torch.no_grad():
         for number in range(1, network.n_stages + 1):
-            with _blaming(name, f"stage {number} of {network.n_stages}"):
-                output = next(outputs)
+            output = next(outputs)
             channels.append(_checked_output(network, number, output))
             layouts.append(layout_of(network, output))
         _check_pooled(network, output)
@@ -91,7 +88,7 @@ def _checked_output(network: Network, number: int, output: Any) -> int:
     if not output.is_floating_point() or not bool(torch.isfinite(output).all()):
         what = "NaN or infinite values" if output.is_floating_point() else str(output.dtype)
         raise BackboneError(f"{where} must return finite floating-point values, but returned {what}")
-    with _blaming(network.name, f"tokens() of stage {number}"):
+    with blaming(network.name, f"could not read the tokens of stage {number}"):
         found = tokens(network, output)
     if not isinstance(found, Tensor) or found.ndim != 3 or found.shape[0] != 2 or 0 in found.shape:
         given = shown(found) if isinstance(found, Tensor) else type(found).__name__
@@ -104,40 +101,8 @@ def _check_pooled(network: Network, output: Tensor) -> None:
     """Check the backbone's own vector of its last stage, where it has one."""
     if not hasattr(network.backbone, "pooled"):
         return
-    with _blaming(network.name, "pooled()"):
+    with blaming(network.name, "could not pool its last stage"):
         found = network.backbone.pooled(output)
     if not isinstance(found, Tensor) or found.ndim != 2 or found.shape[0] != 2:
         given = shown(found) if isinstance(found, Tensor) else type(found).__name__
         raise BackboneError(f"{network.name}: pooled() must return (2, D) for two pictures, but returned {given}")
-
-
-@contextmanager
-def _blaming(name: str, what: str) -> Iterator[None]:
-    """Turn whatever a plugin's code raises into an error that names the backbone and the step."""
-    try:
-        yield
-    except AutomlTlError:
-        raise
-    except OSError as error:  # a file or a connection
-        raise WeightsError(f"{name}: {what} failed: {_sentence(error)}") from error
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # SystemExit too
-        raise BackboneError(f"{name}: {what} raised {said(error)}") from error
-
-
-@contextmanager
-def _naming_its_distribution(name: str) -> Iterator[None]:
-    """Add distribution and version to the faults of a plugin that is not bundled."""
-    try:
-        yield
-    except BackboneError as error:
-        plugin, text = installed_plugin(name), str(error)
-        if plugin is None or plugin.bundled or f"{plugin.distribution} {plugin.version}" in text:
-            raise
-        where = f"{name} ({plugin.distribution} {plugin.version})"
-        raise type(error)(text.replace(name, where, 1)) from error.__cause__
-
-
-def _sentence(error: OSError) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -9,6 +9,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.contract import Backbone, WeightsInfo
 from automl_tl.errors import BackboneError
 
@@ -44,9 +45,14 @@ class Network:
 
 
 def stage_outputs(network: Network, x: Tensor) -> Iterator[Tensor]:
-    """Yield the output of stage 1, 2, ..., n for `x` (N, 3, S, S), normalised float32."""
-    for stage in network.stages:
-        x = stage(x)
+    """Yield the output of stage 1, 2, ..., n for `x` (N, 3, S, S), normalised float32.
+
+    Raises:
+        BackboneError: A stage raises.
+    """
+    for number, stage in enumerate(network.stages, 1):
+        with blaming(network.name, f"could not run stage {number} of {network.n_stages}"):
+            x = stage(x)
         yield x
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from automl_tl.backbones import validation
+from automl_tl.backbones import presets, validation
 from automl_tl.backbones.contract import Backbone, Family, WeightsInfo
 from automl_tl.backbones.plugins import Plugin, load_plugins, said, tell_once
 from automl_tl.backbones.time_limit import TimeUpError, time_limit
@@ -60,6 +60,9 @@ def get_backbone(name: str) -> Backbone:
     plugins = load_plugins()
     first, colon, rest = name.partition(":")
     plugin = plugins.get(first)
+    if first in presets.NAMES:
+        example = presets.members(first, "cpu")[0].backbone
+        raise BackboneError(f"{first!r} is a preset of several backbones; name one of them here, such as {example}")
     if plugin is None:
         raise BackboneError(f"there is no backbone {name!r}{_hint(name, plugins)}")
     if plugin.error is not None:
@@ -95,7 +98,7 @@ def weights_info(name: str, backbone: Backbone) -> WeightsInfo:
     Raises:
         BackboneError: `weights()` raises or returns something else than the contract says.
     """
-    given = _ask(name, "weights()", backbone.weights) if hasattr(backbone, "weights") else None
+    given = _ask(name, "cannot say where its weights are", backbone.weights) if hasattr(backbone, "weights") else None
     if given is None:
         plugin = installed_plugin(name)
         source = f"{plugin.distribution}=={plugin.version}" if plugin is not None else type(backbone).__qualname__
@@ -157,10 +160,10 @@ def _family_names(plugin: Plugin, *, local_only: bool) -> list[str]:
     family = cast(Any, plugin.family)
     local: list[str] = []
     if hasattr(family, "local_names"):
-        local = _ask(plugin.name, "local_names()", lambda: list(family.local_names()))
+        local = _ask(plugin.name, "cannot say which weights are on this machine", lambda: list(family.local_names()))
         if local_only:
             return local
-    names: list[str] = _ask(plugin.name, "names()", lambda: list(family.names()))
+    names: list[str] = _ask(plugin.name, "cannot list its names", lambda: list(family.names()))
     known = set(names)
     return names + [name for name in local if name not in known]
 
@@ -198,14 +201,14 @@ def _hint(name: str, plugins: dict[str, Plugin]) -> str:
 
 
 def _ask(name: str, what: str, call: Any) -> Any:
-    """Call a plugin's method; whatever it raises becomes a BackboneError."""
+    """Call a plugin's method; whatever it raises becomes a BackboneError: NAME `what`: it raised ..."""
     try:
         with time_limit():
             return call()
     except BackboneError:
         raise
     except (Exception, SystemExit, TimeUpError) as error:
-        raise BackboneError(f"{_whose(name)}: {what} raised {said(error)}") from error
+        raise BackboneError(f"{_whose(name)} {what}: it raised {said(error)}") from error
 
 
 def _whose(name: str) -> str:

@@ -7,9 +7,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 
+from automl_tl.backbones import presets
 from automl_tl.backbones.contract import API_VERSION, REQUIRED_MEMBERS, WeightsInfo
 
 ALLOWED_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+RESERVED_NAMES = (*presets.NAMES, presets.EVERYTHING)
+"""What `--backbone` takes beside the names of backbones; no plugin may stand in front of them."""
 INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
 SIZES = (8, 4096)
 """Sides of an input picture that are believed, pixels."""
@@ -21,6 +24,8 @@ FAMILY_MEMBERS = ("api_version", "names", "get")
 
 def name_fault(name: str) -> str | None:
     """Return what is wrong with an entry point's name, or None."""
+    if name in RESERVED_NAMES:
+        return f"the name {name!r} is reserved for `--backbone {name}`; choose another"
     if ALLOWED_NAME.fullmatch(name):
         return None
     return f"a name must match {ALLOWED_NAME.pattern}, but it is {name!r}"

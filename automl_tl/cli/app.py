@@ -16,6 +16,8 @@ from automl_tl.version import __version__
 
 COMMANDS = {
     "recommend": ("automl_tl.cli.recommend:recommend", "Say which backbone to use, and how, and why."),
+    "predict": ("automl_tl.cli.predict:predict", "Say what is in pictures, with a trained model."),
+    "evaluate": ("automl_tl.cli.evaluate:evaluate", "Say how good a trained model is on labelled pictures."),
     "inspect": ("automl_tl.cli.inspect:inspect", "Report on the pictures alone: counts, sizes, duplicates."),
     "backbones": ("automl_tl.cli.backbones:backbones", "List, check and start backbones."),
     "reference": ("automl_tl.cli.reference:reference", "Describe a backbone's own pretraining domain."),

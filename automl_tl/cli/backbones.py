@@ -16,6 +16,7 @@ from automl_tl.cli.text import format_bytes, plural
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from automl_tl.backbones.presets import Member
     from automl_tl.backbones.registry import BackboneRow
 
 SCHEMA_VERSION = 1
@@ -43,16 +44,19 @@ def list_(pattern: str | None, output_format: str, verbose: bool) -> None:
     """Show every backbone: where its weights are, what it was trained on, or why it is broken.
 
     PATTERN is a part of a name or a pattern such as 'timm:resnet*'; without it a family such as timm is one
-    line. Nothing is built or downloaded.
+    line. Presets, short lists of published backbones for --backbone, come last. Nothing is built or downloaded.
     """
+    from automl_tl.backbones.presets import all_members
     from automl_tl.backbones.registry import describe
     from automl_tl.cli.render import print_json, print_result
 
     rows = [row for row in describe() if matches(row.name, pattern)]
+    presets = [one for one in all_members() if matches(one.preset, pattern)]
     if output_format == "json":
-        print_json({"schema_version": SCHEMA_VERSION, "backbones": [asdict(row) for row in rows]})
+        shown = {"backbones": [asdict(row) for row in rows], "presets": [asdict(one) for one in presets]}
+        print_json({"schema_version": SCHEMA_VERSION, **shown})
         return
-    print_result(*_page(rows, pattern, verbose))
+    print_result(*_page(rows, presets, pattern, verbose))
 
 
 def matches(name: str, pattern: str | None) -> bool:
@@ -64,10 +68,12 @@ def matches(name: str, pattern: str | None) -> bool:
     return pattern.lower() in name.lower()
 
 
-def _page(rows: Sequence[BackboneRow], pattern: str | None, verbose: bool) -> list[RenderableType]:
+def _page(
+    rows: Sequence[BackboneRow], presets: Sequence[Member], pattern: str | None, verbose: bool
+) -> list[RenderableType]:
     from automl_tl.cli.render import literal
 
-    if not rows:
+    if not rows and not presets:
         which = f"matches {pattern!r}" if pattern else "is installed"
         return [literal(f"No backbone {which}.")]
     usable = [row for row in rows if row.problem is None]
@@ -78,7 +84,26 @@ def _page(rows: Sequence[BackboneRow], pattern: str | None, verbose: bool) -> li
         parts += [literal(f"{row.name}: {row.source}; {_address(row)}") for row in listed]
     broken = [row for row in rows if row.problem is not None]
     parts += [literal(f"Cannot be used: {row.name}: {row.problem}") for row in broken]
-    return parts
+    return [*parts, *_preset_parts(presets)]
+
+
+def _preset_parts(presets: Sequence[Member]) -> list[RenderableType]:
+    """Return a heading and a table with a line for each preset and device; nothing where there are none."""
+    from rich.table import Table
+
+    from automl_tl.cli.render import literal
+
+    groups: dict[tuple[str, str], list[Member]] = {}
+    for one in presets:
+        groups.setdefault((one.preset, one.device), []).append(one)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("preset", "on", "weights", "backbones"):
+        table.add_column(column, overflow="fold")
+    for (name, device), group in groups.items():
+        size = format_bytes(round(sum(one.download_mb for one in group) * 1e6))
+        table.add_row(*map(literal, (name, device, size, ", ".join(one.backbone for one in group))))
+    heading = "Presets for --backbone; weights that are not here are fetched, after a notice:"
+    return [literal(heading), table] if groups else []
 
 
 def _fold(rows: Sequence[BackboneRow]) -> tuple[list[BackboneRow], dict[str, list[BackboneRow]]]:

@@ -92,13 +92,14 @@ def verbose_option(function: F) -> F:
 
 
 def backbone_options(function: F) -> F:
-    """Add --backbone (names, a tuple) and what `override_options` adds."""
+    """Add --backbone (names of backbones and presets, a tuple) and what `override_options` adds."""
     return click.option(
         "--backbone",
         "backbones",
         multiple=True,
         metavar="NAME",
-        help="A backbone to consider; repeatable.  [default: all whose weights are on this machine]",
+        help="A backbone to consider, or a preset whose weights are fetched: fast, balanced or best; repeatable.  "
+        "[default: all, those whose weights are on this machine]",
     )(override_options(function))
 
 

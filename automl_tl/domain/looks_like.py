@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import torch
 
+from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.stages import Network
 
 N_SHOWN = 5
@@ -18,7 +19,15 @@ def looks_like(network: Network, embeddings: np.ndarray) -> tuple[tuple[str, flo
     Args:
         network: a backbone; without `classifier` and `labels` the answer is empty.
         embeddings: float (n, d), the last stage's pooled vectors.
+
+    Raises:
+        BackboneError: its classifier raises, or answers something that its labels lack.
     """
+    with blaming(network.name, "could not say what pictures look like"):
+        return _looks_like(network, embeddings)
+
+
+def _looks_like(network: Network, embeddings: np.ndarray) -> tuple[tuple[str, float], ...]:
     backbone = network.backbone
     classifier = backbone.classifier(network.module) if hasattr(backbone, "classifier") else None
     labels = getattr(backbone, "labels", ())

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 from automl_tl.augment.policy import fixed_view
+from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.stages import Network, Pooled, normalise, pool, stage_outputs
 from automl_tl.data.decode import DECODER, Preprocessing, preprocess
-from automl_tl.errors import DataError, PictureError
+from automl_tl.errors import BackboneError, DataError, PictureError
 from automl_tl.features import store
 from automl_tl.features.engine import Engine
 
@@ -106,6 +107,7 @@ def extract(
 
     Raises:
         DataError: a picture cannot be read although it could when the data set was scanned.
+        BackboneError: the backbone fails on a batch; what was computed before it is kept.
     """
     table = features_store.table(recipe(network, how, view, engine))
     unique = {picture.sha256: picture for picture in pictures}
@@ -164,8 +166,22 @@ def statistics(network: Network, images: torch.Tensor, engine: Engine, view: str
     """Return mean, std and quarters of every stage for one batch, float32 by names like "3/mean".
 
     Args:
+        network: a built backbone in eval mode.
         images: (N, S, S, 3) uint8, on the CPU.
+        engine: where and in which number format.
+        view: of `fixed_view`.
+
+    Raises:
+        BackboneError: a stage raises, loses pictures, or gives NaN or infinite values.
     """
+    with blaming(network.name, f"could not be run on {len(images)} pictures"):
+        pooled = _pooled(network, images, engine, view)
+        for name, values in pooled.items():
+            _check(network, name, values, len(images))
+    return pooled
+
+
+def _pooled(network: Network, images: torch.Tensor, engine: Engine, view: str) -> dict[str, np.ndarray]:
     backbone = network.backbone
     with torch.inference_mode(), engine.autocast():
         inputs = normalise(images.to(engine.device, non_blocking=True), backbone.mean, backbone.std)
@@ -174,6 +190,16 @@ def statistics(network: Network, images: torch.Tensor, engine: Engine, view: str
         for cut, output in enumerate(stage_outputs(network, inputs), 1):
             result.update(_named(cut, pool(network, output, last=cut == network.n_stages)))
     return {name: values.float().cpu().numpy() for name, values in result.items()}
+
+
+def _check(network: Network, name: str, values: np.ndarray, n: int) -> None:
+    """Raise BackboneError where the statistics "3/mean" of a batch of `n` pictures cannot be features."""
+    where = f"{network.name}: stage {name.partition('/')[0]} of {network.n_stages}"
+    if len(values) != n:
+        raise BackboneError(f"{where} must give one row for each of {n} pictures, but gave {len(values)}")
+    bad = int((~np.isfinite(values).all(axis=1)).sum())
+    if bad:
+        raise BackboneError(f"{where} must give finite values, but gave NaN or infinite ones for {bad} of {n} pictures")
 
 
 def _named(cut: int, pooled: Pooled) -> Iterator[tuple[str, torch.Tensor]]:

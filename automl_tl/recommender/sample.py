@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,9 +55,19 @@ class Sample:
         return np.arange(self.n) if size >= self.n else stratified_sample(self.y, size, seed)
 
 
-def draw_sample(dataset: ImageDataset, size: int, seed: int) -> Sample:
-    """Return a stratified sample of about `size` of the training pictures of a split and scanned data set."""
-    frame = dataset.frame[dataset.frame["split"] == "train"].sort_values(["sha256", "path"])
+def draw_sample(
+    dataset: ImageDataset, size: int, seed: int, *, parts: Sequence[str] = ("train",), most_folds: int = _MOST_FOLDS
+) -> Sample:
+    """Return a stratified sample of about `size` of the training pictures of a split and scanned data set.
+
+    Args:
+        dataset: split and scanned.
+        size: pictures that are wanted.
+        seed: of sample and folds.
+        parts: parts of the split to draw from; pictures of a given part "val" make up fold 0.
+        most_folds: a bound on the number of folds.
+    """
+    frame = dataset.frame[dataset.frame["split"].isin(parts)].sort_values(["sha256", "path"])
     classes = tuple(sorted(frame["label"].unique()))
     y = frame["label"].map({label: i for i, label in enumerate(classes)}).to_numpy()
     rows = np.arange(len(y)) if size >= len(y) else stratified_sample(y, size, seed)
@@ -68,15 +79,27 @@ def draw_sample(dataset: ImageDataset, size: int, seed: int) -> Sample:
             "aside to measure on; give a group column with at least two groups."
         )
     chosen = frame.iloc[rows]
+    given = (chosen["split"] == "val").to_numpy(bool)
+    count = min(n_folds(y[rows]), most_folds, n_groups)
     return Sample(
         pictures=tuple(map(Picture, chosen["path"], chosen["sha256"])),
         y=y[rows],
-        folds=make_folds(y[rows], groups, min(n_folds(y[rows]), n_groups), seed),
+        folds=_folds(y[rows], groups, given, count, seed),
         groups=groups,
         classes=classes,
         n_training=len(y),
         per_class=float(np.median(np.bincount(y))),
     )
+
+
+def _folds(y: np.ndarray, groups: np.ndarray, given: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return the folds; pictures of a given validation part, and what is tied to them, are fold 0."""
+    held_out = np.isin(groups, groups[given])
+    if not held_out.any() or held_out.all():
+        return make_folds(y, groups, count, seed)
+    folds = np.zeros(len(y), np.int64)
+    folds[~held_out] = 1 + make_folds(y[~held_out], groups[~held_out], max(count - 1, 1), seed)
+    return folds
 
 
 def lonely_note(sample: Sample) -> tuple[str, ...]:

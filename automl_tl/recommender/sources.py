@@ -8,7 +8,7 @@ from automl_tl.features.extract import Features
 from automl_tl.recommender.strategy import EARLY_SHARE
 from automl_tl.training.screen import Source
 
-_LONGEST_JOIN = 4
+LONGEST_JOIN = 4
 
 
 def sources(features: Features) -> list[Source]:
@@ -32,6 +32,6 @@ def _windows(n_stages: int) -> Iterator[tuple[int, ...]]:
     for end in range(2, last_early + 1):
         yield (end - 1, end)
     for end in (n_stages - 1, n_stages):
-        for length in range(2, _LONGEST_JOIN + 1):
+        for length in range(2, LONGEST_JOIN + 1):
             if end - length + 1 > 0 and end > last_early:
                 yield tuple(range(end - length + 1, end + 1))

@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 from automl_tl.augment.policy import AugmentationPolicy, augment
+from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.stages import Network, normalise, pool
 from automl_tl.data.decode import Preprocessing
 from automl_tl.features.engine import Engine
@@ -56,15 +58,50 @@ def training_speed(network: Network, engine: Engine, cut: int, unfrozen: int, fo
         cut: stages kept in the first of the two numbers.
         unfrozen: stages that learn in it, the last ones before the cut.
         folder: where measured speeds are kept.
+
+    Raises:
+        BackboneError: it cannot be trained.
     """
 
     def measure() -> dict[str, Any]:
-        suffix = _step_seconds(network, engine, cut, unfrozen)
-        whole = _step_seconds(network, engine, network.n_stages, network.n_stages)
+        with blaming(network.name, "could not be trained for a step"):
+            suffix = _step_seconds(network, engine, cut, unfrozen)
+            whole = _step_seconds(network, engine, network.n_stages, network.n_stages)
         return asdict(TrainingSpeed(suffix, whole, unfrozen))
 
     key = {**_machine(network, engine), "what": "step", "cut": cut, "unfrozen": unfrozen}
     return TrainingSpeed(**remember(folder, key, measure))
+
+
+def stage_seconds(network: Network, engine: Engine, folder: Path) -> tuple[float, ...]:
+    """Return the seconds per picture of every stage's forward pass, from disk if known."""
+    size = network.backbone.input_size
+    images = torch.randint(0, 256, (_BATCH, size, size, 3), dtype=torch.uint8)
+
+    def measure() -> list[float]:
+        x = normalise(images.to(engine.device), network.backbone.mean, network.backbone.std)
+        x = x.contiguous(memory_format=torch.channels_last)
+        seconds = []
+        with torch.no_grad(), engine.autocast():
+            for stage in network.stages:
+                seconds.append(_fastest(partial(stage, x), engine) / _BATCH)
+                x = stage(x)
+        return seconds
+
+    return tuple(remember(folder, {**_machine(network, engine), "what": "stages"}, measure))
+
+
+def latencies(network: Network, engine: Engine) -> tuple[float, ...]:
+    """Return the seconds that one picture takes up to and with every stage, alone in its batch, in float32."""
+    size = network.backbone.input_size
+    x = torch.zeros(1, 3, size, size, device=engine.device).contiguous(memory_format=torch.channels_last)
+    seconds: list[float] = []
+    with torch.no_grad():
+        for stage in network.stages:
+            before = seconds[-1] if seconds else 0.0
+            seconds.append(before + _fastest(partial(stage, x), engine, repeats=9))
+            x = stage(x)
+    return tuple(seconds)
 
 
 def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int) -> float:

@@ -27,8 +27,8 @@ INTO = "\nclass Into(nn.Module):\n    def forward(self, x):\n        return {}\n
 
 FAULTS = {
     # kind: (source, what the one sentence says); each is a plugin that loads well
-    "raises": (GOOD + BUILD.format("raise RuntimeError('oh no')"), "build() raised RuntimeError: oh no"),
-    "exits": (GOOD + BUILD.format("raise SystemExit(3)"), "build() raised SystemExit: 3"),
+    "raises": (GOOD + BUILD.format("raise RuntimeError('oh no')"), "could not be built: it raised RuntimeError: oh no"),
+    "exits": (GOOD + BUILD.format("raise SystemExit(3)"), "could not be built: it raised SystemExit: 3"),
     "wrong shape": (GOOD + INTO.format("x.mean((2, 3))") + STAGES, "is (2, 8); add a tokens(output)"),
     "NaN": (GOOD + INTO.format("x * float('nan')") + STAGES, "returned NaN or infinite values"),
     "hangs": (GOOD + BUILD.format("import time; time.sleep(1000)"), "did not finish within 2 s, in build ("),
@@ -60,7 +60,7 @@ def test_a_trial_says_whose_fault_it_is(kind: str, install: Install, tmp_path: P
     install("bad-one", source)
     with pytest.raises(BackboneError) as caught:
         trial.try_out("tiny", get_backbone("tiny"), memory=tmp_path / "memory")
-    assert str(caught.value).startswith("tiny (bad-one 1.2): ")
+    assert str(caught.value).startswith("tiny (bad-one 1.2)")
     assert expected in str(caught.value)
     assert not list(tmp_path.glob("memory/*"))
 
@@ -233,6 +233,6 @@ def test_one_that_cannot_say_where_its_weights_are_is_told_once(
         for _ in range(2):
             assert "tiny" not in local_backbones()
     assert [record.getMessage() for record in caplog.records] == [
-        "backbone 'tiny' of bad-one 1.2: weights() raised ZeroDivisionError: division by zero"
+        "backbone 'tiny' of bad-one 1.2 cannot say where its weights are: it raised ZeroDivisionError: division by zero"
     ]
     assert load_plugins()["tiny"].error is None

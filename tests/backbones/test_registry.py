@@ -102,6 +102,15 @@ def test_names_that_are_not_allowed(name: str, install: Install) -> None:
     assert "bad-one 1.2" in broken[0].error
 
 
+@pytest.mark.parametrize("name", ["fast", "balanced", "best", "all"])
+def test_a_preset_s_name_cannot_be_taken(name: str, install: Install) -> None:
+    install("bad-one", name=name)
+    fault = f"the name {name!r} is reserved for `--backbone {name}`; choose another"
+    assert load_plugins()[name].error == f"plugin {name!r} of bad-one 1.2 is broken: {fault}"
+    assert any(row.name == name and row.problem for row in describe())
+    assert get_backbone("efficientnet_lite0").input_size == 224
+
+
 @pytest.mark.parametrize("text", ["[automl_tl.backbones]\nnonsense\n", "[automl_tl.backbones]\nx = !\n"])
 def test_a_damaged_list_of_entry_points_harms_only_itself(text: str, install: Install) -> None:
     install("bad-one", entry_points=text)
@@ -194,6 +203,7 @@ def test_strict(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
         ("timm:", "is a family"),
         ("", "there is no backbone ''"),
         ("efficientnet_lite0:x", "not a family"),
+        ("fast", "'fast' is a preset of several backbones; name one of them here, such as timm:"),
     ],
 )
 def test_an_unknown_name_says_what_could_be_meant(name: str, expected: str) -> None:

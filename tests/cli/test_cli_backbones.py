@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner, Result
 
-from automl_tl.backbones import registry
+from automl_tl.backbones import presets, registry
 from automl_tl.backbones.contract import WeightsInfo
 from automl_tl.backbones.registry import BackboneRow
 from automl_tl.cli import main
@@ -87,6 +88,24 @@ def test_json_holds_every_row() -> None:
     assert value["backbones"][3]["weights"]["local"] is False
     assert value["backbones"][5]["problem"].endswith("oh")
     assert result.stderr == ""
+
+
+def test_presets_come_last_with_what_they_would_fetch() -> None:
+    output = run().stdout
+    assert "Presets for --backbone; weights that are not here are fetched, after a notice:" in output
+    line = next(" ".join(line.split()) for line in output.splitlines() if re.match(r"fast +cpu", line))
+    fast = presets.members("fast", "cpu")
+    assert line.startswith(f"fast cpu {sum(one.download_mb for one in fast):.0f} MB {fast[0].backbone}")
+    assert "Presets" not in run("zoo:*").stdout
+    assert not lines_with(run("best").stdout, "balanced")
+    assert lines_with(run("best").stdout, "dinov2")
+
+
+def test_json_holds_the_presets() -> None:
+    found = json.loads(run("--format", "json").stdout)["presets"]
+    assert len(found) == len(presets.all_members())
+    assert {"preset", "device", "backbone", "top1", "download_mb", "licence", "source"} <= set(found[0])
+    assert json.loads(run("zoo", "--format", "json").stdout)["presets"] == []
 
 
 @pytest.mark.parametrize(

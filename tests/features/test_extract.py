@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,9 @@ import torch
 from generated_pictures import MakePictures
 from tiny_backbone import TinyBackbone, tiny_network
 
-from automl_tl.backbones.stages import build_network
+from automl_tl.backbones.stages import Network, build_network
 from automl_tl.data.decode import Preprocessing, preprocess
-from automl_tl.errors import DataError
+from automl_tl.errors import BackboneError, DataError
 from automl_tl.features import extract as module
 from automl_tl.features.engine import Engine, choose_engine
 from automl_tl.features.extract import Picture, extract
@@ -113,3 +114,75 @@ def test_the_engine_for_this_machine_is_one_that_computes() -> None:
     assert engine.dtype in ("float32", "bfloat16")
     with engine.autocast():
         assert torch.isfinite(torch.nn.functional.linear(torch.ones(1, 3), torch.ones(2, 3))).all()
+
+
+# A backbone that fails after its preflight ------------------------------------------------------------------------
+
+
+def hooked(hook: Callable[[torch.Tensor, int], object], stage: int = 1) -> Network:
+    """Return a network one of whose stages does `hook` to its output, given the number of its pass, once built."""
+    network = build_network("toy", TinyBackbone())
+    passes = []
+
+    def change(module: torch.nn.Module, inputs: object, output: torch.Tensor) -> object:
+        passes.append(1)
+        return hook(output, len(passes))
+
+    network.stages[stage].register_forward_hook(change)
+    return network
+
+
+def raising(output: torch.Tensor, number: int) -> torch.Tensor:
+    if number == 3:
+        raise ValueError("the third\nbatch")
+    return output
+
+
+def not_a_number(output: torch.Tensor, number: int) -> torch.Tensor:
+    output = output.clone()
+    output[:2] = float("nan")
+    return output
+
+
+FAILURES: dict[str, tuple[Callable[[torch.Tensor, int], object], str]] = {
+    "raises": (raising, "toy could not run stage 2 of 3: it raised ValueError: the third batch"),
+    "NaN": (
+        not_a_number,
+        "toy: stage 2 of 3 must give finite values, but gave NaN or infinite ones for 2 of 4 pictures",
+    ),
+    "loses pictures": (
+        lambda output, number: output[:3],
+        "toy: stage 2 of 3 must give one row for each of 4 pictures, but gave 3",
+    ),
+    "no tensor": (
+        lambda output, number: (output,),
+        "toy could not be run on 4 pictures: it raised AttributeError: 'tuple' object has no attribute 'device'",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_what_fails_on_a_batch_names_the_backbone(kind: str, files: list[Picture], tmp_path: Path) -> None:
+    hook, sentence = FAILURES[kind]
+    with pytest.raises(BackboneError) as caught:
+        extract(hooked(hook), files, HOW, ENGINE, FeatureStore(tmp_path), batch_size=4)
+    assert str(caught.value) == sentence
+
+
+def test_what_was_computed_before_a_failure_is_kept(files: list[Picture], tmp_path: Path) -> None:
+    network, store = hooked(raising), FeatureStore(tmp_path)
+    with pytest.raises(BackboneError):
+        extract(network, files, HOW, ENGINE, store, batch_size=4)
+    table = store.table(module.recipe(network, HOW, "plain", ENGINE))
+    assert [p.sha256 in table for p in files[:9]] == [True] * 8 + [False]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, DataError])
+def test_what_is_not_its_fault_is_not_blamed_on_it(
+    error: type[BaseException], files: list[Picture], tmp_path: Path
+) -> None:
+    def interrupted(output: torch.Tensor, number: int) -> torch.Tensor:
+        raise error
+
+    with pytest.raises(error):
+        extract(hooked(interrupted), files, HOW, ENGINE, FeatureStore(tmp_path), batch_size=4)

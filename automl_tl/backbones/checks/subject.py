@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from automl_tl.backbones.building import build_network
 from automl_tl.backbones.contract import Backbone
-from automl_tl.backbones.network import Network, normalise, stage_outputs
+from automl_tl.backbones.network import Network, normalise
 from automl_tl.backbones.registry import installed_name, origin, weights_info
 from automl_tl.data.decode import Preprocessing, preprocess
 from automl_tl.errors import BackboneError
@@ -101,9 +101,13 @@ class Subject:
         return torch.from_numpy(np.stack([preprocess(file, how) for file in files]))
 
     def outputs(self, x: Tensor, network: Network | None = None) -> list[Tensor]:
-        """Return the outputs of all stages for `x`, without gradients."""
+        """Return the outputs of all stages for `x`, without gradients; what a stage raises stays as it is."""
+        found = []
         with torch.no_grad():
-            return list(stage_outputs(network or self.network, x))
+            for stage in (network or self.network).stages:
+                x = stage(x)
+                found.append(x)
+        return found
 
 
 def kinds() -> list[Path]:

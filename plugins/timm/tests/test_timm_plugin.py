@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import timm
@@ -114,8 +116,40 @@ def test_a_checkpoint_of_torch_hub(tmp_path: Path) -> None:
 def test_a_proxy_is_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://[::1]:9")
     monkeypatch.delenv("HF_HUB_OFFLINE")
-    assert hub._contact() == ("::1", 9)
+    assert hub._contact("https://somewhere.example") == ("::1", 9)
     assert hub.offline_reason() == "no connection to ::1"
+
+
+class _Hub(BaseHTTPRequestHandler):
+    """Answers every question with one status, and counts them."""
+
+    status = 200
+    asked: ClassVar[list[str]] = []
+
+    def do_HEAD(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("status", "answers"), [(200, True), (403, True), (404, True), (502, False), (503, False)])
+def test_a_hub_that_is_reached_but_does_not_work_is_offline(
+    status: int, answers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Hub, "status", status)
+    _Hub.asked.clear()
+    with HTTPServer(("localhost", 0), _Hub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("no_proxy", "*")
+        monkeypatch.setenv("HF_ENDPOINT", f"http://{server.server_name}:{server.server_port}")
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+        found = [hub.offline_reason() for _ in range(3)]
+        server.shutdown()
+    assert found == [None if answers else f"no connection to {server.server_name}"] * 3
+    assert len(_Hub.asked) == (3 if answers else 1)  # silence is remembered for a while
 
 
 def _wrapped(state: dict[str, Any], kind: str) -> Any:

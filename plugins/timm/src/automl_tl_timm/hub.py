@@ -7,11 +7,13 @@ offline that takes most of a minute.
 from __future__ import annotations
 
 import os
-import socket
+import ssl
 import threading
+import time
 from pathlib import Path
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.request import Request, getproxies, urlopen
 
 FILE_NAMES = (
     "model.safetensors",
@@ -19,8 +21,13 @@ FILE_NAMES = (
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.bin",
 )
-SECONDS = 3.0
-"""How long to wait for the hub's answer to a connection."""
+SECONDS = 5.0
+"""How long to wait for the hub's answer."""
+REMEMBERED_SECONDS = 30.0
+"""How long a hub that did not answer is not asked again: several backbones may be wanted one after the other."""
+
+_silent: dict[str, float] = {}
+"""When a hub did not answer, on the monotonic clock, by its address and proxy."""
 
 
 def cache_folder() -> Path:
@@ -62,22 +69,31 @@ def cached_names() -> list[str]:
 
 
 def offline_reason() -> str | None:
-    """Return why nothing can be fetched, within `SECONDS`; None where the hub answers."""
+    """Return why nothing can be fetched, within `SECONDS`; None where the hub answers.
+
+    A connection alone says little: behind a proxy it may lead nowhere, and the hub's own client then tries again
+    for most of a minute.
+    """
     for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         if os.environ.get(variable, "").upper() in ("1", "ON", "YES", "TRUE"):
             return f"{variable} is set"
-    host, port = _contact()
-    answers: list[bool] = []
-    # A thread, since looking up a name obeys no time limit.
-    thread = threading.Thread(target=lambda: answers.append(_connects(host, port)), daemon=True)
-    thread.start()
-    thread.join(SECONDS)
-    return None if answers == [True] else f"no connection to {host}"
-
-
-def _contact() -> tuple[str, int]:
-    """Return what a download would talk to first: a proxy, or the hub itself."""
     endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    host, port = _contact(endpoint)
+    key, now = f"{endpoint} {host}:{port}", time.monotonic()
+    if now - _silent.get(key, -REMEMBERED_SECONDS) >= REMEMBERED_SECONDS:
+        answers: list[bool] = []
+        # A thread, since looking up a name obeys no time limit.
+        thread = threading.Thread(target=lambda: answers.append(_answers(endpoint)), daemon=True)
+        thread.start()
+        thread.join(SECONDS)
+        if answers == [True]:
+            return None
+        _silent[key] = now
+    return f"no connection to {host}"
+
+
+def _contact(endpoint: str) -> tuple[str, int]:
+    """Return what a download would talk to first: a proxy, or the hub itself."""
     scheme = urlsplit(endpoint).scheme or "https"
     proxy = getproxies().get(scheme)
     parts = urlsplit(proxy if proxy and "//" in proxy else f"//{proxy}" if proxy else endpoint)
@@ -85,11 +101,15 @@ def _contact() -> tuple[str, int]:
     return parts.hostname or "huggingface.co", parts.port or default
 
 
-def _connects(host: str, port: int) -> bool:
+def _answers(endpoint: str) -> bool:
     try:
-        with socket.create_connection((host, port), timeout=SECONDS):
+        with urlopen(Request(endpoint, method="HEAD"), timeout=SECONDS):
             return True
-    except OSError:
+    except HTTPError as error:
+        return error.code < 500  # a refusal is an answer; what it refuses, the download will say
+    except URLError as error:
+        return isinstance(error.reason, ssl.SSLError)  # the hub's client has certificates of its own
+    except (OSError, ValueError):
         return False
 
 

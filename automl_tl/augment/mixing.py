@@ -1,0 +1,58 @@
+"""Mixing two training pictures into one, with both labels: mixup and cutmix, for where the data are many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """Strengths of the Beta(alpha, alpha) distributions of the shares; 0 for none, of two one is drawn per batch."""
+
+    mixup: float = 0.0
+    """alpha of mixup (Zhang et al. 2018, arXiv 1710.09412)."""
+    cutmix: float = 0.0
+    """alpha of cutmix (Yun et al. 2019, arXiv 1905.04899)."""
+
+
+def mix(batch: Tensor, targets: Tensor, mixing: Mixing, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return a batch and its soft targets, each picture mixed with another one of the batch.
+
+    Args:
+        batch: (N, ...) floating point; cutmix needs (N, C, H, W), elsewhere mixup is used in its place.
+        targets: (N, C) float32, rows sum to 1.
+        mixing: how strongly; without any the batch comes back as it is.
+        generator: a CPU generator.
+    """
+    kinds = [kind for kind in ("mixup", "cutmix") if getattr(mixing, kind) > 0]
+    if not kinds or len(batch) < 2:
+        return batch, targets
+    kind = kinds[int(torch.randint(len(kinds), (1,), generator=generator))]
+    share = _beta(getattr(mixing, kind), generator)
+    partner = torch.randperm(len(batch), generator=generator).to(batch.device)
+    if kind == "cutmix" and batch.ndim == 4:
+        mixed, share = _paste(batch, batch[partner], share, generator)
+    else:
+        mixed = share * batch + (1 - share) * batch[partner]
+    return mixed, share * targets + (1 - share) * targets[partner]
+
+
+def _beta(alpha: float, generator: torch.Generator) -> float:
+    """Return a draw from Beta(alpha, alpha) as a ratio of two gamma draws, reproducible through the generator."""
+    a, b = torch._standard_gamma(torch.full((2,), alpha), generator=generator).clamp_min(1e-6).tolist()
+    return float(a / (a + b))
+
+
+def _paste(batch: Tensor, other: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, float]:
+    """Paste a rectangle of 1 - share of the area of `other` into `batch`; return it and the share that is left."""
+    height, width = batch.shape[2:]
+    side = (1 - share) ** 0.5
+    h, w = round(height * side), round(width * side)
+    top = int(torch.randint(height - h + 1, (1,), generator=generator))
+    left = int(torch.randint(width - w + 1, (1,), generator=generator))
+    mixed = batch.clone()
+    mixed[:, :, top : top + h, left : left + w] = other[:, :, top : top + h, left : left + w]
+    return mixed, 1 - h * w / (height * width)

@@ -1,0 +1,50 @@
+"""`automl-tl evaluate BUNDLE DATA`: how good a model is on labelled pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from automl_tl.cli.options import PATH, column_options, data_argument, device_option, format_option, verbose_option
+
+SCHEMA_VERSION = 1
+
+
+@click.command()
+@click.argument("bundle", type=PATH)
+@data_argument
+@column_options
+@click.option(
+    "--split",
+    type=click.Choice(["all", "train", "val", "test"]),
+    help="Part of a given split that counts.  [default: test, where a split is given; else all]",
+)
+@device_option
+@format_option
+@verbose_option
+def evaluate(
+    bundle: Path, data: Path, split: str | None, device: str, output_format: str, verbose: bool, **columns: Any
+) -> None:
+    """Say how good BUNDLE is on the labelled pictures of DATA.
+
+    BUNDLE is a folder that `automl-tl search` made. DATA is a folder with one folder of pictures per class, or a CSV,
+    TSV or Parquet table. Shown are accuracy, balanced accuracy, macro F1, log loss, calibration error (ECE), and what
+    is taken for what.
+    """
+    from automl_tl.cli.evaluate_page import evaluation_page
+    from automl_tl.cli.render import print_json, print_result, progress
+    from automl_tl.data.dataset import open_dataset
+    from automl_tl.model.bundle import load_bundle
+    from automl_tl.model.evaluate import evaluate as run
+
+    dataset = open_dataset(data, train=False, **columns)
+    model = load_bundle(bundle, device)
+    with progress("Looking at pictures") as update:
+        result = run(model, dataset, split=split, progress=update)
+    if output_format == "json":
+        where = {"schema_version": SCHEMA_VERSION, "bundle": str(bundle), "data": str(dataset.root)}
+        print_json({**where, **result.to_dict()})
+    else:
+        print_result(*evaluation_page(result, dataset, verbose=verbose))

@@ -1,0 +1,126 @@
+"""`automl-tl predict BUNDLE PATHS...`: a label for every picture."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from automl_tl.cli.options import PATH, device_option, verbose_option
+from automl_tl.cli.text import plural
+from automl_tl.errors import OptionError
+
+EXIT_BAD_PICTURES = 1
+
+
+@click.command()
+@click.argument("bundle", type=PATH)
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Classes to show per picture.")
+@click.option("--probabilities", is_flag=True, help="Show the probability of every class.")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "csv", "jsonl"]),
+    help="csv: with a header; jsonl: one JSON object per line.  [default: table, or what --output ends in]",
+)
+@click.option("--output", type=PATH, metavar="FILE", help="Write to FILE, which appears when all is done.")
+@click.option("--path-column", default="path", show_default=True, help="Table: picture files.")
+@device_option
+@verbose_option
+@click.pass_context
+def predict(
+    ctx: click.Context,
+    bundle: Path,
+    paths: tuple[str, ...],
+    top_k: int,
+    probabilities: bool,
+    output_format: str | None,
+    output: Path | None,
+    path_column: str,
+    device: str,
+    verbose: bool,
+) -> None:
+    """Say what is in the pictures that PATHS name, in their order.
+
+    BUNDLE is a folder that `automl-tl search` made. PATHS are picture files, folders (with all below them), and CSV,
+    TSV or Parquet tables with a column of files; labels are not needed. A picture that cannot be read is a row with
+    the reason, and the exit code is then 1.
+    """
+    from automl_tl.cli.predict_page import writer
+    from automl_tl.cli.render import notice
+    from automl_tl.model.bundle import load_bundle
+    from automl_tl.model.inputs import list_inputs
+    from automl_tl.model.predict import predict_inputs
+
+    check_output(output)
+    inputs = list_inputs(paths, path_column=path_column)
+    model = load_bundle(bundle, device)
+    kind = output_format or _by_ending(output)
+    shown = len(model.classes) if probabilities and kind == "table" else top_k
+    n_bad = n_unusual = 0
+    with _destination(output) as stream, _progress(output) as update:
+        page = writer(kind, stream, inputs, model.classes, shown, probabilities)
+        for prediction in predict_inputs(model, inputs, top_k=shown, progress=update):
+            page.write(prediction)
+            n_bad += prediction.error is not None
+            n_unusual += prediction.unusual
+    if n_unusual:
+        verb = "is" if n_unusual == 1 else "are"
+        notice(f"{plural(n_unusual, 'picture')} {verb} unlike the training pictures: the labels may mean nothing.")
+    if n_bad:
+        notice(f"{n_bad:,} of {plural(len(inputs), 'picture')} cannot be read: the reason is in the row.")
+        ctx.exit(EXIT_BAD_PICTURES)
+
+
+def check_output(output: Path | None) -> None:
+    """Raise OptionError if a file cannot be written there: before the work, not after it."""
+    if output is None:
+        return
+    folder = output.expanduser().absolute().parent
+    if output.is_dir():
+        raise OptionError(f"--output {str(output)!r} is a folder; name a file in it")
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        what = "cannot be written" if folder.is_dir() else "does not exist"
+        raise OptionError(f"--output {str(output)!r}: its folder {what}; choose another one or make it first")
+
+
+def _by_ending(output: Path | None) -> str:
+    ending = output.suffix.lower() if output is not None else ""
+    return {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}.get(ending, "table")
+
+
+@contextmanager
+def _destination(output: Path | None) -> Iterator[IO[str]]:
+    """Yield standard output, or a file that gets its name when all is written."""
+    from automl_tl.cli.render import result_console
+
+    if output is None:
+        result_console()  # makes standard output take every character
+        yield sys.stdout
+        return
+    file = Path(os.path.realpath(output.expanduser()))
+    special = file.exists() and not file.is_file()  # a pipe or a device is written to, never replaced
+    name = file if special else file.with_name(f".{file.name}.tmp-{os.getpid()}")
+    try:
+        with name.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+            yield stream
+        if not special:
+            name.replace(file)
+    except OSError as error:
+        raise OptionError(f"--output {str(output)!r} cannot be written ({error.strerror or error})") from error
+    finally:
+        if not special:
+            name.unlink(missing_ok=True)
+
+
+def _progress(output: Path | None) -> Any:
+    """Return the progress on standard error, or nothing where rows on the terminal are progress enough."""
+    from automl_tl.cli.render import progress
+
+    return nullcontext() if output is None and sys.stdout.isatty() else progress("Looking at pictures")

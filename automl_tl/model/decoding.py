@@ -1,0 +1,110 @@
+"""Pictures decoded in threads, a few batches ahead of the network; one that cannot be read costs only itself."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from automl_tl.data.decode import Preprocessing, preprocess
+from automl_tl.errors import PictureError
+
+BATCH_SIZE = 32
+THREADS = max(2, min(8, os.cpu_count() or 2))
+_AHEAD = 3  # batches
+
+Source = str | Path | bytes | np.ndarray
+"""A picture: its file, the bytes of one, or its pixels, uint8 (H, W, 3)."""
+Images = Mapping[Preprocessing, Tensor]
+"""The same pictures, once for each preprocessing that a model asks for: uint8 (N, S, S, 3)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some pictures in their order: those that can be read, and why the others cannot."""
+
+    n: int
+    rows: tuple[int, ...]
+    """Positions, in the batch, of the readable pictures."""
+    images: Images
+    """Their pixels; empty where there are none."""
+    errors: Mapping[int, str]
+    """Reasons by the positions of the unreadable pictures."""
+
+
+_Decoded = tuple[np.ndarray, ...] | str
+
+
+def decoded_batches(
+    pictures: Iterable[Source | None],
+    hows: Sequence[Preprocessing],
+    *,
+    batch_size: int = BATCH_SIZE,
+    threads: int = THREADS,
+) -> Iterator[Batch]:
+    """Yield the pictures, decoded once for each of `hows`, in batches of `batch_size`, at most three ahead.
+
+    So the memory needed does not depend on how many there are. None is a picture that is known to be no use: it takes
+    a place among the errors, with an empty reason.
+    """
+    waiting: deque[list[Future[_Decoded]]] = deque()
+    ahead = iter(pictures)
+    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+        try:
+            while group := list(islice(ahead, batch_size)):
+                waiting.append([pool.submit(_decoded, picture, tuple(hows)) for picture in group])
+                if len(waiting) > _AHEAD:
+                    yield _batch(waiting.popleft(), hows)
+            while waiting:
+                yield _batch(waiting.popleft(), hows)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _batch(futures: Sequence[Future[_Decoded]], hows: Sequence[Preprocessing]) -> Batch:
+    results = [future.result() for future in futures]
+    errors = {row: result for row, result in enumerate(results) if isinstance(result, str)}
+    good = {row: result for row, result in enumerate(results) if not isinstance(result, str)}
+    images = {}
+    if good:
+        images = {
+            how: torch.from_numpy(np.stack([pixels[which] for pixels in good.values()]))
+            for which, how in enumerate(hows)
+        }
+    return Batch(len(results), tuple(good), images, errors)
+
+
+def _decoded(picture: Source | None, hows: tuple[Preprocessing, ...]) -> _Decoded:
+    """Return the pixels by each preprocessing, or why there are none."""
+    if picture is None:
+        return ""
+    try:
+        source = _readable(picture)
+        return tuple(preprocess(source, how) for how in hows)
+    except PictureError as error:
+        return str(error)
+
+
+def _readable(picture: Source) -> Path | bytes:
+    if isinstance(picture, np.ndarray):
+        return _as_file(picture)
+    return picture if isinstance(picture, bytes) else Path(picture)
+
+
+def _as_file(pixels: np.ndarray) -> bytes:
+    """Return pixels as a picture file without loss, so that they are prepared as any other picture."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        raise PictureError(f"pixels must be uint8 (H, W, 3), but are {pixels.dtype} {pixels.shape}")
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "BMP")
+    return file.getvalue()

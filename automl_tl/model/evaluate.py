@@ -1,0 +1,215 @@
+"""How good a model is on labelled pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_recall_fscore_support
+
+from automl_tl.data.dataset import ImageDataset
+from automl_tl.data.listing import Skipped
+from automl_tl.data.names import counted, printable, quoted
+from automl_tl.errors import DataError, OptionError
+from automl_tl.model.inputs import Input
+from automl_tl.model.manifest import jsonable
+from automl_tl.model.predict import Progress, Scorer, predict_inputs
+
+ECE_BINS = 15
+SPLITS = ("all", "train", "val", "test")
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """One class; NaN where nothing can be said: precision if it was never predicted, recall if it does not occur."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    n: int
+    """Its pictures."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What probabilities are worth on pictures with known classes."""
+
+    n: int
+    """Pictures that count."""
+    classes: tuple[str, ...]
+    """Labels, in the order of `per_class` and `confusion`."""
+    accuracy: float
+    balanced_accuracy: float
+    """Mean recall over the classes that occur."""
+    macro_f1: float
+    """Mean F1 over the classes that occur or are predicted."""
+    log_loss: float
+    """Mean -log of the probability of the true class, nats."""
+    ece: float
+    """Expected calibration error, 0 to 1; see `calibration_error`."""
+    per_class: tuple[ClassResult, ...]
+    confusion: np.ndarray
+    """(C, C) int: pictures by true class (rows) and predicted class (columns)."""
+    errors: tuple[Skipped, ...] = ()
+    """Pictures that cannot be read; they do not count."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the user."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; None stands for NaN."""
+        values: dict[str, Any] = jsonable(
+            {
+                **vars(self),
+                "per_class": [vars(one) for one in self.per_class],
+                "errors": [vars(one) for one in self.errors],
+            }
+        )
+        return values
+
+
+def evaluate_probabilities(y: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> Evaluation:
+    """Compare probabilities with the true classes.
+
+    Args:
+        y: int (n,), n >= 1, true positions in `classes`.
+        probabilities: float (n, C); each row sums to 1.
+        classes: C labels, at least two.
+
+    Raises:
+        ValueError: Shapes that do not fit, or no picture.
+    """
+    n_classes = len(classes)
+    if probabilities.shape != (len(y), n_classes) or len(y) == 0 or n_classes < 2:
+        raise ValueError(f"{len(y)} pictures and {n_classes} classes, but probabilities are {probabilities.shape}")
+    probabilities = probabilities.astype(np.float64)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)  # what float32 has lost
+    predicted = probabilities.argmax(axis=1)
+    per_class = _per_class(y, predicted, classes)
+    return Evaluation(
+        n=len(y),
+        classes=tuple(classes),
+        accuracy=float(accuracy_score(y, predicted)),
+        balanced_accuracy=float(np.nanmean([one.recall for one in per_class])),
+        macro_f1=float(f1_score(y, predicted, average="macro", zero_division=0)),
+        log_loss=float(log_loss(y, probabilities, labels=np.arange(n_classes))),
+        ece=calibration_error(predicted == y, probabilities.max(axis=1)),
+        per_class=per_class,
+        confusion=np.bincount(y * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes),
+    )
+
+
+def calibration_error(right: np.ndarray, confidence: np.ndarray, bins: int = ECE_BINS) -> float:
+    """Return the expected calibration error: how far confidence and accuracy are apart, 0 to 1.
+
+    sum over bins of (pictures in the bin / n) * |accuracy - mean confidence|, with bins of equal width over [0, 1],
+    each open below and closed above (Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599,
+    equation 3; 15 bins as there).
+
+    Args:
+        right: bool (n,), whether the most probable class is the true one.
+        confidence: float (n,), its probability, 0 to 1.
+        bins: their number.
+    """
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(place, weights=right - confidence, minlength=bins)  # n_bin * (accuracy - confidence)
+    return float(np.abs(gaps).sum() / len(right))
+
+
+def _per_class(y: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> tuple[ClassResult, ...]:
+    columns = precision_recall_fscore_support(y, predicted, labels=np.arange(len(classes)), zero_division=np.nan)
+    rows = zip(classes, *columns, strict=True)
+    return tuple(ClassResult(label, float(p), float(r), float(f1), int(n)) for label, p, r, f1, n in rows)
+
+
+def evaluate(
+    model: Scorer, dataset: ImageDataset, *, split: str | None = None, progress: Progress | None = None
+) -> Evaluation:
+    """Let `model` look at labelled pictures and compare.
+
+    Pictures of classes that the model does not know cannot be right; they are counted in a note and left out of every
+    number, and so are pictures that cannot be read.
+
+    Args:
+        model: a `Model`.
+        dataset: opened with `open_dataset(path, train=False)`.
+        split: "train", "val", "test" or "all" of a given split; default: the test part, where one is given.
+        progress: called with (done, total).
+
+    Raises:
+        OptionError: The data set has no such part.
+        DataError: No picture of a class that the model knows can be read.
+    """
+    dataset, note = chosen_part(dataset, split)
+    known = dataset.frame["label"].isin(model.classes)
+    unknown = sorted(set(dataset.frame.loc[~known, "label"]))
+    if not known.any():
+        raise DataError(
+            f"The model knows none of the classes {quoted(unknown)} in '{printable(dataset.root)}'; "
+            f"it knows {quoted(list(model.classes))}: give pictures of these."
+        )
+    frame = dataset.frame[known]
+    inputs = tuple(Input(path, path) for path in frame["path"])
+    y, probabilities, errors = _answers(model, inputs, frame["label"], progress)
+    if not len(y):
+        raise DataError(
+            f"None of the {counted(len(errors), 'picture')} of '{printable(dataset.root)}' can be read; the first is "
+            f"'{printable(errors[0].path)}': {errors[0].reason}."
+        )
+    notes = [*dataset.notes, *note, *_unknown_note(unknown, int((~known).sum())), *_skipped_notes(dataset, errors)]
+    return replace(evaluate_probabilities(y, probabilities, model.classes), errors=errors, notes=tuple(notes))
+
+
+def chosen_part(dataset: ImageDataset, split: str | None) -> tuple[ImageDataset, tuple[str, ...]]:
+    """Return the part of a data set that is to be evaluated, and a note where that is not all of it.
+
+    Raises:
+        OptionError: There is no such part.
+    """
+    if split is not None and split not in SPLITS:
+        raise OptionError(f"--split must be one of {', '.join(SPLITS)}, but is {split!r}")
+    if split == "all" or (split is None and not dataset.has_given_splits):
+        return dataset, ()
+    part = split or "test"
+    there = [name for name in SPLITS[1:] if (dataset.frame["split"] == name).any()]
+    if part not in there:
+        has = f"has only {' and '.join(there)}" if there else "gives no split"
+        raise OptionError(
+            f"'{printable(dataset.root)}' has no pictures for '{part}' (it {has}): choose with --split, or --split all."
+        )
+    chosen = dataset.with_frame(dataset.frame[dataset.frame["split"] == part])
+    return chosen, (f"Only the given '{part}' part counts: {len(chosen):,} of {counted(len(dataset), 'picture')}.",)
+
+
+def _answers(
+    model: Scorer, inputs: tuple[Input, ...], labels: Iterable[str], progress: Progress | None
+) -> tuple[np.ndarray, np.ndarray, tuple[Skipped, ...]]:
+    """Return y int (n,), probabilities float64 (n, C), and what cannot be read."""
+    place = {label: number for number, label in enumerate(model.classes)}
+    y: list[int] = []
+    probabilities: list[np.ndarray] = []
+    errors: list[Skipped] = []
+    for prediction, label in zip(predict_inputs(model, inputs, progress=progress), labels, strict=True):
+        if prediction.probabilities is None:
+            errors.append(Skipped(prediction.path, prediction.error or ""))
+        else:
+            y.append(place[label])
+            probabilities.append(prediction.probabilities)
+    return np.array(y, dtype=int), np.array(probabilities), tuple(errors)
+
+
+def _unknown_note(unknown: list[str], n: int) -> tuple[str, ...]:
+    if not unknown:
+        return ()
+    return (f"The model does not know {quoted(unknown)}: {counted(n, 'picture')} left out, which it must get wrong.",)
+
+
+def _skipped_notes(dataset: ImageDataset, errors: tuple[Skipped, ...]) -> tuple[str, ...]:
+    parts = []
+    if errors:
+        parts.append(f"{counted(len(errors), 'picture')} left out: not readable.")
+    if dataset.skipped:
+        parts.append(f"{counted(len(dataset.skipped), 'file')} of the data left out: `automl-tl inspect` says why.")
+    return tuple(parts)

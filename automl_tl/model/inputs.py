@@ -1,0 +1,107 @@
+"""The pictures that a user names: files, folders, and tables with a column of paths; without labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+
+from automl_tl.data import table
+from automl_tl.data.listing import Listing, Skipped
+from automl_tl.data.names import printable, quoted
+from automl_tl.data.walk import is_picture_name, walk
+from automl_tl.errors import DataError
+
+
+@dataclass(frozen=True)
+class Input:
+    """One picture to look at, or one that was named and cannot be."""
+
+    shown: str
+    """As it was named."""
+    file: str = ""
+    problem: str | None = None
+    """Why there is nothing to open."""
+
+
+def list_inputs(
+    paths: str | PathLike[str] | Iterable[str | PathLike[str]], *, path_column: str = "path"
+) -> tuple[Input, ...]:
+    """Return every picture that `paths` name, in their order, as often as it is named; none is opened.
+
+    - A folder stands for the picture files below it, at any depth, sorted; hidden and other files are passed over.
+      What looks like a picture and cannot be opened (a broken link, a name that is no text) comes last.
+    - A CSV, TSV or Parquet table stands for its rows: a column names the files, from the table's folder; other
+      columns, the labels too, do not matter. A row that names no picture keeps its place, with the problem.
+    - Anything else is taken as a picture, whatever its ending. One with a picture's ending that does not exist keeps
+      its place, with the problem.
+
+    Raises:
+        DataError: A name that is no picture's does not exist; a folder or table has no picture; no path is given.
+    """
+    given = [paths] if isinstance(paths, str | PathLike) else list(paths)
+    found = tuple(one for path in given for one in _listed(os.fspath(path), path_column))
+    if not found:
+        raise DataError("No picture is named: give picture files, folders, or a CSV or Parquet table.")
+    return found
+
+
+def _listed(path: str, path_column: str) -> Iterator[Input]:
+    file = os.path.expanduser(path)
+    try:
+        exists = os.path.exists(file)
+    except ValueError:  # a zero byte in the name
+        exists = False
+    if not exists and not is_picture_name(path):
+        raise DataError(f"There is no file or folder '{printable(path)}': give pictures, folders, or a table of paths.")
+    if not exists:
+        yield Input(path, file, "no such file")
+    elif os.path.isdir(file):
+        yield from _in_folder(path, Path(file))
+    elif file.lower().endswith(table.TABLE_ENDINGS):
+        yield from _in_table(path, Path(file), path_column)
+    else:
+        yield Input(path, file)
+
+
+def _in_folder(named: str, folder: Path) -> Iterator[Input]:
+    listing = Listing()
+    found = [Input("", path) for path in walk(folder, listing).all_pictures()]
+    found += [Input("", one.path, one.reason) for one in listing.skipped if _matters(one)]
+    if not found:
+        others = f" (other files: {len(listing.skipped)})" if listing.skipped else ""
+        raise DataError(
+            f"There is no picture in the folder '{printable(named)}'{others}: give one that holds pictures."
+        )
+    for one in found:
+        yield replace(one, shown=os.path.join(named, os.path.relpath(one.file, folder)))
+
+
+def _matters(skipped: Skipped) -> bool:
+    """Return whether something in a folder looks like pictures but is none that can be opened."""
+    return is_picture_name(skipped.path) or skipped.reason.startswith("cannot be opened")
+
+
+def _in_table(named: str, file: Path, column: str) -> Iterator[Input]:
+    cells = _cells(file, column)
+    if not cells:
+        raise DataError(f"The table '{printable(named)}' names no picture: give one row for each picture.")
+    folder = Path(os.path.abspath(file)).parent
+    for number, cell in enumerate(cells, start=1):
+        path = table._absolute(cell, folder)
+        problem = table._problem(cell, path, folder, label=cell)
+        where = None if problem is None else f"{problem} (row {number} of the table)"
+        yield Input(cell or f"row {number} of {os.path.basename(named)}", path, where)
+
+
+def _cells(file: Path, column: str) -> list[str]:
+    """Return the texts of a table's column, stripped, read exactly as tables for training are."""
+    there = table._column_names(file)
+    if column not in there:
+        raise DataError(
+            f"The table '{printable(file)}' has no column {quoted([column])}; "
+            f"its columns are {quoted(there, at_most=20)}: name one with --path-column."
+        )
+    return table._as_text(table._load(file, [column])[column])

@@ -1,0 +1,147 @@
+"""A trained model: one network with its head or several, and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from automl_tl.data.decode import Preprocessing
+from automl_tl.errors import BackboneError, PictureError
+from automl_tl.model.decoding import BATCH_SIZE, Images, Source, decoded_batches
+from automl_tl.model.member import Member
+from automl_tl.model.novelty import Novelty, beyond
+from automl_tl.model.predict import Answers, Prediction, predict
+
+__all__ = ["Model", "mix"]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Pictures in, probabilities of classes out.
+
+    probabilities = sum over the members of weight * softmax(scores / temperature): each member's scores are divided
+    by the model's one temperature, made probabilities, and averaged with the weights, which sum to 1.
+    """
+
+    members: tuple[Member, ...]
+    """The embedding of the first one is what `novelty` measures."""
+    classes: tuple[str, ...]
+    """Labels, in the order of the scores' columns."""
+    temperature: float
+    """Above 0; the same for every member."""
+    fit: str
+    """ "squash", "pad" or "crop": how the pictures were made square in training."""
+    novelty: Novelty | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What else is known, kept in the bundle: JSON values under "metrics", "data", "configuration" and the like."""
+
+    def __post_init__(self) -> None:
+        fault = _fault(self)
+        if fault is not None:
+            raise ValueError(fault)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the first member computes."""
+        return self.members[0].network.device
+
+    @property
+    def preprocessings(self) -> tuple[Preprocessing, ...]:
+        """The ways in which a picture must be prepared, each once, in the order of the members."""
+        return tuple(dict.fromkeys(member.preprocessing for member in self.members))
+
+    def scores(self, images: Images) -> tuple[list[Tensor], Tensor]:
+        """Return every member's scores (N, C), and the first member's embeddings (N, D), float32 on the CPU.
+
+        Args:
+            images: by preprocessing, uint8 (N, S, S, 3), as `decoded_batches` gives them.
+        """
+        results = [member.evaluate(images[member.preprocessing]) for member in self.members]
+        return [scores for scores, _ in results], results[0][1]
+
+    def answer(self, images: Images) -> Answers:
+        """Return probabilities and novelty of N prepared pictures.
+
+        Raises:
+            BackboneError: A network puts out NaN or infinite scores.
+        """
+        scores, embeddings = self.scores(images)
+        for member, own in zip(self.members, scores, strict=True):
+            if not bool(torch.isfinite(own).all()):
+                name = member.network.name
+                raise BackboneError(
+                    f"{name} puts out NaN or infinite scores: train the model again, or use --device cpu"
+                )
+        probabilities = mix([own.numpy() for own in scores], self.weights, self.temperature)
+        if self.novelty is None:
+            return Answers(probabilities, None, np.zeros(len(probabilities), dtype=bool))
+        distance = self.novelty.distance(embeddings.numpy())
+        return Answers(probabilities, distance, beyond(distance, self.novelty.threshold))
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Of the members; they sum to 1."""
+        return tuple(member.weight for member in self.members)
+
+    def probabilities(self, pictures: Iterable[Source], *, batch_size: int = BATCH_SIZE) -> np.ndarray:
+        """Return the probabilities of pictures, float64 (n, C): files, bytes of files, or pixels uint8 (H, W, 3).
+
+        Raises:
+            PictureError: One of them cannot be read; `predict` goes on without it.
+        """
+        parts = [np.empty((0, len(self.classes)))]
+        done = 0
+        for batch in decoded_batches(pictures, self.preprocessings, batch_size=batch_size):
+            if batch.errors:
+                row, reason = next(iter(batch.errors.items()))
+                raise PictureError(f"picture {done + row + 1} cannot be used: {reason}")
+            parts.append(self.answer(batch.images).probabilities)
+            done += batch.n
+        return np.concatenate(parts)
+
+    def predict(
+        self, paths: str | PathLike[str] | Iterable[str | PathLike[str]], *, top_k: int = 1, path_column: str = "path"
+    ) -> list[Prediction]:
+        """Return a prediction for every picture that `paths` name, in their order; see `predict.predict`.
+
+        Raises:
+            DataError: A path names nothing.
+        """
+        return list(predict(self, paths, top_k=top_k, path_column=path_column))
+
+
+def mix(scores: Iterable[np.ndarray], weights: Iterable[float], temperature: float) -> np.ndarray:
+    """Return sum over members of weight * softmax(scores / temperature), float64 (n, C).
+
+    Args:
+        scores: of each member, (n, C).
+        weights: of each member; they sum to 1.
+        temperature: of the model, above 0.
+    """
+    total: np.ndarray | None = None
+    for own, weight in zip(scores, weights, strict=True):
+        logits = own.astype(np.float64) / temperature
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        share = weight * powers / powers.sum(axis=1, keepdims=True)
+        total = share if total is None else total + share
+    assert total is not None
+    return total
+
+
+def _fault(model: Model) -> str | None:
+    """Return what is wrong with a model's parts, or None."""
+    weights, n_classes = model.weights, len(model.classes)
+    if not model.members or min(weights) < 0 or abs(sum(weights) - 1) > 1e-6:
+        return f"a model needs members whose weights sum to 1, but they are {weights}"
+    if n_classes < 2 or len(set(model.classes)) < n_classes:
+        return f"a model needs two classes or more, each once, but got {model.classes}"
+    if not 0 < model.temperature < float("inf"):
+        return f"temperature must be finite and above 0, but is {model.temperature}"
+    wrong = [member.head.n_classes for member in model.members if member.head.n_classes != n_classes]
+    return f"a head scores {wrong[0]} classes, but the model has {n_classes}" if wrong else None

@@ -1,0 +1,95 @@
+"""How unlike the training pictures a picture is: its distance to the nearest of them in the embedding.
+
+A classifier answers whatever it is shown, often with confidence. The distance to the nearest training picture tells
+a picture of something else apart (Sun et al. 2022, "Out-of-Distribution Detection with Deep Nearest Neighbors", arXiv
+2204.06507); here with one neighbour and a sample of the training pictures, so that a bundle stays small.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+MOST_NEIGHBOURS = 256
+QUANTILE = 0.99
+LEAST_THRESHOLD = 1e-3
+"""Below this a distance is rounding: pictures that are all alike do not make a slightly other one unusual."""
+_ROWS = 4096  # at once, to bound the memory of the distances
+
+
+@dataclass(frozen=True, eq=False)
+class Novelty:
+    """Some training pictures' embeddings, and how far from the nearest a picture counts as unusual."""
+
+    neighbours: np.ndarray
+    """(m, d) float32, of length 1, 1 <= m <= 256."""
+    threshold: float
+    """Cosine distance, 0 to 2."""
+
+    def distance(self, embeddings: np.ndarray) -> np.ndarray:
+        """Return the cosine distance to the nearest neighbour, float64 (n,), 0 to 2.
+
+        `embeddings` (n, d) may be of any length; NaN where an embedding is not finite.
+        """
+        return _nearest(embeddings, self.neighbours)
+
+    def unusual(self, embeddings: np.ndarray) -> np.ndarray:
+        """Return which embeddings (n, d) are farther than the threshold or not finite, bool (n,)."""
+        return beyond(self.distance(embeddings), self.threshold)
+
+
+def beyond(distance: np.ndarray, threshold: float) -> np.ndarray:
+    """Return which distances are above the threshold, bool (n,); NaN is."""
+    far: np.ndarray = ~(distance <= threshold)
+    return far
+
+
+def measure_novelty(embeddings: np.ndarray, seed: int = 0) -> Novelty:
+    """Keep a sample of the training pictures and find out how far apart they lie.
+
+    The threshold is the 99th percentile of the distances of each training picture to the nearest other one in the
+    sample, times 1 + 2 / sqrt(n): among few pictures the largest of the distances says little of what is still to
+    come (the factor is 2 for 4 pictures, 1.2 for 100, 1.02 for 10,000).
+
+    Args:
+        embeddings: (n, d), n >= 2, of any length, as `Member.evaluate` returns them.
+        seed: of the sample, which is drawn where there are more than 256.
+
+    Raises:
+        ValueError: Fewer than two embeddings.
+    """
+    n = len(embeddings)
+    if embeddings.ndim != 2 or n < 2:
+        raise ValueError(f"embeddings (n, d) of two pictures or more are needed, but got {embeddings.shape}")
+    kept = np.arange(n)
+    if n > MOST_NEIGHBOURS:
+        kept = np.sort(np.random.default_rng(seed).choice(n, MOST_NEIGHBOURS, replace=False))
+    neighbours = _of_length_1(embeddings[kept]).astype(np.float32)
+    own = np.full(n, -1)
+    own[kept] = np.arange(len(kept))
+    distances = _nearest(embeddings, neighbours, own)
+    threshold = float(np.quantile(distances, QUANTILE)) * (1 + 2 / math.sqrt(n))
+    return Novelty(neighbours, min(max(threshold, LEAST_THRESHOLD), 2.0))
+
+
+def _nearest(embeddings: np.ndarray, neighbours: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
+    """Return distances (n,) float64; `own` (n,) is the neighbour that is the picture itself, or -1."""
+    found = np.empty(len(embeddings))
+    for start in range(0, len(embeddings), _ROWS):
+        rows = slice(start, start + _ROWS)
+        likeness = _of_length_1(embeddings[rows]) @ neighbours.T.astype(np.float64)
+        if own is not None:
+            mine = np.flatnonzero(own[rows] >= 0)
+            likeness[mine, own[rows][mine]] = -np.inf
+        found[rows] = likeness.max(axis=1)
+    return np.clip(1 - found, 0.0, 2.0)
+
+
+def _of_length_1(embeddings: np.ndarray) -> np.ndarray:
+    """Return rows of length 1, float64; a row of zeros stays one."""
+    rows = embeddings.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        normed: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return normed

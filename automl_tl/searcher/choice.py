@@ -1,0 +1,100 @@
+"""The final choice: a paired comparison of the best few, the strategy's prior and the measured difference together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from automl_tl.recommender.front import GainPrior
+from automl_tl.recommender.strategy import Strategy
+from automl_tl.searcher.members import is_trained
+from automl_tl.searcher.outcome import Outcome
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.trained import Reference
+from automl_tl.training.estimate import paired_gain
+
+FROZEN_PRIOR_SD = 0.01
+"""Spread of what another frozen candidate gains over the best of the sweep, before it is measured."""
+_BOOTSTRAPS = 300
+
+Priors = Mapping[Strategy, GainPrior]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A candidate against the best frozen one, on the same pictures."""
+
+    outcome: Outcome
+    gain: float
+    """Measured, in units of the metric; positive is better."""
+    stderr: float
+    n: int
+    """Pictures that were compared."""
+    expected: float
+    """Gain to be expected: the prior and the measurement, each by its certainty."""
+
+
+def compare(task: Task, reference: Reference, outcome: Outcome, priors: Priors) -> Comparison:
+    """Return a candidate's standing against the reference."""
+    theirs, rows = reference.outcome.on(outcome.rows), outcome.rows
+    gain, stderr = paired_difference(task, rows, theirs, outcome.scores)
+    mean, sd = _prior(task, reference, outcome, priors)
+    weight = sd**2 / (sd**2 + stderr**2)
+    return Comparison(outcome, gain, stderr, len(rows), weight * gain + (1 - weight) * mean)
+
+
+def accuracy_gain(task: Task, reference: Reference, outcome: Outcome, priors: Priors) -> tuple[float, float]:
+    """Return the expected accuracy of a candidate less the reference's, and its standard deviation."""
+    if outcome is reference.outcome:
+        return 0.0, 0.0
+    y, rows = task.y[outcome.rows], outcome.rows
+    right = reference.outcome.on(rows).argmax(1) == y
+    gain, stderr = paired_gain(right, outcome.predictions == y, task.sample.groups[rows])
+    accuracy = float((reference.outcome.predictions == task.y[reference.outcome.rows]).mean())
+    mean, sd = 0.0, FROZEN_PRIOR_SD
+    if is_trained(outcome.configuration):
+        prior = priors[outcome.configuration.strategy]
+        mean, sd = prior.mean * (1 - accuracy), max(prior.sd * (1 - accuracy), FROZEN_PRIOR_SD)
+    weight = sd**2 / (sd**2 + stderr**2)
+    return weight * gain + (1 - weight) * mean, float(sd * stderr / np.hypot(sd, stderr))
+
+
+def best_first(task: Task, reference: Reference, outcomes: Sequence[Outcome], priors: Priors) -> list[Comparison]:
+    """Return every candidate's comparison, the best first; the reference itself stands at zero among them."""
+    compared = [compare(task, reference, outcome, priors) for outcome in outcomes]
+    own = Comparison(reference.outcome, 0.0, 0.0, task.sample.n, 0.0)
+    return sorted([own, *compared], key=lambda comparison: -comparison.expected)
+
+
+def paired_difference(task: Task, rows: np.ndarray, before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+    """Return the metric of the scores `after` less that of `before` on the pictures `rows`, and its standard error.
+
+    Args:
+        task: the data.
+        rows: int (m,).
+        before, after: float (m, C). Positive is better, also for a loss.
+    """
+    y, clusters = task.y[rows], task.sample.groups[rows]
+    if task.metric.name == "accuracy":
+        return paired_gain(before.argmax(1) == y, after.argmax(1) == y, clusters)
+    function: Callable[[np.ndarray, np.ndarray], float] = task.metric.function
+    difference = task.metric.sign * (function(y, after) - function(y, before))
+    members = [np.flatnonzero(clusters == cluster) for cluster in np.unique(clusters)]
+    rng = np.random.default_rng(task.seed)
+    drawn = []
+    for _ in range(_BOOTSTRAPS):
+        some = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
+        drawn.append(task.metric.sign * (function(y[some], after[some]) - function(y[some], before[some])))
+    return difference, float(np.hypot(np.std(drawn), 1 / len(rows)))
+
+
+def _prior(task: Task, reference: Reference, outcome: Outcome, priors: Priors) -> tuple[float, float]:
+    """Return mean and standard deviation of the gain before it is measured."""
+    if not is_trained(outcome.configuration):
+        return 0.0, FROZEN_PRIOR_SD
+    if task.metric.name == "log_loss":
+        return 0.0, 1.0
+    prior, errors = priors[outcome.configuration.strategy], 1 - reference.outcome.value
+    return prior.mean * errors, max(prior.sd * errors, FROZEN_PRIOR_SD)

@@ -1,0 +1,104 @@
+"""One point of the search space in the field's own terms: what is built and how it is trained. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from automl_tl.augment.policy import AugmentationPolicy
+from automl_tl.recommender.strategy import Strategy, frozen_strategy
+
+TRAINING = ("frozen", "fine_tuning", "pretrained_initialization")
+Training = Literal["frozen", "fine_tuning", "pretrained_initialization"]
+CLASSIFIERS = ("ridge", "softmax", "ovr_logistic", "linear_svm")
+LAYERS = ("linear", "fully_connected", "convolution")
+VIEW_SETS = {"plain": (), "flips": ("hflip", "vflip"), "flips+zoom": ("hflip", "vflip", "zoom")}
+"""Further views of every training picture that a frozen model learns from, as far as flips are allowed."""
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A linear classifier on frozen features."""
+
+    classifier: str
+    """One of CLASSIFIERS."""
+    penalty: float
+    """Of ridge in units of the kernel's mean diagonal; L2 of the others as a multiple of columns over pictures."""
+    views: str = "plain"
+    """One of VIEW_SETS."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What learns besides the head, and how."""
+
+    unfrozen: int
+    """Stages that learn, the last ones before the last cut."""
+    epochs: int
+    head_lr: float
+    lr_ratio: float
+    layers: str = "linear"
+    """One of LAYERS: what is added to the linear head."""
+    head_epochs: int = 0
+    weight_decay: float = 1e-4
+    batchnorm: Literal["frozen", "adapting"] = "frozen"
+    warmup: float = 0.05
+    label_smoothing: float = 0.0
+    policy: AugmentationPolicy = field(default_factory=AugmentationPolicy)
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A candidate before it is tried."""
+
+    training: Training
+    backbone: str
+    n_stages: int
+    cuts: tuple[int, ...]
+    pooling: str
+    how: Frozen | Tuned
+    balanced: bool = False
+    """Whether every class counts the same in the loss, however many pictures it has."""
+
+    @property
+    def strategy(self) -> Strategy:
+        """The one of the four strategies that this is."""
+        return frozen_strategy(self.cuts, self.n_stages) if self.training == "frozen" else self.training
+
+    @property
+    def head(self) -> str:
+        """What the head is: a classifier of a frozen ConvNet, or the layers that learn with it."""
+        return self.how.classifier if isinstance(self.how, Frozen) else self.how.layers
+
+    def describe(self) -> str:
+        """Return the configuration as a short phrase.
+
+        >>> Configuration("frozen", "tiny", 9, (7, 8), "mean+std", Frozen("softmax", 0.1)).describe()
+        'tiny, cuts 7+8 of 9, mean+std, softmax'
+        """
+        word = "cuts" if len(self.cuts) > 1 else "cut"
+        where = f"{self.backbone}, {word} {'+'.join(map(str, self.cuts))} of {self.n_stages}, {self.pooling}"
+        if isinstance(self.how, Frozen):
+            views = "" if self.how.views == "plain" else f", {self.how.views} as well"
+            return f"{where}, {self.how.classifier}{views}"
+        learns = "all stages" if self.how.unfrozen >= max(self.cuts) else f"last {self.how.unfrozen} stages"
+        return f"{where}, {learns}, {self.how.layers} head, {self.how.epochs} epochs"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them."""
+        values = {**asdict(self), "cuts": list(self.cuts), "strategy": self.strategy}
+        if isinstance(self.how, Tuned):
+            values["how"]["policy"] = self.how.policy.to_dict()
+        return values
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Configuration:
+        """Return the configuration that `to_dict` described."""
+        rest = {k: v for k, v in values.items() if k not in ("how", "cuts", "strategy")}
+        how = values["how"]
+        if values["training"] == "frozen":
+            return cls(**rest, cuts=tuple(values["cuts"]), how=Frozen(**how))
+        tuned = Tuned(**{**how, "policy": AugmentationPolicy.from_dict(how["policy"])})
+        return cls(**rest, cuts=tuple(values["cuts"]), how=tuned)

@@ -1,0 +1,102 @@
+"""The budget as a deadline, and what trials will cost on this machine."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from automl_tl.searcher.configuration import Configuration, Tuned
+from automl_tl.searcher.trained import N_VIEWS
+
+MARGIN = 0.02
+"""Share of the budget that is left unplanned."""
+EXPORT_SECONDS = 2.0
+"""Writing a bundle and the result, at worst."""
+
+
+class Deadline:
+    """Seconds that are left of a budget; without one there are infinitely many, and no clock is read.
+
+    Args:
+        budget: seconds, or None.
+        started: `time.monotonic()` when the budget began.
+    """
+
+    def __init__(self, budget: float | None, started: float | None = None) -> None:
+        self.budget = budget
+        self.started = time.monotonic() if started is None else started
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline, less the margin; infinite without a budget."""
+        return math.inf if self.budget is None else self.budget * (1 - MARGIN) - self.elapsed
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is a budget."""
+        return self.budget is not None
+
+
+@dataclass(frozen=True)
+class StageCosts:
+    """Seconds per picture of one backbone, by stage."""
+
+    forward: tuple[float, ...]
+    """Of each stage, forward only."""
+    training: float
+    """Of a whole training step over those of a whole forward pass."""
+
+    def step(self, first: int, last: int) -> float:
+        """Return the seconds per picture of a training step of the stages after `first` up to `last`."""
+        return self.training * sum(self.forward[first:last])
+
+    def prefix(self, boundary: int) -> float:
+        """Return the seconds per picture of running the first `boundary` stages."""
+        return sum(self.forward[:boundary])
+
+
+@dataclass
+class Costs:
+    """What trials are expected to take, corrected by what they took."""
+
+    stages: Mapping[str, StageCosts]
+    """By backbone."""
+    _ratios: list[float] = field(default_factory=list)
+
+    def seconds(self, configuration: Configuration, n: int, epochs: int | None = None) -> float:
+        """Return the seconds of training a candidate on `n` pictures once, its views included.
+
+        Args:
+            configuration: a trained one.
+            n: pictures.
+            epochs: in place of the configuration's own.
+        """
+        return self._planned(configuration, n, epochs) * self.correction
+
+    def learn(self, configuration: Configuration, n: int, epochs: int, seconds: float) -> None:
+        """Take note of what a run took."""
+        planned = self._planned(configuration, n, epochs)
+        if planned > 0 and epochs > 0:
+            self._ratios.append(seconds / planned)
+
+    @property
+    def correction(self) -> float:
+        """Measured over planned seconds, of the last few runs the largest but one."""
+        recent = sorted(self._ratios[-4:])
+        return 1.0 if not recent else recent[-2] if len(recent) > 2 else recent[-1]
+
+    def _planned(self, configuration: Configuration, n: int, epochs: int | None) -> float:
+        how, costs = configuration.how, self.stages[configuration.backbone]
+        assert isinstance(how, Tuned)
+        rounds = how.epochs + how.head_epochs if epochs is None else epochs
+        last = max(configuration.cuts)
+        boundary = last - how.unfrozen
+        views = min(rounds, N_VIEWS) if boundary else 0
+        return n * (rounds * costs.step(boundary, last) + views * costs.prefix(boundary))

@@ -1,0 +1,271 @@
+"""From candidates to the delivered model: choose, refit, calibrate, test once, learn from everything, write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from automl_tl.features.extract import batches
+from automl_tl.model.bundle import save_bundle
+from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
+from automl_tl.model.member import Member
+from automl_tl.model.model import Model
+from automl_tl.model.novelty import Novelty, measure_novelty
+from automl_tl.recommender.extraction import extract_all
+from automl_tl.recommender.sample import draw_sample
+from automl_tl.recommender.survey import picture_seconds
+from automl_tl.searcher.choice import Comparison, accuracy_gain, best_first
+from automl_tl.searcher.configuration import Tuned
+from automl_tl.searcher.deadline import EXPORT_SECONDS
+from automl_tl.searcher.ensemble import greedy_shares, own_temperature
+from automl_tl.searcher.members import Fitted, frozen_member, is_trained, kept_member, refitted, rescaled
+from automl_tl.searcher.outcome import Outcome
+from automl_tl.searcher.prepare import MOST_FOLDS, TRAINING_PARTS, Data, Prepared
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials import Loop
+from automl_tl.training.estimate import Estimate, combine_gain
+
+MOST_MEMBERS = 3
+NOVELTY_PICTURES = 200
+LEAST_EPOCHS = 2
+"""Training goes on with more pictures only where there is time for so many epochs."""
+_LEAST_ROWS = 40
+"""Pictures from which an ensemble may be weighed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Delivered:
+    """The model that is delivered, and what is known of it."""
+
+    model: Model
+    winner: Outcome
+    chosen: tuple[Outcome, ...]
+    comparisons: tuple[Comparison, ...]
+    validation: Estimate
+    test: Evaluation | None
+    n_test: int
+    notes: tuple[str, ...]
+
+
+def final_seconds(data: Data, task: Task, backbone: str) -> float:
+    """Return what comes after the trials, the refit excepted: tests, novelty, writing."""
+    n_test = int((data.dataset.frame["split"] == "test").sum())
+    passes = n_test * (2 if data.held_aside else 1) + min(NOVELTY_PICTURES, task.sample.n)
+    return EXPORT_SECONDS + 1.0 + 1.2 * passes * picture_seconds(data.bench, backbone, task.sample, data.report.fit)
+
+
+def deliver(loop: Loop) -> Delivered:
+    """Choose, refit, calibrate and test; write the bundle."""
+    prepared, task = loop.prepared, loop.prepared.task
+    ranked = _ranked(loop)
+    chosen, shares = _choose(loop, ranked)
+    notes: list[str] = []
+    with loop.monitor.stage("Refitting on every training picture"):
+        fitted = _refit(loop, task, chosen)
+    notes += [f.note for f in fitted if f.note]
+    model = _model(loop, task, chosen, shares, [f.member for f in fitted])
+    with loop.monitor.stage("Testing once on pictures that nothing has seen"):
+        test, n_test = _test(prepared.data, model)
+    if prepared.data.held_aside:
+        with loop.monitor.stage("Learning from the test part as well"):
+            model, note = _learn_from_everything(loop, chosen, shares, model)
+        notes.append(note)
+    validation = validation_estimate(loop, chosen[0])
+    details = _details(loop, model, chosen, validation, test, n_test)
+    model = replace(model, details=details)
+    save_bundle(model, loop.folder.bundle)
+    return Delivered(model, chosen[0], tuple(chosen), tuple(ranked[:5]), validation, test, n_test, tuple(notes))
+
+
+def interim_model(prepared: Prepared, outcome: Outcome) -> Model:
+    """Return a candidate as a model while the search goes on: as its trial left it, or fitted on everything."""
+    task = prepared.task
+    trained = is_trained(outcome.configuration)
+    member = kept_member(task, outcome) if trained else frozen_member(task, outcome.configuration)
+    temperature = own_temperature(outcome, outcome.rows, task.y[outcome.rows])
+    details = {"configuration": outcome.configuration.to_dict(), "metrics": {"validation": outcome.value}}
+    return _assembled(task, (member,), temperature, None, details)
+
+
+def first_interim_model(task: Task, member: Member) -> Model:
+    """Return what is written as soon as anything can be fitted."""
+    return _assembled(task, (member,), 1.0, None, {})
+
+
+def validation_estimate(loop: Loop, winner: Outcome) -> Estimate:
+    """Return the expected accuracy: the reference's, corrected for its choice, and the winner's expected gain on it."""
+    prepared, task = loop.prepared, loop.prepared.task
+    reference = prepared.found.reference
+    estimates = prepared.survey.outlook.estimates
+    base = estimates.get(reference.outcome.configuration.strategy) or next(iter(estimates.values()))
+    gain, sd = accuracy_gain(task, reference, winner, prepared.priors)
+    errors = max(1 - base.accuracy, 1 / task.sample.n)
+    return combine_gain(base, gain / errors, sd / errors)
+
+
+def _ranked(loop: Loop) -> list[Comparison]:
+    """Return the comparisons of every candidate that may be delivered, the best first."""
+    prepared = loop.prepared
+    usable = [o for o in loop.outcomes if o.state or not is_trained(o.configuration)]
+    ranked = best_first(prepared.task, prepared.found.reference, usable, prepared.priors)
+    wanted = loop.settings.strategies
+    allowed = [c for c in ranked if not wanted or c.outcome.configuration.strategy in wanted]
+    return allowed or [c for c in ranked if c.outcome is prepared.found.reference.outcome]
+
+
+def _choose(loop: Loop, ranked: Sequence[Comparison]) -> tuple[list[Outcome], list[float]]:
+    """Return the chosen candidates, the best first, and their shares."""
+    task, best = loop.prepared.task, ranked[0].outcome
+    if not loop.settings.parts["ensemble"] or loop.settings.max_latency_ms or loop.settings.max_params:
+        return [best], [1.0]
+    top = [c.outcome for c in ranked[:MOST_MEMBERS]]
+    rows = task.everything
+    for outcome in top:
+        rows = np.intersect1d(rows, outcome.rows)
+    if len(top) < 2 or len(rows) < _LEAST_ROWS:
+        return [best], [1.0]
+    shares = greedy_shares(task, top, rows)
+    return [top[i] for i in shares], list(shares.values())
+
+
+def _refit(loop: Loop, task: Task, chosen: Sequence[Outcome]) -> list[Fitted]:
+    """Refit each candidate on all pictures of `task`, as far as there is time."""
+    fitted = []
+    for outcome in chosen:
+        left = loop.left_for_trials
+        if not is_trained(outcome.configuration):
+            fitted.append(refitted(task, outcome, loop.prepared.found.reference.l2))
+            continue
+        epochs = _affordable(loop, task, outcome, left)
+        if epochs == 0 or loop.interrupted:
+            rows = len(task.held_out(0))
+            fitted.append(Fitted(kept_member(task, outcome), task.sample.n - rows, _no_time(rows)))
+            continue
+        limit = left if loop.deadline.is_set else None
+        fitted.append(
+            refitted(task, outcome, loop.prepared.found.reference.l2, limit=limit, epochs=epochs)
+        )  # fmt: skip
+    return fitted
+
+
+def _no_time(rows: int) -> str:
+    return f"there was no time to refit on every training picture, so the model has not learned from {rows} of them"
+
+
+def _affordable(loop: Loop, task: Task, outcome: Outcome, left: float) -> int | None:
+    """Return None for the whole schedule, or the epochs for which training can go on, 0 for none."""
+    how = outcome.configuration.how
+    assert isinstance(how, Tuned)
+    seconds = loop.prepared.costs.seconds(outcome.configuration, task.sample.n)
+    if seconds <= left:
+        return None
+    epochs = int(left / seconds * (how.epochs + how.head_epochs))
+    return min(epochs, max(LEAST_EPOCHS, how.epochs // 3)) if epochs >= LEAST_EPOCHS else 0
+
+
+def _model(
+    loop: Loop, task: Task, chosen: Sequence[Outcome], shares: Sequence[float], members: Sequence[Member]
+) -> Model:
+    """Return the calibrated model: of several members each has its own temperature folded into its head."""
+    y = loop.prepared.task.y
+    temperatures = [own_temperature(outcome, outcome.rows, y[outcome.rows]) for outcome in chosen]
+    if len(members) == 1:
+        calibrated, temperature = tuple(members), temperatures[0]
+    else:
+        calibrated = tuple(
+            rescaled(member, 1 / own, share)
+            for member, own, share in zip(members, temperatures, shares, strict=True)
+        )  # fmt: skip
+        temperature = 1.0
+    novelty = _novelty(loop.prepared.task, calibrated[0])
+    return _assembled(task, calibrated, temperature, novelty, {})
+
+
+def _assembled(
+    task: Task, members: tuple[Member, ...], temperature: float, novelty: Novelty | None, details: Mapping[str, Any]
+) -> Model:
+    return Model(members, task.sample.classes, temperature, task.fit, novelty, details)
+
+
+def _novelty(task: Task, member: Member) -> Novelty | None:
+    rows = task.sample.subset(NOVELTY_PICTURES, task.seed)[:NOVELTY_PICTURES]
+    pictures = [task.sample.pictures[row] for row in rows]
+    if len(pictures) < 2:
+        return None
+    threads = task.bench.engine.threads
+    parts = [member.evaluate(images)[1] for _, images in batches(pictures, member.preprocessing, 32, threads)]
+    return measure_novelty(np.concatenate([part.numpy() for part in parts]), task.seed)
+
+
+def _test(data: Data, model: Model) -> tuple[Evaluation | None, int]:
+    frame = _part(data, "test")
+    frame = frame[frame["label"].isin(model.classes)]
+    if frame.empty:
+        return None, 0
+    position = {label: i for i, label in enumerate(model.classes)}
+    y = frame["label"].map(position).to_numpy(np.int64)
+    probabilities = model.probabilities([Path(path) for path in frame["path"]])
+    return evaluate_probabilities(y, probabilities, model.classes), len(frame)
+
+
+def _part(data: Data, name: str) -> pd.DataFrame:
+    frame: pd.DataFrame = data.dataset.frame
+    return frame[frame["split"] == name]
+
+
+def _learn_from_everything(
+    loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float], tested: Model
+) -> tuple[Model, str]:
+    """Return the model refitted on training and test pictures together where there is time, else the tested one."""
+    data, task = loop.prepared.data, loop.prepared.task
+    parts = (*TRAINING_PARTS, "test")
+    whole = draw_sample(data.dataset, len(data.dataset.frame), loop.settings.seed, parts=parts, most_folds=MOST_FOLDS)
+    extra = sum(
+        picture_seconds(data.bench, o.configuration.backbone, task.sample, data.report.fit) for o in chosen
+    ) * (whole.n - task.sample.n)  # fmt: skip
+    trained = [o for o in chosen if is_trained(o.configuration)]
+    refits = sum(loop.prepared.costs.seconds(o.configuration, whole.n) for o in trained)
+    if loop.interrupted or loop.deadline.left - EXPORT_SECONDS < extra + refits + 1.0:
+        return tested, "The delivered model is the tested one: there was no time to learn from the test part as well."
+    names = list(dict.fromkeys(o.configuration.backbone for o in chosen))
+    features, _ = extract_all(data.bench, names, whole.pictures, data.report.fit, loop.monitor.stage)
+    everything = replace(task, sample=whole, features=features, _pixels={}, _views={})
+    limit = loop.deadline.left - EXPORT_SECONDS if loop.deadline.is_set else None
+    fitted = [refitted(everything, o, loop.prepared.found.reference.l2, limit=limit) for o in chosen]
+    if any(f.note for f in fitted):
+        return tested, "The delivered model is the tested one: the refit on everything was rejected."
+    model = _model(loop, everything, chosen, shares, [f.member for f in fitted])
+    return model, f"The delivered model has learned from all {whole.n:,} pictures, those it was tested on included."
+
+
+def _details(
+    loop: Loop,
+    model: Model,
+    chosen: Sequence[Outcome],
+    validation: Estimate,
+    test: Evaluation | None,
+    n_test: int,
+) -> dict[str, Any]:
+    settings, data = loop.settings, loop.prepared.data
+    names = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece")
+    return {
+        "metrics": {
+            "validation": {"accuracy": validation.accuracy, "interval": list(validation.interval)},
+            "test": None if test is None else {"n": n_test, **{name: getattr(test, name) for name in names}},
+        },
+        "data": {
+            "fingerprint": data.dataset.fingerprint,
+            "n_training": loop.prepared.task.sample.n,
+            "n_classes": len(model.classes),
+        },
+        "configuration": {
+            "seed": settings.seed,
+            "metric": settings.metric,
+            "members": [outcome.configuration.to_dict() for outcome in chosen],
+        },
+    }

@@ -1,0 +1,76 @@
+"""Every trial and every solved candidate of the sweep, as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from automl_tl.searcher.configuration import Configuration, Tuned
+
+KIND, CONFIGURATION, SECONDS, REASON = "kind", "configuration", "seconds", "reason"
+"""Names of a trial's user attributes."""
+SWEEP, TRIAL = "sweep", "trial"
+_STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+def leaderboard(trials: Iterable[FrozenTrial], metric: str, *, greater_is_better: bool = True) -> pd.DataFrame:
+    """Return one row per trial that was begun, the best first, those without a score last.
+
+    Columns: `number`, `kind` ("sweep" or "trial"), `state`, `strategy`, `backbone`, `cuts`, `pooling`, `head`,
+    the metric's name, `seconds`, `epochs`, `folds`, `reason`, then one column `param.NAME` per parameter.
+    """
+    rows = [_row(trial, metric) for trial in trials if trial.state != TrialState.WAITING]
+    fixed = ["number", "kind", "state", "strategy", "backbone", "cuts", "pooling", "head", metric, "seconds"]
+    fixed += ["epochs", "folds", "reason"]
+    table = pd.DataFrame(rows)
+    names = [*fixed, *sorted(column for column in table.columns if column.startswith("param."))]
+    table = table.reindex(columns=names)
+    return table.sort_values([metric, "number"], ascending=[not greater_is_better, True]).reset_index(drop=True)
+
+
+def write_leaderboard(table: pd.DataFrame, path: Path) -> None:
+    """Write the table as CSV, under a temporary name first."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    table.to_csv(temporary, index=False, float_format="%.6g")
+    temporary.replace(path)
+
+
+def _row(trial: FrozenTrial, metric: str) -> dict[str, Any]:
+    attributes = trial.user_attrs
+    row: dict[str, Any] = {
+        "number": trial.number,
+        "kind": attributes.get(KIND, TRIAL),
+        "state": _STATES[trial.state],
+        metric: trial.value if trial.state == TrialState.COMPLETE else attributes.get("value"),
+        "seconds": attributes.get(SECONDS),
+        "epochs": attributes.get("epochs"),
+        "folds": attributes.get("folds"),
+        "reason": attributes.get(REASON, ""),
+    }
+    row |= {f"param.{name}": value for name, value in trial.params.items()}
+    if CONFIGURATION in attributes:
+        row |= _described(Configuration.from_dict(attributes[CONFIGURATION]))
+    return row
+
+
+def _described(configuration: Configuration) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "strategy": configuration.strategy,
+        "backbone": configuration.backbone,
+        "cuts": "+".join(map(str, configuration.cuts)),
+        "pooling": configuration.pooling,
+        "head": configuration.head,
+    }
+    if isinstance(configuration.how, Tuned):
+        row["param.unfrozen_stages"] = configuration.how.unfrozen
+    return row

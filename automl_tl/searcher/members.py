@@ -1,0 +1,115 @@
+"""From candidates to members of a model: refitted on more pictures, or as their trial left them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from automl_tl.backbones.stages import Network
+from automl_tl.model.member import Member
+from automl_tl.searcher.configuration import Configuration, Frozen, Tuned
+from automl_tl.searcher.frozen import fit_frozen
+from automl_tl.searcher.outcome import Outcome
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.trained import empty_head, make_cache, restore, train
+from automl_tl.training.finetune import TrainingError, copy_network
+from automl_tl.training.linear import LinearHead
+from automl_tl.training.network_head import NetworkHead
+
+GO_ON_LR = 0.3
+"""Share of the learning rates when training goes on with more pictures instead of beginning again."""
+DIVERGED = 2.0
+"""A refit whose last loss is so many times the trial's, and above DIVERGED_LOSS, is rejected."""
+DIVERGED_LOSS = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A member, and what it learned from."""
+
+    member: Member
+    n: int
+    """Pictures that it learned from."""
+    note: str = ""
+
+
+def frozen_member(task: Task, configuration: Configuration, head: LinearHead | None = None) -> Member:
+    """Return a frozen candidate fitted on every picture of the task, or with a head that is at hand."""
+    solved = fit_frozen(task, configuration) if head is None else head
+    network = task.bench.network(configuration.backbone)
+    return _member(task, configuration, network, NetworkHead.from_linear(solved).to(network.device))
+
+
+def kept_member(task: Task, outcome: Outcome) -> Member:
+    """Return a trained candidate as its trial left it, without fold 0."""
+    configuration = outcome.configuration
+    network = copy_network(task.bench.network(configuration.backbone))
+    head = empty_head(task, configuration).to(network.device)
+    restore(configuration, network, head, outcome.state)
+    return _member(task, configuration, network, head)
+
+
+def refitted(
+    task: Task, outcome: Outcome, l2: float, *, limit: float | None = None, epochs: int | None = None
+) -> Fitted:
+    """Return a candidate that has learned from every picture of the task.
+
+    Args:
+        task: the data; it may hold more pictures than the trials saw.
+        outcome: of the candidate.
+        l2: multiple of columns over pictures for the solved head of a trained one.
+        limit: seconds, or None.
+        epochs: where there is no time for the whole schedule: go on from the trial's weights for so many epochs.
+    """
+    configuration, how = outcome.configuration, outcome.configuration.how
+    if isinstance(how, Frozen):
+        return Fitted(frozen_member(task, configuration), task.sample.n)
+    if epochs is not None:
+        how = replace(how, epochs=epochs, head_epochs=0, head_lr=GO_ON_LR * how.head_lr)
+    try:
+        network, head, trained = train(
+            task, replace(configuration, how=how), make_cache(task, configuration), task.everything, l2,
+            limit=limit, start=None if epochs is None else outcome.state,
+        )  # fmt: skip
+    except TrainingError as error:
+        return _as_it_was(task, outcome, str(error))
+    last, first = trained.losses[-1], trained.losses[0]
+    if not np.isfinite(last) or last > max(DIVERGED * first, DIVERGED_LOSS):
+        return _as_it_was(task, outcome, f"its loss rose from {first:.2f} to {last:.2f}")
+    return Fitted(_member(task, configuration, network, head), task.sample.n)
+
+
+def rescaled(member: Member, factor: float, weight: float) -> Member:
+    """Return a member of an ensemble: its scores times `factor`, its share `weight`."""
+    with torch.no_grad():
+        layers = [member.head.linear]
+        if member.head.fully_connected is not None:
+            layers.append(member.head.fully_connected[-1])
+        for layer in layers:
+            layer.weight *= factor
+            layer.bias *= factor
+    return replace(member, weight=weight)
+
+
+def _as_it_was(task: Task, outcome: Outcome, reason: str) -> Fitted:
+    rows = len(task.held_out(0))
+    note = f"the refit on every training picture was rejected, since {reason}"
+    return Fitted(kept_member(task, outcome), task.sample.n - rows, note)
+
+
+def _member(task: Task, configuration: Configuration, network: Network, head: NetworkHead) -> Member:
+    return Member(
+        network=network,
+        cuts=configuration.cuts,
+        pooling=configuration.pooling,
+        head=head.eval(),
+        kind=configuration.head,
+        preprocessing=task.bench.preprocessing(configuration.backbone, task.fit),
+    )
+
+
+def is_trained(configuration: Configuration) -> bool:
+    """Return whether stages of the backbone learn."""
+    return isinstance(configuration.how, Tuned)

@@ -1,0 +1,42 @@
+"""What a candidate came to on the pictures that it did not learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch import Tensor
+
+from automl_tl.searcher.configuration import Configuration
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A candidate with its out-of-fold scores."""
+
+    configuration: Configuration
+    value: float
+    """The metric, estimated for all pictures: see `trained.estimated`."""
+    rows: np.ndarray
+    """int (m,), the pictures that it was scored on."""
+    scores: np.ndarray
+    """float32 (m, C)."""
+    seconds: float
+    epochs: int = 0
+    n_folds: int = 0
+    state: Mapping[str, Tensor] = field(default_factory=dict)
+    """Of a trained candidate, what was learned without fold 0."""
+    number: int = -1
+    """Of its trial in the study; -1 before it has one."""
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """int (m,), the class of the highest score."""
+        best: np.ndarray = self.scores.argmax(axis=1)
+        return best
+
+    def on(self, rows: np.ndarray) -> np.ndarray:
+        """Return the scores of some of its rows, float32 (k, C), in their order."""
+        order = np.argsort(self.rows)
+        return self.scores[order[np.searchsorted(self.rows, rows, sorter=order)]]

@@ -1,0 +1,160 @@
+"""What is tried first: the recommendation, the runner-up, then every other cell of the matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from automl_tl.augment.policy import AugmentationPolicy
+from automl_tl.recommender.evidence import LARGEST_SOLVED, Candidate
+from automl_tl.recommender.strategy import FROZEN, Strategy
+from automl_tl.recommender.survey import Survey
+from automl_tl.searcher.configuration import CLASSIFIERS, VIEW_SETS, Configuration, Frozen, Training, Tuned
+from automl_tl.searcher.deadline import Costs
+from automl_tl.searcher.space import IMBALANCED, MANY_PICTURES, Space
+from automl_tl.searcher.sweep import Sweep
+from automl_tl.searcher.task import Task
+
+EPOCHS = 12
+HEAD_LR = 1e-3
+LABEL_SMOOTHING = 0.1
+SHARE_OF_TRIAL = 0.35
+"""Share of the time for trials that one trial over all its folds may take."""
+FOLDS_BY_SIZE = ((300, 5), (1000, 2))
+"""Without a budget: pictures up to which a trained candidate is scored on so many folds; beyond them on one."""
+
+
+def make_space(task: Task, survey: Survey, *, parts: Mapping[str, bool], trainable: bool) -> Space:
+    """Return the search space of a data set.
+
+    Args:
+        task: the data.
+        survey: what is known of them.
+        parts: which optional parts are on: "joined", "augmented", "trained".
+        trainable: whether there is time to train at all.
+    """
+    networks = {name: task.bench.network(name) for name in task.features}
+    counts = np.bincount(task.y)
+    counts = counts[counts > 0]
+    training: tuple[Training, ...] = ("frozen", "fine_tuning", "pretrained_initialization")
+    solvable = is_solvable(task)
+    sets = tuple(name for name in VIEW_SETS if name == "plain" or (parts["augmented"] and task.views(name)))
+    return Space(
+        n_stages={name: network.n_stages for name, network in networks.items()},
+        grids={
+            name: frozenset(cut for cut in range(1, f.n_stages + 1) if f.has_grid(cut))
+            for name, f in task.features.items()
+        },
+        maps={
+            name: frozenset(cut for cut, layout in enumerate(network.layouts, 1) if layout == "map")
+            for name, network in networks.items()
+        },
+        training=training if trainable and parts["trained"] else ("frozen",),
+        classifiers=CLASSIFIERS if solvable else ("ridge",),
+        views=sets,
+        hflip=allowed(survey, "hflip"),
+        vflip=allowed(survey, "vflip"),
+        imbalanced=bool(counts.max() >= IMBALANCED * counts.min()),
+        many=task.sample.n >= MANY_PICTURES,
+        joined=parts["joined"],
+        augmented=parts["augmented"],
+    )
+
+
+def is_solvable(task: Task) -> bool:
+    """Return whether the document's classifiers can be solved fold by fold within seconds."""
+    return task.sample.n**2 * task.n_classes <= LARGEST_SOLVED
+
+
+def allowed(survey: Survey, view: str) -> bool:
+    """Return whether a flip leaves the label as it is."""
+    return any(flip.view == view and flip.allowed for flip in survey.flips)
+
+
+def openings(task: Task, survey: Survey, found: Sweep, space: Space) -> list[Configuration]:
+    """Return what is tried first, in this order: the recommended strategy, the runner-up, every other one.
+
+    Frozen cells are in the sweep already; their configuration here is the sweep's best with further views.
+    """
+    front = sorted(survey.outlook.front, key=lambda row: -row.accuracy)
+    order = [survey.choice.strategy, survey.matrix.runner_up, *(row.strategy for row in front)]
+    by_strategy: dict[Strategy, list[Configuration]] = {}
+    for configuration in [*_frozen(task, survey, found, space), *_trained(task, survey, space)]:
+        by_strategy.setdefault(configuration.strategy, []).append(configuration)
+    chosen = [c for strategy in dict.fromkeys(order) for c in by_strategy.get(strategy, [])[:1]]
+    return [*chosen, *(c for configurations in by_strategy.values() for c in configurations[1:])]
+
+
+def _frozen(task: Task, survey: Survey, found: Sweep, space: Space) -> Iterator[Configuration]:
+    richest = space.views[-1]
+    if richest == "plain":
+        return
+    for strategy in FROZEN:
+        own = [o for o in found.outcomes if o.configuration.strategy == strategy]
+        if own:
+            best = max(own, key=lambda o: task.metric.sign * o.value).configuration
+            assert isinstance(best.how, Frozen)
+            yield replace(best, how=replace(best.how, views=richest))
+
+
+def _trained(task: Task, survey: Survey, space: Space) -> Iterator[Configuration]:
+    if space.training == ("frozen",):
+        return
+    late = survey.evidence.late(task.metric.name)
+    yield fine_tuning(survey, late, survey.unfreezing.count, space)
+    yield from_pretrained(survey, late, space)
+    if survey.unfreezing.count < max(late.source.cuts):
+        yield fine_tuning(survey, late, max(late.source.cuts), space)
+
+
+def fine_tuning(survey: Survey, late: Candidate, unfrozen: int, space: Space) -> Configuration:
+    """Return the recommended fine-tuning with so many stages that learn."""
+    cuts, pooling = (late.source.cuts, late.source.pooling) if space.joined else ((late.n_stages,), "mean")
+    how = Tuned(
+        unfrozen=min(unfrozen, max(cuts)),
+        epochs=EPOCHS,
+        head_lr=HEAD_LR,
+        lr_ratio=10.0,
+        label_smoothing=LABEL_SMOOTHING,
+        policy=_policy(survey, space),
+    )
+    return Configuration("fine_tuning", late.backbone, late.n_stages, cuts, pooling, how, space.imbalanced)
+
+
+def from_pretrained(survey: Survey, late: Candidate, space: Space) -> Configuration:
+    """Return the recommended training of everything from the pretrained weights."""
+    how = Tuned(
+        unfrozen=late.n_stages, epochs=EPOCHS, head_lr=HEAD_LR, lr_ratio=2.0, batchnorm="adapting",
+        label_smoothing=LABEL_SMOOTHING, policy=_policy(survey, space),
+    )  # fmt: skip
+    return Configuration(
+        "pretrained_initialization", late.backbone, late.n_stages, (late.n_stages,), "mean", how, space.imbalanced
+    )
+
+
+def _policy(survey: Survey, space: Space) -> AugmentationPolicy:
+    if not space.augmented:
+        return AugmentationPolicy()
+    return replace(survey.advice.augmentation, crop=0.6)
+
+
+def folds_to_score(task: Task, costs: Costs, trained: Sequence[Configuration], seconds: float | None) -> int:
+    """Return on how many folds trained candidates are scored.
+
+    Args:
+        task: the data.
+        costs: of training.
+        trained: what is tried first.
+        seconds: for all trials, or None.
+    """
+    available = len(np.unique(task.sample.folds))
+    if seconds is None:
+        wanted = next((folds for size, folds in FOLDS_BY_SIZE if task.sample.n <= size), 1)
+    elif not trained:
+        wanted = 1
+    else:
+        n = task.sample.n - len(task.held_out(0))
+        wanted = int(SHARE_OF_TRIAL * seconds / max(costs.seconds(trained[0], n), 1e-9))
+    return int(np.clip(wanted, 1, available))

@@ -1,0 +1,214 @@
+"""From a folder of pictures to everything that trials need: features, the recommendation, the sweep, the space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from automl_tl.cache_dir import cache_dir
+from automl_tl.data.dataset import ImageDataset
+from automl_tl.data.quality import QualityReport
+from automl_tl.features.engine import choose_engine
+from automl_tl.features.extract import Features
+from automl_tl.recommender.bench import Bench, usable_backbones
+from automl_tl.recommender.evidence import Candidate, Evidence
+from automl_tl.recommender.extraction import extract_all
+from automl_tl.recommender.front import GainPrior, gain_prior
+from automl_tl.recommender.recommend import summarise
+from automl_tl.recommender.recommendation import Recommendation
+from automl_tl.recommender.sample import Sample, draw_sample, lonely_note
+from automl_tl.recommender.strategy import FROZEN, STRATEGIES, Strategy, frozen_strategy
+from automl_tl.recommender.survey import Clock, Pictures, Survey, picture_seconds, read_pictures, survey
+from automl_tl.recommender.timing import stage_seconds, training_speed
+from automl_tl.searcher.deadline import Costs, Deadline, StageCosts
+from automl_tl.searcher.limits import Limits, measure_limits
+from automl_tl.searcher.monitor import Monitor
+from automl_tl.searcher.plan import allowed, is_solvable
+from automl_tl.searcher.settings import Settings
+from automl_tl.searcher.sweep import Sweep, sweep
+from automl_tl.searcher.task import Task
+from automl_tl.training.activations import MAX_BYTES
+from automl_tl.training.scores import get_metric
+
+MOST_FOLDS = 5
+EXTRACTION_SHARE = 0.25
+"""Of the budget, for the features of the first backbone: what bounds the pictures that are looked at."""
+FURTHER_SHARE = 0.15
+"""Of the budget, for the features of all backbones together; a further one is taken only if it fits."""
+SWEEP_SHARE, LEAST_SWEEP = 0.15, 10.0
+MOST_PICTURES = 20_000
+"""Training pictures that are looked at without a budget."""
+TRAINING_PARTS = ("train", "val")
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The pictures and what may be done with them."""
+
+    pictures: Pictures
+    bench: Bench
+    names: tuple[str, ...]
+    limits: Limits
+    notes: tuple[str, ...]
+
+    @property
+    def dataset(self) -> ImageDataset:
+        """Scanned and split."""
+        return self.pictures.dataset
+
+    @property
+    def report(self) -> QualityReport:
+        """Of the scan."""
+        return self.pictures.report
+
+    @property
+    def held_aside(self) -> bool:
+        """Whether a test part was held aside here, and is to be learned from in the end."""
+        return not self.pictures.split_given and bool((self.dataset.frame["split"] == "test").any())
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Everything that trials need."""
+
+    data: Data
+    task: Task
+    survey: Survey
+    recommendation: Recommendation
+    found: Sweep
+    priors: Mapping[Strategy, GainPrior]
+    costs: Costs
+    notes: tuple[str, ...]
+
+
+def read_data(settings: Settings, monitor: Monitor) -> Data:
+    """Read, scan and split the pictures, and load the backbones."""
+    bench = Bench(choose_engine(settings.device), cache_dir(settings.cache_dir), settings.overrides)
+    pictures = read_pictures(settings.path, settings.columns, bench, settings.seed, monitor.stage)
+    with monitor.stage("Loading backbones"):
+        names, notes = usable_backbones(bench, settings.backbones)
+        names, limits = measure_limits(
+            bench, names, max_params=settings.max_params, max_latency_ms=settings.max_latency_ms
+        )
+    return Data(pictures, bench, names, limits, (*pictures.dataset.notes, *notes))
+
+
+def make_task(
+    data: Data, settings: Settings, deadline: Deadline, monitor: Monitor, first: Callable[[Task, str], None]
+) -> tuple[Task, tuple[str, ...]]:
+    """Extract features, the cheapest backbone first, others while there is time; return the task, and notes.
+
+    `first` is called with the task and the backbone as soon as anything can be fitted.
+    """
+    everything = draw_sample(
+        data.dataset, len(data.dataset.frame), settings.seed, parts=TRAINING_PARTS, most_folds=MOST_FOLDS
+    )
+    costs = {name: _cost(data, name, everything, deadline) for name in data.names}
+    order = sorted(data.names, key=lambda name: costs[name])
+    sample = _sample(data, settings, everything, costs[order[0]], deadline)
+    features: dict[str, Features] = {}
+    task = Task(
+        data.bench, sample, data.report.fit, get_metric(settings.metric), settings.seed,
+        _scratch(settings), features, max_bytes=_cache_bytes(settings),
+    )  # fmt: skip
+    notes: list[str] = []
+    if sample.n < everything.n:
+        notes.append(f"The budget allows {sample.n:,} of the {everything.n:,} training pictures (stratified).")
+    spent = 0.0
+    for name in order:
+        spent += sample.n * costs[name]
+        if features and deadline.is_set and spent > FURTHER_SHARE * (deadline.budget or 0.0):
+            notes.append(f"{name} was left out: its features would have taken {sample.n * costs[name]:.0f} s.")
+            continue
+        some, more = extract_all(
+            data.bench, [name], sample.pictures, data.report.fit, monitor.stage, named=frozenset(settings.backbones)
+        )
+        notes += more
+        features |= some
+        if len(features) == 1 and some:
+            first(task, name)
+    return task, tuple(notes)
+
+
+def prepare(
+    data: Data, task: Task, settings: Settings, deadline: Deadline, monitor: Monitor, notes: tuple[str, ...]
+) -> Prepared:
+    """Survey the data set, sweep the frozen candidates, and set out what may be searched."""
+    clock = Clock()
+    found = survey(
+        data.bench, task.sample, task.features, data.report.fit, metric=settings.metric, seed=settings.seed,
+        budget=deadline.left if deadline.is_set else None, clock=clock, progress=monitor.stage,
+    )  # fmt: skip
+    notes = (*data.notes, *notes, *lonely_note(task.sample))
+    recommendation = summarise(
+        settings.path, data.report, found, settings.metric, settings.budget, clock, notes
+    )  # fmt: skip
+    task.allowed_views = frozenset({"zoom", *(v for v in ("hflip", "vflip") if allowed(found, v))})
+    with monitor.stage("Solving the best sources"):
+        budget = max(SWEEP_SHARE * (deadline.budget or 0.0), LEAST_SWEEP) - clock.seconds["evidence"]
+        evidence = _permitted(found.evidence, settings, data.limits)
+        swept = sweep(task, evidence, solvable=is_solvable(task), seconds=budget if deadline.is_set else None)
+    different = 0.5 if found.domain.different is None else found.domain.different
+    priors = {
+        strategy: gain_prior(strategy, different, found.size.large) for strategy in STRATEGIES if strategy not in FROZEN
+    }
+    return Prepared(data, task, found, recommendation, swept, priors, _costs(data, task, found), notes)
+
+
+def _permitted(evidence: Evidence, settings: Settings, limits: Limits) -> Evidence:
+    """Return the evidence without sources that were not asked for, or are too large; all where nothing is left."""
+    frozen = [name for name in settings.strategies if name in FROZEN] or list(FROZEN)
+
+    def fits(candidate: Candidate) -> bool:
+        source, n_stages = candidate.source, candidate.n_stages
+        if settings.without and "joined" in settings.without and (len(source.cuts) > 1 or source.pooling != "mean"):
+            return False
+        within = max(source.cuts) <= limits.largest_cut.get(source.backbones[0], n_stages)
+        return within and frozen_strategy(source.cuts, n_stages) in frozen
+
+    probe = tuple(filter(fits, evidence.probe))
+    if not probe:
+        return evidence
+    return replace(evidence, probe=probe, finalists=tuple(filter(fits, evidence.finalists)))
+
+
+def _cost(data: Data, name: str, sample: Sample, deadline: Deadline) -> float:
+    """Return the seconds of a picture's features; without a budget the parameters, so that no clock is read."""
+    if deadline.is_set:
+        return picture_seconds(data.bench, name, sample, data.report.fit)
+    return float(sum(p.numel() for stage in data.bench.network(name).stages for p in stage.parameters()))
+
+
+def _sample(data: Data, settings: Settings, everything: Sample, cost: float, deadline: Deadline) -> Sample:
+    most = MOST_PICTURES
+    if deadline.budget is not None:
+        least = 3 * len(everything.classes)
+        most = max(least, int(EXTRACTION_SHARE * deadline.budget / max(cost, 1e-9)))
+    if everything.n <= most:
+        return everything
+    return draw_sample(data.dataset, most, settings.seed, parts=TRAINING_PARTS, most_folds=MOST_FOLDS)
+
+
+def _costs(data: Data, task: Task, found: Survey) -> Costs:
+    engine, folder = data.bench.engine.for_training, data.bench.cache / "timing"
+    stages = {}
+    for name in task.features:
+        network = data.bench.network(name)
+        forward = stage_seconds(network, engine, folder)
+        count = found.unfreezing.count if name == found.evidence.backbone else max(1, network.n_stages // 3)
+        cut = found.unfreezing.cut if name == found.evidence.backbone else network.n_stages
+        whole = training_speed(network, engine, cut, count, folder).whole
+        stages[name] = StageCosts(forward, whole / max(sum(forward), 1e-9))
+    return Costs(stages)
+
+
+def _scratch(settings: Settings) -> Path:
+    assert settings.out is not None
+    return settings.out / "scratch"
+
+
+def _cache_bytes(settings: Settings) -> int:
+    """Return the bytes of activations that a trial may keep: a third of the memory that is allowed, at most 2 GiB."""
+
+    return MAX_BYTES if settings.max_memory is None else min(MAX_BYTES, settings.max_memory // 3)

@@ -1,0 +1,97 @@
+"""What a search found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from automl_tl.model.evaluate import Evaluation
+from automl_tl.recommender.recommendation import Recommendation
+from automl_tl.searcher.choice import Comparison
+from automl_tl.searcher.configuration import Configuration
+from automl_tl.training.estimate import Estimate
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """The best model of a search, what is known of it, and where everything is."""
+
+    best: Configuration
+    members: tuple[Configuration, ...]
+    """Of the delivered model; several for an ensemble."""
+    params: dict[str, Any]
+    """The best one's parameters in the search space."""
+    value: float
+    """The best one's estimated metric, uncorrected for having been chosen."""
+    validation: Estimate
+    """Its expected accuracy, corrected for that."""
+    test: Evaluation | None
+    """On pictures that no decision has seen; None where there are none."""
+    n_test: int
+    predicted: tuple[float, tuple[float, float]]
+    """What the recommendation expected of the best one's strategy: accuracy and 90 % interval."""
+    recommendation: Recommendation
+    comparisons: tuple[Comparison, ...]
+    """The best few candidates against the best frozen one, the best first."""
+    n_trials: int
+    seconds: float
+    stopped_because: str
+    bundle: Path
+    """Folder of the model."""
+    leaderboard: Path
+    table: pd.DataFrame
+    """The leaderboard."""
+    metric: str
+    budget: float | None
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as one JSON object."""
+        test = self.test
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "best": {
+                "strategy": self.best.strategy,
+                "backbone": self.best.backbone,
+                "cut": max(self.best.cuts),
+                "cuts": list(self.best.cuts),
+                "pooling": self.best.pooling,
+                "head": self.best.head,
+                "params": self.params,
+                "validation_accuracy": round(self.validation.accuracy, 4),
+            },
+            "members": [member.to_dict() for member in self.members],
+            "validation": {
+                "accuracy": round(self.validation.accuracy, 4),
+                "interval": [round(v, 4) for v in self.validation.interval],
+                "metric": self.metric,
+                "value": round(self.value, 4),
+            },
+            "test": None
+            if test is None
+            else {
+                "n": self.n_test,
+                "accuracy": round(test.accuracy, 4),
+                "balanced_accuracy": round(test.balanced_accuracy, 4),
+                "macro_f1": round(test.macro_f1, 4),
+                "log_loss": round(test.log_loss, 4),
+                "ece": round(test.ece, 4),
+            },
+            "predicted": {
+                "accuracy": round(self.predicted[0], 4),
+                "interval": [round(v, 4) for v in self.predicted[1]],
+            },
+            "recommended": self.recommendation.strategy,
+            "n_trials": self.n_trials,
+            "seconds": round(self.seconds, 2),
+            "budget": self.budget,
+            "stopped_because": self.stopped_because,
+            "bundle": str(self.bundle.resolve()),
+            "leaderboard": str(self.leaderboard.resolve()),
+            "notes": list(self.notes),
+        }

@@ -1,0 +1,170 @@
+"""The folder of a run: what it was asked, its study, what its candidates learned, the model and the leaderboard."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from automl_tl.data.names import printable
+from automl_tl.errors import OptionError
+from automl_tl.searcher.configuration import Configuration
+from automl_tl.searcher.outcome import Outcome
+
+STATES_KEPT = 3
+"""Trained candidates whose weights are kept, the best ones; of the others only the scores are."""
+_RUN = "run.json"
+_STATE = "state."
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run, and how its parts are written: each under a temporary name first."""
+
+    path: Path
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's journal."""
+        return self.path / "study.journal"
+
+    @property
+    def bundle(self) -> Path:
+        """The model, as good as it is so far."""
+        return self.path / "bundle"
+
+    @property
+    def leaderboard(self) -> Path:
+        """The table of candidates."""
+        return self.path / "leaderboard.csv"
+
+    @property
+    def scratch(self) -> Path:
+        """Where memory-mapped files live while the search runs."""
+        return self.path / "scratch"
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Hold the folder; raises OptionError where another process searches in it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise OptionError(
+                f"another search is running in '{printable(self.path)}'; wait for it or give another --out"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def begin(self, asked: Mapping[str, Any]) -> None:
+        """Write down what the run was asked; raises OptionError where the folder holds another run already."""
+        if (self.path / _RUN).exists():
+            raise OptionError(
+                f"'{printable(self.path)}' holds a run already; go on with it by --resume, or give another --out"
+            )
+        self._write_json(_RUN, dict(asked))
+
+    def check_same(self, asked: Mapping[str, Any]) -> None:
+        """Raise OptionError unless the folder holds a run that was asked the same."""
+        before = self.read_json(_RUN)
+        if before is None:
+            raise OptionError(f"'{printable(self.path)}' holds no run to resume; leave out --resume to begin one")
+        for name, value in asked.items():
+            if before.get(name) != json.loads(json.dumps(value)):
+                raise OptionError(
+                    f"the run in '{printable(self.path)}' was begun with {name} {printable(before.get(name))}, not "
+                    f"{printable(value)}; resume it as it was begun, or give another --out"
+                )
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Keep the result as JSON."""
+        self._write_json("result.json", dict(result))
+
+    def save(self, outcome: Outcome) -> None:
+        """Keep a candidate's scores and what it learned, before its trial is told to the study."""
+        tensors = {"rows": torch.from_numpy(outcome.rows), "scores": torch.from_numpy(outcome.scores)}
+        tensors |= {_STATE + name: value.contiguous() for name, value in outcome.state.items()}
+        facts = {name: getattr(outcome, name) for name in ("value", "seconds", "epochs", "n_folds", "number")}
+        facts["configuration"] = outcome.configuration.to_dict()
+        file = self._file(outcome.number)
+        file.parent.mkdir(exist_ok=True)
+        temporary = file.with_suffix(".tmp")
+        save_file(tensors, temporary, {"facts": json.dumps(facts)})
+        temporary.replace(file)
+
+    def load(self, numbers: Sequence[int]) -> list[Outcome]:
+        """Return the kept candidates of these trials; one that is damaged or missing is left out."""
+        found = (self._load(number) for number in numbers)
+        return [outcome for outcome in found if outcome is not None]
+
+    def forget_states(self, outcomes: Sequence[Outcome], sign: int) -> list[Outcome]:
+        """Drop the weights of all but the best trained candidates; return the candidates without those."""
+        trained = sorted((o for o in outcomes if o.state), key=lambda o: -sign * o.value)
+        dropped = {id(o) for o in trained[STATES_KEPT:]}
+        kept = []
+        for outcome in outcomes:
+            if id(outcome) in dropped:
+                outcome = Outcome(**{**vars(outcome), "state": {}})
+                self.save(outcome)
+            kept.append(outcome)
+        return kept
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """Return one of the run's JSON files, or None where it is missing or damaged."""
+        try:
+            values: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return values
+
+    def _write_json(self, name: str, values: dict[str, Any]) -> None:
+        temporary = self.path / f".{name}.tmp"
+        temporary.write_text(json.dumps(values, indent=1, default=str), encoding="utf-8")
+        temporary.replace(self.path / name)
+
+    def _file(self, number: int) -> Path:
+        return self.path / "trials" / f"{number}.safetensors"
+
+    def _load(self, number: int) -> Outcome | None:
+        from safetensors import safe_open
+
+        file = self._file(number)
+        try:
+            with safe_open(file, "pt") as opened:
+                facts = json.loads(opened.metadata()["facts"])
+            tensors: dict[str, Tensor] = load_file(file)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+            return None
+        state = {name.removeprefix(_STATE): value for name, value in tensors.items() if name.startswith(_STATE)}
+        return Outcome(
+            Configuration.from_dict(facts["configuration"]),
+            facts["value"],
+            tensors["rows"].numpy().astype(np.int64),
+            tensors["scores"].numpy(),
+            facts["seconds"],
+            facts["epochs"],
+            facts["n_folds"],
+            state,
+            facts["number"],
+        )
+
+
+def default_out() -> Path:
+    """Return the folder of a run that was given none: runs/<time>, with a number where two begin in one second."""
+    stem = time.strftime("%Y%m%d-%H%M%S")
+    candidates = [Path("runs") / stem, *(Path("runs") / f"{stem}-{number}" for number in range(2, 1000))]
+    return next(path for path in candidates if not path.exists())

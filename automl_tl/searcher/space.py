@@ -1,0 +1,198 @@
+"""The search space, conditional: no trial carries a parameter that it does not use. Imports no torch.
+
+Ranges and their sources: see the table in CONTRIBUTING. The same function serves a sampled trial and one whose
+parameters are given, so what is enqueued or added as finished is of the same space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from automl_tl.augment.policy import AugmentationPolicy
+from automl_tl.recommender.sources import LONGEST_JOIN
+from automl_tl.searcher.configuration import CLASSIFIERS, LAYERS, VIEW_SETS, Configuration, Frozen, Training, Tuned
+
+MANY_PICTURES = 20_000
+"""Pictures from which mixup and cutmix are searched (BiT, Kolesnikov et al. 2020)."""
+IMBALANCED = 1.5
+"""Largest over smallest class from which class weighting is searched."""
+FEWEST_EPOCHS, MOST_EPOCHS = 5, 30
+PENALTY = (1e-4, 1e3)
+L2 = (1e-4, 1e2)
+HEAD_LR = (1e-5, 1e-2)
+LR_RATIO = (1.0, 100.0)
+WHOLE_LR_RATIO = (1.0, 3.0)
+WEIGHT_DECAY = (1e-6, 1e-1)
+
+
+class Chooser(Protocol):
+    """What optuna's trials and fixed trials can do."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """Return a number from `low` to `high`."""
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """Return a whole number from `low` to `high`."""
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        """Return one of `choices`."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """What may be chosen for one data set on one machine."""
+
+    n_stages: Mapping[str, int]
+    """By backbone; its keys are the backbones."""
+    grids: Mapping[str, frozenset[int]]
+    """By backbone, the cuts whose output is a map large enough for quarters."""
+    maps: Mapping[str, frozenset[int]]
+    """By backbone, the cuts whose output is a map, so that a convolution block can follow."""
+    training: tuple[Training, ...] = ("frozen", "fine_tuning", "pretrained_initialization")
+    classifiers: tuple[str, ...] = CLASSIFIERS
+    views: tuple[str, ...] = tuple(VIEW_SETS)
+    hflip: bool = True
+    vflip: bool = False
+    imbalanced: bool = False
+    many: bool = False
+    joined: bool = True
+    """Whether cuts may be joined and deviations read."""
+    augmented: bool = True
+    """Whether training pictures may be varied."""
+
+
+def suggest(chooser: Chooser, space: Space) -> Configuration:
+    """Ask `chooser` for everything that a configuration needs, in a fixed order."""
+    training = cast(Training, chooser.suggest_categorical("training", space.training))
+    backbone = chooser.suggest_categorical("backbone", tuple(space.n_stages))
+    n_stages = space.n_stages[backbone]
+    if training == "pretrained_initialization":
+        cuts, pooling = (n_stages,), "mean"
+    else:
+        cuts, pooling = _cuts(chooser, space, backbone)
+    if training == "frozen":
+        how: Frozen | Tuned = _frozen(chooser, space)
+    elif training == "fine_tuning":
+        how = _fine_tuning(chooser, space, max(cuts), max(cuts) in space.maps[backbone])
+    else:
+        how = _from_pretrained(chooser, space, n_stages)
+    weighable = space.imbalanced and not (isinstance(how, Frozen) and how.classifier == "ridge")
+    balanced = weighable and chooser.suggest_categorical("balanced", (False, True))
+    return Configuration(training, backbone, n_stages, cuts, pooling, how, bool(balanced))
+
+
+def _cuts(chooser: Chooser, space: Space, backbone: str) -> tuple[tuple[int, ...], str]:
+    n_stages = space.n_stages[backbone]
+    cut = cut_of(chooser.suggest_float("depth", 0.0, 1.0), n_stages)
+    if not space.joined:
+        return (cut,), "mean"
+    joined = min(cut, chooser.suggest_int("joined", 1, LONGEST_JOIN))
+    if joined > 1:
+        return tuple(range(cut - joined + 1, cut + 1)), "mean+std"
+    pooling = chooser.suggest_categorical("pooling", ("mean", "mean+std", "grid"))
+    return (cut,), "mean" if pooling == "grid" and cut not in space.grids[backbone] else pooling
+
+
+def cut_of(depth: float, n_stages: int) -> int:
+    """Return the cut at a share of the depth.
+
+    >>> [cut_of(depth, 4) for depth in (0.0, 0.25, 0.26, 1.0)]
+    [1, 1, 2, 4]
+    """
+    return min(n_stages, max(1, -int(-depth * n_stages // 1)))
+
+
+def _frozen(chooser: Chooser, space: Space) -> Frozen:
+    classifier = chooser.suggest_categorical("classifier", space.classifiers)
+    if classifier == "ridge":
+        penalty = chooser.suggest_float("penalty", *PENALTY, log=True)
+    else:
+        penalty = chooser.suggest_float("l2", *L2, log=True)
+    views = chooser.suggest_categorical("views", space.views) if len(space.views) > 1 else "plain"
+    return Frozen(classifier, penalty, views)
+
+
+def _fine_tuning(chooser: Chooser, space: Space, cut: int, is_map: bool) -> Tuned:
+    layers = chooser.suggest_categorical("layers", LAYERS)
+    if layers == "convolution" and not is_map:
+        layers = "fully_connected"
+    head_epochs = 0 if layers == "linear" else chooser.suggest_int("head_epochs", 1, 5)
+    unfrozen = cut_of(chooser.suggest_float("unfrozen", 0.0, 1.0), cut)
+    ratio = chooser.suggest_float("lr_ratio", *LR_RATIO, log=True)
+    batchnorm = chooser.suggest_categorical("batchnorm", ("frozen", "adapting"))
+    return _schedule(chooser, space, unfrozen, ratio, layers, head_epochs, batchnorm)
+
+
+def _from_pretrained(chooser: Chooser, space: Space, n_stages: int) -> Tuned:
+    ratio = chooser.suggest_float("whole_lr_ratio", *WHOLE_LR_RATIO)
+    return _schedule(chooser, space, n_stages, ratio, "linear", 0, "adapting")
+
+
+def _schedule(
+    chooser: Chooser, space: Space, unfrozen: int, ratio: float, layers: str, head_epochs: int, batchnorm: Any
+) -> Tuned:
+    return Tuned(
+        unfrozen=unfrozen,
+        epochs=chooser.suggest_int("epochs", FEWEST_EPOCHS, MOST_EPOCHS),
+        head_lr=chooser.suggest_float("head_lr", *HEAD_LR, log=True),
+        lr_ratio=ratio,
+        layers=layers,
+        head_epochs=head_epochs,
+        weight_decay=chooser.suggest_float("weight_decay", *WEIGHT_DECAY, log=True),
+        batchnorm=batchnorm,
+        warmup=chooser.suggest_float("warmup", 0.0, 0.1),
+        label_smoothing=chooser.suggest_categorical("label_smoothing", (0.0, 0.05, 0.1)),
+        policy=_policy(chooser, space) if space.augmented else AugmentationPolicy(),
+        mixup=chooser.suggest_float("mixup", 0.0, 0.4) if space.many else 0.0,
+        cutmix=chooser.suggest_float("cutmix", 0.0, 1.0) if space.many else 0.0,
+    )
+
+
+def _policy(chooser: Chooser, space: Space) -> AugmentationPolicy:
+    scale = chooser.suggest_float("scale", 0.0, 0.3)
+    return AugmentationPolicy(
+        hflip=0.5 if space.hflip and chooser.suggest_categorical("hflip", (True, False)) else 0.0,
+        vflip=0.5 if space.vflip and chooser.suggest_categorical("vflip", (True, False)) else 0.0,
+        rotation=chooser.suggest_float("rotation", 0.0, 30.0),
+        scale=(1 - 2 * scale / 3, 1 + scale),  # 0.8 to 1.3 at its widest
+        crop=chooser.suggest_float("crop", 0.25, 1.0),
+        colour=chooser.suggest_float("colour", 0.0, 0.4),
+        erase=chooser.suggest_float("erase", 0.0, 0.5),
+    )
+
+
+def parameters(configuration: Configuration, space: Space) -> dict[str, Any]:
+    """Return the parameters by which `suggest` gives a configuration of this space; the inverse of it."""
+    how, cut, n_stages = configuration.how, max(configuration.cuts), configuration.n_stages
+    values: dict[str, Any] = {"training": configuration.training, "backbone": configuration.backbone}
+    if configuration.training != "pretrained_initialization":
+        values["depth"] = cut / n_stages
+        if space.joined:
+            values["joined"] = len(configuration.cuts)
+            if len(configuration.cuts) == 1:
+                values["pooling"] = configuration.pooling
+    if isinstance(how, Frozen):
+        values |= {"classifier": how.classifier, "penalty" if how.classifier == "ridge" else "l2": how.penalty}
+        values |= {"views": how.views} if len(space.views) > 1 else {}
+    if space.imbalanced and configuration.head != "ridge":
+        values["balanced"] = configuration.balanced
+    if isinstance(how, Frozen):
+        return values
+    if configuration.training == "fine_tuning":
+        values |= {"layers": how.layers, "unfrozen": how.unfrozen / cut, "lr_ratio": how.lr_ratio}
+        values |= {"batchnorm": how.batchnorm} | ({} if how.layers == "linear" else {"head_epochs": how.head_epochs})
+    else:
+        values["whole_lr_ratio"] = how.lr_ratio
+    values |= {name: getattr(how, name) for name in ("epochs", "head_lr", "weight_decay", "warmup", "label_smoothing")}
+    if space.many:
+        values |= {"mixup": how.mixup, "cutmix": how.cutmix}
+    return values | (_policy_parameters(how.policy, space) if space.augmented else {})
+
+
+def _policy_parameters(policy: AugmentationPolicy, space: Space) -> dict[str, Any]:
+    flips = {"hflip": policy.hflip > 0} if space.hflip else {}
+    flips |= {"vflip": policy.vflip > 0} if space.vflip else {}
+    names = ("rotation", "crop", "colour", "erase")
+    return {**flips, "scale": policy.scale[1] - 1, **{name: getattr(policy, name) for name in names}}

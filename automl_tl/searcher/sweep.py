@@ -1,0 +1,131 @@
+"""The frozen sweep: every source screened, the best few solved, all of it known before anything is trained."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from automl_tl.recommender.evidence import Candidate, Evidence
+from automl_tl.searcher.configuration import Configuration, Frozen
+from automl_tl.searcher.frozen import score_frozen
+from automl_tl.searcher.outcome import Outcome
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.trained import Reference
+from automl_tl.training.fit import SOLVED_KINDS
+from automl_tl.training.heads import l2_grid, solve_path
+from automl_tl.training.spectrum import decompose
+
+MOST_ENTERED = 36
+"""Candidates that enter the study: over all depths and poolings, but not so many that they flood the sampler."""
+SOURCES_SOLVED = 3
+"""Sources that the document's classifiers are solved on, beyond those of the recommendation, while time allows."""
+DEFAULT_L2 = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """The frozen candidates and the best of them."""
+
+    outcomes: tuple[Outcome, ...]
+    """Scores are kept for the best alone; the others have none."""
+    reference: Reference
+
+
+def sweep(task: Task, evidence: Evidence, *, solvable: bool, seconds: float | None) -> Sweep:
+    """Return solved candidates over all depths and poolings.
+
+    Args:
+        task: the data.
+        evidence: what the recommendation rests on: every source's screen, and its finalists.
+        solvable: whether the document's classifiers are within reach of these pictures and classes.
+        seconds: what this may take, or None.
+    """
+    started = time.perf_counter()
+
+    def left() -> bool:
+        return seconds is None or time.perf_counter() - started < seconds
+
+    outcomes: list[Outcome] = []
+    for candidate in _spread(evidence.probe, MOST_ENTERED):
+        if evidence.screened_all:
+            outcomes.append(_known(task, candidate))
+        elif left() or len(outcomes) < 3:
+            outcomes.append(_without_scores(score_frozen(task, _configuration(task, candidate))))
+    outcomes += [_known(task, c) for c in evidence.finalists if c.path.kind != "ridge" and len(c.rows) == task.sample.n]
+    ranked = sorted((o for o in outcomes), key=lambda o: -task.metric.sign * o.value)
+    if solvable:
+        outcomes += list(_solve_more(task, ranked, left))
+    best = max(outcomes, key=lambda o: task.metric.sign * o.value)
+    reference = score_frozen(task, best.configuration)
+    return Sweep(tuple(outcomes), Reference(reference, _l2(task, outcomes)))
+
+
+def _spread(probe: Sequence[Candidate], most: int) -> list[Candidate]:
+    """Return the best candidate of every backbone's every last cut first, then the best of the rest."""
+    first: dict[tuple[str, int], Candidate] = {}
+    for candidate in probe:
+        first.setdefault((candidate.backbone, max(candidate.source.cuts)), candidate)
+    leading = list(first.values())
+    taken = {id(candidate) for candidate in leading}
+    return [*leading, *(c for c in probe if id(c) not in taken)][: max(most, len(leading))]
+
+
+def _configuration(task: Task, candidate: Candidate) -> Configuration:
+    source, path = candidate.source, candidate.path
+    penalty = path.penalty
+    if path.kind != "ridge":
+        penalty *= task.sample.n / task.matrix(candidate.backbone, source.cuts, source.pooling).shape[1]
+    how = Frozen(path.kind, float(penalty))
+    return Configuration("frozen", candidate.backbone, candidate.n_stages, source.cuts, source.pooling, how)
+
+
+def _known(task: Task, candidate: Candidate) -> Outcome:
+    none = np.empty(0, np.int64)
+    return Outcome(_configuration(task, candidate), candidate.path.value, none, np.empty((0, 0), np.float32), 0.0)
+
+
+def _without_scores(outcome: Outcome) -> Outcome:
+    none = np.empty(0, np.int64)
+    return Outcome(outcome.configuration, outcome.value, none, np.empty((0, 0), np.float32), outcome.seconds)
+
+
+def _solve_more(task: Task, ranked: Sequence[Outcome], left: Callable[[], bool]) -> Iterator[Outcome]:
+    """Solve the document's classifiers on the best sources that have not been solved yet."""
+    solved = {_source(o) for o in ranked if o.configuration.head != "ridge"}
+    rest = [o for o in ranked if _source(o) not in solved]
+    for outcome in list({_source(o): o for o in reversed(rest)}.values())[::-1][:SOURCES_SOLVED]:
+        backbone, cuts, pooling = _source(outcome)
+        if not left():
+            return
+        spectrum = decompose(task.matrix(backbone, cuts, pooling))
+        strengths = l2_grid(task.sample.n, round(spectrum.unit))
+        for kind in SOLVED_KINDS:
+            if not left():
+                return
+            begun = time.perf_counter()
+            path = solve_path(
+                kind, spectrum, task.y, task.sample.folds, task.n_classes, strengths, metric=task.metric.name
+            )
+            how = Frozen(kind, path.penalty * task.sample.n / spectrum.unit)
+            configuration = Configuration("frozen", backbone, outcome.configuration.n_stages, cuts, pooling, how)
+            none = np.empty(0, np.int64)
+            empty = np.empty((0, 0), np.float32)
+            yield Outcome(configuration, path.value, none, empty, time.perf_counter() - begun)
+
+
+def _source(outcome: Outcome) -> tuple[str, tuple[int, ...], str]:
+    configuration = outcome.configuration
+    return configuration.backbone, configuration.cuts, configuration.pooling
+
+
+def _l2(task: Task, outcomes: Sequence[Outcome]) -> float:
+    """Return the strength of the best softmax head, as a multiple of columns over pictures."""
+    solved = [o for o in outcomes if o.configuration.head == "softmax"]
+    if not solved:
+        return DEFAULT_L2
+    best = max(solved, key=lambda o: task.metric.sign * o.value).configuration.how
+    assert isinstance(best, Frozen)
+    return best.penalty

@@ -1,0 +1,94 @@
+"""What every trial shares: the pictures, their folds and pixels, the backbones, and what is to be good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from automl_tl.features.extract import Features
+from automl_tl.recommender.bench import Bench
+from automl_tl.recommender.extraction import extract_view
+from automl_tl.recommender.sample import Sample
+from automl_tl.searcher.configuration import VIEW_SETS
+from automl_tl.training.activations import MAX_BYTES
+from automl_tl.training.pixels import load_pixels
+from automl_tl.training.scores import Metric
+
+Progress = Callable[[int, int], None]
+
+
+def _nothing(done: int, total: int) -> None:
+    pass
+
+
+@dataclass(eq=False)
+class Task:
+    """One data set to be learned, with everything that is computed once for it."""
+
+    bench: Bench
+    sample: Sample
+    """Training pictures with their folds; a given validation part is fold 0."""
+    fit: str
+    metric: Metric
+    seed: int
+    scratch: Path
+    """Folder for memory-mapped files."""
+    features: Mapping[str, Features]
+    """By backbone, of the pictures as they are."""
+    allowed_views: frozenset[str] = frozenset()
+    """Fixed views that leave the label as it is."""
+    n_folds: int = 1
+    """Folds that a trained candidate is scored on: 0 to `n_folds` - 1."""
+    max_bytes: int = MAX_BYTES
+    """Bound of the activations that one trial keeps."""
+    _pixels: dict[str, np.ndarray] = field(default_factory=dict)
+    _views: dict[tuple[str, str], Features] = field(default_factory=dict)
+
+    @property
+    def y(self) -> np.ndarray:
+        """int (n,), the classes."""
+        return self.sample.y
+
+    @property
+    def n_classes(self) -> int:
+        """C."""
+        return len(self.sample.classes)
+
+    @property
+    def everything(self) -> np.ndarray:
+        """int (n,), all rows."""
+        return np.arange(self.sample.n)
+
+    def held_out(self, fold: int) -> np.ndarray:
+        """Return the rows of a fold, int (m,)."""
+        return np.flatnonzero(self.sample.folds == fold)
+
+    @property
+    def validation(self) -> np.ndarray:
+        """int (m,), the rows that every candidate is scored on."""
+        return np.concatenate([self.held_out(fold) for fold in range(self.n_folds)])
+
+    def views(self, name: str) -> tuple[str, ...]:
+        """Return the allowed views of a set of VIEW_SETS."""
+        return tuple(view for view in VIEW_SETS[name] if view in self.allowed_views)
+
+    def matrix(self, backbone: str, cuts: tuple[int, ...], pooling: str, view: str = "plain") -> np.ndarray:
+        """Return features float32 (n, d) of every picture seen as `view`; extracted once, then from the store."""
+        if view == "plain":
+            return self.features[backbone].matrix(cuts, pooling)
+        key = (backbone, view)
+        if key not in self._views:
+            self._views[key] = extract_view(self.bench, backbone, self.sample.pictures, self.fit, _nothing, view)
+        return self._views[key].matrix(cuts, pooling)
+
+    def pixels(self, backbone: str) -> np.ndarray:
+        """Return the pictures as a backbone takes them, uint8 (n, S, S, 3); decoded once."""
+        if backbone not in self._pixels:
+            self._pixels.clear()  # those of another backbone: one array at a time
+            how = self.bench.preprocessing(backbone, self.fit)
+            threads = self.bench.engine.threads
+            self._pixels[backbone] = load_pixels(self.sample.pictures, how, self.scratch, threads=threads)
+        return self._pixels[backbone]

@@ -1,0 +1,247 @@
+"""The trial loop: ask, try, keep, tell, until time, trials or hope run out."""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import optuna
+from optuna.trial import Trial
+
+from automl_tl.errors import AutomlTlError, BackboneError
+from automl_tl.searcher.choice import best_first
+from automl_tl.searcher.configuration import Configuration, Tuned
+from automl_tl.searcher.deadline import Deadline
+from automl_tl.searcher.frozen import score_frozen
+from automl_tl.searcher.members import is_trained
+from automl_tl.searcher.monitor import Monitor, Status
+from automl_tl.searcher.outcome import Outcome
+from automl_tl.searcher.prepare import Prepared
+from automl_tl.searcher.run_folder import RunFolder
+from automl_tl.searcher.settings import Settings
+from automl_tl.searcher.study import Study
+from automl_tl.searcher.trained import score_trained
+
+USEFUL_EPOCHS = 3
+"""A trial whose time allows fewer epochs is not begun."""
+MOST_REFUSED = 8
+"""Proposals in a row that do not fit the time left, after which the search ends."""
+FROZEN_SECONDS = 3.0
+"""What a frozen trial is taken to need where none has been measured."""
+Improved = Callable[[Outcome], None]
+
+
+@dataclass(eq=False)
+class Loop:
+    """The state of a search while trials run.
+
+    Args:
+        prepared: data, sweep, space and costs.
+        settings: what was asked for.
+        study: of Optuna.
+        folder: of the run.
+        deadline: of the whole command.
+        final_seconds: what everything after the trials takes, the refit excepted.
+        monitor: who watches.
+        improved: called with a trained candidate that is now the best.
+        outcomes: candidates that are known with their scores, besides the reference.
+    """
+
+    prepared: Prepared
+    settings: Settings
+    study: Study
+    folder: RunFolder
+    deadline: Deadline
+    final_seconds: float
+    monitor: Monitor
+    improved: Improved
+    outcomes: list[Outcome] = field(default_factory=list)
+    interrupted: bool = False
+
+    def run(self) -> str:
+        """Try candidates; return why it stopped."""
+        wanted, done_before = self.settings.trials, len(self.study.finished)
+        refused = 0
+        try:
+            while True:
+                if wanted is not None and len(self.study.finished) >= max(wanted, 0):
+                    return f"all {wanted} trials are done"
+                if self.left_for_trials <= 0:
+                    return "the budget is used up"
+                if self._perfect():
+                    return "no picture of the validation part is wrong any more, by more than chance"
+                if wanted is None and self.study.exhausted():
+                    return "the last trials brought nothing better, and more would hardly pay"
+                if len(self.study.broken_backbones) == len(self.study.space.n_stages):
+                    return "every backbone has failed"
+                if refused >= MOST_REFUSED:
+                    return "nothing that is left to try fits the time that is left"
+                refused = 0 if self._next(done_before) else refused + 1
+        except KeyboardInterrupt:
+            self.interrupted = True
+            return "it was interrupted"
+
+    @property
+    def left_for_trials(self) -> float:
+        """Seconds until everything after the trials must begin, the refit excepted."""
+        return self.deadline.left - self.final_seconds
+
+    def _next(self, done_before: int) -> bool:
+        """Try what comes next; return False where it did not fit the time that is left."""
+        trial, configuration = self.study.ask()
+        fault = self.prepared.data.limits.fault(configuration) or self._not_asked_for(configuration)
+        if fault is not None:
+            self._give_up(trial, fault, 0.0)
+            return True
+        limit = self._limit(configuration)
+        if limit is not None and limit <= 0:
+            self.study.abandon(trial, f"it did not fit the {max(self.left_for_trials, 0):.0f} s that were left")
+            return False
+        self._show(configuration)
+        started = time.perf_counter()
+        try:
+            outcome = self._try(trial, configuration, limit)
+        except KeyboardInterrupt:
+            self.study.abandon(trial, "interrupted")
+            raise
+        except optuna.TrialPruned:
+            self._give_up(trial, "no better than the others so far", time.perf_counter() - started)
+        except BackboneError as error:
+            self._give_up(trial, str(error), time.perf_counter() - started, blames=configuration.backbone)
+        except AutomlTlError as error:
+            self._give_up(trial, str(error), time.perf_counter() - started)
+        except Exception as error:  # whatever a plugin's code raises ends its trial, never the search
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            self._give_up(trial, reason, time.perf_counter() - started, blames=configuration.backbone)
+        else:
+            self._keep(trial, replace(outcome, number=trial.number))
+        return True
+
+    def _try(self, trial: Trial, configuration: Configuration, limit: float | None) -> Outcome:
+        if not is_trained(configuration):
+            return score_frozen(self.prepared.task, configuration)
+        sign = self.prepared.task.metric.sign
+
+        def report(step: int, value: float) -> None:
+            self._check_memory()
+            if not math.isfinite(sign * value):
+                raise AutomlTlError(f"the validation score became {value}")
+            if self.study.should_prune(trial, step, value):
+                raise optuna.TrialPruned
+
+        outcome = score_trained(
+            self.prepared.task, configuration, self.prepared.found.reference, limit=limit, report=report
+        )
+        n = self._n_trained()
+        self.prepared.costs.learn(
+            configuration, n, outcome.epochs // outcome.n_folds, outcome.seconds / outcome.n_folds
+        )  # fmt: skip
+        return outcome
+
+    def _limit(self, configuration: Configuration) -> float | None:
+        """Return the seconds that a trial may take, None for no limit, 0 where it would not be worth beginning.
+
+        Where there is time for it, the refit on every picture is set aside; where not, and nothing trained is known
+        yet, a shorter schedule of a trial whose model is delivered as it is.
+        """
+        if not self.deadline.is_set:
+            return None
+        left = self.left_for_trials
+        if not is_trained(configuration):
+            return left if left > FROZEN_SECONDS + self._refit_seconds(None) else 0.0
+        assert isinstance(configuration.how, Tuned)
+        task, costs = self.prepared.task, self.prepared.costs
+        needed = task.n_folds * costs.seconds(configuration, self._n_trained())
+        spare = left - max(self._refit_seconds(configuration), self._refit_seconds(None))
+        if needed <= spare:
+            return spare
+        if any(o.state for o in self.outcomes) or task.n_folds > 1:
+            return 0.0
+        epochs = configuration.how.epochs + configuration.how.head_epochs
+        return left if left >= needed * USEFUL_EPOCHS / epochs else 0.0
+
+    def _refit_seconds(self, configuration: Configuration | None) -> float:
+        """Return what the refit of a candidate, or of the best one so far, takes."""
+        task, costs = self.prepared.task, self.prepared.costs
+        if configuration is None:
+            trained = [o for o in self.outcomes if o.state]
+            if not trained:
+                return 0.0
+            configuration = max(trained, key=lambda o: task.metric.sign * o.value).configuration
+        return costs.seconds(configuration, task.sample.n)
+
+    def _n_trained(self) -> int:
+        return self.prepared.task.sample.n - len(self.prepared.task.held_out(0))
+
+    def _keep(self, trial: Trial, outcome: Outcome) -> None:
+        """Write down what a candidate came to, then tell the study: a told trial is never lost."""
+        task, sign = self.prepared.task, self.prepared.task.metric.sign
+        self.folder.save(outcome)
+        self.study.complete(trial, outcome)
+        self.outcomes = self.folder.forget_states([*self.outcomes, outcome], sign)
+        ranked = best_first(task, self.prepared.found.reference, self.outcomes, self.prepared.priors)
+        if ranked[0].outcome.number == outcome.number and ranked[0].expected > 0:
+            self.improved(outcome)
+
+    def _give_up(self, trial: Trial, reason: str, seconds: float, *, blames: str = "") -> None:
+        task = self.prepared.task
+        worst = 0.0 if task.metric.greater_is_better else 10.0 + math.log(task.n_classes)
+        self.study.give_up(trial, reason, seconds, worst=worst, blames=blames)
+
+    def _not_asked_for(self, configuration: Configuration) -> str | None:
+        wanted = self.settings.strategies
+        return (
+            f"{configuration.strategy} was not asked for" if wanted and configuration.strategy not in wanted else None
+        )
+
+    def _perfect(self) -> bool:
+        """Return whether a trained candidate is right on so many pictures that no other can be told to be better."""
+        task = self.prepared.task
+        if not task.metric.greater_is_better or self.settings.trials is not None:
+            return False
+        return any(
+            o.state and len(o.rows) >= 50 and (o.predictions == task.y[o.rows]).all() for o in self.outcomes
+        )  # fmt: skip
+
+    def _check_memory(self) -> None:
+        limit = self.settings.max_memory
+        if limit is not None and (used := _memory()) > limit:
+            raise AutomlTlError(f"it used {used / 1e9:.1f} GB of memory, more than the {limit / 1e9:.1f} GB allowed")
+
+    def _show(self, configuration: Configuration) -> None:
+        self.monitor.show(status(self, configuration.describe()))
+
+
+def status(loop: Loop, running: str) -> Status:
+    """Return what whoever watches wants to know."""
+    prepared = loop.prepared
+    ranked = best_first(prepared.task, prepared.found.reference, loop.outcomes, prepared.priors)
+    best = ranked[0]
+    spread = 1.64 * max(best.stderr, (0.25 / prepared.task.sample.n) ** 0.5 * 0.5)
+    value = best.outcome.value
+    return Status(
+        left=max(loop.deadline.left, 0.0) if loop.deadline.is_set else None,
+        n_trials=len(loop.study.finished),
+        n_swept=len(prepared.found.outcomes),
+        best=f"{best.outcome.configuration.strategy}: {best.outcome.configuration.describe()}",
+        value=value,
+        interval=(max(value - spread, 0.0), min(value + spread, 1.0))
+        if prepared.task.metric.name == "accuracy"
+        else None,
+        running=running,
+    )
+
+
+def _memory() -> int:
+    """Return the largest resident memory of this process so far, bytes."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else 1024 * used
+
+
+def trained_first(configurations: Sequence[Configuration]) -> list[Configuration]:
+    """Return the trained ones of some configurations, in their order."""
+    return [c for c in configurations if is_trained(c)]

@@ -1,0 +1,187 @@
+"""What the frozen first stages put out, run once per view of a picture and kept at the boundary.
+
+The suffix of a ConvNet that learns is a small part of its cost. The prefix is the same at every epoch, so its
+output for a picture in one random view is kept, in half precision, and training goes round a few views.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from automl_tl.augment.policy import AugmentationPolicy, Variation, apply, vary
+from automl_tl.backbones.stages import Network, pool
+from automl_tl.features.engine import Engine
+from automl_tl.training.pixels import scratch_array
+
+PLAIN = 0
+"""The view without any variation."""
+MAX_BYTES = 2 * 1024**3
+_HALF = float(torch.finfo(torch.float16).max)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Pictures as the suffix sees them, on the engine's device."""
+
+    output: Tensor
+    """(m, ...) float32, the output of the last frozen stage; normalised pixels (m, 3, S, S) where none is frozen."""
+    pooled: dict[int, Tensor]
+    """By cut within the frozen stages, the pooled columns (m, d) float32 that the head reads of it."""
+
+
+Pooling = Callable[[Network, Tensor, int], Tensor]
+"""How a cut's output becomes columns: (network, output, cut) -> (m, d)."""
+
+
+@dataclass(eq=False)
+class ActivationCache:
+    """The outputs of the first `boundary` stages of a network for n pictures and a few views.
+
+    Args:
+        network: its first `boundary` stages are run in eval mode and must not change.
+        pixels: uint8 (n, S, S, 3).
+        boundary: number of frozen stages; 0 keeps nothing and varies the pixels anew in every view.
+        cuts: stages that the head reads; those within the boundary are pooled here.
+        pooling: how they are pooled.
+        policy: how pictures are varied in every view but the plain one.
+        engine: where and in which number format.
+        seed: of the views.
+        folder: for the memory-mapped files.
+        n_views: views besides the plain one; `batch` goes round them.
+        max_bytes: a bound on what is kept; where it does not suffice, fewer views are, or none.
+    """
+
+    network: Network
+    pixels: np.ndarray
+    boundary: int
+    cuts: tuple[int, ...]
+    pooling: Pooling
+    policy: AugmentationPolicy
+    engine: Engine
+    seed: int
+    folder: Path
+    n_views: int = 4
+    max_bytes: int = MAX_BYTES
+    _views: dict[int, _View] = field(default_factory=dict, init=False)
+    _row_bytes: int = field(default=0, init=False)
+
+    def batch(self, view: int, rows: np.ndarray) -> Batch:
+        """Return the pictures `rows`, int (m,), as seen in `view`: 0 is plain, higher ones are varied at random.
+
+        The same seed, view and row give the same picture, whatever the batch. Where the prefix is kept, views beyond
+        `n_views` are the first ones again.
+        """
+        if self.boundary == 0:
+            return Batch(self._pixels(self._variation(view), rows), {})
+        kept = self._kept_view(view)
+        if kept is None:
+            return self._run(self._variation(view), rows)
+        missing = rows[~kept.filled[rows]]
+        if len(missing):
+            kept.store(missing, self._run(kept.variation, missing))
+        return kept.load(rows, self.engine.device)
+
+    @property
+    def n_kept(self) -> int:
+        """Views whose outputs are kept."""
+        return len(self._views)
+
+    def _kept_view(self, view: int) -> _View | None:
+        number = view if view == PLAIN else 1 + (view - 1) % max(1, self.n_views)
+        if number in self._views:
+            return self._views[number]
+        if not self._row_bytes:
+            self._row_bytes = self._measure_row()
+        room = self.max_bytes // (self._row_bytes * len(self.pixels))
+        if room < 1:
+            return None
+        if len(self._views) >= room:  # go round those that there are
+            others = [key for key in self._views if key != PLAIN]
+            return self._views[others[view % len(others)]] if others and view != PLAIN else None
+        self._views[number] = _View(len(self.pixels), self._variation(number), self.folder, f"view{number}")
+        return self._views[number]
+
+    def _measure_row(self) -> int:
+        output = self._run(None, np.zeros(1, np.int64)).output
+        return max(1, 2 * output.numel())
+
+    def _variation(self, view: int) -> Variation | None:
+        if view == PLAIN or self.policy == AugmentationPolicy():
+            return None
+        digest = hashlib.sha256(f"{self.seed} {view}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+        n, height, width, _ = self.pixels.shape
+        return vary(self.policy, n, height, width, generator)
+
+    def _pixels(self, variation: Variation | None, rows: np.ndarray) -> Tensor:
+        """Return normalised pixels (m, 3, S, S), varied."""
+        backbone, device = self.network.backbone, self.engine.device
+        images = _to_device(torch.from_numpy(self.pixels[rows]), device).permute(0, 3, 1, 2).float() / 255
+        if variation is not None:
+            images = apply(images, variation.take(torch.from_numpy(rows)))
+        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (backbone.mean, backbone.std))
+        return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+    def _run(self, variation: Variation | None, rows: np.ndarray) -> Batch:
+        x, pooled = self._pixels(variation, rows), {}
+        with torch.no_grad(), self.engine.autocast():
+            for number, stage in enumerate(self.network.stages[: self.boundary], 1):
+                x = stage(x)
+                if number in self.cuts:
+                    pooled[number] = self.pooling(self.network, x, number)
+        return Batch(x.float(), pooled)
+
+
+class _View:
+    """One view of n pictures; rows are filled as they are asked for."""
+
+    def __init__(self, n: int, variation: Variation | None, folder: Path, name: str) -> None:
+        self.variation, self.folder, self.name = variation, folder, name
+        self.filled = np.zeros(n, bool)
+        self.output: np.ndarray | None = None
+        self.pooled: dict[int, np.ndarray] = {}
+
+    def store(self, rows: np.ndarray, batch: Batch) -> None:
+        half = batch.output.clamp(-_HALF, _HALF).to(torch.float16).cpu()
+        if self.output is None:
+            n = len(self.filled)
+            self.output = scratch_array(self.folder, self.name, (n, *half.shape[1:]), np.float16)
+            self.pooled = {cut: np.zeros((n, v.shape[1]), np.float32) for cut, v in batch.pooled.items()}
+        self.output[rows] = half.numpy()
+        for cut, values in batch.pooled.items():
+            self.pooled[cut][rows] = values.float().cpu().numpy()
+        self.filled[rows] = True
+
+    def load(self, rows: np.ndarray, device: str) -> Batch:
+        assert self.output is not None
+        output = _to_device(torch.from_numpy(self.output[rows]), device).float()
+        if output.ndim == 4:
+            output = output.contiguous(memory_format=torch.channels_last)
+        return Batch(output, {cut: _to_device(torch.from_numpy(v[rows]), device) for cut, v in self.pooled.items()})
+
+
+def _to_device(values: Tensor, device: str) -> Tensor:
+    """Move a batch; to a GPU from pinned memory, while it still computes."""
+    if device.startswith("cuda"):
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
+
+
+def columns(pooling: str) -> Pooling:
+    """Return the function that makes a cut's output into the columns of `pooling`: "mean", "mean+std" or "grid"."""
+
+    def read(network: Network, output: Tensor, cut: int) -> Tensor:
+        pooled = pool(network, output, last=cut == network.n_stages)
+        if pooling == "grid":
+            assert pooled.grid is not None
+            return pooled.grid
+        return torch.cat([pooled.mean, pooled.std], dim=1) if pooling == "mean+std" else pooled.mean
+
+    return read

@@ -1,0 +1,347 @@
+"""The two phases of fine-tuning: the head alone, then the last stages with it at a smaller rate."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from automl_tl.augment.mixing import Mixing, mix
+from automl_tl.backbones.stages import BatchNormMode, Network, freeze, train_mode
+from automl_tl.errors import AutomlTlError
+from automl_tl.features.engine import Engine
+from automl_tl.training.activations import PLAIN, ActivationCache, Batch
+from automl_tl.training.network_head import NetworkHead
+
+CLIP_NORM = 5.0
+"""Largest norm of the gradient of all parameters: a guard against spikes, AdamW rescales the rest."""
+_BATCHES_AT_ONCE = 64
+
+
+class TrainingError(AutomlTlError):
+    """A training run cannot go on; the sentence says why."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; what is not said here follows from the data."""
+
+    unfrozen: int
+    """Stages that learn, the last ones before the last cut."""
+    epochs: int = 12
+    head_epochs: int = 0
+    """Epochs of the first phase, in which only the head learns; 0 where the head is solved to its optimum instead."""
+    head_lr: float = 1e-3
+    lr_ratio: float = 10.0
+    """Learning rate of the head over that of the stages."""
+    weight_decay: float = 1e-4
+    """AdamW's, of matrices and kernels; biases and norms have none."""
+    batchnorm: BatchNormMode = "frozen"
+    """Of the stages that learn; frozen stages keep theirs in any case."""
+    warmup: float = 0.05
+    """Share of the schedule in which the rates rise."""
+    label_smoothing: float = 0.0
+    mixing: Mixing = field(default_factory=Mixing)
+    batch_size: int = 32
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a training run is: reported after every epoch."""
+
+    epoch: int
+    """Epochs done, of both phases."""
+    progress: float
+    """Share of the schedule that is done, 0 to 1."""
+    loss: float
+    """Mean of the epoch."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training run came to."""
+
+    losses: tuple[float, ...]
+    """Mean loss of each epoch."""
+    seconds: float
+    epochs: int
+    shortened: bool
+    """Whether the time limit ended the schedule early."""
+
+
+def copy_network(network: Network) -> Network:
+    """Return a network with parameters of its own; the backbone object is shared."""
+    memo = {id(network.backbone): network.backbone}
+    module, stages = copy.deepcopy((network.module, network.stages), memo)
+    return Network(
+        network.name, network.backbone, module, stages, network.weights, network.channels, network.layouts
+    )  # fmt: skip
+
+
+def finetune(
+    network: Network,
+    head: NetworkHead,
+    cache: ActivationCache,
+    y: np.ndarray,
+    rows: np.ndarray,
+    recipe: Recipe,
+    engine: Engine,
+    *,
+    seed: int,
+    class_weights: np.ndarray | None = None,
+    limit: float | None = None,
+    observe: Callable[[Step], None] | None = None,
+) -> Trained:
+    """Train `network`'s last stages and `head` in place, on the pictures `rows`; the last epoch counts.
+
+    Rates follow warm-up and cosine. With a `limit` in seconds the schedule is a share of the steps or of the time,
+    whichever is further: so a run that turns out slower than planned still ends with small rates, in time.
+
+    Args:
+        network: a copy of its own (`copy_network`); its first `cache.boundary` stages stay as they are.
+        head: where it starts from, usually a solved one.
+        cache: of the same network's prefix.
+        y: int (n,), labels of all pictures of the cache.
+        rows: int (m,), those that are learned from.
+        recipe: how.
+        engine: where and in which number format.
+        seed: of the order and of dropout.
+        class_weights: (C,) of the loss, or None.
+        limit: seconds, or None: then no clock is read.
+        observe: called after every epoch; what it raises ends the run.
+
+    Raises:
+        TrainingError: the loss is no longer finite, or one picture at a time does not fit into memory.
+    """
+    run = _Run(network, head, cache, y, recipe, engine, seed, class_weights)
+    schedule = _Schedule(recipe, _n_batches(len(rows), recipe.batch_size), limit)
+    losses: list[float] = []
+    with torch.random.fork_rng(devices=_cuda_devices(engine)):
+        torch.manual_seed(seed)
+        while not schedule.finished:
+            loss = run.epoch(rows, len(losses), schedule)
+            losses.append(loss)
+            if observe is not None:
+                observe(Step(len(losses), schedule.progress, loss))
+    network.module.eval()
+    head.eval()
+    return Trained(tuple(losses), schedule.elapsed, len(losses), schedule.shortened)
+
+
+def score_rows(
+    network: Network, head: NetworkHead, cache: ActivationCache, rows: np.ndarray, engine: Engine
+) -> np.ndarray:
+    """Return the scores (m, C) float32 of the pictures `rows` as they are; modules must be in eval mode."""
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), _BATCHES_AT_ONCE):
+            batch = cache.batch(PLAIN, rows[start : start + _BATCHES_AT_ONCE])
+            parts.append(forward(network, head, cache, batch, engine).cpu().numpy())
+    return np.concatenate(parts)
+
+
+def forward(
+    network: Network, head: NetworkHead, cache: ActivationCache, batch: Batch, engine: Engine, *, frozen: bool = False
+) -> Tensor:
+    """Return scores (m, C) float32 of a batch at the boundary; with `frozen` no gradient reaches the stages."""
+    last = max(cache.cuts)
+    x, pooled = batch.output, dict(batch.pooled)
+    with engine.autocast():
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+            for number in range(cache.boundary + 1, last + 1):
+                x = network.stages[number - 1](x)
+                if number in cache.cuts:
+                    pooled[number] = cache.pooling(network, x, number)
+        if head.convolution is not None:
+            pooled[last] = cache.pooling(network, head.refine(x), last)
+    with torch.autocast(x.device.type, enabled=False):
+        scores: Tensor = head(torch.cat([pooled[cut].float() for cut in cache.cuts], dim=1))
+    return scores
+
+
+class _Run:
+    """The parts of one training run that stay the same over its epochs."""
+
+    def __init__(
+        self,
+        network: Network,
+        head: NetworkHead,
+        cache: ActivationCache,
+        y: np.ndarray,
+        recipe: Recipe,
+        engine: Engine,
+        seed: int,
+        class_weights: np.ndarray | None,
+    ) -> None:
+        self.network, self.head, self.cache, self.recipe, self.engine = network, head, cache, recipe, engine
+        self.y = torch.from_numpy(np.asarray(y, np.int64)).to(engine.device)
+        self.rng = np.random.default_rng(seed)
+        self.generator = torch.Generator().manual_seed(seed)
+        weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
+        self.loss = nn.CrossEntropyLoss(
+            weight=None if weights is None else weights.to(engine.device), label_smoothing=recipe.label_smoothing
+        )
+        freeze(network, max(cache.cuts) - recipe.unfrozen)
+        self.optimizer = _optimizer(network, head, cache, recipe)
+        half = engine.device.startswith("cuda") and engine.dtype == "float16"
+        self.scaler = torch.amp.GradScaler(enabled=half)
+        self.parts = 1
+        self.head_only = False
+
+    def epoch(self, rows: np.ndarray, number: int, schedule: _Schedule) -> float:
+        """Go once over the pictures, each in this epoch's view; return the mean loss."""
+        self._set_modes(head_only=schedule.head_only)
+        total, seen = 0.0, 0
+        for some in _batches(self.rng.permutation(rows), self.recipe.batch_size):
+            if schedule.finished:
+                break
+            self._set_rates(schedule)
+            total += self._step(some, 1 + number) * len(some)
+            seen += len(some)
+            schedule.advance()
+        return total / max(seen, 1)
+
+    def _set_modes(self, *, head_only: bool) -> None:
+        first = max(self.cache.cuts) - self.recipe.unfrozen
+        self.head.train()
+        self.head_only = head_only
+        if head_only:
+            self.network.module.eval()
+        else:
+            train_mode(self.network, first, batchnorm=self.recipe.batchnorm)
+
+    def _set_rates(self, schedule: _Schedule) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["highest"] * schedule.factor
+
+    def _step(self, rows: np.ndarray, view: int) -> float:
+        """Take one optimiser step; where memory does not suffice, in more and smaller parts from then on."""
+        while True:
+            try:
+                return self._accumulate(rows, view)
+            except (torch.OutOfMemoryError, MemoryError) as error:
+                self.optimizer.zero_grad(set_to_none=True)
+                if self.parts >= len(rows):
+                    raise TrainingError("one picture at a time does not fit into the memory of the device") from error
+                self.parts *= 2
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
+
+    def _accumulate(self, rows: np.ndarray, view: int) -> float:
+        loss = 0.0
+        for part in np.array_split(rows, min(self.parts, len(rows))):
+            share = len(part) / len(rows)
+            value = self._loss(part, view) * share
+            torch.autograd.backward(self.scaler.scale(value))
+            loss += float(value.detach())
+        if not math.isfinite(loss):
+            raise TrainingError(f"the loss became {loss} at a head learning rate of {self.recipe.head_lr:.2g}")
+        self.scaler.unscale_(self.optimizer)
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss
+
+    def _loss(self, rows: np.ndarray, view: int) -> Tensor:
+        batch = self.cache.batch(view, rows)
+        y = self.y[torch.from_numpy(rows).to(self.y.device)]
+        with torch.set_grad_enabled(True):
+            if self.recipe.mixing == Mixing():
+                value: Tensor = self.loss(self._forward(batch), y)
+                return value
+            targets = nn.functional.one_hot(y, self.head.n_classes).float()
+            output, targets = mix(batch.output, targets, self.recipe.mixing, self.generator)
+            value = self.loss(self._forward(Batch(output, batch.pooled)), targets)
+            return value
+
+    def _forward(self, batch: Batch) -> Tensor:
+        return forward(self.network, self.head, self.cache, batch, self.engine, frozen=self.head_only)
+
+
+class _Schedule:
+    """The shares of both phases, by steps and, with a limit, by the clock."""
+
+    def __init__(self, recipe: Recipe, steps_per_epoch: int, limit: float | None) -> None:
+        self.head_steps = recipe.head_epochs * steps_per_epoch
+        self.steps = (recipe.head_epochs + recipe.epochs) * steps_per_epoch
+        self.warmup, self.limit = recipe.warmup, limit
+        self.done = 0
+        self.started = time.perf_counter()
+
+    def advance(self) -> None:
+        self.done += 1
+
+    @property
+    def elapsed(self) -> float:
+        return time.perf_counter() - self.started
+
+    @property
+    def progress(self) -> float:
+        share = self.done / max(self.steps, 1)
+        return share if self.limit is None else max(share, self.elapsed / max(self.limit, 1e-9))
+
+    @property
+    def finished(self) -> bool:
+        return self.progress >= 1
+
+    @property
+    def shortened(self) -> bool:
+        return self.done < self.steps
+
+    @property
+    def head_only(self) -> bool:
+        return self.progress < self.head_steps / max(self.steps, 1)
+
+    @property
+    def factor(self) -> float:
+        """Return the share of the highest rate: each phase has its own warm-up and cosine."""
+        border = self.head_steps / max(self.steps, 1)
+        low, high = (0.0, border) if self.head_only else (border, 1.0)
+        within = min((self.progress - low) / max(high - low, 1e-9), 1.0)
+        rise = min(1.0, (within + 1e-3) / self.warmup) if self.warmup else 1.0
+        return rise * 0.5 * (1 + math.cos(math.pi * within))
+
+
+def _optimizer(network: Network, head: NetworkHead, cache: ActivationCache, recipe: Recipe) -> torch.optim.AdamW:
+    last = max(cache.cuts)
+    stages = nn.ModuleList(network.stages[last - recipe.unfrozen : last])
+    groups = [
+        *_groups(head, recipe.head_lr, recipe.weight_decay),
+        *_groups(stages, recipe.head_lr / recipe.lr_ratio, recipe.weight_decay),
+    ]
+    return torch.optim.AdamW(groups)
+
+
+def _groups(module: nn.Module, lr: float, weight_decay: float) -> Iterator[dict[str, object]]:
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    for some, decay in (
+        ([p for p in parameters if p.ndim > 1], weight_decay),
+        ([p for p in parameters if p.ndim <= 1], 0.0),
+    ):
+        if some:
+            yield {"params": some, "lr": lr, "highest": lr, "weight_decay": decay}
+
+
+def _n_batches(n: int, batch_size: int) -> int:
+    return sum(1 for _ in _batches(np.arange(n), batch_size))
+
+
+def _batches(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Split into batches; a single picture that is left joins the batch before, as BatchNorm cannot learn from it."""
+    starts = list(range(0, len(rows), batch_size))
+    if len(starts) > 1 and len(rows) - starts[-1] == 1:
+        starts.pop()
+    for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
+        yield rows[start:end]
+
+
+def _cuda_devices(engine: Engine) -> list[int]:
+    return [torch.device(engine.device).index or 0] if engine.device.startswith("cuda") else []

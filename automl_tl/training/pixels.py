@@ -1,0 +1,52 @@
+"""The training pictures as one array of pixels, decoded once for every trial of a backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from automl_tl.data.decode import Preprocessing
+from automl_tl.features.extract import Picture, batches
+
+IN_MEMORY = 256 * 1024**2
+"""Bytes up to which pixels stay in memory; more are mapped from a file."""
+
+
+def load_pixels(
+    pictures: Sequence[Picture],
+    how: Preprocessing,
+    folder: Path,
+    *,
+    threads: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """Return the pixels of n pictures, uint8 (n, S, S, 3); a memory-mapped file in `folder` where they are many.
+
+    Raises:
+        DataError: a picture cannot be read although it could when the data set was scanned.
+    """
+    shape = (len(pictures), how.size, how.size, 3)
+    pixels = scratch_array(folder, "pixels", shape, np.uint8)
+    done = 0
+    for batch, images in batches(pictures, how, 32, threads):
+        pixels[done : done + len(batch)] = images.numpy()
+        done += len(batch)
+        if progress:
+            progress(done, len(pictures))
+    return pixels
+
+
+def scratch_array(folder: Path, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """Return an array of zeros that needs little memory: up to IN_MEMORY bytes plain, else mapped from a file.
+
+    The file has no name any more, so its space is free again when the array is gone, even after a kill.
+    """
+    if np.prod(shape, dtype=np.int64) * np.dtype(dtype).itemsize <= IN_MEMORY:
+        return np.zeros(shape, dtype)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.{id(shape)}.tmp"
+    array = np.memmap(path, dtype, mode="w+", shape=shape)
+    path.unlink()
+    return array
