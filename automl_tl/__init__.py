@@ -16,14 +16,29 @@ if TYPE_CHECKING:
     from automl_tl.model.model import Model
     from automl_tl.recommender.recommend import recommend
     from automl_tl.recommender.recommendation import Recommendation
+    from automl_tl.searcher.classifier import TransferClassifier
+    from automl_tl.searcher.result import SearchResult
+    from automl_tl.searcher.search import search
 
-__all__ = ["Model", "Recommendation", "__version__", "load", "recommend"]
+__all__ = [
+    "Model",
+    "Recommendation",
+    "SearchResult",
+    "TransferClassifier",
+    "__version__",
+    "load",
+    "recommend",
+    "search",
+]
 
 _LAZY = {
     "load": "automl_tl.model.bundle",
     "Model": "automl_tl.model.model",
     "recommend": "automl_tl.recommender.recommend",
     "Recommendation": "automl_tl.recommender.recommendation",
+    "search": "automl_tl.searcher.search",
+    "SearchResult": "automl_tl.searcher.result",
+    "TransferClassifier": "automl_tl.searcher.classifier",
 }
 
 

@@ -16,17 +16,21 @@ from torch import nn
 import automl_tl
 from automl_tl.backbones import registry
 from automl_tl.cli import main
+from automl_tl.model import bundle
 from automl_tl.recommender import bench
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```\w*\n(.*?)^```", README, flags=re.M | re.S)
+LINES = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
+IN_ORDER = [line for line in LINES if re.match("automl-tl (search|predict|evaluate) ", line)]
+"""Commands that go on with what the one before made."""
 COMMANDS = [
-    line.split("#")[0].strip()
-    for block in BLOCKS
-    for line in block.splitlines()
+    line
+    for line in LINES
     # A check runs in a process of its own, which knows no backbones of ours; test_scaffold.py runs it for real.
-    if line.startswith("automl-tl ") and not line.startswith("automl-tl backbones check")
+    if line.startswith("automl-tl ") and line not in IN_ORDER and not line.startswith("automl-tl backbones check")
 ]
+PYTHON = re.findall(r"^```python\n(.*?)^```", README, flags=re.M | re.S)
 
 
 class Loadable(TinyBackbone):
@@ -40,10 +44,12 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     pictures = write_pictures(tmp_path / "FOLDER", per_class=10)
     write_pictures(tmp_path / "SOURCE_PICTURES", per_class=20)
+    for name in ("NEW_PICTURES", "LABELLED"):
+        write_pictures(tmp_path / name, per_class=2, seed=1)
     rows = [(str(p.relative_to(tmp_path)), p.parent.name, p.stem) for p in sorted(pictures.rglob("*.png"))]
     pd.DataFrame(rows, columns=["path", "label", "patient"]).to_csv("table.csv", index=False)
     Path("resnet50.safetensors").write_bytes(b"weights")
-    for module in (registry, bench):
+    for module in (registry, bench, bundle):
         monkeypatch.setattr(module, "get_backbone", lambda name: Loadable())
     monkeypatch.setattr(bench, "local_backbones", lambda: ["efficientnet_lite0"])
     return tmp_path
@@ -57,6 +63,22 @@ def test_there_are_commands() -> None:
 def test_a_command_of_the_readme(command: str, desk: Path) -> None:
     result = CliRunner().invoke(main, shlex.split(command)[1:])
     assert result.exit_code == 0, result.output
+
+
+def test_the_commands_around_a_model_run_one_after_the_other(desk: Path) -> None:
+    assert len(IN_ORDER) >= 4
+    for number, command in enumerate(IN_ORDER, start=1):
+        quick = re.sub(r"--budget \S+", f"--trials {number}", command)  # no test waits for ten minutes
+        result = CliRunner().invoke(main, shlex.split(quick)[1:])
+        assert result.exit_code == 0, result.output
+    assert {file.name for file in (desk / "RUN").iterdir()} >= {"bundle", "leaderboard.csv"}
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=range(len(PYTHON)))
+def test_a_python_block_of_the_readme(block: str, desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "budget=600" in block
+    exec(block.replace("budget=600", "trials=1"), {})
+    assert "apple" in capsys.readouterr().out
 
 
 def test_the_python_call_of_the_readme(desk: Path) -> None:

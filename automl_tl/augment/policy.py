@@ -7,7 +7,7 @@ operations one after the other cost 1.7 times as much and blur once per operatio
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class AugmentationPolicy:
         parts = [
             "flip left-right" if self.hflip else "",
             "flip upside down" if self.vflip else "",
-            f"rotation up to {self.rotation:g} degrees" if self.rotation else "",
-            f"scale {self.scale[0]:g} to {self.scale[1]:g}" if self.scale != (1.0, 1.0) else "",
+            f"rotation up to {self.rotation:.3g} degrees" if self.rotation else "",
+            f"scale {self.scale[0]:.3g} to {self.scale[1]:.3g}" if self.scale != (1.0, 1.0) else "",
             f"crops of {self.crop:.0%} of the area or more" if self.crop < 1 else "",
             f"colours by up to {self.colour:.0%}" if self.colour else "",
             f"a part erased in {self.erase:.0%} of them" if self.erase else "",
@@ -80,8 +80,8 @@ class Variation:
 
     def take(self, rows: Tensor) -> Variation:
         """Return the variation of the pictures `rows`, int64 (m,)."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: None if part is None else part[rows] for name, part in parts.items()})
+        colour, erased = (None if part is None else part[rows] for part in (self.colour, self.erased))
+        return Variation(self.affine[rows], colour, erased)
 
 
 def fixed_view(batch: Tensor, view: str) -> Tensor:
@@ -166,7 +166,8 @@ def _rectangles(n: int, probability: float, generator: torch.Generator) -> Tenso
     width, height = (area * shape).sqrt().clamp(max=1), (area / shape).sqrt().clamp(max=1)
     left, top = x * (1 - width), y * (1 - height)
     boxes = torch.stack([left, top, left + width, top + height], dim=1)
-    return boxes * (some < probability)[:, None]
+    drawn: Tensor = boxes * (some < probability)[:, None]
+    return drawn
 
 
 def _erase(batch: Tensor, boxes: Tensor) -> Tensor:

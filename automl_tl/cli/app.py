@@ -6,6 +6,7 @@ The short help texts stand in a table here, so that `--help` and `--version` imp
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from automl_tl.version import __version__
 
 COMMANDS = {
     "recommend": ("automl_tl.cli.recommend:recommend", "Say which backbone to use, and how, and why."),
+    "search": ("automl_tl.cli.search:search", "Find and train the best model in the time given."),
     "predict": ("automl_tl.cli.predict:predict", "Say what is in pictures, with a trained model."),
     "evaluate": ("automl_tl.cli.evaluate:evaluate", "Say how good a trained model is on labelled pictures."),
     "inspect": ("automl_tl.cli.inspect:inspect", "Report on the pictures alone: counts, sizes, duplicates."),
@@ -24,11 +26,20 @@ COMMANDS = {
     "cache": ("automl_tl.cli.cache:cache", "Show or clear what is kept on disk between runs."),
 }
 
+STARTED = "automl_tl.started"
+"""Where a command finds `time.monotonic()` of its beginning in its context's meta."""
 EPILOG = "Start with: automl-tl recommend FOLDER, where FOLDER holds one folder of pictures per class."
 
 
 class Application(click.Group):
     """A click group that turns every exception of a command into one sentence and an exit code."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Return the context, with the moment in its meta: budgets count from here, before anything heavy loads."""
+        started = time.monotonic()
+        context = super().make_context(*args, **extra)
+        context.meta[STARTED] = started
+        return context
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the chosen command; click's own errors (usage, exit, abort) pass through to click."""

@@ -30,6 +30,7 @@ def report_failure(error: BaseException, *, verbose: bool) -> int:
         return EXIT_BROKEN_PIPE
     if isinstance(error, KeyboardInterrupt):
         _say(f"\n{INTERRUPTED}")
+        _say_notes(error)
         return EXIT_INTERRUPTED
     wanted = os.environ.get(TRACEBACK_VARIABLE, "") not in ("", "0")
     if isinstance(error, AutomlTlError):
@@ -43,6 +44,10 @@ def report_failure(error: BaseException, *, verbose: bool) -> int:
 
 def _say_sentence(error: AutomlTlError) -> None:
     _say(f"Error: {one_line(error) or type(error).__name__}")
+    _say_notes(error)
+
+
+def _say_notes(error: BaseException) -> None:
     for note in getattr(error, "__notes__", ()):
         _say(f"  {one_line(note)}")
 

@@ -47,7 +47,7 @@ def device_option(function: F) -> F:
         "--device",
         default="auto",
         show_default=True,
-        callback=_named(parse_device),
+        callback=named(parse_device),
         help="Where to compute: auto, cpu, cuda, cuda:N or mps.",
     )(function)
 
@@ -110,15 +110,15 @@ def override_options(function: F) -> F:
             "--weights",
             multiple=True,
             metavar="NAME=FILE",
-            callback=_named(parse_weights),
+            callback=named(parse_weights),
             help="Weights of a backbone from a local .safetensors or .pth file; repeatable.",
         ),
-        click.option("--mean", metavar="R,G,B", callback=_named(parse_mean), help="Override the input mean."),
-        click.option("--std", metavar="R,G,B", callback=_named(parse_std), help="Override the input deviation."),
+        click.option("--mean", metavar="R,G,B", callback=named(parse_mean), help="Override the input mean."),
+        click.option("--std", metavar="R,G,B", callback=named(parse_std), help="Override the input deviation."),
         click.option(
             "--input-size",
             metavar="PIXELS",
-            callback=_named(parse_input_size),
+            callback=named(parse_input_size),
             help="Override the side of the input pictures.",
         ),
     )
@@ -130,7 +130,7 @@ def budget_option(function: F) -> F:
     return click.option(
         "--budget",
         metavar="DURATION",
-        callback=_named(parse_duration),
+        callback=named(parse_duration),
         help="Training time that you will spend afterwards: 90, 10m, 1h30m.",
     )(function)
 
@@ -199,7 +199,7 @@ def parse_input_size(text: str) -> int:
     return int(text)
 
 
-def _named(parse: Callable[[Any], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+def named(parse: Callable[[Any], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
     """Wrap a parser as a click callback whose errors begin with the option's name."""
 
     def callback(ctx: click.Context, param: click.Parameter, value: Any) -> Any:

@@ -5,40 +5,42 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from rich.console import Group, RenderableType
-from rich.padding import Padding
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from automl_tl.cli.render import bar, literal
+from automl_tl.cli.render import bar
+from automl_tl.cli.sections import facts, first_items, items, section
 from automl_tl.cli.text import clean, plural
 from automl_tl.domain.similarity import DEPTH_BORDERS, Domain
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.recommender.story import sure
 from automl_tl.recommender.strategy import FROZEN
 
-INDENT = (0, 0, 0, 2)
 MOST_WARNINGS = 4
 MOST_PROBE_ROWS = 8
 _LABEL_WIDTH = 34
 
 
-def recommendation_page(result: Recommendation, options: str, *, verbose: bool = False) -> list[RenderableType]:
+def recommendation_page(
+    result: Recommendation, options: str, pictures: str, *, verbose: bool = False
+) -> list[RenderableType]:
     """Return the page's sections; with `verbose` the best screened sources and every note.
 
-    `options` is what to type after a command to mean the same data and backbones.
+    `options` is what to type after a command to mean the same data and backbones, `pictures` the same data alone.
     """
+    notes = [*result.report.warnings, *result.notes]
     sections = [
-        _section(f"Recommendation for {clean(result.path)}", _facts(_what_to_do(result))),
-        _section("Your pictures", _facts(_pictures(result))),
-        _section(_profile_title(result.domain), _profile(result.domain)),
-        _section("The four strategies on this machine", _front(result)),
-        _section("Why", _items(result.reasons)),
-        _section("Screened feature sources", _probe(result)) if verbose else None,
-        _section("Worth knowing", _notes(result, verbose)),
-        _section("Next", _items(_next_steps(options))),
+        section(f"Recommendation for {clean(result.path)}", facts(_what_to_do(result))),
+        section("Your pictures", facts(_pictures(result))),
+        section(_profile_title(result.domain), _profile(result.domain)),
+        section("The four strategies on this machine", _front(result)),
+        section("Why", items(result.reasons)),
+        section("Screened feature sources", _probe(result)) if verbose else None,
+        section("Worth knowing", first_items(notes, None if verbose else MOST_WARNINGS)),
+        section("Next", items(_next_steps(options, pictures))),
     ]
-    return [section for section in sections if section is not None]
+    return [one for one in sections if one is not None]
 
 
 def _what_to_do(result: Recommendation) -> Iterator[tuple[str, str]]:
@@ -163,36 +165,8 @@ def _probe(result: Recommendation) -> RenderableType:
     return table
 
 
-def _notes(result: Recommendation, verbose: bool) -> RenderableType | None:
-    sentences = [*result.report.warnings, *result.notes]
-    shown = sentences if verbose else sentences[:MOST_WARNINGS]
-    if len(shown) < len(sentences):
-        shown = [*shown, f"... and {len(sentences) - len(shown)} more; --verbose shows all"]
-    return _items(shown) if shown else None
-
-
-def _next_steps(options: str) -> Iterator[str]:
-    yield f"automl-tl inspect {options.partition(' --backbone')[0]} shows the pictures alone (--verbose: every file)."
+def _next_steps(options: str, pictures: str) -> Iterator[str]:
+    yield f"automl-tl search {options} --budget 10m finds and trains the best model in ten minutes."
     yield f"automl-tl recommend {options} --budget 10m weighs the strategies for ten minutes of training."
+    yield f"automl-tl inspect {pictures} shows the pictures alone (--verbose: every file)."
     yield f"automl-tl recommend {options} --format json gives everything above to a program."
-
-
-def _facts(lines: Iterator[tuple[str, str]]) -> RenderableType:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True, style="dim")
-    grid.add_column()
-    for name, sentence in lines:
-        grid.add_row(name, literal(sentence))
-    return grid
-
-
-def _items(sentences: Iterator[str] | tuple[str, ...] | list[str]) -> RenderableType:
-    grid = Table.grid(padding=(0, 1))
-    for sentence in sentences:
-        grid.add_row("-", literal(sentence))
-    return grid
-
-
-def _section(title: str, body: RenderableType | None) -> RenderableType | None:
-    """Return a titled section, or None where there is nothing in it."""
-    return None if body is None else Group(literal(title, style="bold"), Padding(body, INDENT), Text(""))

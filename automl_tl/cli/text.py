@@ -45,3 +45,14 @@ def format_bytes(n_bytes: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" or value >= 99.5 else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
+
+
+def metric_words(metric: str, value: float) -> str:
+    """Return a metric's value for people.
+
+    >>> metric_words("balanced_accuracy", 0.917), metric_words("macro_f1", 0.9), metric_words("log_loss", 0.25)
+    ('balanced accuracy 91.7%', 'macro F1 0.900', 'log loss 0.250 nats')
+    """
+    if metric == "log_loss":
+        return f"log loss {value:.3f} nats"
+    return f"macro F1 {value:.3f}" if metric == "macro_f1" else f"{metric.replace('_', ' ')} {value:.1%}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.stages import Network, Pooled, normalise, pool
 from automl_tl.data.decode import Preprocessing
 from automl_tl.training.network_head import NetworkHead
@@ -42,7 +43,8 @@ class Member:
             x = x.contiguous(memory_format=torch.channels_last)
             pooled = {}
             for number, stage in enumerate(network.stages[: max(self.cuts)], 1):
-                x = stage(x)
+                with blaming(network.name, "could not classify these pictures"):
+                    x = stage(x)
                 if number == max(self.cuts):
                     x = self.head.refine(x)
                 if number in self.cuts:

@@ -10,9 +10,10 @@ from automl_tl.domain.similarity import DEPTH_BORDERS, Domain
 from automl_tl.recommender.flips import FlipHarm
 from automl_tl.recommender.strategy import FROZEN, Strategy
 
-_RATIOS = {"similar": 20.0, "borderline": 10.0, "unknown": 10.0, "different": 5.0}
-"""Head : backbone learning rate. Between the 100 of fastai and the 1 of training everything alike; what the
-backbone knows is kept the more, the more of it fits (10 is the Transfer-Learning-Library's)."""
+_RATIOS = {"similar": 10.0, "borderline": 5.0, "unknown": 5.0, "different": 3.0}
+"""Head : backbone learning rate, at a head's rate of 1e-3. What the backbone knows is kept the more, the more of it
+fits: on hand signs eight epochs of the last three stages reached .97 to .99 at 3 and 1, against .93 at 10 (one draw,
+200 test pictures); 10 is the Transfer-Learning-Library's."""
 _FROM_SCRATCH_RATIO = 2.0
 
 
@@ -58,6 +59,11 @@ class Unfreezing:
     n_stages: int
     """Of the whole network."""
     reason: str
+
+
+def lr_ratio(domain: Domain) -> float:
+    """Return the learning rate of the head over that of the backbone to start fine-tuning from."""
+    return _RATIOS[domain.verdict]
 
 
 def stages_to_unfreeze(domain: Domain, cut: int, n_stages: int) -> Unfreezing:

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from automl_tl.cache_dir import cache_dir as resolve_cache_dir
 from automl_tl.data.quality import QualityReport
 from automl_tl.features.engine import choose_engine
-from automl_tl.recommender.bench import Bench, Overrides, usable_backbones
+from automl_tl.recommender.bench import Bench, Notice, Overrides, unheard, usable_backbones, without_broken
 from automl_tl.recommender.confusion import confusion
 from automl_tl.recommender.extraction import extract_all
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.recommender.sample import draw_sample, lonely_note
 from automl_tl.recommender.story import tell
-from automl_tl.recommender.survey import Clock, Columns, Reporter, Survey, plan_sample, read_pictures, silent, survey
+from automl_tl.recommender.survey import (
+    Clock,
+    Columns,
+    Reporter,
+    Survey,
+    picture_seconds,
+    plan_sample,
+    read_pictures,
+    silent,
+    survey,
+)
 from automl_tl.training.scores import get_metric
 
 EXTRACTION_SECONDS = 75.0
@@ -40,6 +51,7 @@ def recommend(
     std: tuple[float, float, float] | None = None,
     input_size: int | None = None,
     progress: Reporter = silent,
+    notice: Notice = unheard,
 ) -> Recommendation:
     """Look at a data set and recommend a transfer strategy, a backbone and a cut.
 
@@ -56,6 +68,7 @@ def recommend(
         weights: local weights files by backbone name.
         mean, std, input_size: override what a backbone says of its input.
         progress: given a stage's name, returns a context that yields a function of (done, total).
+        notice: told, before anything is fetched, what is not on this machine.
 
     Raises:
         AutomlTlError: the data set, a backbone or an option cannot be used; the message says why.
@@ -63,22 +76,26 @@ def recommend(
     get_metric(metric)
     clock = Clock()
     bench = Bench(choose_engine(device), resolve_cache_dir(cache_dir), Overrides(weights or {}, mean, std, input_size))
+    named = frozenset(backbones)
     columns = Columns(path_column, label_column, split_column, group_column)
     with clock("data"):
         pictures = read_pictures(path, columns, bench, seed, progress)
     dataset, report = pictures.dataset, pictures.report
     with clock("backbones"), progress("Loading backbones"):
-        names, notes = usable_backbones(bench, backbones)
+        names, notes = usable_backbones(bench, backbones, notice=notice)
     with clock("plan"), progress("Timing a forward pass"):
         sample = draw_sample(dataset, len(dataset.frame) if max_images is None else max_images, seed)
+        costs, slow = without_broken(
+            bench, names, partial(picture_seconds, bench, sample=sample, fit=report.fit), named=named
+        )
         if max_images is None:
-            sample = plan_sample(bench, names, sample, dataset, report.fit, seed, EXTRACTION_SECONDS)
+            sample = plan_sample(sum(costs.values()), sample, dataset, seed, EXTRACTION_SECONDS)
     with clock("features"):
-        features, more = extract_all(bench, names, sample.pictures, report.fit, progress, named=frozenset(backbones))
+        features, lost = extract_all(bench, tuple(costs), sample.pictures, report.fit, progress, named=named)
     found = survey(
         bench, sample, features, report.fit, metric=metric, seed=seed, budget=budget, clock=clock, progress=progress
     )
-    notes = (*dataset.notes, *notes, *more, *lonely_note(sample))
+    notes = (*dataset.notes, *notes, *slow, *lost, *lonely_note(sample))
     return summarise(str(path), report, found, metric, budget, clock, notes)
 
 

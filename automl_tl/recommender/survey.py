@@ -120,11 +120,8 @@ def read_pictures(path: str | Path, columns: Columns, bench: Bench, seed: int, p
         return Pictures(assign_splits(scanned, seed), report, scanned.has_given_splits)
 
 
-def plan_sample(
-    bench: Bench, names: Sequence[str], everything: Sample, dataset: ImageDataset, fit: str, seed: int, seconds: float
-) -> Sample:
-    """Return as many pictures as `seconds` of feature extraction with the backbones `names` allow."""
-    cost = sum(picture_seconds(bench, name, everything, fit) for name in names)
+def plan_sample(cost: float, everything: Sample, dataset: ImageDataset, seed: int, seconds: float) -> Sample:
+    """Return as many pictures as `seconds` of feature extraction allow, at `cost` seconds per picture."""
     size = sample_size(everything.n, len(everything.classes), cost, seconds)
     return everything if size >= everything.n else draw_sample(dataset, size, seed)
 

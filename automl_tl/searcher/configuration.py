@@ -83,7 +83,8 @@ class Configuration:
         if isinstance(self.how, Frozen):
             views = "" if self.how.views == "plain" else f", {self.how.views} as well"
             return f"{where}, {self.how.classifier}{views}"
-        learns = "all stages" if self.how.unfrozen >= max(self.cuts) else f"last {self.how.unfrozen} stages"
+        some = "last stage" if self.how.unfrozen == 1 else f"last {self.how.unfrozen} stages"
+        learns = "all stages" if self.how.unfrozen >= max(self.cuts) else some
         return f"{where}, {learns}, {self.how.layers} head, {self.how.epochs} epochs"
 
     def to_dict(self) -> dict[str, Any]:

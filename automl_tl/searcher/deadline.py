@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from automl_tl.searcher.configuration import Configuration, Tuned
-from automl_tl.searcher.trained import N_VIEWS
+from automl_tl.searcher.trained import n_views
 
 MARGIN = 0.02
 """Share of the budget that is left unplanned."""
@@ -98,5 +98,5 @@ class Costs:
         rounds = how.epochs + how.head_epochs if epochs is None else epochs
         last = max(configuration.cuts)
         boundary = last - how.unfrozen
-        views = min(rounds, N_VIEWS) if boundary else 0
+        views = n_views(rounds) if boundary else 0
         return n * (rounds * costs.step(boundary, last) + views * costs.prefix(boundary))

@@ -31,7 +31,7 @@ from automl_tl.searcher.trials import Loop
 from automl_tl.training.estimate import Estimate, combine_gain
 
 MOST_MEMBERS = 3
-NOVELTY_PICTURES = 200
+NOVELTY_PICTURES = 100
 LEAST_EPOCHS = 2
 """Training goes on with more pictures only where there is time for so many epochs."""
 _LEAST_ROWS = 40
@@ -69,8 +69,10 @@ def deliver(loop: Loop) -> Delivered:
         fitted = _refit(loop, task, chosen)
     notes += [f.note for f in fitted if f.note]
     model = _model(loop, task, chosen, shares, [f.member for f in fitted])
-    with loop.monitor.stage("Testing once on pictures that nothing has seen"):
-        test, n_test = _test(prepared.data, model)
+    test, n_test = None, 0
+    if not _part(prepared.data, "test").empty:
+        with loop.monitor.stage("Testing once on pictures that nothing has seen"):
+            test, n_test = _test(prepared.data, model)
     if prepared.data.held_aside:
         with loop.monitor.stage("Learning from the test part as well"):
             model, note = _learn_from_everything(loop, chosen, shares, model)
@@ -154,7 +156,7 @@ def _refit(loop: Loop, task: Task, chosen: Sequence[Outcome]) -> list[Fitted]:
 
 
 def _no_time(rows: int) -> str:
-    return f"there was no time to refit on every training picture, so the model has not learned from {rows} of them"
+    return f"There was no time to refit on every training picture, so the model has not learned from {rows} of them."
 
 
 def _affordable(loop: Loop, task: Task, outcome: Outcome, left: float) -> int | None:

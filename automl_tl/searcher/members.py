@@ -84,18 +84,16 @@ def refitted(
 def rescaled(member: Member, factor: float, weight: float) -> Member:
     """Return a member of an ensemble: its scores times `factor`, its share `weight`."""
     with torch.no_grad():
-        layers = [member.head.linear]
-        if member.head.fully_connected is not None:
-            layers.append(member.head.fully_connected[-1])
-        for layer in layers:
-            layer.weight *= factor
-            layer.bias *= factor
+        added = member.head.fully_connected
+        for layer in (member.head.linear, *([] if added is None else [added[-1]])):
+            for parameter in layer.parameters():
+                parameter.mul_(factor)
     return replace(member, weight=weight)
 
 
 def _as_it_was(task: Task, outcome: Outcome, reason: str) -> Fitted:
     rows = len(task.held_out(0))
-    note = f"the refit on every training picture was rejected, since {reason}"
+    note = f"The refit on every training picture was rejected, since {reason}."
     return Fitted(kept_member(task, outcome), task.sample.n - rows, note)
 
 

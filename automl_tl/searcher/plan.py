@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from automl_tl.augment.policy import AugmentationPolicy
+from automl_tl.recommender.advice import lr_ratio
 from automl_tl.recommender.evidence import LARGEST_SOLVED, Candidate
-from automl_tl.recommender.strategy import FROZEN, Strategy
+from automl_tl.recommender.strategy import FROZEN
 from automl_tl.recommender.survey import Survey
 from automl_tl.searcher.configuration import CLASSIFIERS, VIEW_SETS, Configuration, Frozen, Training, Tuned
 from automl_tl.searcher.deadline import Costs
@@ -17,7 +18,7 @@ from automl_tl.searcher.space import IMBALANCED, MANY_PICTURES, Space
 from automl_tl.searcher.sweep import Sweep
 from automl_tl.searcher.task import Task
 
-EPOCHS = 12
+EPOCHS = 10
 HEAD_LR = 1e-3
 LABEL_SMOOTHING = 0.1
 SHARE_OF_TRIAL = 0.35
@@ -73,18 +74,27 @@ def allowed(survey: Survey, view: str) -> bool:
     return any(flip.view == view and flip.allowed for flip in survey.flips)
 
 
-def openings(task: Task, survey: Survey, found: Sweep, space: Space) -> list[Configuration]:
-    """Return what is tried first, in this order: the recommended strategy, the runner-up, every other one.
+def openings(
+    task: Task, survey: Survey, found: Sweep, space: Space, costs: Costs, seconds: float | None
+) -> list[Configuration]:
+    """Return what is tried first: the recommended strategy, the runner-up, every other one by its expectation.
 
-    Frozen cells are in the sweep already; their configuration here is the sweep's best with further views.
+    Frozen cells come last: the sweep has tried them already, and what is left of them is their best with further
+    views of every picture. Of the stages that should learn, the first trial takes as many as there is time for.
+
+    Args:
+        task: the data.
+        survey: what is known of them.
+        found: the frozen candidates.
+        space: what may be chosen.
+        costs: of training.
+        seconds: for trials and the refit, or None.
     """
-    front = sorted(survey.outlook.front, key=lambda row: -row.accuracy)
-    order = [survey.choice.strategy, survey.matrix.runner_up, *(row.strategy for row in front)]
-    by_strategy: dict[Strategy, list[Configuration]] = {}
-    for configuration in [*_frozen(task, survey, found, space), *_trained(task, survey, space)]:
-        by_strategy.setdefault(configuration.strategy, []).append(configuration)
-    chosen = [c for strategy in dict.fromkeys(order) for c in by_strategy.get(strategy, [])[:1]]
-    return [*chosen, *(c for configurations in by_strategy.values() for c in configurations[1:])]
+    order = [survey.choice.strategy, survey.matrix.runner_up]
+    order += [row.strategy for row in sorted(survey.outlook.front, key=lambda row: -row.accuracy)]
+    trained, frozen = list(_trained(task, survey, space, costs, seconds)), list(_frozen(task, survey, found, space))
+    rank = {strategy: position for position, strategy in reversed(list(enumerate(order)))}
+    return [*sorted(trained, key=lambda c: rank[c.strategy]), *sorted(frozen, key=lambda c: rank[c.strategy])]
 
 
 def _frozen(task: Task, survey: Survey, found: Sweep, space: Space) -> Iterator[Configuration]:
@@ -99,14 +109,34 @@ def _frozen(task: Task, survey: Survey, found: Sweep, space: Space) -> Iterator[
             yield replace(best, how=replace(best.how, views=richest))
 
 
-def _trained(task: Task, survey: Survey, space: Space) -> Iterator[Configuration]:
+def _trained(task: Task, survey: Survey, space: Space, costs: Costs, seconds: float | None) -> Iterator[Configuration]:
     if space.training == ("frozen",):
         return
     late = survey.evidence.late(task.metric.name)
-    yield fine_tuning(survey, late, survey.unfreezing.count, space)
+    kept = max(late.source.cuts) if space.joined else late.n_stages
+    least = max(1, round(kept / 3))
+    deepest = fine_tuning(survey, late, survey.unfreezing.count, space)
+    for unfrozen in range(min(survey.unfreezing.count, kept), least - 1, -1):
+        first = fine_tuning(survey, late, unfrozen, space)
+        if seconds is None or _with_refit(task, costs, first) <= seconds:
+            break
+    yield first
     yield from_pretrained(survey, late, space)
-    if survey.unfreezing.count < max(late.source.cuts):
-        yield fine_tuning(survey, late, max(late.source.cuts), space)
+    if _unfrozen(deepest) > _unfrozen(first):
+        yield deepest
+    if max(_unfrozen(deepest), _unfrozen(first)) < kept:
+        yield fine_tuning(survey, late, kept, space)
+
+
+def _with_refit(task: Task, costs: Costs, configuration: Configuration) -> float:
+    """Return the seconds of one fold's training and of the refit on everything."""
+    n = task.sample.n - len(task.held_out(0))
+    return costs.seconds(configuration, n) + costs.seconds(configuration, task.sample.n)
+
+
+def _unfrozen(configuration: Configuration) -> int:
+    assert isinstance(configuration.how, Tuned)
+    return configuration.how.unfrozen
 
 
 def fine_tuning(survey: Survey, late: Candidate, unfrozen: int, space: Space) -> Configuration:
@@ -116,7 +146,7 @@ def fine_tuning(survey: Survey, late: Candidate, unfrozen: int, space: Space) ->
         unfrozen=min(unfrozen, max(cuts)),
         epochs=EPOCHS,
         head_lr=HEAD_LR,
-        lr_ratio=10.0,
+        lr_ratio=lr_ratio(survey.domain),
         label_smoothing=LABEL_SMOOTHING,
         policy=_policy(survey, space),
     )
@@ -137,7 +167,7 @@ def from_pretrained(survey: Survey, late: Candidate, space: Space) -> Configurat
 def _policy(survey: Survey, space: Space) -> AugmentationPolicy:
     if not space.augmented:
         return AugmentationPolicy()
-    return replace(survey.advice.augmentation, crop=0.6)
+    return survey.advice.augmentation
 
 
 def folds_to_score(task: Task, costs: Costs, trained: Sequence[Configuration], seconds: float | None) -> int:

@@ -9,11 +9,12 @@ from pathlib import Path
 from automl_tl.cache_dir import cache_dir
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.quality import QualityReport
+from automl_tl.errors import BackboneError
 from automl_tl.features.engine import choose_engine
 from automl_tl.features.extract import Features
-from automl_tl.recommender.bench import Bench, usable_backbones
+from automl_tl.recommender.bench import Bench, Notice, usable_backbones, without_broken
 from automl_tl.recommender.evidence import Candidate, Evidence
-from automl_tl.recommender.extraction import extract_all
+from automl_tl.recommender.extraction import extract_each
 from automl_tl.recommender.front import GainPrior, gain_prior
 from automl_tl.recommender.recommend import summarise
 from automl_tl.recommender.recommendation import Recommendation
@@ -37,6 +38,8 @@ EXTRACTION_SHARE = 0.25
 FURTHER_SHARE = 0.15
 """Of the budget, for the features of all backbones together; a further one is taken only if it fits."""
 SWEEP_SHARE, LEAST_SWEEP = 0.15, 10.0
+SOLVING_SHARE = 0.05
+"""Of the time that is left, for solving further sources: training earns more where time is short."""
 MOST_PICTURES = 20_000
 """Training pictures that are looked at without a budget."""
 TRAINING_PARTS = ("train", "val")
@@ -82,12 +85,12 @@ class Prepared:
     notes: tuple[str, ...]
 
 
-def read_data(settings: Settings, monitor: Monitor) -> Data:
+def read_data(settings: Settings, monitor: Monitor, notice: Notice) -> Data:
     """Read, scan and split the pictures, and load the backbones."""
     bench = Bench(choose_engine(settings.device), cache_dir(settings.cache_dir), settings.overrides)
     pictures = read_pictures(settings.path, settings.columns, bench, settings.seed, monitor.stage)
     with monitor.stage("Loading backbones"):
-        names, notes = usable_backbones(bench, settings.backbones)
+        names, notes = usable_backbones(bench, settings.backbones, notice=notice)
         names, limits = measure_limits(
             bench, names, max_params=settings.max_params, max_latency_ms=settings.max_latency_ms
         )
@@ -104,31 +107,36 @@ def make_task(
     everything = draw_sample(
         data.dataset, len(data.dataset.frame), settings.seed, parts=TRAINING_PARTS, most_folds=MOST_FOLDS
     )
-    costs = {name: _cost(data, name, everything, deadline) for name in data.names}
-    order = sorted(data.names, key=lambda name: costs[name])
+    named = frozenset(settings.backbones)
+    costs, notes = without_broken(
+        data.bench, data.names, lambda name: _cost(data, name, everything, deadline), named=named
+    )  # fmt: skip
+    order = sorted(costs, key=lambda name: costs[name])
+    if not order:
+        raise BackboneError(f"no backbone can be used: {'; '.join(notes)}")
     sample = _sample(data, settings, everything, costs[order[0]], deadline)
     features: dict[str, Features] = {}
     task = Task(
         data.bench, sample, data.report.fit, get_metric(settings.metric), settings.seed,
         _scratch(settings), features, max_bytes=_cache_bytes(settings),
     )  # fmt: skip
-    notes: list[str] = []
+    remarks = list(notes)
     if sample.n < everything.n:
-        notes.append(f"The budget allows {sample.n:,} of the {everything.n:,} training pictures (stratified).")
+        remarks.append(f"The budget allows {sample.n:,} of the {everything.n:,} training pictures (stratified).")
     spent = 0.0
     for name in order:
         spent += sample.n * costs[name]
         if features and deadline.is_set and spent > FURTHER_SHARE * (deadline.budget or 0.0):
-            notes.append(f"{name} was left out: its features would have taken {sample.n * costs[name]:.0f} s.")
+            remarks.append(f"{name} was left out: its features would have taken {sample.n * costs[name]:.0f} s.")
             continue
-        some, more = extract_all(
-            data.bench, [name], sample.pictures, data.report.fit, monitor.stage, named=frozenset(settings.backbones)
-        )
-        notes += more
+        some, more = extract_each(data.bench, [name], sample.pictures, data.report.fit, monitor.stage, named=named)
+        remarks += more
         features |= some
         if len(features) == 1 and some:
             first(task, name)
-    return task, tuple(notes)
+    if not features:
+        raise BackboneError(f"no backbone could compute features of these pictures: {'; '.join(remarks)}")
+    return task, tuple(remarks)
 
 
 def prepare(
@@ -146,7 +154,10 @@ def prepare(
     )  # fmt: skip
     task.allowed_views = frozenset({"zoom", *(v for v in ("hflip", "vflip") if allowed(found, v))})
     with monitor.stage("Solving the best sources"):
-        budget = max(SWEEP_SHARE * (deadline.budget or 0.0), LEAST_SWEEP) - clock.seconds["evidence"]
+        budget = min(
+            max(SWEEP_SHARE * (deadline.budget or 0.0), LEAST_SWEEP) - clock.seconds["evidence"],
+            SOLVING_SHARE * deadline.left,
+        )
         evidence = _permitted(found.evidence, settings, data.limits)
         swept = sweep(task, evidence, solvable=is_solvable(task), seconds=budget if deadline.is_set else None)
     different = 0.5 if found.domain.different is None else found.domain.different

@@ -54,6 +54,15 @@ class RunFolder:
         """Where memory-mapped files live while the search runs."""
         return self.path / "scratch"
 
+    def check(self, *, resume: bool) -> None:
+        """Raise OptionError where the folder cannot be begun in, or gone on with; nothing is made yet."""
+        if resume:
+            self.check_same({})
+        elif (self.path / _RUN).exists():
+            raise OptionError(
+                f"'{printable(self.path)}' holds a run already; go on with it by --resume, or give another --out"
+            )
+
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Hold the folder; raises OptionError where another process searches in it."""
@@ -72,10 +81,7 @@ class RunFolder:
 
     def begin(self, asked: Mapping[str, Any]) -> None:
         """Write down what the run was asked; raises OptionError where the folder holds another run already."""
-        if (self.path / _RUN).exists():
-            raise OptionError(
-                f"'{printable(self.path)}' holds a run already; go on with it by --resume, or give another --out"
-            )
+        self.check(resume=False)
         self._write_json(_RUN, dict(asked))
 
     def check_same(self, asked: Mapping[str, Any]) -> None:
@@ -85,9 +91,10 @@ class RunFolder:
             raise OptionError(f"'{printable(self.path)}' holds no run to resume; leave out --resume to begin one")
         for name, value in asked.items():
             if before.get(name) != json.loads(json.dumps(value)):
+                known, given = printable(str(before.get(name))), printable(str(value))
                 raise OptionError(
-                    f"the run in '{printable(self.path)}' was begun with {name} {printable(before.get(name))}, not "
-                    f"{printable(value)}; resume it as it was begun, or give another --out"
+                    f"the run in '{printable(self.path)}' was begun with {name} {known}, not {given}; "
+                    "resume it as it was begun, or give another --out"
                 )
 
     def write_result(self, result: Mapping[str, Any]) -> None:

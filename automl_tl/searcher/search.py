@@ -10,7 +10,7 @@ from pathlib import Path
 from optuna.trial import TrialState
 
 from automl_tl.model.bundle import save_bundle
-from automl_tl.recommender.bench import Overrides
+from automl_tl.recommender.bench import Notice, Overrides, unheard
 from automl_tl.recommender.survey import Columns
 from automl_tl.searcher.configuration import Configuration
 from automl_tl.searcher.deadline import Deadline
@@ -21,7 +21,7 @@ from automl_tl.searcher.members import frozen_member, is_trained
 from automl_tl.searcher.monitor import Monitor, Silent
 from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.plan import folds_to_score, make_space, openings
-from automl_tl.searcher.prepare import Prepared, make_task, prepare, read_data
+from automl_tl.searcher.prepare import Data, Prepared, make_task, prepare, read_data
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.run_folder import RunFolder, default_out
 from automl_tl.searcher.settings import Settings, checked
@@ -57,6 +57,7 @@ def search(
     input_size: int | None = None,
     without: Sequence[str] = (),
     monitor: Monitor | None = None,
+    notice: Notice = unheard,
     started: float | None = None,
 ) -> SearchResult:
     """Find the best model for a data set, starting from the recommendation.
@@ -83,6 +84,7 @@ def search(
         without: parts to leave out, to measure what each earns: "joined", "augmented", "trained", "enqueued",
             "ensemble".
         monitor: who watches; default: nobody.
+        notice: told, before anything is fetched, what is not on this machine.
         started: `time.monotonic()` when the budget began; default: now.
 
     Raises:
@@ -100,14 +102,14 @@ def search(
     settings = replace(settings, out=settings.out or default_out())
     assert settings.out is not None
     folder = RunFolder(settings.out)
+    folder.check(resume=settings.resume)
+    deadline, watcher = Deadline(settings.budget, begun), monitor or Silent()
+    data = read_data(settings, watcher, notice)
     with folder.claimed():
-        return _run(settings, folder, Deadline(settings.budget, begun), monitor or Silent())
+        return _run(settings, data, folder, deadline, watcher)
 
 
-def _run(settings: Settings, folder: RunFolder, deadline: Deadline, monitor: Monitor) -> SearchResult:
-    if settings.resume:
-        folder.check_same({})
-    data = read_data(settings, monitor)
+def _run(settings: Settings, data: Data, folder: RunFolder, deadline: Deadline, monitor: Monitor) -> SearchResult:
     asked = {**settings.asked(), "fingerprint": data.dataset.fingerprint}
     if settings.resume:
         folder.check_same(asked)
@@ -134,7 +136,7 @@ def _make_loop(settings: Settings, folder: RunFolder, deadline: Deadline, monito
     left = deadline.left - reserved if deadline.is_set else None
     parts = settings.parts
     space = _narrowed(make_space(task, prepared.survey, parts=parts, trainable=True), settings)
-    first = openings(task, prepared.survey, prepared.found, space)
+    first = openings(task, prepared.survey, prepared.found, space, prepared.costs, left)
     trained = [c for c in first if is_trained(c)]
     if left is not None and trained and not _trainable(prepared, trained, left):
         space = replace(space, training=("frozen",))
@@ -143,7 +145,7 @@ def _make_loop(settings: Settings, folder: RunFolder, deadline: Deadline, monito
     study = Study(open_storage(folder.journal), space, settings.seed, greater_is_better=sign > 0)
     study.retry_lost()
     if not study.has_sweep:
-        study.add_sweep(prepared.found.outcomes)
+        study.add_sweep(prepared.found.outcomes if "frozen" in space.training else ())
         for configuration in first if parts["enqueued"] else []:
             if not settings.strategies or configuration.strategy in settings.strategies:
                 study.enqueue(configuration)
@@ -199,7 +201,7 @@ def _result(loop: Loop, delivered: Delivered, stopped: str) -> SearchResult:
     prepared, settings, task = loop.prepared, loop.settings, loop.prepared.task
     best = delivered.winner.configuration
     rows = {row.strategy: row for row in prepared.survey.outlook.front}
-    row = rows.get(best.strategy) or prepared.survey.outlook.front[0]
+    row = rows.get(best.strategy) or rows[prepared.recommendation.strategy]
     metric = task.metric
     finished = loop.study.finished
     return SearchResult(

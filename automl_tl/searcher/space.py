@@ -68,10 +68,8 @@ def suggest(chooser: Chooser, space: Space) -> Configuration:
     training = cast(Training, chooser.suggest_categorical("training", space.training))
     backbone = chooser.suggest_categorical("backbone", tuple(space.n_stages))
     n_stages = space.n_stages[backbone]
-    if training == "pretrained_initialization":
-        cuts, pooling = (n_stages,), "mean"
-    else:
-        cuts, pooling = _cuts(chooser, space, backbone)
+    whole: tuple[tuple[int, ...], str] = ((n_stages,), "mean")
+    cuts, pooling = whole if training == "pretrained_initialization" else _cuts(chooser, space, backbone)
     if training == "frozen":
         how: Frozen | Tuned = _frozen(chooser, space)
     elif training == "fine_tuning":

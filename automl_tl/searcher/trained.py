@@ -16,7 +16,7 @@ from automl_tl.searcher.configuration import Configuration, Tuned
 from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.task import Task
 from automl_tl.training.activations import ActivationCache, columns
-from automl_tl.training.finetune import Recipe, Step, Trained, copy_network, finetune, score_rows
+from automl_tl.training.finetune import Recipe, Step, Trained, batch_size_for, copy_network, finetune, score_rows
 from automl_tl.training.heads import solve_head
 from automl_tl.training.linear import LinearHead
 from automl_tl.training.network_head import NetworkHead
@@ -25,8 +25,8 @@ from automl_tl.training.spectrum import decompose
 
 HIDDEN = 256
 """Units of the fully connected layers."""
-N_VIEWS = 4
-"""Varied views whose activations are kept; training goes round them."""
+MOST_VIEWS, EPOCHS_PER_VIEW = 4, 3
+"""Varied views whose activations are kept, and how often training goes round each of them."""
 QUARTERS = 4
 """Parts of the first fold's schedule after which a trial reports; further folds report once."""
 Report = Callable[[int, float], None]
@@ -39,6 +39,15 @@ class Reference:
     outcome: Outcome
     l2: float
     """Multiple of columns over pictures by which the heads are solved that training starts from."""
+
+
+def n_views(epochs: int) -> int:
+    """Return how many varied views a schedule of so many epochs goes round.
+
+    >>> [n_views(epochs) for epochs in (1, 4, 10, 30)]
+    [1, 2, 4, 4]
+    """
+    return min(MOST_VIEWS, max(1, -(-epochs // EPOCHS_PER_VIEW)))
 
 
 def estimated(task: Task, reference: Reference, rows: np.ndarray, scores: np.ndarray) -> float:
@@ -126,7 +135,7 @@ def train(
         restore(configuration, network, head, start)
     recipe = Recipe(
         how.unfrozen, how.epochs, how.head_epochs, how.head_lr, how.lr_ratio, how.weight_decay, how.batchnorm,
-        how.warmup, how.label_smoothing, Mixing(how.mixup, how.cutmix),
+        how.warmup, how.label_smoothing, Mixing(how.mixup, how.cutmix), batch_size_for(len(rows)),
     )  # fmt: skip
 
     def observe(step: Step) -> None:
@@ -153,7 +162,7 @@ def make_cache(task: Task, configuration: Configuration) -> ActivationCache:
         task.bench.engine.for_training,
         task.seed,
         task.scratch,
-        n_views=N_VIEWS,
+        n_views=n_views(how.epochs + how.head_epochs),
         max_bytes=task.max_bytes,
     )
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import optuna
 from optuna.trial import Trial
@@ -97,7 +98,7 @@ class Loop:
         if fault is not None:
             self._give_up(trial, fault, 0.0)
             return True
-        limit = self._limit(configuration)
+        configuration, limit = self._limit(configuration)
         if limit is not None and limit <= 0:
             self.study.abandon(trial, f"it did not fit the {max(self.left_for_trials, 0):.0f} s that were left")
             return False
@@ -142,27 +143,34 @@ class Loop:
         )  # fmt: skip
         return outcome
 
-    def _limit(self, configuration: Configuration) -> float | None:
-        """Return the seconds that a trial may take, None for no limit, 0 where it would not be worth beginning.
+    def _limit(self, configuration: Configuration) -> tuple[Configuration, float | None]:
+        """Return what is tried within which seconds: None for no limit, 0 where it would not be worth beginning.
 
         Where there is time for it, the refit on every picture is set aside; where not, and nothing trained is known
-        yet, a shorter schedule of a trial whose model is delivered as it is.
+        yet, a schedule of fewer epochs is run, and its model is delivered as it is.
         """
         if not self.deadline.is_set:
-            return None
+            return configuration, None
         left = self.left_for_trials
         if not is_trained(configuration):
-            return left if left > FROZEN_SECONDS + self._refit_seconds(None) else 0.0
-        assert isinstance(configuration.how, Tuned)
+            return configuration, left if left > FROZEN_SECONDS + self._refit_seconds(None) else 0.0
         task, costs = self.prepared.task, self.prepared.costs
         needed = task.n_folds * costs.seconds(configuration, self._n_trained())
         spare = left - max(self._refit_seconds(configuration), self._refit_seconds(None))
         if needed <= spare:
-            return spare
+            return configuration, spare
         if any(o.state for o in self.outcomes) or task.n_folds > 1:
-            return 0.0
-        epochs = configuration.how.epochs + configuration.how.head_epochs
-        return left if left >= needed * USEFUL_EPOCHS / epochs else 0.0
+            return configuration, 0.0
+        return self._shorter(configuration, left)
+
+    def _shorter(self, configuration: Configuration, left: float) -> tuple[Configuration, float]:
+        """Return the configuration with as many epochs as `left` seconds allow, and 0 seconds if they are too few."""
+        how, costs, n = configuration.how, self.prepared.costs, self._n_trained()
+        assert isinstance(how, Tuned)
+        for epochs in range(how.epochs, USEFUL_EPOCHS - 1, -1):
+            if costs.seconds(configuration, n, epochs + how.head_epochs) <= left:
+                return replace(configuration, how=replace(how, epochs=epochs)), left
+        return configuration, 0.0
 
     def _refit_seconds(self, configuration: Configuration | None) -> float:
         """Return what the refit of a candidate, or of the best one so far, takes."""
@@ -213,7 +221,7 @@ class Loop:
             raise AutomlTlError(f"it used {used / 1e9:.1f} GB of memory, more than the {limit / 1e9:.1f} GB allowed")
 
     def _show(self, configuration: Configuration) -> None:
-        self.monitor.show(status(self, configuration.describe()))
+        self.monitor.show(status(self, f"{configuration.strategy}: {configuration.describe()}"))
 
 
 def status(loop: Loop, running: str) -> Status:
@@ -237,7 +245,12 @@ def status(loop: Loop, running: str) -> Status:
 
 
 def _memory() -> int:
-    """Return the largest resident memory of this process so far, bytes."""
+    """Return the resident memory of this process, bytes; where Linux's /proc is missing, the largest so far."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        pass
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else 1024 * used
 

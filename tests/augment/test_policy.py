@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
-from automl_tl.augment.policy import VIEWS, AugmentationPolicy, augment, fixed_view
+from automl_tl.augment.policy import VIEWS, ZOOM_SHARE, AugmentationPolicy, apply, augment, fixed_view, vary
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -28,10 +30,22 @@ def test_a_certain_flip_is_the_fixed_view(field: str, view: str) -> None:
     torch.testing.assert_close(flipped, fixed_view(batch, view), atol=1e-5, rtol=0)
 
 
-def test_views_are_their_own_inverse() -> None:
+@pytest.mark.parametrize("view", [view for view in VIEWS if view != "zoom"])
+def test_views_are_their_own_inverse(view: str) -> None:
     batch = torch.rand(2, 3, 4, 5)
-    for view in VIEWS:
-        assert torch.equal(fixed_view(fixed_view(batch, view), view), batch)
+    assert torch.equal(fixed_view(fixed_view(batch, view), view), batch)
+
+
+def test_the_zoomed_view_is_the_middle_at_the_old_size() -> None:
+    batch = smooth(2, 20)
+    batch[:, :, 0], batch[:, :, -1] = 9.0, 9.0  # the border is not looked at
+    seen = fixed_view(batch, "zoom")
+    assert seen.shape == batch.shape
+    inner = batch[:, :, 2:18, 2:18]
+    assert seen.max() <= inner.max() + 1e-6
+    torch.testing.assert_close(seen.mean((2, 3)), inner.mean((2, 3)), atol=2e-3, rtol=0)
+    step = (seen[0, 1, 10, 1:] - seen[0, 1, 10, :-1]).median() / (batch[0, 1, 10, 1:] - batch[0, 1, 10, :-1]).median()
+    assert step == pytest.approx(ZOOM_SHARE, rel=1e-3)
 
 
 def test_the_same_generator_gives_the_same_pictures() -> None:
@@ -66,3 +80,54 @@ def test_a_crop_never_looks_outside_the_picture() -> None:
 def test_description_names_what_is_on() -> None:
     assert AugmentationPolicy().describe() == "none"
     assert AugmentationPolicy(vflip=0.5, crop=0.8).describe() == "flip upside down, crops of 80% of the area or more"
+
+
+def test_a_policy_survives_json() -> None:
+    policy = AugmentationPolicy(0.5, 0.0, 12.5, (0.8, 1.25), 0.6, 0.3, 0.2)
+    assert AugmentationPolicy.from_dict(json.loads(json.dumps(policy.to_dict()))) == policy
+
+
+def test_colours_change_by_no_more_than_they_may_and_each_picture_by_its_own() -> None:
+    grey = torch.full((64, 3, 4, 4), 0.5)
+    out = augment(grey, AugmentationPolicy(colour=0.4), generator())
+    assert out.amax() <= 0.5 * 1.4 * 1.4 + 1e-4
+    assert out.amin() >= 0.5 * 0.6 * 0.6 - 1e-4
+    assert out[:, 0, 0, 0].unique().numel() > 60
+    torch.testing.assert_close(out, out[:, :1, :1, :1].expand_as(out), atol=1e-4, rtol=0)  # grey stays grey
+
+
+def test_recoloured_pictures_stay_between_black_and_white() -> None:
+    out = augment(torch.rand(32, 3, 8, 8), AugmentationPolicy(colour=1.0), generator())
+    assert out.amin() >= 0
+    assert out.amax() <= 1
+
+
+def test_colours_leave_shapes_where_they_are() -> None:
+    batch = torch.zeros(8, 3, 8, 8)
+    batch[:, 0, 2:5, 3:7] = 0.8
+    out = augment(batch, AugmentationPolicy(colour=0.4), generator())
+    torch.testing.assert_close(out[:, :, 2:5, 3:7].std((2, 3)), torch.zeros(8, 3), atol=1e-4, rtol=0)
+    assert (out[:, 0, 2:5, 3:7].mean((1, 2)) > out[:, 0, 0, 0] + 0.2).all()
+
+
+def test_what_is_erased_is_one_grey_rectangle_of_the_promised_area() -> None:
+    out = augment(torch.zeros(200, 3, 32, 32), AugmentationPolicy(erase=1.0), generator())
+    grey = out[:, 0] == 0.5
+    assert torch.equal(out[:, 0], out[:, 1])
+    shares = grey.float().mean((1, 2))
+    assert shares.min() > 0.005  # 2 % but for the rounding to pixels
+    assert shares.max() < 0.25
+    boxes = grey.any(2).sum(1) * grey.any(1).sum(1)
+    assert torch.equal(boxes, grey.sum((1, 2)))
+
+
+def test_a_part_is_erased_as_often_as_asked() -> None:
+    out = augment(torch.zeros(400, 3, 16, 16), AugmentationPolicy(erase=0.25), generator())
+    assert 0.17 < float((out.amax((1, 2, 3)) > 0).float().mean()) < 0.33
+
+
+def test_a_variation_of_some_pictures_is_that_of_all_of_them() -> None:
+    policy = AugmentationPolicy(0.5, 0.5, 20, (0.8, 1.2), 0.5, 0.3, 0.5)
+    batch = torch.rand(9, 3, 16, 16)
+    variation, rows = vary(policy, 9, 16, 16, generator()), torch.tensor([7, 2, 2])
+    torch.testing.assert_close(apply(batch, variation)[rows], apply(batch[rows], variation.take(rows)))

@@ -1,0 +1,288 @@
+"""The search as an estimator of scikit-learn: pictures are given as paths of their files."""
+
+from __future__ import annotations
+
+import csv
+import os
+import tempfile
+import unicodedata
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from automl_tl.data.names import counted, printable
+from automl_tl.errors import DataError, PictureError
+from automl_tl.model.bundle import load_bundle, save_bundle
+from automl_tl.model.inputs import Input
+from automl_tl.model.model import Model
+from automl_tl.model.predict import predict_inputs
+from automl_tl.searcher.result import SearchResult
+from automl_tl.searcher.search import search
+
+
+class ArrayError(DataError, ValueError):
+    """Paths or labels have no shape or kind that can be learned from; also a ValueError, as scikit-learn's are."""
+
+
+class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Search, train and predict with scikit-learn's methods.
+
+    Pictures are given as paths of their files: an array-like of str or Path, of shape (n,) or (n, 1). Relative ones
+    start at the working folder. Fitted, it can be pickled and copied; what is kept is the model, as its bundle, and
+    `result_` stays behind.
+
+    Args:
+        budget: seconds of a fit; default: 600 where `trials` is not given either.
+        trials: trials after the sweep; without a budget no decision reads a clock.
+        backbones: names to consider; default: all whose weights are on this machine.
+        strategies: of the four, those to consider; default: all.
+        metric: "accuracy", "balanced_accuracy", "macro_f1" or "log_loss".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        max_memory: bytes.
+        max_latency_ms: milliseconds for one picture.
+        max_params: parameters of the backbone up to the cut.
+        random_state: an int from 0 to 2**32 - 1; a RandomState, or None for numpy's own, gives another seed every time.
+        cache_dir: where features are kept between fits.
+        weights: local weights files by backbone name.
+        mean, std, input_size: override what a backbone says of its input.
+        out: folder of the run, a new one for every fit; default: a temporary one that is removed after the fit.
+
+    Attributes:
+        classes_: the labels, sorted, in the dtype in which they were given.
+        n_features_in_: 1, the path.
+        model_: the trained `automl_tl.Model`; its own classes are the labels as text.
+        result_: the `SearchResult`; without `out` its paths lead to nothing any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        budget: float | None = None,
+        trials: int | None = None,
+        backbones: Sequence[str] = (),
+        strategies: Sequence[str] = (),
+        metric: str = "accuracy",
+        device: str = "auto",
+        max_memory: int | None = None,
+        max_latency_ms: float | None = None,
+        max_params: int | None = None,
+        random_state: int | np.random.RandomState | None = 0,
+        cache_dir: str | Path | None = None,
+        weights: Mapping[str, Path] | None = None,
+        mean: tuple[float, float, float] | None = None,
+        std: tuple[float, float, float] | None = None,
+        input_size: int | None = None,
+        out: str | Path | None = None,
+    ) -> None:
+        self.budget = budget
+        self.trials = trials
+        self.backbones = backbones
+        self.strategies = strategies
+        self.metric = metric
+        self.device = device
+        self.max_memory = max_memory
+        self.max_latency_ms = max_latency_ms
+        self.max_params = max_params
+        self.random_state = random_state
+        self.cache_dir = cache_dir
+        self.weights = weights
+        self.mean = mean
+        self.std = std
+        self.input_size = input_size
+        self.out = out
+
+    def fit(self, X: Any, y: Any, groups: Any = None) -> TransferClassifier:
+        """Search for the best model and keep it.
+
+        Args:
+            X: array-like of paths, (n,) or (n, 1). A picture that is named twice counts once.
+            y: array-like of labels, (n,): text, whole numbers or truth values.
+            groups: array-like (n,): pictures of one group (a patient, a drawer) stay on one side of every split.
+
+        Raises:
+            ArrayError: X, y or groups cannot be used.
+            AutomlTlError: whatever `automl_tl.search` raises.
+        """
+        if y is None:
+            raise ArrayError("TransferClassifier requires y to be passed, but the target y is None")
+        check_consistent_length(_column(X), y, groups)
+        labels, classes = _labels(y)
+        paths = _existing(_paths(X))
+        with _run_folder(self.out) as (run, table):
+            _write_table(table, paths, labels, groups)
+            result = search(table, out=run, seed=self._seed(), **self._options())
+            self.model_: Model = load_bundle(result.bundle, self.device)
+        self.result_: SearchResult = result
+        self.classes_ = classes
+        self.n_features_in_ = 1
+        _warn_of_lost(result, len(set(paths)))
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probabilities of pictures, float64 (n, C), in the order of `classes_`.
+
+        Raises:
+            NotFittedError: `fit` has not been called.
+            PictureError: a picture cannot be read; the message names the first one.
+        """
+        check_is_fitted(self)
+        inputs = tuple(Input(path, path) for path in _paths(X))
+        answers = list(predict_inputs(self.model_, inputs))
+        bad = [answer for answer in answers if answer.error is not None]
+        if bad:
+            raise PictureError(
+                f"{counted(len(bad), 'picture')} of {len(answers):,} cannot be read, '{printable(bad[0].path)}' for "
+                f"example: {bad[0].error}; leave them out"
+            )
+        return self._in_order(np.array([answer.probabilities for answer in answers]))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable label of each picture, (n,), in the dtype of `classes_`; see `predict_proba`."""
+        probabilities = self.predict_proba(X)
+        best: np.ndarray = self.classes_[probabilities.argmax(axis=1)]
+        return best
+
+    def _in_order(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return the model's columns in the order of `classes_`; a class without a usable picture has zeros."""
+        column = {label: j for j, label in enumerate(self.model_.classes)}
+        ordered = np.zeros((len(probabilities), len(self.classes_)))
+        for j, label in enumerate(map(_text, self.classes_)):
+            if label in column:
+                ordered[:, j] = probabilities[:, column[label]]
+        return ordered
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            name: value for name, value in self.get_params(deep=False).items() if name not in ("random_state", "out")
+        }
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, int | np.integer):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array, tags.input_tags.two_d_array, tags.input_tags.string = True, False, True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        state.pop("result_", None)
+        if "model_" in state:
+            state["model_"] = _as_bytes(state["model_"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(dict(state))
+        if "model_" in state:
+            self.model_ = _from_bytes(state["model_"], self.device)
+
+
+# --- what is given ----------------------------------------------------------------------------------
+
+
+def _column(X: Any) -> np.ndarray:
+    """Return (n,) objects of (n,) or (n, 1) of them; raises ArrayError for anything else."""
+    if isinstance(X, str | os.PathLike):
+        raise ArrayError("X must be a list or an array of paths, but is a single path: put it into a list")
+    array = np.asarray(X, dtype=object)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or not len(array):
+        raise ArrayError(f"X must hold paths of pictures, shape (n,) or (n, 1), but its shape is {array.shape}")
+    return array
+
+
+def _paths(X: Any) -> list[str]:
+    """Return absolute paths; raises ArrayError where there are none."""
+    column = _column(X)
+    wrong = [one for one in column if not isinstance(one, str | os.PathLike)]
+    if wrong:
+        raise ArrayError(f"X must hold paths of pictures, str or Path, but holds a {type(wrong[0]).__name__}")
+    return [os.path.abspath(os.path.expanduser(os.fspath(one))) for one in column]
+
+
+def _existing(paths: list[str]) -> list[str]:
+    missing = [path for path in paths if not os.path.isfile(path)]
+    if missing:
+        raise ArrayError(
+            f"{len(missing):,} of the {len(paths):,} paths in X are no files, '{printable(missing[0])}' for example: "
+            "relative paths start at the working folder"
+        )
+    return paths
+
+
+def _labels(y: Any) -> tuple[list[str], np.ndarray]:
+    """Return the labels as text, n of them, and the classes in their own dtype, sorted."""
+    array = column_or_1d(np.asarray(y), warn=True)
+    check_classification_targets(array)
+    try:
+        classes = np.unique(array)
+    except TypeError as error:
+        raise ArrayError(f"y must hold labels of one kind, but they cannot be compared ({error})") from None
+    if len(classes) < 2:
+        raise ArrayError(f"y must hold two classes or more, but holds {printable(str(classes.tolist()))}")
+    texts = [_text(label) for label in classes]
+    for text, label in zip(texts, classes, strict=True):
+        if not text or texts.count(text) > 1:
+            raise ArrayError(
+                f"the label {label!r} is empty or, without the white space at its ends, another one's text: rename it"
+            )
+    return [_text(label) for label in array], classes
+
+
+def _text(label: Any) -> str:
+    """Return a label as a table gives it back."""
+    return unicodedata.normalize("NFC", str(label).strip())
+
+
+def _write_table(table: Path, paths: Sequence[str], labels: Sequence[str], groups: Any) -> None:
+    columns: dict[str, Sequence[str]] = {"path": paths, "label": labels}
+    if groups is not None:
+        columns["group"] = ["" if group is None else str(group) for group in column_or_1d(np.asarray(groups))]
+    with table.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+@contextmanager
+def _run_folder(out: str | Path | None) -> Iterator[tuple[Path, Path]]:
+    """Yield the folder of the run and the file of its table; without `out` both go afterwards."""
+    with tempfile.TemporaryDirectory(prefix="automl-tl-") as temporary:
+        yield Path(temporary) / "run" if out is None else Path(out), Path(temporary) / "pictures.csv"
+
+
+def _warn_of_lost(result: SearchResult, n: int) -> None:
+    lost = n - result.recommendation.report.n_images
+    if lost > 0:
+        why = "they cannot be read, or identical ones have different labels; automl-tl inspect shows which"
+        warnings.warn(f"{counted(lost, 'picture')} of {n:,} left out of training: {why}", stacklevel=3)
+
+
+# --- pickling ---------------------------------------------------------------------------------------
+
+
+def _as_bytes(model: Model) -> dict[str, bytes]:
+    """Return the files of a model's bundle."""
+    with tempfile.TemporaryDirectory(prefix="automl-tl-") as temporary:
+        bundle = save_bundle(model, Path(temporary) / "bundle")
+        return {file.name: file.read_bytes() for file in bundle.iterdir()}
+
+
+def _from_bytes(files: Mapping[str, bytes], device: str) -> Model:
+    with tempfile.TemporaryDirectory(prefix="automl-tl-") as temporary:
+        bundle = Path(temporary) / "bundle"
+        bundle.mkdir()
+        for name, content in files.items():
+            (bundle / name).write_bytes(content)
+        return load_bundle(bundle, device)

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tasks import PRIORS, RIDGE, SOFTMAX, TUNED, bare_task, outcome, reference
+
+from automl_tl.recommender.front import GainPrior
+from automl_tl.searcher.choice import accuracy_gain, best_first, compare, paired_difference
+from automl_tl.searcher.task import Task
+
+SURE = {"fine_tuning": GainPrior(0.2, 1e-6), "pretrained_initialization": GainPrior(-0.1, 1e-6)}
+
+
+def make_task(metric: str = "accuracy", n: int = 200) -> Task:
+    return bare_task(np.arange(n) % 3, metric=metric)
+
+
+METRICS = ["accuracy", "balanced_accuracy", "macro_f1", "log_loss"]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_better_one_gains_whatever_the_metric(metric: str) -> None:
+    task = make_task(metric)
+    ours = reference(task, 0.7)
+    better, worse = (
+        compare(task, ours, outcome(task, right, seed=1, configuration=SOFTMAX), {}) for right in (0.9, 0.5)
+    )
+    assert better.gain > 0.05
+    assert worse.gain < -0.05
+    assert 0 < better.expected < better.gain  # drawn towards nothing
+    assert better.stderr > 0
+    assert better.n == 200
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_what_says_the_same_gains_nothing(metric: str) -> None:
+    task = make_task(metric)
+    ours = reference(task)
+    comparison = compare(task, ours, replace(ours.outcome, configuration=SOFTMAX), {})
+    assert comparison.gain == 0
+    assert abs(comparison.expected) < 1e-9
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_only_common_pictures_are_compared(metric: str) -> None:
+    """A candidate that was asked the harder pictures, and did as well on them, gains nothing."""
+    task = make_task(metric)
+    ours = reference(task, 0.7)
+    hard = np.flatnonzero(ours.outcome.predictions != task.y)[:40]
+    same = replace(ours.outcome, configuration=TUNED, rows=hard, scores=ours.outcome.scores[hard], value=0.0)
+    assert compare(task, ours, same, PRIORS).gain == 0
+
+
+def test_rows_in_any_order_are_those_pictures() -> None:
+    task = make_task()
+    ours, theirs = reference(task, 0.7), outcome(task, 0.8, seed=2)
+    order = np.random.default_rng(0).permutation(task.sample.n)
+    shuffled = replace(theirs, rows=theirs.rows[order], scores=theirs.scores[order])
+    assert compare(task, ours, shuffled, {}).gain == pytest.approx(compare(task, ours, theirs, {}).gain)
+
+
+def test_few_pictures_leave_it_to_the_prior_and_many_to_the_measurement() -> None:
+    task = make_task(n=2000)
+    ours = reference(task, 0.7)
+    few, many = (
+        compare(task, ours, outcome(task, 0.95, configuration=TUNED, rows=np.arange(n), seed=1), PRIORS)
+        for n in (12, 2000)
+    )
+    prior = 0.2 * 0.3  # a fifth of the reference's errors
+    assert abs(few.expected - prior) < abs(few.expected - few.gain)
+    assert abs(many.expected - many.gain) < abs(many.expected - prior)
+
+
+def test_the_strategy_counts_by_its_prior() -> None:
+    task = make_task(n=30)
+    ours = reference(task, 0.7)
+    tuned = outcome(task, 0.7, configuration=TUNED, seed=1)
+    scratch = replace(tuned, configuration=replace(TUNED, training="pretrained_initialization"))
+    frozen = replace(tuned, configuration=SOFTMAX)
+    expected = [compare(task, ours, one, PRIORS).expected for one in (tuned, frozen, scratch)]
+    assert expected == sorted(expected, reverse=True)
+    assert expected[0] > expected[2]
+
+
+def test_the_best_first_and_the_reference_at_zero_among_them() -> None:
+    task = make_task()
+    ours = reference(task, 0.7)
+    some = [outcome(task, right, configuration=TUNED, seed=seed) for seed, right in enumerate((0.5, 0.95, 0.8), 1)]
+    ranked = best_first(task, ours, some, PRIORS)
+    assert [c.outcome for c in ranked] == [some[1], some[2], ours.outcome, some[0]]
+    assert ranked[2].expected == ranked[2].gain == 0
+    assert best_first(task, ours, [], PRIORS)[0].outcome is ours.outcome
+
+
+def test_a_loss_counts_the_other_way_round() -> None:
+    task = make_task("log_loss")
+    ours = reference(task, 0.7)
+    ranked = best_first(task, ours, [outcome(task, 0.95, configuration=SOFTMAX, seed=1)], {})
+    assert ranked[0].outcome is not ours.outcome
+    assert ranked[0].outcome.value < ours.outcome.value
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_pictures_of_one_group_are_no_evidence_of_their_own(metric: str) -> None:
+    """Ten copies of every picture leave the standard error where it was."""
+    n, copies = 60, 10
+    few = make_task(metric, n)
+    before, after = outcome(few, 0.6, seed=1).scores, outcome(few, 0.8, seed=2).scores
+    many = bare_task(np.tile(few.y, copies), metric=metric)
+    many.sample = replace(many.sample, groups=np.tile(np.arange(n), copies))
+    once = paired_difference(few, few.everything, before, after)
+    often = paired_difference(many, many.everything, np.tile(before, (copies, 1)), np.tile(after, (copies, 1)))
+    assert often[0] == pytest.approx(once[0], rel=5e-3)  # the temperature of a loss knows how many there are
+    assert often[1] > 0.7 * once[1]
+
+
+def test_the_same_seed_gives_the_same_error() -> None:
+    task = make_task("macro_f1")
+    before, after = outcome(task, 0.6, seed=1).scores, outcome(task, 0.8, seed=2).scores
+    assert paired_difference(task, task.everything, before, after) == paired_difference(
+        task, task.everything, before, after
+    )
+
+
+def test_the_expected_accuracy_lies_between_prior_and_measurement() -> None:
+    task = make_task("log_loss")
+    ours = reference(task, 0.7)
+    gain, sd = accuracy_gain(task, ours, outcome(task, 0.9, configuration=TUNED, seed=1), PRIORS)
+    assert 0.06 < gain < 0.2
+    assert 0 < sd < 0.05
+    assert accuracy_gain(task, ours, ours.outcome, PRIORS) == (0.0, 0.0)
+    assert accuracy_gain(task, ours, outcome(task, 0.9, configuration=RIDGE, seed=1), PRIORS)[0] < gain

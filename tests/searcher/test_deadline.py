@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+
+import pytest
+from tasks import TUNED
+
+from automl_tl.searcher.deadline import MARGIN, Costs, Deadline, StageCosts
+from automl_tl.searcher.trained import n_views
+
+STAGES = StageCosts(forward=(0.1, 0.2, 0.4), training=3.0)
+
+
+def costs() -> Costs:
+    return Costs({"tiny": STAGES})
+
+
+def test_without_a_budget_there_is_no_end() -> None:
+    deadline = Deadline(None)
+    assert deadline.left == math.inf
+    assert not deadline.is_set
+
+
+def test_a_budget_runs_from_when_it_began() -> None:
+    deadline = Deadline(100.0, started=time.monotonic() - 40)
+    assert deadline.is_set
+    assert deadline.elapsed == pytest.approx(40, abs=5)
+    assert deadline.left == pytest.approx(100 * (1 - MARGIN) - 40, abs=5)
+    assert Deadline(10.0, started=time.monotonic() - 40).left < 0
+
+
+def test_a_step_costs_what_learns_and_the_prefix_what_does_not() -> None:
+    assert STAGES.step(1, 3) == pytest.approx(3.0 * 0.6)
+    assert STAGES.step(0, 3) == pytest.approx(3.0 * 0.7)
+    assert STAGES.prefix(2) == pytest.approx(0.3)
+    assert STAGES.prefix(0) == 0
+
+
+def test_the_plan_counts_pictures_epochs_and_kept_views() -> None:
+    """Every epoch runs the stages that learn; those that do not are run once in each of a few views."""
+    assert costs().seconds(TUNED, 10) == pytest.approx(10 * (5 * 3.0 * 0.6 + n_views(5) * 0.1))
+    assert costs().seconds(TUNED, 20) == pytest.approx(2 * costs().seconds(TUNED, 10))
+    assert costs().seconds(TUNED, 10, epochs=2) == pytest.approx(10 * (2 * 3.0 * 0.6 + n_views(2) * 0.1))
+    whole = replace(TUNED, how=replace(TUNED.how, unfrozen=3))
+    assert costs().seconds(whole, 10) == pytest.approx(10 * 5 * 3.0 * 0.7)
+    longer = replace(TUNED, how=replace(TUNED.how, head_epochs=3))
+    assert costs().seconds(longer, 10) == pytest.approx(10 * (8 * 3.0 * 0.6 + n_views(8) * 0.1))
+
+
+def test_what_runs_took_corrects_the_plan() -> None:
+    known = costs()
+    planned = known.seconds(TUNED, 10)
+    known.learn(TUNED, 10, 5, 2 * planned)
+    assert known.seconds(TUNED, 10) == pytest.approx(2 * planned)
+    known.learn(TUNED, 10, 5, planned)
+    assert known.correction == pytest.approx(2.0)  # of two the larger
+    known.learn(TUNED, 10, 5, 9 * planned)
+    assert known.correction == pytest.approx(2.0)  # an outlier decides nothing
+    for _ in range(4):
+        known.learn(TUNED, 10, 5, 0.5 * planned)
+    assert known.correction == pytest.approx(0.5)  # and is forgotten
+
+
+def test_a_run_that_was_shortened_is_compared_with_the_epochs_it_had() -> None:
+    known = costs()
+    known.learn(TUNED, 10, 2, known.seconds(TUNED, 10, epochs=2))
+    assert known.correction == pytest.approx(1.0)
+
+
+def test_a_run_without_an_epoch_says_nothing() -> None:
+    known = costs()
+    known.learn(TUNED, 10, 0, 100.0)
+    assert known.correction == 1.0

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tasks import RIDGE, TUNED, bare_task, outcome
+
+from automl_tl.errors import OptionError
+from automl_tl.searcher.outcome import Outcome
+from automl_tl.searcher.run_folder import STATES_KEPT, RunFolder, default_out
+
+TASK = bare_task(np.arange(12) % 3)
+
+
+def trained(number: int, value: float = 0.8) -> Outcome:
+    state = {
+        "head.linear.weight": torch.randn(3, 4),
+        "stages.0.0.bias": torch.arange(3.0),
+        "stages.0.1.n": torch.tensor(7),
+    }
+    rows = np.array([5, 1, 9])
+    return outcome(
+        TASK, 0.7, configuration=TUNED, rows=rows, value=value, number=number, epochs=10, n_folds=2, state=state
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    path = tmp_path / "run"
+    path.mkdir()
+    return RunFolder(path)
+
+
+def assert_same(one: Outcome, other: Outcome) -> None:
+    for name in ("configuration", "value", "seconds", "epochs", "n_folds", "number"):
+        assert getattr(one, name) == getattr(other, name)
+    np.testing.assert_array_equal(one.rows, other.rows)
+    np.testing.assert_array_equal(one.scores, other.scores)
+    assert set(one.state) == set(other.state)
+    assert all(torch.equal(value, other.state[name]) for name, value in one.state.items())
+
+
+def test_candidates_are_read_as_they_were_written(folder: RunFolder) -> None:
+    written = [trained(4), outcome(TASK, 0.9, number=7), replace(trained(11), value=0.1 + 0.2)]
+    for one in written:
+        folder.save(one)
+    for one, other in zip(folder.load([4, 7, 11]), written, strict=True):
+        assert_same(one, other)
+    assert not list((folder.path / "trials").glob("*.tmp"))
+
+
+def test_scores_keep_their_picture(folder: RunFolder) -> None:
+    folder.save(trained(4))
+    (read,) = folder.load([4])
+    np.testing.assert_array_equal(read.on(np.array([9, 5])), trained(4).scores[[2, 0]])
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x10\x00", b"not a file of tensors at all", None])
+def test_what_is_damaged_or_missing_is_left_out(folder: RunFolder, damage: bytes | None) -> None:
+    for number in (1, 2, 3):
+        folder.save(trained(number))
+    file = folder.path / "trials" / "2.safetensors"
+    if damage is None:
+        file.unlink()
+    else:
+        file.write_bytes(damage)
+    assert [one.number for one in folder.load([1, 2, 3])] == [1, 3]
+
+
+def test_half_a_file_is_left_out(folder: RunFolder) -> None:
+    folder.save(trained(1))
+    file = folder.path / "trials" / "1.safetensors"
+    file.write_bytes(file.read_bytes()[:-10])
+    assert folder.load([1]) == []
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_only_the_best_keep_what_they_learned(folder: RunFolder, sign: int) -> None:
+    some = [trained(number, 0.5 + 0.1 * sign * number) for number in range(STATES_KEPT + 2)]
+    frozen = outcome(TASK, 0.9, number=99)
+    for one in [*some, frozen]:
+        folder.save(one)
+    kept = folder.forget_states([*some, frozen], sign)
+    assert [bool(one.state) for one in kept] == [False, False, *[True] * STATES_KEPT, False]
+    assert [one.number for one in kept] == [*range(STATES_KEPT + 2), 99]
+    read = folder.load(range(STATES_KEPT + 2))
+    assert [bool(one.state) for one in read] == [False, False, *[True] * STATES_KEPT]
+    np.testing.assert_array_equal(read[0].scores, some[0].scores)  # scores stay
+
+
+def _search_beside(path: Path, answers: Any) -> None:
+    try:
+        with RunFolder(path).claimed():
+            answers.put("claimed")
+    except OptionError as error:
+        answers.put(str(error))
+
+
+def test_two_processes_do_not_search_in_one_folder(folder: RunFolder) -> None:
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+
+    def beside() -> str:
+        other = context.Process(target=_search_beside, args=(folder.path, answers))
+        other.start()
+        answer: str = answers.get(timeout=60)
+        other.join()
+        return answer
+
+    with folder.claimed():
+        assert beside() == f"another search is running in '{folder.path}'; wait for it or give another --out"
+    assert beside() == "claimed"
+
+
+def test_a_folder_is_free_again_after_an_error(folder: RunFolder) -> None:
+    def fail() -> None:
+        with folder.claimed():
+            raise ValueError
+
+    with pytest.raises(ValueError):
+        fail()
+    with folder.claimed():
+        pass
+
+
+@pytest.mark.xfail(raises=OSError, reason="what the system says is passed on")
+def test_an_out_that_is_a_file_is_an_error_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("something else")
+    with pytest.raises(OptionError, match="--out"), RunFolder(tmp_path / "run").claimed():
+        pass
+
+
+def test_a_run_is_begun_once(folder: RunFolder) -> None:
+    folder.begin({"seed": 0})
+    with pytest.raises(OptionError, match="holds a run already; go on with it by --resume, or give another --out"):
+        folder.begin({"seed": 0})
+
+
+def test_there_must_be_a_run_to_resume(folder: RunFolder) -> None:
+    with pytest.raises(OptionError, match="holds no run to resume; leave out --resume to begin one"):
+        folder.check_same({})
+
+
+def test_a_run_is_resumed_as_it_was_begun(folder: RunFolder) -> None:
+    folder.begin({"seed": 0, "metric": "accuracy", "backbones": ("a", "b"), "max_params": None})
+    folder.check_same({"seed": 0, "backbones": ("a", "b")})
+    with pytest.raises(OptionError, match="was begun with metric accuracy, not log_loss; resume it as it was begun"):
+        folder.check_same({"metric": "log_loss"})
+    with pytest.raises(OptionError, match="was begun with max_params None, not 5"):
+        folder.check_same({"max_params": 5})
+
+
+def test_names_from_outside_are_shown_escaped(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "ru\nn\x1b[31m")
+    with folder.claimed():
+        folder.begin({"backbones": ["a\x1b[31m"]})
+    with pytest.raises(OptionError) as caught:
+        folder.check_same({"backbones": ["b\x07"]})
+    assert not set(str(caught.value)) & {"\n", "\x1b", "\x07"}
+
+
+def test_a_damaged_note_of_what_was_asked_is_no_run(folder: RunFolder) -> None:
+    folder.begin({"seed": 0})
+    (folder.path / "run.json").write_text('{"seed":')
+    with pytest.raises(OptionError, match="holds no run to resume"):
+        folder.check_same({})
+
+
+def test_a_result_is_kept(folder: RunFolder) -> None:
+    folder.write_result({"best": {"cuts": [1, 2]}})
+    assert folder.read_json("result.json") == {"best": {"cuts": [1, 2]}}
+
+
+def test_a_run_without_a_folder_gets_one_that_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("automl_tl.searcher.run_folder.time.strftime", lambda _: "20260101-000000")
+    first = default_out()
+    first.mkdir(parents=True)
+    assert (str(first), str(default_out())) == ("runs/20260101-000000", "runs/20260101-000000-2")
+
+
+def test_a_frozen_candidate_has_no_state(folder: RunFolder) -> None:
+    folder.save(replace(outcome(TASK, 0.9), configuration=RIDGE, number=3))
+    assert folder.load([3])[0].state == {}

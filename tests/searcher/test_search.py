@@ -1,0 +1,527 @@
+"""The whole search with small backbones: seconds each, as the pictures are few and the networks tiny."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from generated_pictures import MakePictures, picture, write_pictures
+from tasks import install
+from tiny_backbone import TinyBackbone, counting
+
+import automl_tl
+from automl_tl.errors import AutomlTlError, BackboneError, DataError, OptionError
+from automl_tl.searcher import trials as trials_module
+from automl_tl.searcher.result import SearchResult
+from automl_tl.searcher.search import search
+
+WITHOUT_CLOCK = ["seconds"]
+Search = Callable[..., SearchResult]
+
+
+@pytest.fixture(autouse=True)
+def short_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let training take three epochs on two folds, and errors be drawn ten times: values matter little here."""
+    from automl_tl.searcher import choice, plan, space
+
+    monkeypatch.setattr(choice, "_BOOTSTRAPS", 10)
+    monkeypatch.setattr(plan, "EPOCHS", 3)
+    monkeypatch.setattr(plan, "FOLDS_BY_SIZE", ((1000, 2),))
+    monkeypatch.setattr(space, "FEWEST_EPOCHS", 2)
+    monkeypatch.setattr(space, "MOST_EPOCHS", 4)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> TinyBackbone:
+    backbone = TinyBackbone()
+    install(monkeypatch, tiny=backbone)
+    return backbone
+
+
+@pytest.fixture
+def data(make_pictures: MakePictures) -> Path:
+    """Return 42 pictures of 3 classes, some of which look like another class."""
+    root = make_pictures(per_class=12)
+    for number, name in enumerate(("apple", "leaf", "sky")):
+        for index in range(2):
+            picture((number + 1) % 3, 500 + index).save(root / name / f"odd{index}.png")
+    return root
+
+
+def board(result: SearchResult) -> pd.DataFrame:
+    """Return the leaderboard without what a clock said."""
+    return result.table.drop(columns=WITHOUT_CLOCK)
+
+
+def split_table(path: Path, **parts: tuple[Path, dict[str, str]]) -> Path:
+    """Write a table of the class folders of every part, with labels by the folder's name or another one."""
+    rows = [
+        (str(file), renamed.get(file.parent.name, file.parent.name), part)
+        for part, (root, renamed) in parts.items()
+        for file in sorted(root.rglob("*.png"))
+    ]
+    pd.DataFrame(rows, columns=["path", "label", "split"]).to_csv(path, index=False)
+    return path
+
+
+# --- what comes out ---------------------------------------------------------------------------------
+
+KEYS = {
+    "schema_version", "best", "members", "validation", "test", "predicted", "recommended", "n_trials", "seconds",
+    "budget", "stopped_because", "bundle", "leaderboard", "notes",
+}  # fmt: skip
+
+
+def test_a_search_delivers_what_it_promises(tiny: TinyBackbone, data: Path, tmp_path: Path) -> None:
+    result = search(data, trials=4, out=tmp_path / "run", backbones=["tiny"])
+    values = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert set(values) >= KEYS
+    assert set(values["best"]) >= {
+        "strategy", "backbone", "cut", "cuts", "pooling", "head", "params", "validation_accuracy",
+    }  # fmt: skip
+    assert values["best"]["backbone"] == "tiny"
+    assert values["best"]["cut"] == max(values["best"]["cuts"]) <= 3
+    assert values["best"]["params"]["training"] in ("frozen", "fine_tuning", "pretrained_initialization")
+    low, high = values["validation"]["interval"]
+    assert 0 <= low <= values["validation"]["accuracy"] <= high <= 1
+    assert values["n_trials"] == 4
+    assert values["stopped_because"] == "all 4 trials are done"
+    assert values["test"] is None  # fewer than 50 pictures of a class: nothing is held aside
+    assert values["budget"] is None
+    assert json.loads((tmp_path / "run" / "result.json").read_text()) == values
+    assert not list((tmp_path / "run").glob(".*.tmp"))
+
+    read = pd.read_csv(values["leaderboard"])
+    assert len(read) == len(result.table)
+    assert (read["kind"] == "trial").sum() == 4
+    assert (read["kind"] == "sweep").sum() > 5
+    scores = read["accuracy"].dropna()
+    assert scores.is_monotonic_decreasing
+    assert scores.between(0, 1).all()
+    tried = {(row.strategy, row.state) for row in read[read["kind"] == "trial"].itertuples()}
+    assert {strategy for strategy, _ in tried} >= {"fine_tuning", "pretrained_initialization"}
+
+    model = automl_tl.load(values["bundle"])
+    assert model.classes == ("apple", "leaf", "sky")
+    assert len(model.members) == len(values["members"])
+    files = sorted(data.rglob("0*.png"))
+    answers = [prediction.label for prediction in model.predict(files)]
+    assert np.mean([said == file.parent.name for said, file in zip(answers, files, strict=True)]) > 0.8
+
+
+def test_the_bundle_is_what_was_tested(
+    tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(tmp_path / "other", per_class=8, seed=3)
+    table = split_table(tmp_path / "t.csv", train=(data, {}), test=(tmp_path / "other", {}))
+    from automl_tl.searcher import finish
+
+    seen: list[np.ndarray] = []
+    real = finish.evaluate_probabilities
+    monkeypatch.setattr(finish, "evaluate_probabilities", lambda y, p, c: seen.append(p) or real(y, p, c))
+    result = search(table, trials=4, out=tmp_path / "run", backbones=["tiny"])
+    assert result.n_test == 24
+    assert result.test is not None
+    model = automl_tl.load(result.bundle)
+    files = pd.read_csv(table).query("split == 'test'")["path"]
+    order = [Path(path) for path in files]
+    found = {path: row for path, row in zip(order, model.probabilities(order), strict=True)}
+    assert len(seen) == 1  # the test part is looked at once
+    matched = np.stack([found[path] for path in order])
+    assert np.abs(np.sort(matched.ravel()) - np.sort(seen[0].ravel())).max() < 1e-4
+    y = np.array([model.classes.index(path.parent.name) for path in order])
+    assert result.test.accuracy == pytest.approx((matched.argmax(1) == y).mean())
+    assert model.details["metrics"]["test"]["n"] == 24
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        "linear",
+        pytest.param(
+            "fully_connected",
+            marks=pytest.mark.xfail(raises=AssertionError, reason="added layers begin with what no seed decides"),
+        ),
+    ],
+)
+def test_the_same_seed_gives_the_same_leaderboard(
+    tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layers: str
+) -> None:
+    monkeypatch.setattr("automl_tl.searcher.space.LAYERS", ("linear", layers))
+    results = []
+    for number in range(2):
+        torch.rand(number + 1)  # what was drawn before does not matter
+        results.append(
+            search(
+                data, trials=4, out=tmp_path / str(number), backbones=["tiny"], seed=5, metric="log_loss",
+                strategies=["fine_tuning"],
+            )
+        )  # fmt: skip
+    pd.testing.assert_frame_equal(board(results[0]), board(results[1]))
+    assert results[0].best == results[1].best
+    assert results[0].validation == results[1].validation
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "log_loss"])
+def test_every_metric_chooses(tiny: TinyBackbone, data: Path, tmp_path: Path, metric: str) -> None:
+    result = search(data, trials=3, out=tmp_path / "run", backbones=["tiny"], metric=metric)
+    assert result.metric == metric
+    values = result.table[metric].dropna()
+    assert values.is_monotonic_increasing if metric == "log_loss" else values.is_monotonic_decreasing
+    assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["validation"]["metric"] == metric
+    assert automl_tl.load(result.bundle).classes == ("apple", "leaf", "sky")
+
+
+@pytest.mark.xfail(raises=AssertionError, reason="every candidate is compared anew before and after every trial")
+def test_a_candidate_is_compared_a_few_times_no_more(
+    tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A comparison by a metric that is no mean over pictures takes a large part of a second."""
+    from automl_tl.searcher import choice
+
+    compare = counting(choice.compare)
+    monkeypatch.setattr(choice, "compare", compare)
+    search(data, trials=8, out=tmp_path / "run", backbones=["tiny"], without=["trained"])
+    assert compare.calls <= 3 * 8  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("strategy", ["early_feature_extractor", "fine_tuning"])
+def test_only_what_was_asked_for_is_delivered(tiny: TinyBackbone, data: Path, tmp_path: Path, strategy: str) -> None:
+    result = search(data, trials=3, out=tmp_path / "run", backbones=["tiny"], strategies=[strategy])
+    assert {member.strategy for member in result.members} == {strategy}
+
+
+def test_parts_can_be_left_out(tiny: TinyBackbone, data: Path, tmp_path: Path) -> None:
+    parts = ["joined", "augmented", "enqueued", "ensemble"]
+    result = search(data, trials=4, out=tmp_path / "run", backbones=["tiny"], without=parts)
+    table = result.table
+    assert not table["cuts"].str.contains("+", regex=False).any()
+    assert set(table["pooling"]) == {"mean"}
+    assert not {"param.rotation", "param.views", "param.joined"} & set(table)
+    assert len(result.members) == 1
+
+
+def test_training_can_be_left_out(tiny: TinyBackbone, data: Path, tmp_path: Path) -> None:
+    result = search(data, trials=3, out=tmp_path / "run", backbones=["tiny"], without=["trained"])
+    assert set(result.table["strategy"]) <= {"feature_extractor", "early_feature_extractor"}
+    assert (result.table["kind"] == "trial").sum() == 3
+
+
+def test_hostile_labels_survive(tiny: TinyBackbone, data: Path, tmp_path: Path) -> None:
+    names = {"apple": "=1+1\n[red]x[/red]", "leaf": "../../\x1b[31m", "sky": '日本 \u202e" ,é'}
+    table = split_table(tmp_path / "t.csv", train=(data, names))
+    frame = pd.read_csv(table)
+    frame.drop(columns="split").to_csv(table, index=False)
+    result = search(table, trials=3, out=tmp_path / "run", backbones=["tiny"])
+    model = automl_tl.load(result.bundle)
+    assert set(model.classes) == set(names.values())
+    assert {p.label for p in model.predict(sorted(data.rglob("*.png")))} <= set(names.values())
+    json.dumps(result.to_dict(), allow_nan=False)
+    assert not [path for path in tmp_path.rglob("*") if "31m" in path.name]
+
+
+def test_two_classes_of_three_pictures_are_enough(
+    tiny: TinyBackbone, make_pictures: MakePictures, tmp_path: Path
+) -> None:
+    folder = make_pictures(classes=("a", "b"), per_class=3)
+    result = search(folder, trials=3, out=tmp_path / "run", backbones=["tiny"])
+    assert automl_tl.load(result.bundle).classes == ("a", "b")
+
+
+# --- pictures that no decision may see --------------------------------------------------------------
+
+
+def test_test_pictures_change_nothing(tiny: TinyBackbone, data: Path, tmp_path: Path) -> None:
+    """Other test pictures with other labels leave the leaderboard, the choice and the model as they were."""
+    write_pictures(tmp_path / "a", per_class=4, seed=50)
+    write_pictures(tmp_path / "b", per_class=6, size=(64, 40), seed=60)
+    turned = {"apple": "leaf", "leaf": "sky", "sky": "apple"}
+    results = []
+    for name, labels in (("a", {}), ("b", turned)):
+        table = split_table(tmp_path / f"{name}.csv", train=(data, {}), test=(tmp_path / name, labels))
+        torch.manual_seed(0)  # added layers
+        results.append(search(table, trials=4, out=tmp_path / f"run-{name}", backbones=["tiny"]))
+    pd.testing.assert_frame_equal(board(results[0]), board(results[1]))
+    assert results[0].members == results[1].members
+    assert results[0].validation == results[1].validation
+    assert results[0].test is not None
+    assert results[1].test is not None
+    assert results[0].test.accuracy > results[1].test.accuracy
+    files = sorted(data.rglob("*.png"))
+    first, second = (automl_tl.load(result.bundle).probabilities(files) for result in results)
+    np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def test_a_given_validation_part_is_what_candidates_are_scored_on(
+    tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(tmp_path / "val", per_class=5, seed=50)
+    table = split_table(tmp_path / "t.csv", train=(data, {}), val=(tmp_path / "val", {}))
+    scored: list[set[str]] = []
+    real = trials_module.score_trained
+
+    def record(task: Any, *args: Any, **kwargs: Any) -> Any:
+        scored.append({task.sample.pictures[row].path for row in task.held_out(0)})
+        return real(task, *args, **kwargs)
+
+    monkeypatch.setattr(trials_module, "score_trained", record)
+    result = search(table, trials=2, out=tmp_path / "run", backbones=["tiny"])
+    assert scored[0] == {str(path) for path in (tmp_path / "val").rglob("*.png")}
+    assert result.test is None
+
+
+@pytest.mark.slow
+def test_a_test_part_is_held_aside_where_there_are_many_and_learned_from_in_the_end(
+    tiny: TinyBackbone, make_pictures: MakePictures, tmp_path: Path
+) -> None:
+    folder = make_pictures(classes=("a", "b"), per_class=60)
+    result = search(folder, trials=2, out=tmp_path / "run", backbones=["tiny"])
+    assert result.test is not None
+    assert result.n_test == 24
+    assert any("has learned from all 120 pictures" in note for note in result.notes)
+    assert automl_tl.load(result.bundle).details["metrics"]["test"]["n"] == 24
+
+
+# --- failures ---------------------------------------------------------------------------------------
+
+
+class Failing(TinyBackbone):
+    """A network that raises once it has run so many times."""
+
+    def __init__(self, after: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.after = after
+
+    def _count(self, module: Any, inputs: Any) -> None:
+        super()._count(module, inputs)
+        if self.passes > self.after:
+            raise RuntimeError("the device is\ngone")
+
+
+class FailsInTraining(TinyBackbone):
+    """A network that raises as soon as it is trained."""
+
+    def _count(self, module: Any, inputs: Any) -> None:
+        super()._count(module, inputs)
+        if torch.is_grad_enabled() and any(p.requires_grad for p in module.parameters()):
+            raise RuntimeError("no gradient today")
+
+
+def test_a_backbone_that_fails_halfway_costs_a_few_trials_no_more(
+    monkeypatch: pytest.MonkeyPatch, data: Path, tmp_path: Path
+) -> None:
+    bad = Failing(10**9, widths=(6, 8, 10), seed=2)
+    install(monkeypatch, tiny=TinyBackbone(), bad=bad, wide=TinyBackbone((6, 8, 10, 12), seed=3))
+    real = trials_module.Loop.run
+
+    def run(loop: Any) -> str:
+        bad.after = bad.passes + 3  # the first trial that uses it breaks it
+        return real(loop)
+
+    monkeypatch.setattr(trials_module.Loop, "run", run)
+    result = search(data, trials=16, out=tmp_path / "run", backbones=["tiny", "bad", "wide"], without=["enqueued"])
+    trials = result.table[result.table["kind"] == "trial"]
+    failed = trials[(trials["backbone"] == "bad") & trials["reason"].str.contains("the device is gone")]
+    assert len(trials) == 16
+    assert 1 <= len(failed) < 0.15 * len(trials)
+    assert set(failed["state"]) == {"pruned"}
+    assert set(trials[trials["state"] == "complete"]["backbone"]) >= {"tiny", "wide"}
+    assert automl_tl.load(result.bundle).classes == ("apple", "leaf", "sky")
+
+
+@pytest.mark.xfail(raises=BackboneError, reason="the step that is timed before the search is not contained")
+def test_a_backbone_that_cannot_be_trained_does_not_end_the_search(
+    monkeypatch: pytest.MonkeyPatch, data: Path, tmp_path: Path
+) -> None:
+    install(monkeypatch, tiny=TinyBackbone(), bad=FailsInTraining(widths=(6, 8, 10)))
+    result = search(data, trials=3, out=tmp_path / "run")
+    assert automl_tl.load(result.bundle).classes == ("apple", "leaf", "sky")
+
+
+def test_a_backbone_that_fails_in_every_trial_leaves_the_sweep(
+    tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("no gradient\ntoday")
+
+    monkeypatch.setattr(trials_module, "score_trained", fail)
+    result = search(data, trials=6, out=tmp_path / "run", backbones=["tiny"])
+    assert result.best.training == "frozen"
+    assert result.stopped_because == "every backbone has failed"
+    assert result.table["reason"].eq("RuntimeError: no gradient today").sum() == 2
+    assert automl_tl.load(result.bundle).classes == ("apple", "leaf", "sky")
+
+
+def test_a_trial_that_breaks_in_its_numbers_blames_no_backbone(
+    tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from automl_tl.training.finetune import TrainingError
+
+    def diverge(*args: Any, **kwargs: Any) -> Any:
+        raise TrainingError("the loss became nan at a head learning rate of 0.001")
+
+    monkeypatch.setattr(trials_module, "score_trained", diverge)
+    result = search(data, trials=4, out=tmp_path / "run", backbones=["tiny"])
+    assert result.n_trials == 4
+    assert result.best.training == "frozen"
+    assert result.table["reason"].str.contains("the loss became nan").sum() >= 2
+
+
+def interrupt_at(call: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = trials_module.score_trained, []
+
+    def score(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(trials_module, "score_trained", score)
+
+
+def test_an_interrupted_search_delivers_what_it_has(
+    tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(2, monkeypatch)
+    result = search(data, trials=6, out=tmp_path / "run", backbones=["tiny"])
+    assert result.stopped_because == "it was interrupted"
+    assert result.n_trials == 2
+    assert automl_tl.load(result.bundle).predict(sorted(data.rglob("*.png"))[:3])
+    assert (tmp_path / "run" / "result.json").exists()
+    assert result.table["reason"].eq("interrupted").sum() == 1
+
+
+def test_there_is_a_model_as_soon_as_anything_is_known(
+    tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*args: Any, **kwargs: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("automl_tl.searcher.search.prepare", stop)
+    with pytest.raises(KeyboardInterrupt):
+        search(data, trials=6, out=tmp_path / "run", backbones=["tiny"])
+    assert automl_tl.load(tmp_path / "run" / "bundle").predict(sorted(data.rglob("*.png"))[:3])
+
+
+# --- going on ---------------------------------------------------------------------------------------
+
+
+def test_a_resumed_run_keeps_what_is_done_and_goes_on(
+    tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    with monkeypatch.context() as once:
+        interrupt_at(3, once)
+        first = search(data, trials=6, out=out, backbones=["tiny"])
+    done = board(first).query("state == 'complete'").set_index("number")
+    passes = tiny.passes
+    result = search(data, trials=6, out=out, backbones=["tiny"], resume=True)
+    assert result.n_trials == 6
+    again = board(result).set_index("number").loc[done.index]
+    pd.testing.assert_frame_equal(again.reindex(columns=done.columns), done, check_dtype=False)
+    assert (result.table["kind"] == "sweep").sum() == (first.table["kind"] == "sweep").sum()
+    assert tiny.passes > passes
+    assert automl_tl.load(result.bundle).classes == ("apple", "leaf", "sky")
+    more = search(data, trials=7, out=out, backbones=["tiny"], resume=True)
+    assert more.n_trials == 7
+
+
+def test_a_killed_process_loses_one_trial(
+    tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a kill leaves: a trial that runs, half a line in the journal, half a file of scores."""
+    out = tmp_path / "run"
+
+    class Killed(BaseException):
+        pass
+
+    calls: list[int] = []
+    real = trials_module.score_trained
+
+    def score(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise Killed
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(trials_module, "score_trained", score)
+    with pytest.raises(Killed):
+        search(data, trials=4, out=out, backbones=["tiny"])
+    with open(out / "study.journal", "ab") as file:
+        file.write(b'{"op_code": 5, "wor')
+    (out / "trials" / "999.tmp").write_bytes(b"\x01")
+    result = search(data, trials=5, out=out, backbones=["tiny"], resume=True)
+    trials = result.table[result.table["kind"] == "trial"].set_index("number").sort_index()
+    lost = trials[trials["state"] == "failed"]
+    assert len(lost) == 1
+    retried = trials.loc[lost.index[0] + 1 :]
+    same = ["strategy", "backbone", "cuts", "param.unfrozen_stages", "param.epochs"]
+    assert any((row[same] == lost.iloc[0][same]).all() for _, row in retried.iterrows())
+    assert (trials["state"] == "complete").sum() >= 2
+
+
+def test_a_run_is_not_begun_twice_nor_resumed_otherwise(tiny: TinyBackbone, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(OptionError, match="holds no run to resume"):
+        search(data, trials=1, out=out, backbones=["tiny"], resume=True)
+    search(data, trials=1, out=out, backbones=["tiny"])
+    with pytest.raises(OptionError, match="holds a run already"):
+        search(data, trials=1, out=out, backbones=["tiny"])
+    with pytest.raises(OptionError, match="was begun with metric accuracy, not log_loss"):
+        search(data, trials=1, out=out, backbones=["tiny"], resume=True, metric="log_loss")
+    shutil.rmtree(data / "sky")
+    with pytest.raises(OptionError, match="was begun with fingerprint"):
+        search(data, trials=1, out=out, backbones=["tiny"], resume=True)
+
+
+# --- what makes no sense ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"trials": 0}, "trials must be above 0, but is 0"),
+        ({"budget": 3.0}, "a budget of 3 s is too short"),
+        ({"budget": -1.0}, "a budget of -1 s is too short"),
+        ({"max_params": -5}, "max_params must be above 0, but is -5"),
+        ({"metric": "f1"}, 'unknown metric "f1"'),
+        ({"strategies": ["tuning\x1b"]}, r"unknown strategy 'tuning\\x1b'"),
+        ({"without": ["hope"]}, "unknown part 'hope'"),
+        ({"resume": True}, "--resume needs --out"),
+        pytest.param(
+            {"budget": float("nan")}, "budget",
+            marks=pytest.mark.xfail(reason="no comparison with it is true", raises=(AutomlTlError, AssertionError)),
+        ),
+    ],
+)  # fmt: skip
+def test_options_that_make_no_sense_fail_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OptionError, match=said):
+        search(tmp_path / "nowhere", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_path_leaves_no_run_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError):
+        search(tmp_path / "nowhere", trials=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_limit_of_size_is_kept(tiny: TinyBackbone, data: Path, tmp_path: Path) -> None:
+    """The first two stages have 1,140 parameters, all three 2,916."""
+    result = search(data, trials=4, out=tmp_path / "run", backbones=["tiny"], max_params=2000)
+    assert max(result.best.cuts) <= 2
+    refused = result.table[result.table["reason"].str.contains("more than 2,000")]
+    assert (refused["state"] == "pruned").all()
+    with pytest.raises(OptionError, match="no backbone fits: tiny up to stage 1 has"):
+        search(data, trials=4, out=tmp_path / "other", backbones=["tiny"], max_params=10)

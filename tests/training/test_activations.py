@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from generated_pictures import MakePictures
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from trainable import CPU, STRONG, make_cache, noise, row_counter, tiny_network, token_network
+
+from automl_tl.backbones.stages import Network, normalise
+from automl_tl.data.decode import Preprocessing
+from automl_tl.features.extract import Picture, extract
+from automl_tl.features.store import FeatureStore
+from automl_tl.training.activations import PLAIN, ActivationCache, columns
+from automl_tl.training.pixels import load_pixels
+
+N = 7
+HALF = {"rtol": 2e-3, "atol": 2e-3}
+"""Twice the rounding of half precision."""
+ALL = np.arange(N)
+
+
+def direct(network: Network, pixels: np.ndarray, boundary: int) -> Tensor:
+    x = normalise(torch.from_numpy(pixels), network.backbone.mean, network.backbone.std)
+    with torch.no_grad():
+        for stage in network.stages[:boundary]:
+            x = stage(x)
+    return x
+
+
+@pytest.mark.parametrize("boundary", [0, 1, 2, 3])
+def test_the_plain_view_is_the_picture_itself(tmp_path: Path, boundary: int) -> None:
+    network, pixels = tiny_network(), noise(N)
+    cache = make_cache(network, pixels, boundary, tmp_path, policy=STRONG)
+    for rows in (ALL, np.array([5, 1])):
+        torch.testing.assert_close(cache.batch(PLAIN, rows).output, direct(network, pixels[rows], boundary), **HALF)
+
+
+def test_tokens_are_kept_as_they_are(tmp_path: Path) -> None:
+    network, pixels = token_network(), noise(N)
+    output = make_cache(network, pixels, 1, tmp_path).batch(PLAIN, ALL).output
+    assert output.shape == (N, 16, 12)
+    torch.testing.assert_close(output, direct(network, pixels, 1), **HALF)
+
+
+def test_without_a_policy_every_view_is_plain(tmp_path: Path) -> None:
+    cache = make_cache(tiny_network(), noise(N), 2, tmp_path)
+    torch.testing.assert_close(cache.batch(3, ALL).output, cache.batch(PLAIN, ALL).output)
+
+
+@pytest.mark.parametrize("boundary", [0, 2])
+def test_views_differ_and_the_seed_decides(tmp_path: Path, boundary: int) -> None:
+    network, pixels = tiny_network(), noise(N)
+
+    def outputs(seed: int) -> list[Tensor]:
+        cache = make_cache(network, pixels, boundary, tmp_path, policy=STRONG, seed=seed)
+        return [cache.batch(view, ALL).output for view in (PLAIN, 1, 2)]
+
+    first, again, other = outputs(0), outputs(0), outputs(1)
+    assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
+    assert torch.equal(first[0], other[0])
+    assert not torch.allclose(first[1], other[1], atol=0.05)
+    assert not torch.allclose(first[1], first[2], atol=0.05)
+    assert not torch.allclose(first[1], first[0], atol=0.05)
+
+
+NETWORK, PIXELS = tiny_network(), noise(N)
+asked = st.lists(st.tuples(st.integers(0, 6), st.lists(st.integers(0, N - 1), min_size=1, max_size=N)), max_size=6)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(before=asked, view=st.integers(0, 6), rows=st.lists(st.integers(0, N - 1), min_size=1, max_size=N))
+@pytest.mark.parametrize("boundary", [0, 2])
+def test_a_picture_in_a_view_is_the_same_whatever_was_asked_with_it_or_before(
+    tmp_path: Path, boundary: int, before: list[tuple[int, list[int]]], view: int, rows: list[int]
+) -> None:
+    cache = make_cache(NETWORK, PIXELS, boundary, tmp_path, policy=STRONG, cuts=(2, 3))
+    for other, some in before:
+        cache.batch(other, np.array(some))
+    alone = make_cache(NETWORK, PIXELS, boundary, tmp_path, policy=STRONG, cuts=(2, 3))
+    batch = cache.batch(view, np.array(rows))
+    for position, row in enumerate(rows):
+        one = alone.batch(view, np.array([row]))
+        torch.testing.assert_close(batch.output[position], one.output[0], **HALF)
+        for cut, values in one.pooled.items():
+            torch.testing.assert_close(batch.pooled[cut][position], values[0], **HALF)
+
+
+def test_without_frozen_stages_nothing_is_kept_and_every_view_is_new(tmp_path: Path) -> None:
+    cache = make_cache(tiny_network(), noise(N), 0, tmp_path, policy=STRONG, n_views=2)
+    views = [cache.batch(view, ALL) for view in range(1, 7)]
+    assert cache.n_kept == 0
+    assert views[0].pooled == {}
+    assert not any(torch.allclose(views[0].output, view.output, atol=0.05) for view in views[1:])
+
+
+def test_views_go_round(tmp_path: Path) -> None:
+    cache = make_cache(tiny_network(), noise(N), 2, tmp_path, policy=STRONG, n_views=3)
+    views = [cache.batch(view, ALL).output for view in range(8)]
+    assert cache.n_kept == 4  # the plain one as well
+    assert torch.equal(views[1], views[4])
+    assert torch.equal(views[2], views[5])
+    assert not torch.equal(views[3], views[4])
+
+
+def test_the_prefix_runs_once_per_view_and_picture(tmp_path: Path) -> None:
+    network = tiny_network()
+    passed = row_counter(network)
+    cache = make_cache(network, noise(N), 2, tmp_path, policy=STRONG, n_views=2)
+    cache.batch(1, np.array([0, 1, 2]))
+    measured = 1  # one picture, to know how much its output takes
+    assert sum(passed) == 3 + measured
+    cache.batch(1, np.array([2, 0]))
+    cache.batch(3, np.array([1, 0]))
+    assert sum(passed) == 3 + measured
+    cache.batch(1, np.array([1, 5]))
+    assert sum(passed) == 4 + measured
+    for epoch in range(1, 11):
+        cache.batch(epoch, ALL)
+    assert sum(passed) == 2 * N + measured
+
+
+def kept_bytes(cache: ActivationCache, *, pooled: bool) -> int:
+    total = 0
+    for view in cache._views.values():
+        assert view.output is not None
+        total += view.output.nbytes + (sum(v.nbytes for v in view.pooled.values()) if pooled else 0)
+    return total
+
+
+@pytest.mark.parametrize("room", [0.5, 1, 2.5, 10])
+def test_no_more_is_kept_than_may_be(tmp_path: Path, room: float) -> None:
+    """Where there is no room for all views training goes round fewer, or runs the prefix every time."""
+    network, pixels = tiny_network(), noise(N)
+    whole = make_cache(network, pixels, 2, tmp_path, policy=STRONG)
+    whole.batch(PLAIN, ALL)
+    limit = int(room * kept_bytes(whole, pooled=False))
+    cache = make_cache(network, pixels, 2, tmp_path, policy=STRONG, max_bytes=limit)
+    varied = [cache.batch(view, ALL).output for view in range(1, 9)]
+    plain = cache.batch(PLAIN, ALL).output
+    assert cache.n_kept == {0.5: 0, 1: 1, 2.5: 2, 10: 5}[room]
+    assert kept_bytes(cache, pooled=False) <= limit
+    torch.testing.assert_close(plain, direct(network, pixels, 2), **HALF)
+    assert not any(torch.allclose(view, plain, atol=0.05) for view in varied)
+
+
+@pytest.mark.xfail(raises=AssertionError, reason="the columns that are pooled within the boundary are not counted")
+def test_pooled_columns_count_as_well(tmp_path: Path) -> None:
+    network, pixels = tiny_network(), noise(N)
+    options = {"cuts": (1, 2, 3), "pooling": columns("grid"), "policy": STRONG}
+    limit = 3 * 2 * N * 16 * 4 * 4  # three views of the last stage's output
+    cache = make_cache(network, pixels, 3, tmp_path, max_bytes=limit, **options)
+    for view in range(1, 6):
+        cache.batch(view, ALL)
+    assert kept_bytes(cache, pooled=True) <= limit
+
+
+def test_outputs_beyond_half_precision_are_cut_off_not_infinite(tmp_path: Path) -> None:
+    network = tiny_network(batchnorm=False)
+    with torch.no_grad():
+        network.stages[0][0].weight *= 1e7
+    output = make_cache(network, noise(N), 1, tmp_path).batch(PLAIN, ALL).output
+    assert torch.isfinite(output).all()
+    assert output.max() == torch.finfo(torch.float16).max
+
+
+@pytest.mark.parametrize("pooling", ["mean", "mean+std", "grid"])
+def test_columns_within_the_boundary_are_those_of_the_features(
+    make_pictures: MakePictures, tmp_path: Path, pooling: str
+) -> None:
+    """So a head that was solved on features means the same here."""
+    files = sorted(make_pictures().rglob("*.png"))
+    pictures = [Picture(str(file), hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
+    how, network = Preprocessing(32), tiny_network()
+    features = extract(network, pictures, how, CPU, FeatureStore(tmp_path / "store"))
+    pixels = load_pixels(pictures, how, tmp_path)
+    cache = make_cache(network, pixels, 3, tmp_path, cuts=(1, 2, 3), pooling=columns(pooling))
+    batch = cache.batch(PLAIN, np.arange(len(files)))
+    assert sorted(batch.pooled) == [1, 2, 3]
+    for cut, values in batch.pooled.items():
+        expected = torch.from_numpy(features.matrix((cut,), pooling))
+        torch.testing.assert_close(values, expected, rtol=2e-3, atol=1e-4)
+
+
+def test_cuts_beyond_the_boundary_are_not_pooled_here(tmp_path: Path) -> None:
+    batch = make_cache(tiny_network(), noise(N), 2, tmp_path, cuts=(1, 3)).batch(PLAIN, ALL)
+    assert sorted(batch.pooled) == [1]
+
+
+def test_training_does_not_reach_what_is_kept(tmp_path: Path) -> None:
+    cache = make_cache(tiny_network(), noise(N), 1, tmp_path)
+    batch = cache.batch(PLAIN, ALL)
+    kept = batch.output.clone()
+    batch.output.mul_(0)
+    torch.testing.assert_close(cache.batch(PLAIN, ALL).output, kept)
+    assert not batch.output.requires_grad

@@ -1,0 +1,382 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from trainable import CPU, STRONG, coloured, make_cache, noise, tiny_network, token_network, zero_head
+
+from automl_tl.augment.mixing import Mixing
+from automl_tl.backbones.stages import Network
+from automl_tl.training import finetune as module
+from automl_tl.training.activations import PLAIN, ActivationCache, Batch
+from automl_tl.training.finetune import Recipe, Step, Trained, TrainingError, copy_network, finetune, score_rows
+from automl_tl.training.network_head import NetworkHead
+
+N = 24
+RECIPE = Recipe(unfrozen=2, epochs=3, head_lr=1e-2, lr_ratio=2.0, batch_size=8)
+State = dict[str, Tensor]
+
+
+class Run:
+    """A network that learns to tell two colours apart, what it was before and what it is now."""
+
+    def __init__(self, folder: Path, network: Network | None = None, **options: Any) -> None:
+        self.origin = network or tiny_network()
+        self.pixels, self.y = options.pop("data", None) or coloured(N)
+        self.folder, self.options = folder, options
+        self.network = copy_network(self.origin)
+        self.head = zero_head(self.origin.channels[-1], **options.pop("layers", {}))
+
+    def cache(self, unfrozen: int) -> ActivationCache:
+        policy = {"policy": self.options["policy"]} if "policy" in self.options else {}
+        return make_cache(self.origin, self.pixels, self.origin.n_stages - unfrozen, self.folder, **policy)
+
+    def train(self, recipe: Recipe = RECIPE, *, seed: int = 0, **more: Any) -> Trained:
+        self.used = self.cache(recipe.unfrozen)
+        rows = np.arange(len(self.y))
+        return finetune(self.network, self.head, self.used, self.y, rows, recipe, CPU, seed=seed, **more)
+
+    def scores(self) -> np.ndarray:
+        return score_rows(self.network, self.head, self.used, np.arange(len(self.y)), CPU)
+
+
+def state(stage: nn.Module, *, buffers: bool | None = None) -> State:
+    """Return copies of a stage's parameters (False), buffers (True), or both (None)."""
+    named = [*(stage.named_parameters() if buffers is not True else ())]
+    named += [*(stage.named_buffers() if buffers is not False else ())]  # type: ignore[list-item]
+    return {name: value.detach().clone() for name, value in named}
+
+
+def same(one: State, other: State) -> bool:
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.mark.parametrize("batchnorm", ["frozen", "adapting"])
+@pytest.mark.parametrize("unfrozen", [1, 2, 3])
+def test_frozen_stages_stay_as_they_are_to_the_bit_and_the_others_learn(
+    tmp_path: Path, unfrozen: int, batchnorm: Any
+) -> None:
+    run = Run(tmp_path)
+    before = [state(stage) for stage in run.network.stages]
+    buffers = [state(stage, buffers=True) for stage in run.network.stages]
+    run.train(replace(RECIPE, unfrozen=unfrozen, batchnorm=batchnorm))
+    for position, stage in enumerate(run.network.stages):
+        learns = position >= run.network.n_stages - unfrozen
+        assert same(before[position], state(stage)) is not learns
+        assert not learns or not same(state(stage, buffers=False), before[position])
+        assert same(buffers[position], state(stage, buffers=True)) is not (learns and batchnorm == "adapting")
+    assert not run.network.module.training
+    assert not run.head.training
+
+
+def test_the_copy_learns_and_the_original_does_not(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    before = [state(stage) for stage in run.origin.stages]
+    run.train()
+    assert all(same(old, state(stage)) for old, stage in zip(before, run.origin.stages, strict=True))
+    assert run.network.backbone is run.origin.backbone
+
+
+@pytest.mark.parametrize("layers", [{}, {"hidden": 8}, {"hidden": 8, "channels": 16}])
+def test_what_can_be_learned_is_learned(tmp_path: Path, layers: dict[str, int]) -> None:
+    run = Run(tmp_path, layers=layers)
+    trained = run.train(replace(RECIPE, epochs=8))
+    assert trained.losses[0] > 0.3
+    assert trained.losses[-1] < 0.5 * trained.losses[0]
+    assert (run.scores().argmax(1) == run.y).all()
+    assert trained.epochs == len(trained.losses) == 8
+    assert not trained.shortened
+
+
+def test_tokens_are_learned_from_as_well(tmp_path: Path) -> None:
+    run = Run(tmp_path, token_network())
+    before = [state(stage) for stage in run.network.stages]
+    trained = run.train(replace(RECIPE, unfrozen=1, epochs=10))
+    assert trained.losses[-1] < 0.8 * trained.losses[0]
+    assert same(before[0], state(run.network.stages[0]))
+    assert not same(before[1], state(run.network.stages[1]))
+    assert run.scores().shape == (N, 2)
+
+
+def test_the_same_seed_gives_the_same_model_and_another_one_another(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, mixing=Mixing(0.2, 0.5))
+    results = []
+    for seed in (0, 0, 1):
+        torch.rand(3)  # what was drawn before does not matter
+        run = Run(tmp_path, layers={"hidden": 8}, policy=STRONG)
+        results.append((run.train(recipe, seed=seed).losses, run.scores()))
+    assert results[0][0] == results[1][0]
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+    assert results[0][0] != results[2][0]
+
+
+def test_training_draws_nothing_from_the_generator_of_others(tmp_path: Path) -> None:
+    before = torch.random.get_rng_state()
+    run = Run(tmp_path, layers={"hidden": 8})
+    torch.random.set_rng_state(before)
+    run.train()
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("heavy", [0, 1])
+def test_a_class_that_weighs_more_is_predicted_more(tmp_path: Path, heavy: int) -> None:
+    run = Run(tmp_path, data=(noise(N), np.arange(N) % 2))
+    run.train(replace(RECIPE, epochs=4), class_weights=np.where(np.arange(2) == heavy, 1.9, 0.1))
+    assert (run.scores().argmax(1) == heavy).mean() > 0.8
+
+
+def test_a_loss_that_is_no_number_ends_training_with_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"the loss became nan at a head learning rate of 1e\+20"):
+        Run(tmp_path).train(replace(RECIPE, head_lr=1e20))
+
+
+def test_a_backbone_that_puts_out_nan_ends_training(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.network.stages[2].register_forward_hook(lambda _, __, output: output * torch.nan)
+    with pytest.raises(TrainingError, match="the loss became nan"):
+        run.train()
+
+
+def refuse_more_than(most: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let memory suffice for so many pictures at once; return the sizes of the passes that went through."""
+    real, sizes = module.forward, []
+
+    def forward(
+        network: Network, head: NetworkHead, cache: ActivationCache, batch: Batch, *args: Any, **kw: Any
+    ) -> Any:
+        if len(batch.output) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        sizes.append(len(batch.output))
+        return real(network, head, cache, batch, *args, **kw)
+
+    monkeypatch.setattr(module, "forward", forward)
+    return sizes
+
+
+def parameters(run: Run) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in [*run.network.module.parameters(), *run.head.parameters()]])
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        None,
+        pytest.param(
+            np.array([1.8, 0.2]),
+            marks=pytest.mark.xfail(raises=AssertionError, reason="each part is divided by its own sum of weights"),
+        ),
+    ],
+)
+def test_where_memory_does_not_suffice_smaller_parts_give_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: np.ndarray | None
+) -> None:
+    pixels, _ = coloured(N)
+    y = (np.random.default_rng(0).random(N) < 0.3).astype(np.int64)
+    recipe = replace(RECIPE, label_smoothing=0.1)
+    whole = Run(tmp_path, data=(pixels, y))
+    expected = whole.train(recipe, class_weights=weights).losses
+    sizes = refuse_more_than(4, monkeypatch)
+    split = Run(tmp_path, data=(pixels, y))
+    losses = split.train(recipe, class_weights=weights).losses
+    assert set(sizes) == {4}
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
+    torch.testing.assert_close(parameters(split), parameters(whole), rtol=1e-3, atol=1e-4)
+
+
+def test_memory_that_is_short_once_costs_one_step_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = module.forward, []
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise MemoryError
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(module, "forward", forward)
+    run = Run(tmp_path)
+    assert len(run.train().losses) == 3
+    assert len(calls) == 1 + 1 + 2 * 8  # a whole batch, the one that failed, then eight batches in two parts
+
+
+def test_one_picture_that_does_not_fit_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_more_than(0, monkeypatch)
+    with pytest.raises(TrainingError, match="one picture at a time does not fit into the memory"):
+        Run(tmp_path).train()
+
+
+class Clock:
+    """A clock that every pass moves on by `seconds`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        self.now = 0.0
+        real = module.forward
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            self.now += seconds
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(module, "forward", forward)
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: self.now))
+
+
+def watch_rates(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, ...]]:
+    """Return a list that gets the learning rates of every step, of the head first and of the stages last."""
+    rates: list[tuple[float, ...]] = []
+    real = module._optimizer
+
+    def optimizer(*args: Any) -> torch.optim.AdamW:
+        made = real(*args)
+        made.register_step_pre_hook(lambda it, *_: rates.append(tuple(g["lr"] for g in it.param_groups)))
+        return made
+
+    monkeypatch.setattr(module, "_optimizer", optimizer)
+    return rates
+
+
+def test_a_limit_ends_the_schedule_early_with_small_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, rates = Clock(monkeypatch, seconds=1.0), watch_rates(monkeypatch)
+    trained = Run(tmp_path).train(replace(RECIPE, epochs=20), limit=12.0)
+    assert clock.now == 12.0
+    assert trained.shortened
+    assert len(rates) == 12
+    assert rates[-1][0] < 0.05 * RECIPE.head_lr
+    assert max(rate[0] for rate in rates) > 0.9 * RECIPE.head_lr
+    assert trained.epochs == len(trained.losses) == 4
+
+
+def test_a_limit_that_is_not_reached_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = Run(tmp_path).train()
+    Clock(monkeypatch, seconds=0.01)
+    trained = Run(tmp_path).train(limit=1000.0)
+    assert trained.losses == free.losses
+    assert not trained.shortened
+
+
+def test_without_a_limit_no_clock_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = Run(tmp_path).train()
+    Clock(monkeypatch, seconds=1e9)
+    trained = Run(tmp_path).train()
+    assert trained.losses == free.losses
+    assert not trained.shortened
+
+
+def test_no_time_at_all_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    before = state(run.network.module)
+    trained = run.train(limit=0.0)
+    assert (trained.losses, trained.epochs, trained.shortened) == ((), 0, True)
+    assert same(before, state(run.network.module))
+
+
+def test_rates_rise_then_fall_and_stand_in_their_ratio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = watch_rates(monkeypatch)
+    Run(tmp_path).train(replace(RECIPE, epochs=10, warmup=0.2, lr_ratio=5.0))
+    head = np.array([rate[0] for rate in rates])
+    assert head.argmax() == 6  # a fifth of 30 steps
+    assert (np.diff(head[:7]) > 0).all()
+    assert (np.diff(head[6:]) < 0).all()
+    np.testing.assert_allclose(head / np.array([rate[-1] for rate in rates]), 5.0)
+
+
+def test_in_the_first_phase_the_head_learns_alone(tmp_path: Path) -> None:
+    run = Run(tmp_path, layers={"hidden": 8})
+    stages, head = state(run.network.module), state(run.head)
+    seen: list[bool] = []
+
+    def observe(step: Step) -> None:
+        seen.append(same(stages, state(run.network.module)))
+
+    trained = run.train(replace(RECIPE, head_epochs=2, epochs=1, batchnorm="adapting"), observe=observe)
+    assert seen == [True, True, False]
+    assert trained.epochs == 3
+    assert not same(head, state(run.head))
+
+
+def test_a_first_phase_alone_leaves_the_network_to_the_bit(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    before = state(run.network.module)
+    run.train(replace(RECIPE, head_epochs=3, epochs=0, batchnorm="adapting"))
+    assert same(before, state(run.network.module))
+
+
+def test_weight_decay_spares_biases_and_norms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups: list[dict[str, Any]] = []
+    real = module._optimizer
+    monkeypatch.setattr(module, "_optimizer", lambda *a: (made := real(*a), groups.extend(made.param_groups))[0])
+    Run(tmp_path).train(replace(RECIPE, weight_decay=0.03))
+    assert {(p.ndim > 1, group["weight_decay"]) for group in groups for p in group["params"]} == {
+        (True, 0.03),
+        (False, 0.0),
+    }
+
+
+def sizes_of_batches(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    asked: list[list[int]] = []
+    real: Callable[..., Batch] = ActivationCache.batch
+
+    def batch(self: ActivationCache, view: int, rows: np.ndarray) -> Batch:
+        asked.append([view, *rows.tolist()])
+        return real(self, view, rows)
+
+    monkeypatch.setattr(ActivationCache, "batch", batch)
+    return asked
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(8, [4, 4]), (9, [4, 5]), (10, [4, 4, 2]), (3, [3]), (1, [1])])
+def test_a_picture_that_is_left_over_joins_the_batch_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int, sizes: list[int]
+) -> None:
+    asked = sizes_of_batches(monkeypatch)
+    Run(tmp_path, data=coloured(n)).train(replace(RECIPE, epochs=1, batch_size=4))
+    assert [len(some) - 1 for some in asked] == sizes
+    assert sorted(row for some in asked for row in some[1:]) == list(range(n))
+
+
+def test_every_epoch_sees_every_picture_once_in_a_view_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = sizes_of_batches(monkeypatch)
+    Run(tmp_path).train()
+    for epoch in range(3):
+        own = [some for some in asked if some[0] == epoch + 1]
+        assert sorted(row for some in own for row in some[1:]) == list(range(N))
+    orders = [[row for some in asked if some[0] == view for row in some[1:]] for view in (1, 2)]
+    assert orders[0] != orders[1]
+    assert PLAIN not in {some[0] for some in asked}
+
+
+def test_only_the_named_pictures_are_learned_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = sizes_of_batches(monkeypatch)
+    run, rows = Run(tmp_path), np.array([1, 4, 9, 16, 20])
+    finetune(run.network, run.head, run.cache(2), run.y, rows, RECIPE, CPU, seed=0)
+    assert {row for some in asked for row in some[1:]} == set(rows.tolist())
+
+
+def test_what_the_observer_raises_ends_the_run(tmp_path: Path) -> None:
+    steps: list[Step] = []
+
+    def observe(step: Step) -> None:
+        steps.append(step)
+        if step.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Run(tmp_path).train(observe=observe)
+    assert [step.epoch for step in steps] == [1, 2]
+    assert [step.progress for step in steps] == pytest.approx([1 / 3, 2 / 3])
+
+
+def test_scores_are_those_of_the_plain_network(tmp_path: Path) -> None:
+    run = Run(tmp_path, policy=STRONG)
+    run.train()
+    x = (torch.from_numpy(run.pixels).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
+    with torch.no_grad():
+        expected = run.head(run.network.module(x).mean((2, 3))).numpy()
+    np.testing.assert_allclose(run.scores(), expected, rtol=1e-2, atol=1e-2)
