@@ -59,9 +59,9 @@ class Row:
 def rows(part: str) -> Iterator[Row]:
     if part in ("main", "all"):
         for budget in BUDGETS:
-            for regime in REGIMES:
-                for method in ("search", "whole", "linear"):
-                    yield Row(regime, budget, method)
+            yield from (Row(regime, budget, "linear") for regime in REGIMES)
+        for budget in BUDGETS:
+            yield from (Row(regime, budget, method) for regime in REGIMES for method in ("search", "whole"))
     for regime in (r for r in REGIMES if r.name in ALONE):
         if part in ("alone", "all"):
             yield from (Row(regime, 180.0, f"only {name}") for name in STRATEGIES)

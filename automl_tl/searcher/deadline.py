@@ -12,6 +12,8 @@ from automl_tl.searcher.trained import n_views
 
 MARGIN = 0.02
 """Share of the budget that is left unplanned."""
+UNMEASURED = 1.25
+"""What a run is taken to need over its plan before any was measured: small batches are slower than timed ones."""
 EXPORT_SECONDS = 2.0
 """Writing a bundle and the result, at worst."""
 
@@ -88,9 +90,9 @@ class Costs:
 
     @property
     def correction(self) -> float:
-        """Measured over planned seconds, of the last few runs the largest but one."""
+        """Measured over planned seconds, of the last few runs the largest but one; UNMEASURED before the first."""
         recent = sorted(self._ratios[-4:])
-        return 1.0 if not recent else recent[-2] if len(recent) > 2 else recent[-1]
+        return UNMEASURED if not recent else recent[-2] if len(recent) > 2 else recent[-1]
 
     def _planned(self, configuration: Configuration, n: int, epochs: int | None) -> float:
         how, costs = configuration.how, self.stages[configuration.backbone]

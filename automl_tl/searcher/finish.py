@@ -167,7 +167,7 @@ def _affordable(loop: Loop, task: Task, outcome: Outcome, left: float) -> int | 
     if seconds <= left:
         return None
     epochs = int(left / seconds * (how.epochs + how.head_epochs))
-    return min(epochs, max(LEAST_EPOCHS, how.epochs // 3)) if epochs >= LEAST_EPOCHS else 0
+    return min(epochs, max(LEAST_EPOCHS, how.epochs // 2)) if epochs >= LEAST_EPOCHS else 0
 
 
 def _model(

@@ -27,7 +27,7 @@ from automl_tl.searcher.settings import Settings
 from automl_tl.searcher.study import Study
 from automl_tl.searcher.trained import score_trained
 
-USEFUL_EPOCHS = 3
+USEFUL_EPOCHS = 4
 """A trial whose time allows fewer epochs is not begun."""
 MOST_REFUSED = 8
 """Proposals in a row that do not fit the time left, after which the search ends."""
@@ -147,7 +147,7 @@ class Loop:
         """Return what is tried within which seconds: None for no limit, 0 where it would not be worth beginning.
 
         Where there is time for it, the refit on every picture is set aside; where not, and nothing trained is known
-        yet, a schedule of fewer epochs is run, and its model is delivered as it is.
+        yet, fine-tuning is run for fewer epochs, and its model is delivered as it is.
         """
         if not self.deadline.is_set:
             return configuration, None
@@ -159,7 +159,7 @@ class Loop:
         spare = left - max(self._refit_seconds(configuration), self._refit_seconds(None))
         if needed <= spare:
             return configuration, spare
-        if any(o.state for o in self.outcomes) or task.n_folds > 1:
+        if any(o.state for o in self.outcomes) or task.n_folds > 1 or configuration.training != "fine_tuning":
             return configuration, 0.0
         return self._shorter(configuration, left)
 

@@ -12,7 +12,6 @@ import optuna
 import pytest
 from tiny_backbone import TinyBackbone
 
-from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.backbones import registry
 from automl_tl.backbones.plugins import Plugin
 from automl_tl.cache_dir import cache_dir
@@ -122,8 +121,8 @@ def random_study(seed: int) -> optuna.Study:
     return optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
 
 
-def without_policy(configuration: Configuration) -> Configuration:
-    """Return a configuration that varies no pictures."""
+def retuned(configuration: Configuration, **changes: Any) -> Configuration:
+    """Return a configuration that is trained in another way."""
     how = configuration.how
     assert isinstance(how, Tuned)
-    return replace(configuration, how=replace(how, policy=AugmentationPolicy()))
+    return replace(configuration, how=replace(how, **changes))

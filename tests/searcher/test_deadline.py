@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
 
 import pytest
-from tasks import TUNED
+from tasks import TUNED, retuned
 
 from automl_tl.searcher.deadline import MARGIN, Costs, Deadline, StageCosts
 from automl_tl.searcher.trained import n_views
@@ -43,9 +42,9 @@ def test_the_plan_counts_pictures_epochs_and_kept_views() -> None:
     assert costs().seconds(TUNED, 10) == pytest.approx(10 * (5 * 3.0 * 0.6 + n_views(5) * 0.1))
     assert costs().seconds(TUNED, 20) == pytest.approx(2 * costs().seconds(TUNED, 10))
     assert costs().seconds(TUNED, 10, epochs=2) == pytest.approx(10 * (2 * 3.0 * 0.6 + n_views(2) * 0.1))
-    whole = replace(TUNED, how=replace(TUNED.how, unfrozen=3))
+    whole = retuned(TUNED, unfrozen=3)
     assert costs().seconds(whole, 10) == pytest.approx(10 * 5 * 3.0 * 0.7)
-    longer = replace(TUNED, how=replace(TUNED.how, head_epochs=3))
+    longer = retuned(TUNED, head_epochs=3)
     assert costs().seconds(longer, 10) == pytest.approx(10 * (8 * 3.0 * 0.6 + n_views(8) * 0.1))
 
 

@@ -147,7 +147,7 @@ def test_a_fit_on_some_pictures_knows_no_view_of_others(task: Task) -> None:
 def test_balanced_classes_weigh_the_same(task: Task) -> None:
     plain = replace(RIDGE, how=Frozen("softmax", 5.0))
     scores = [score_frozen(task, replace(plain, balanced=balanced)).scores for balanced in (False, True)]
-    assert not np.allclose(*scores, atol=1e-3)
+    assert not np.allclose(scores[0], scores[1], atol=1e-3)
     rare = int(np.bincount(task.y).argmin())
     margins = [s[:, rare] - s.mean(1) for s in scores]
     assert margins[1].mean() > margins[0].mean()

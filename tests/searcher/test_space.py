@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from optuna.trial import FixedTrial, Trial
-from tasks import RIDGE, SOFTMAX, TUNED, random_study, rounded, space
+from tasks import RIDGE, SOFTMAX, TUNED, random_study, retuned, rounded, space
 
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.recommender.advice import augmentation_policy
@@ -147,7 +147,7 @@ def test_the_recommended_augmentation_is_what_is_tried() -> None:
     allowed = [FlipHarm(view, 0.0, 0.01, 20) for view in ("hflip", "vflip")]
     policy, _ = augmentation_policy(allowed)
     of = space(vflip=True)
-    asked = replace(TUNED, how=replace(TUNED.how, policy=policy))
+    asked = retuned(TUNED, policy=policy)
     assert rounded(suggest(FixedTrial(parameters(asked, of)), of)) == rounded(asked)
 
 
@@ -163,7 +163,7 @@ def test_the_recommended_augmentation_is_what_is_tried() -> None:
         ),
         (TUNED, "fine_tuning", "linear", "tiny, cut 3 of 3, mean, last 2 stages, linear head, 5 epochs"),
         (
-            replace(TUNED, how=replace(TUNED.how, unfrozen=3, layers="convolution")),
+            retuned(TUNED, unfrozen=3, layers="convolution"),
             "fine_tuning", "convolution", "tiny, cut 3 of 3, mean, all stages, convolution head, 5 epochs",
         ),
     ],

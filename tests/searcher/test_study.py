@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from optuna.trial import TrialState
-from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, rounded, space, without_policy
+from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, retuned, rounded, space
 
+from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.errors import OptionError
 from automl_tl.searcher import study as module
 from automl_tl.searcher.configuration import Frozen
@@ -20,7 +21,7 @@ from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.study import LEAST_TRIALS, PATIENCE, Study, open_storage
 
 TASK = bare_task(np.arange(40) % 2)
-OPENING = replace(TUNED, how=replace(TUNED.how, label_smoothing=0.1))
+OPENING = retuned(TUNED, label_smoothing=0.1)
 
 
 def make_study(path: Path | None = None, **more: Any) -> Study:
@@ -69,6 +70,7 @@ def test_what_is_enqueued_is_tried_in_its_order_and_once() -> None:
     assert not any(t.state == TrialState.WAITING for t in study.trials)
 
 
+@pytest.mark.filterwarnings("ignore:The value .* is out of the range:UserWarning")
 @pytest.mark.parametrize(
     ("changes", "said"),
     [({"epochs": 500}, "epochs = 500"), ({"head_lr": 1.0}, "head_lr = 1.0"), ({"lr_ratio": 0.1}, "lr_ratio = 0.1")],
@@ -76,7 +78,7 @@ def test_what_is_enqueued_is_tried_in_its_order_and_once() -> None:
 def test_what_lies_outside_the_space_is_refused(changes: dict[str, Any], said: str) -> None:
     study = make_study()
     with pytest.raises(OptionError, match=f"{said} lies outside the search space"):
-        study.enqueue(replace(OPENING, how=replace(OPENING.how, **changes)))
+        study.enqueue(retuned(OPENING, **changes))
     assert study.trials == []
 
 
@@ -280,7 +282,7 @@ def test_other_reasons_blame_no_backbone() -> None:
 def test_what_is_enqueued_of_a_broken_backbone_is_passed_over() -> None:
     study = make_study()
     for epochs in range(5, 10):
-        study.enqueue(replace(OPENING, how=replace(OPENING.how, epochs=epochs)))
+        study.enqueue(retuned(OPENING, epochs=epochs))
     asked = []
     for _ in range(5):
         trial, configuration = study.ask()
@@ -381,6 +383,6 @@ def test_the_rate_of_trials_is_not_bound_by_the_journal(tmp_path: Path) -> None:
 def test_a_configuration_without_augmentation_belongs_to_a_space_without(tmp_path: Path) -> None:
     plain = space(augmented=False, joined=False)
     study = make_study(space=plain)
-    wanted = without_policy(OPENING)
+    wanted = retuned(OPENING, policy=AugmentationPolicy())
     study.enqueue(wanted)
     assert study.ask()[1] == wanted

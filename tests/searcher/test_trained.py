@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from generated_pictures import MakePictures
-from tasks import TUNED, bare_task, best_frozen, outcome, reference, tiny_task
+from tasks import TUNED, bare_task, best_frozen, outcome, reference, retuned, tiny_task
 
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.searcher import trained as module
@@ -21,8 +21,8 @@ from automl_tl.training.activations import ActivationCache
 from automl_tl.training.finetune import TrainingError
 
 JOINED = replace(TUNED, cuts=(2, 3), pooling="mean+std")
-SCRATCH = replace(TUNED, training="pretrained_initialization", how=replace(TUNED.how, unfrozen=3, batchnorm="adapting"))
-LAYERED = replace(JOINED, how=replace(TUNED.how, unfrozen=1, layers="convolution", head_epochs=1))
+SCRATCH = replace(retuned(TUNED, unfrozen=3, batchnorm="adapting"), training="pretrained_initialization")
+LAYERED = retuned(JOINED, unfrozen=1, layers="convolution", head_epochs=1)
 ALL = [TUNED, JOINED, SCRATCH, LAYERED]
 UNSEEDED = pytest.param(
     LAYERED, marks=pytest.mark.xfail(raises=AssertionError, reason="added layers begin with what no seed decides")
@@ -122,7 +122,7 @@ def test_labels_of_a_fold_do_not_reach_its_own_scores(task: Task) -> None:
 
 
 def test_training_learns_what_is_there(task: Task) -> None:
-    found = score_trained(task, replace(JOINED, how=replace(TUNED.how, epochs=10, head_lr=1e-2)), best_frozen(task))
+    found = score_trained(task, retuned(JOINED, epochs=10, head_lr=1e-2), best_frozen(task))
     assert task.metric.function(task.y[found.rows], found.scores) > 0.6
 
 
@@ -130,9 +130,8 @@ def test_training_learns_what_is_there(task: Task) -> None:
 def test_reports_come_by_the_quarter_then_by_the_fold(task: Task, n_folds: int) -> None:
     task.n_folds = n_folds
     reports: list[tuple[int, float]] = []
-    how = replace(TUNED.how, epochs=8)
     found = score_trained(
-        task, replace(TUNED, how=how), best_frozen(task), report=lambda step, value: reports.append((step, value))
+        task, retuned(TUNED, epochs=8), best_frozen(task), report=lambda step, value: reports.append((step, value))
     )
     assert [step for step, _ in reports] == [1, 2, 3, *range(QUARTERS, QUARTERS + n_folds)]
     assert reports[-1][1] == found.value
@@ -164,8 +163,7 @@ def test_folds_share_what_the_frozen_stages_put_out(task: Task, monkeypatch: pyt
         return real(self, variation, some)
 
     monkeypatch.setattr(ActivationCache, "_run", run)
-    how = replace(TUNED.how, policy=AugmentationPolicy(hflip=0.5))
-    score_trained(task, replace(TUNED, how=how), best_frozen(task))
+    score_trained(task, retuned(TUNED, policy=AugmentationPolicy(hflip=0.5)), best_frozen(task))
     assert sum(rows) <= task.sample.n * (module.n_views(5) + 1) + 1
 
 
@@ -192,7 +190,7 @@ def test_balanced_training_differs(task: Task) -> None:
 
 def test_a_network_that_breaks_in_training_ends_with_a_sentence(task: Task) -> None:
     with pytest.raises(TrainingError, match="the loss became nan"):
-        score_trained(task, replace(TUNED, how=replace(TUNED.how, head_lr=1e20)), best_frozen(task))
+        score_trained(task, retuned(TUNED, head_lr=1e20), best_frozen(task))
 
 
 # --- what a trial leaves ----------------------------------------------------------------------------
@@ -268,7 +266,7 @@ def test_a_refit_that_diverges_is_not_delivered(task: Task, monkeypatch: pytest.
 def test_a_refit_that_breaks_is_not_delivered(task: Task) -> None:
     ours = best_frozen(task)
     found = score_trained(task, TUNED, ours)
-    broken = replace(found, configuration=replace(TUNED, how=replace(TUNED.how, head_lr=1e20)))
+    broken = replace(found, configuration=retuned(TUNED, head_lr=1e20))
     fitted = refitted(task, broken, ours.l2)
     assert "the loss became nan" in fitted.note
 

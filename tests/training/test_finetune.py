@@ -29,7 +29,8 @@ class Run:
 
     def __init__(self, folder: Path, network: Network | None = None, **options: Any) -> None:
         self.origin = network or tiny_network()
-        self.pixels, self.y = options.pop("data", None) or coloured(N)
+        data: tuple[np.ndarray, np.ndarray] = options.pop("data", None) or coloured(N)
+        self.pixels, self.y = data
         self.folder, self.options = folder, options
         self.network = copy_network(self.origin)
         self.head = zero_head(self.origin.channels[-1], **options.pop("layers", {}))
