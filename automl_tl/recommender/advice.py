@@ -97,7 +97,7 @@ def augmentation_policy(flips: Sequence[FlipHarm]) -> tuple[AugmentationPolicy, 
         hflip=0.5 if allowed.get("hflip", False) else 0.0,
         vflip=0.5 if allowed.get("vflip", False) else 0.0,
         rotation=30.0 if free else 10.0,
-        scale=(0.9, 1.1),
+        scale=(0.9, 1.15),
         crop=0.8,
     )
     return policy, tuple(_why(flip) for flip in flips)

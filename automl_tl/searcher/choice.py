@@ -61,9 +61,8 @@ def accuracy_gain(task: Task, reference: Reference, outcome: Outcome, priors: Pr
     return weight * gain + (1 - weight) * mean, float(sd * stderr / np.hypot(sd, stderr))
 
 
-def best_first(task: Task, reference: Reference, outcomes: Sequence[Outcome], priors: Priors) -> list[Comparison]:
-    """Return every candidate's comparison, the best first; the reference itself stands at zero among them."""
-    compared = [compare(task, reference, outcome, priors) for outcome in outcomes]
+def best_first(task: Task, reference: Reference, compared: Sequence[Comparison]) -> list[Comparison]:
+    """Return the candidates' comparisons, the best first; the reference itself stands at zero among them."""
     own = Comparison(reference.outcome, 0.0, 0.0, task.sample.n, 0.0)
     return sorted([own, *compared], key=lambda comparison: -comparison.expected)
 

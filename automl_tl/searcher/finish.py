@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from automl_tl.errors import AutomlTlError
 from automl_tl.features.extract import batches
 from automl_tl.model.bundle import save_bundle
 from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
@@ -19,7 +20,7 @@ from automl_tl.model.novelty import Novelty, measure_novelty
 from automl_tl.recommender.extraction import extract_all
 from automl_tl.recommender.sample import draw_sample
 from automl_tl.recommender.survey import picture_seconds
-from automl_tl.searcher.choice import Comparison, accuracy_gain, best_first
+from automl_tl.searcher.choice import Comparison, accuracy_gain
 from automl_tl.searcher.configuration import Tuned
 from automl_tl.searcher.deadline import EXPORT_SECONDS
 from automl_tl.searcher.ensemble import greedy_shares, own_temperature
@@ -73,14 +74,17 @@ def deliver(loop: Loop) -> Delivered:
     if not _part(prepared.data, "test").empty:
         with loop.monitor.stage("Testing once on pictures that nothing has seen"):
             test, n_test = _test(prepared.data, model)
-    if prepared.data.held_aside:
-        with loop.monitor.stage("Learning from the test part as well"):
-            model, note = _learn_from_everything(loop, chosen, shares, model)
-        notes.append(note)
     validation = validation_estimate(loop, chosen[0])
     details = _details(loop, model, chosen, validation, test, n_test)
     model = replace(model, details=details)
     save_bundle(model, loop.folder.bundle)
+    if prepared.data.held_aside:
+        with loop.monitor.stage("Learning from the test part as well"):
+            last, note = _whole_or_tested(loop, chosen, shares, model)
+        notes.append(note)
+        if last is not model:
+            model = replace(last, details=details)
+            save_bundle(model, loop.folder.bundle)
     return Delivered(model, chosen[0], tuple(chosen), tuple(ranked[:5]), validation, test, n_test, tuple(notes))
 
 
@@ -113,8 +117,8 @@ def validation_estimate(loop: Loop, winner: Outcome) -> Estimate:
 def _ranked(loop: Loop) -> list[Comparison]:
     """Return the comparisons of every candidate that may be delivered, the best first."""
     prepared = loop.prepared
-    usable = [o for o in loop.outcomes if o.state or not is_trained(o.configuration)]
-    ranked = best_first(prepared.task, prepared.found.reference, usable, prepared.priors)
+    known = loop.ranked()
+    ranked = [c for c in known if c.outcome.state or not is_trained(c.outcome.configuration)]
     wanted = loop.settings.strategies
     allowed = [c for c in ranked if not wanted or c.outcome.configuration.strategy in wanted]
     return allowed or [c for c in ranked if c.outcome is prepared.found.reference.outcome]
@@ -220,6 +224,18 @@ def _part(data: Data, name: str) -> pd.DataFrame:
     return frame[frame["split"] == name]
 
 
+def _whole_or_tested(
+    loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float], tested: Model
+) -> tuple[Model, str]:
+    """Return `_learn_from_everything`'s model, or the tested one, written already, where anything goes wrong."""
+    try:
+        return _learn_from_everything(loop, chosen, shares, tested)
+    except KeyboardInterrupt:
+        return tested, "The delivered model is the tested one: learning from the test part was interrupted."
+    except AutomlTlError as error:
+        return tested, f"The delivered model is the tested one, since learning from the test part failed: {error}"
+
+
 def _learn_from_everything(
     loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float], tested: Model
 ) -> tuple[Model, str]:
@@ -237,8 +253,10 @@ def _learn_from_everything(
     names = list(dict.fromkeys(o.configuration.backbone for o in chosen))
     features, _ = extract_all(data.bench, names, whole.pictures, data.report.fit, loop.monitor.stage)
     everything = replace(task, sample=whole, features=features, _pixels={}, _views={})
-    limit = loop.deadline.left - EXPORT_SECONDS if loop.deadline.is_set else None
-    fitted = [refitted(everything, o, loop.prepared.found.reference.l2, limit=limit) for o in chosen]
+    fitted = []
+    for outcome in chosen:
+        limit = loop.deadline.left - EXPORT_SECONDS if loop.deadline.is_set else None
+        fitted.append(refitted(everything, outcome, loop.prepared.found.reference.l2, limit=limit))
     if any(f.note for f in fitted):
         return tested, "The delivered model is the tested one: the refit on everything was rejected."
     model = _model(loop, everything, chosen, shares, [f.member for f in fitted])

@@ -66,6 +66,8 @@ def refitted(
     configuration, how = outcome.configuration, outcome.configuration.how
     if isinstance(how, Frozen):
         return Fitted(frozen_member(task, configuration), task.sample.n)
+    if limit is not None and limit <= 0:
+        return _as_it_was(task, outcome, "there was no time left for it")
     if epochs is not None:
         how = replace(how, epochs=epochs, head_epochs=0, head_lr=GO_ON_LR * how.head_lr)
     try:
@@ -75,6 +77,8 @@ def refitted(
         )  # fmt: skip
     except TrainingError as error:
         return _as_it_was(task, outcome, str(error))
+    if not trained.losses:
+        return _as_it_was(task, outcome, "there was no time left for it")
     last, first = trained.losses[-1], trained.losses[0]
     if not np.isfinite(last) or last > max(DIVERGED * first, DIVERGED_LOSS):
         return _as_it_was(task, outcome, f"its loss rose from {first:.2f} to {last:.2f}")

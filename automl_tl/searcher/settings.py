@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,9 +70,9 @@ def checked(settings: Settings) -> Settings:
         value = getattr(settings, name)
         if value is not None and value <= 0:
             raise OptionError(f"{name} must be above 0, but is {value}")
-    if settings.budget is not None and settings.budget < LEAST_BUDGET:
+    if settings.budget is not None and not LEAST_BUDGET <= settings.budget < math.inf:
         raise OptionError(
-            f"a budget of {settings.budget:g} s is too short to look at the pictures; give {LEAST_BUDGET:g} s or more"
+            f"a budget must be {LEAST_BUDGET:g} s or more, to look at the pictures at all, but is {settings.budget:g} s"
         )
     if settings.resume and settings.out is None:
         raise OptionError("--resume needs --out, the folder of the run to go on with")

@@ -6,6 +6,7 @@ parameters are given, so what is enqueued or added as finished is of the same sp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -99,7 +100,7 @@ def cut_of(depth: float, n_stages: int) -> int:
     >>> [cut_of(depth, 4) for depth in (0.0, 0.25, 0.26, 1.0)]
     [1, 1, 2, 4]
     """
-    return min(n_stages, max(1, -int(-depth * n_stages // 1)))
+    return min(n_stages, max(1, math.ceil(depth * n_stages - 1e-9)))
 
 
 def _frozen(chooser: Chooser, space: Space) -> Frozen:

@@ -84,6 +84,10 @@ class Task:
             self._views[key] = extract_view(self.bench, backbone, self.sample.pictures, self.fit, _nothing, view)
         return self._views[key].matrix(cuts, pooling)
 
+    def has_view(self, backbone: str, view: str) -> bool:
+        """Return whether the features of a view are known already."""
+        return (backbone, view) in self._views
+
     def pixels(self, backbone: str) -> np.ndarray:
         """Return the pictures as a backbone takes them, uint8 (n, S, S, 3); decoded once."""
         if backbone not in self._pixels:

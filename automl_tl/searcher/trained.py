@@ -16,7 +16,16 @@ from automl_tl.searcher.configuration import Configuration, Tuned
 from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.task import Task
 from automl_tl.training.activations import ActivationCache, columns
-from automl_tl.training.finetune import Recipe, Step, Trained, batch_size_for, copy_network, finetune, score_rows
+from automl_tl.training.finetune import (
+    Recipe,
+    Step,
+    Trained,
+    TrainingError,
+    batch_size_for,
+    copy_network,
+    finetune,
+    score_rows,
+)
 from automl_tl.training.heads import solve_head
 from automl_tl.training.linear import LinearHead
 from automl_tl.training.network_head import NetworkHead
@@ -92,6 +101,8 @@ def score_trained(
         network, head, trained = train(
             task, configuration, cache, np.flatnonzero(task.sample.folds != fold), reference.l2, limit=left, watch=watch
         )
+        if trained.epochs == 0:
+            raise TrainingError("there was no time left for an epoch")
         parts.append((rows, score_rows(network, head, cache, rows, task.bench.engine.for_training)))
         epochs += trained.epochs
         if fold == 0:
@@ -202,7 +213,9 @@ def _starting_head(task: Task, configuration: Configuration, rows: np.ndarray, l
         solved = solve_head(
             "softmax", spectrum, task.y[rows], task.n_classes, strength, balanced=configuration.balanced
         )  # fmt: skip
-    return NetworkHead.from_linear(solved, **_layers(task, configuration))
+    with torch.random.fork_rng(devices=[]):  # what is added to the solved head begins at random
+        torch.manual_seed(task.seed)
+        return NetworkHead.from_linear(solved, **_layers(task, configuration))
 
 
 def _layers(task: Task, configuration: Configuration) -> dict[str, int]:

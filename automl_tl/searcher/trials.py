@@ -14,8 +14,9 @@ import optuna
 from optuna.trial import Trial
 
 from automl_tl.errors import AutomlTlError, BackboneError
-from automl_tl.searcher.choice import best_first
-from automl_tl.searcher.configuration import Configuration, Tuned
+from automl_tl.recommender.survey import picture_seconds
+from automl_tl.searcher.choice import Comparison, best_first, compare
+from automl_tl.searcher.configuration import Configuration, Frozen, Tuned
 from automl_tl.searcher.deadline import Deadline
 from automl_tl.searcher.frozen import score_frozen
 from automl_tl.searcher.members import is_trained
@@ -62,6 +63,7 @@ class Loop:
     improved: Improved
     outcomes: list[Outcome] = field(default_factory=list)
     interrupted: bool = False
+    _compared: dict[int, Comparison] = field(default_factory=dict)
 
     def run(self) -> str:
         """Try candidates; return why it stopped."""
@@ -91,10 +93,22 @@ class Loop:
         """Seconds until everything after the trials must begin, the refit excepted."""
         return self.deadline.left - self.final_seconds
 
+    def ranked(self) -> list[Comparison]:
+        """Return every known candidate's comparison with the reference, the best first."""
+        prepared = self.prepared
+        for outcome in self.outcomes:
+            if outcome.number not in self._compared:
+                compared = compare(prepared.task, prepared.found.reference, outcome, prepared.priors)
+                self._compared[outcome.number] = compared
+        known = [replace(self._compared[o.number], outcome=o) for o in self.outcomes]
+        return best_first(prepared.task, prepared.found.reference, known)
+
     def _next(self, done_before: int) -> bool:
         """Try what comes next; return False where it did not fit the time that is left."""
         trial, configuration = self.study.ask()
         fault = self.prepared.data.limits.fault(configuration) or self._not_asked_for(configuration)
+        if configuration.backbone in self.study.broken_backbones:
+            fault = f"{configuration.backbone} has failed before"
         if fault is not None:
             self._give_up(trial, fault, 0.0)
             return True
@@ -110,7 +124,7 @@ class Loop:
             self.study.abandon(trial, "interrupted")
             raise
         except optuna.TrialPruned:
-            self._give_up(trial, "no better than the others so far", time.perf_counter() - started)
+            self._give_up(trial, "no better than the others so far", time.perf_counter() - started, failed=False)
         except BackboneError as error:
             self._give_up(trial, str(error), time.perf_counter() - started, blames=configuration.backbone)
         except AutomlTlError as error:
@@ -153,7 +167,8 @@ class Loop:
             return configuration, None
         left = self.left_for_trials
         if not is_trained(configuration):
-            return configuration, left if left > FROZEN_SECONDS + self._refit_seconds(None) else 0.0
+            needed = FROZEN_SECONDS + self._views_seconds(configuration)
+            return configuration, left if left > needed + self._refit_seconds(None) else 0.0
         task, costs = self.prepared.task, self.prepared.costs
         needed = task.n_folds * costs.seconds(configuration, self._n_trained())
         spare = left - max(self._refit_seconds(configuration), self._refit_seconds(None))
@@ -162,6 +177,17 @@ class Loop:
         if any(o.state for o in self.outcomes) or task.n_folds > 1 or configuration.training != "fine_tuning":
             return configuration, 0.0
         return self._shorter(configuration, left)
+
+    def _views_seconds(self, configuration: Configuration) -> float:
+        """Return what the features of the views that are not known yet take."""
+        how, task, data = configuration.how, self.prepared.task, self.prepared.data
+        assert isinstance(how, Frozen)
+        missing = [view for view in task.views(how.views) if not task.has_view(configuration.backbone, view)]
+        if not missing:
+            return 0.0
+        return len(missing) * task.sample.n * picture_seconds(
+            data.bench, configuration.backbone, task.sample, data.report.fit
+        )  # fmt: skip
 
     def _shorter(self, configuration: Configuration, left: float) -> tuple[Configuration, float]:
         """Return the configuration with as many epochs as `left` seconds allow, and 0 seconds if they are too few."""
@@ -187,18 +213,18 @@ class Loop:
 
     def _keep(self, trial: Trial, outcome: Outcome) -> None:
         """Write down what a candidate came to, then tell the study: a told trial is never lost."""
-        task, sign = self.prepared.task, self.prepared.task.metric.sign
+        sign = self.prepared.task.metric.sign
         self.folder.save(outcome)
         self.study.complete(trial, outcome)
         self.outcomes = self.folder.forget_states([*self.outcomes, outcome], sign)
-        ranked = best_first(task, self.prepared.found.reference, self.outcomes, self.prepared.priors)
+        ranked = self.ranked()
         if ranked[0].outcome.number == outcome.number and ranked[0].expected > 0:
             self.improved(outcome)
 
-    def _give_up(self, trial: Trial, reason: str, seconds: float, *, blames: str = "") -> None:
+    def _give_up(self, trial: Trial, reason: str, seconds: float, *, failed: bool = True, blames: str = "") -> None:
         task = self.prepared.task
         worst = 0.0 if task.metric.greater_is_better else 10.0 + math.log(task.n_classes)
-        self.study.give_up(trial, reason, seconds, worst=worst, blames=blames)
+        self.study.give_up(trial, reason, seconds, worst=worst, failed=failed, blames=blames)
 
     def _not_asked_for(self, configuration: Configuration) -> str | None:
         wanted = self.settings.strategies
@@ -227,8 +253,7 @@ class Loop:
 def status(loop: Loop, running: str) -> Status:
     """Return what whoever watches wants to know."""
     prepared = loop.prepared
-    ranked = best_first(prepared.task, prepared.found.reference, loop.outcomes, prepared.priors)
-    best = ranked[0]
+    best = loop.ranked()[0]
     spread = 1.64 * max(best.stderr, (0.25 / prepared.task.sample.n) ** 0.5 * 0.5)
     value = best.outcome.value
     return Status(

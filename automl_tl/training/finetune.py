@@ -246,8 +246,7 @@ class _Run:
     def _accumulate(self, rows: np.ndarray, view: int) -> float:
         loss = 0.0
         for part in np.array_split(rows, min(self.parts, len(rows))):
-            share = len(part) / len(rows)
-            value = self._loss(part, view) * share
+            value = self._loss(part, view) * (self._weight(part) / self._weight(rows))
             torch.autograd.backward(self.scaler.scale(value))
             loss += float(value.detach())
         if not math.isfinite(loss):
@@ -259,6 +258,12 @@ class _Run:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return loss
+
+    def _weight(self, rows: np.ndarray) -> float:
+        """Return what the mean loss of some pictures counts: their number, or the sum of their classes' weights."""
+        if self.loss.weight is None or self.recipe.mixing != Mixing():
+            return float(len(rows))
+        return float(self.loss.weight[self.y[torch.from_numpy(rows).to(self.y.device)]].sum())
 
     def _loss(self, rows: np.ndarray, view: int) -> Tensor:
         batch = self.cache.batch(view, rows)

@@ -6,7 +6,8 @@ import time
 import pytest
 from tasks import TUNED, retuned
 
-from automl_tl.searcher.deadline import MARGIN, Costs, Deadline, StageCosts
+from automl_tl.searcher.configuration import Configuration
+from automl_tl.searcher.deadline import MARGIN, UNMEASURED, Costs, Deadline, StageCosts
 from automl_tl.searcher.trained import n_views
 
 STAGES = StageCosts(forward=(0.1, 0.2, 0.4), training=3.0)
@@ -37,38 +38,40 @@ def test_a_step_costs_what_learns_and_the_prefix_what_does_not() -> None:
     assert STAGES.prefix(0) == 0
 
 
+def planned(configuration: Configuration, n: int, epochs: int | None = None) -> float:
+    """Return the seconds before anything was measured, less what is added for not knowing."""
+    return costs().seconds(configuration, n, epochs) / UNMEASURED
+
+
 def test_the_plan_counts_pictures_epochs_and_kept_views() -> None:
     """Every epoch runs the stages that learn; those that do not are run once in each of a few views."""
-    assert costs().seconds(TUNED, 10) == pytest.approx(10 * (5 * 3.0 * 0.6 + n_views(5) * 0.1))
-    assert costs().seconds(TUNED, 20) == pytest.approx(2 * costs().seconds(TUNED, 10))
-    assert costs().seconds(TUNED, 10, epochs=2) == pytest.approx(10 * (2 * 3.0 * 0.6 + n_views(2) * 0.1))
-    whole = retuned(TUNED, unfrozen=3)
-    assert costs().seconds(whole, 10) == pytest.approx(10 * 5 * 3.0 * 0.7)
-    longer = retuned(TUNED, head_epochs=3)
-    assert costs().seconds(longer, 10) == pytest.approx(10 * (8 * 3.0 * 0.6 + n_views(8) * 0.1))
+    assert planned(TUNED, 10) == pytest.approx(10 * (5 * 3.0 * 0.6 + n_views(5) * 0.1))
+    assert planned(TUNED, 20) == pytest.approx(2 * planned(TUNED, 10))
+    assert planned(TUNED, 10, 2) == pytest.approx(10 * (2 * 3.0 * 0.6 + n_views(2) * 0.1))
+    assert planned(retuned(TUNED, unfrozen=3), 10) == pytest.approx(10 * 5 * 3.0 * 0.7)
+    assert planned(retuned(TUNED, head_epochs=3), 10) == pytest.approx(10 * (8 * 3.0 * 0.6 + n_views(8) * 0.1))
 
 
 def test_what_runs_took_corrects_the_plan() -> None:
-    known = costs()
-    planned = known.seconds(TUNED, 10)
-    known.learn(TUNED, 10, 5, 2 * planned)
-    assert known.seconds(TUNED, 10) == pytest.approx(2 * planned)
-    known.learn(TUNED, 10, 5, planned)
+    known, plan = costs(), planned(TUNED, 10)
+    known.learn(TUNED, 10, 5, 2 * plan)
+    assert known.seconds(TUNED, 10) == pytest.approx(2 * plan)
+    known.learn(TUNED, 10, 5, plan)
     assert known.correction == pytest.approx(2.0)  # of two the larger
-    known.learn(TUNED, 10, 5, 9 * planned)
+    known.learn(TUNED, 10, 5, 9 * plan)
     assert known.correction == pytest.approx(2.0)  # an outlier decides nothing
     for _ in range(4):
-        known.learn(TUNED, 10, 5, 0.5 * planned)
+        known.learn(TUNED, 10, 5, 0.5 * plan)
     assert known.correction == pytest.approx(0.5)  # and is forgotten
 
 
 def test_a_run_that_was_shortened_is_compared_with_the_epochs_it_had() -> None:
     known = costs()
-    known.learn(TUNED, 10, 2, known.seconds(TUNED, 10, epochs=2))
+    known.learn(TUNED, 10, 2, planned(TUNED, 10, 2))
     assert known.correction == pytest.approx(1.0)
 
 
 def test_a_run_without_an_epoch_says_nothing() -> None:
     known = costs()
     known.learn(TUNED, 10, 0, 100.0)
-    assert known.correction == 1.0
+    assert known.correction == UNMEASURED
