@@ -64,14 +64,26 @@ def training_speed(network: Network, engine: Engine, cut: int, unfrozen: int, fo
         BackboneError: it cannot be trained.
     """
 
-    def measure() -> dict[str, Any]:
+    suffix = _known_step(network, engine, cut, unfrozen, folder)
+    return TrainingSpeed(suffix, whole_step_seconds(network, engine, folder), unfrozen)
+
+
+def whole_step_seconds(network: Network, engine: Engine, folder: Path) -> float:
+    """Return the measured seconds per picture of a training step of every stage, from disk if known.
+
+    Raises:
+        BackboneError: the backbone cannot be trained.
+    """
+    return _known_step(network, engine, network.n_stages, network.n_stages, folder)
+
+
+def _known_step(network: Network, engine: Engine, cut: int, unfrozen: int, folder: Path) -> float:
+    def measure() -> float:
         with blaming(network.name, "could not be trained for a step"):
-            suffix = _step_seconds(network, engine, cut, unfrozen)
-            whole = _step_seconds(network, engine, network.n_stages, network.n_stages)
-        return asdict(TrainingSpeed(suffix, whole, unfrozen))
+            return _step_seconds(network, engine, cut, unfrozen)
 
     key = {**_machine(network, engine), "what": "step", "cut": cut, "unfrozen": unfrozen}
-    return TrainingSpeed(**remember(folder, key, measure))
+    return float(remember(folder, key, measure))
 
 
 def stage_seconds(network: Network, engine: Engine, folder: Path) -> tuple[float, ...]:

@@ -29,6 +29,8 @@ class Outcome:
     """Of a trained candidate, what was learned without fold 0."""
     number: int = -1
     """Of its trial in the study; -1 before it has one."""
+    sample: str = ""
+    """`Task.digest` of the pictures that its rows number."""
 
     @property
     def predictions(self) -> np.ndarray:

@@ -27,14 +27,13 @@ FOLDS_BY_SIZE = ((300, 5), (1000, 2))
 """Without a budget: pictures up to which a trained candidate is scored on so many folds; beyond them on one."""
 
 
-def make_space(task: Task, survey: Survey, *, parts: Mapping[str, bool], trainable: bool) -> Space:
+def make_space(task: Task, survey: Survey, *, parts: Mapping[str, bool]) -> Space:
     """Return the search space of a data set.
 
     Args:
         task: the data.
         survey: what is known of them.
         parts: which optional parts are on: "joined", "augmented", "trained".
-        trainable: whether there is time to train at all.
     """
     networks = {name: task.bench.network(name) for name in task.features}
     counts = np.bincount(task.y)
@@ -52,7 +51,7 @@ def make_space(task: Task, survey: Survey, *, parts: Mapping[str, bool], trainab
             name: frozenset(cut for cut, layout in enumerate(network.layouts, 1) if layout == "map")
             for name, network in networks.items()
         },
-        training=training if trainable and parts["trained"] else ("frozen",),
+        training=training if parts["trained"] else ("frozen",),
         classifiers=CLASSIFIERS if solvable else ("ridge",),
         views=sets,
         hflip=allowed(survey, "hflip"),

@@ -21,7 +21,7 @@ from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.recommender.sample import Sample, draw_sample, lonely_note
 from automl_tl.recommender.strategy import FROZEN, STRATEGIES, Strategy, frozen_strategy
 from automl_tl.recommender.survey import Clock, Pictures, Survey, picture_seconds, read_pictures, survey
-from automl_tl.recommender.timing import stage_seconds, training_speed
+from automl_tl.recommender.timing import stage_seconds, whole_step_seconds
 from automl_tl.searcher.deadline import Costs, Deadline, StageCosts
 from automl_tl.searcher.limits import Limits, measure_limits
 from automl_tl.searcher.monitor import Monitor
@@ -144,11 +144,12 @@ def prepare(
 ) -> Prepared:
     """Survey the data set, sweep the frozen candidates, and set out what may be searched."""
     clock = Clock()
+    costs, more = _trainable_costs(data, task, frozenset(settings.backbones), monitor)
     found = survey(
         data.bench, task.sample, task.features, data.report.fit, metric=settings.metric, seed=settings.seed,
         budget=deadline.left if deadline.is_set else None, clock=clock, progress=monitor.stage,
     )  # fmt: skip
-    notes = (*data.notes, *notes, *lonely_note(task.sample))
+    notes = (*data.notes, *notes, *more, *lonely_note(task.sample))
     recommendation = summarise(
         settings.path, data.report, found, settings.metric, settings.budget, clock, notes
     )  # fmt: skip
@@ -164,7 +165,7 @@ def prepare(
     priors = {
         strategy: gain_prior(strategy, different, found.size.large) for strategy in STRATEGIES if strategy not in FROZEN
     }
-    return Prepared(data, task, found, recommendation, swept, priors, _costs(data, task, found), notes)
+    return Prepared(data, task, found, recommendation, swept, priors, costs, notes)
 
 
 def _permitted(evidence: Evidence, settings: Settings, limits: Limits) -> Evidence:
@@ -201,17 +202,21 @@ def _sample(data: Data, settings: Settings, everything: Sample, cost: float, dea
     return draw_sample(data.dataset, most, settings.seed, parts=TRAINING_PARTS, most_folds=MOST_FOLDS)
 
 
-def _costs(data: Data, task: Task, found: Survey) -> Costs:
+def _trainable_costs(data: Data, task: Task, named: frozenset[str], monitor: Monitor) -> tuple[Costs, tuple[str, ...]]:
+    """Return what training costs, and a note for each backbone that cannot be trained: it leaves the task."""
     engine, folder = data.bench.engine.for_training, data.bench.cache / "timing"
-    stages = {}
-    for name in task.features:
+
+    def measured(name: str) -> StageCosts:
         network = data.bench.network(name)
         forward = stage_seconds(network, engine, folder)
-        count = found.unfreezing.count if name == found.evidence.backbone else max(1, network.n_stages // 3)
-        cut = found.unfreezing.cut if name == found.evidence.backbone else network.n_stages
-        whole = training_speed(network, engine, cut, count, folder).whole
-        stages[name] = StageCosts(forward, whole / max(sum(forward), 1e-9))
-    return Costs(stages)
+        return StageCosts(forward, whole_step_seconds(network, engine, folder) / max(sum(forward), 1e-9))
+
+    with monitor.stage("Timing a training step"):
+        stages, notes = without_broken(data.bench, list(task.features), measured, named=named)
+    if not stages:
+        raise BackboneError(f"no backbone can be trained: {'; '.join(notes)}")
+    task.features = {name: task.features[name] for name in stages}
+    return Costs(stages), notes
 
 
 def _scratch(settings: Settings) -> Path:

@@ -21,10 +21,11 @@ from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
 from automl_tl.searcher.configuration import Configuration
 from automl_tl.searcher.outcome import Outcome
+from automl_tl.searcher.space import Space, space_from_dict, space_to_dict
 
 STATES_KEPT = 3
 """Trained candidates whose weights are kept, the best ones; of the others only the scores are."""
-_RUN = "run.json"
+_RUN, _SPACE = "run.json", "space.json"
 _STATE = "state."
 
 
@@ -66,14 +67,19 @@ class RunFolder:
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Hold the folder; raises OptionError where another process searches in it."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock")
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock")
             lock.acquire(timeout=0)
         except Timeout:
             raise OptionError(
                 f"another search is running in '{printable(self.path)}'; wait for it or give another --out"
             ) from None
+        except OSError as error:
+            raise OptionError(
+                f"the run folder '{printable(self.path)}' cannot be written ({error.strerror or error}); "
+                "give another --out"
+            ) from error
         try:
             yield
         finally:
@@ -97,6 +103,17 @@ class RunFolder:
                     "resume it as it was begun, or give another --out"
                 )
 
+    def space(self, today: Space) -> Space:
+        """Return the search space that the run began with, `today`'s if it begins now.
+
+        Optuna knows no categorical parameter whose choices change within a study.
+        """
+        known = self.read_json(_SPACE)
+        if known is not None:
+            return space_from_dict(known)
+        self._write_json(_SPACE, space_to_dict(today))
+        return today
+
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Keep the result as JSON."""
         self._write_json("result.json", dict(result))
@@ -105,7 +122,7 @@ class RunFolder:
         """Keep a candidate's scores and what it learned, before its trial is told to the study."""
         tensors = {"rows": torch.from_numpy(outcome.rows), "scores": torch.from_numpy(outcome.scores)}
         tensors |= {_STATE + name: value.contiguous() for name, value in outcome.state.items()}
-        facts = {name: getattr(outcome, name) for name in ("value", "seconds", "epochs", "n_folds", "number")}
+        facts = {name: getattr(outcome, name) for name in ("value", "seconds", "epochs", "n_folds", "number", "sample")}
         facts["configuration"] = outcome.configuration.to_dict()
         file = self._file(outcome.number)
         file.parent.mkdir(exist_ok=True)
@@ -154,11 +171,12 @@ class RunFolder:
             with safe_open(file, "pt") as opened:
                 facts = json.loads(opened.metadata()["facts"])
             tensors: dict[str, Tensor] = load_file(file)
+            configuration = Configuration.from_dict(facts["configuration"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             return None
         state = {name.removeprefix(_STATE): value for name, value in tensors.items() if name.startswith(_STATE)}
         return Outcome(
-            Configuration.from_dict(facts["configuration"]),
+            configuration,
             facts["value"],
             tensors["rows"].numpy().astype(np.int64),
             tensors["scores"].numpy(),
@@ -167,6 +185,7 @@ class RunFolder:
             facts["n_folds"],
             state,
             facts["number"],
+            facts["sample"],
         )
 
 

@@ -12,7 +12,6 @@ from optuna.trial import TrialState
 from automl_tl.model.bundle import save_bundle
 from automl_tl.recommender.bench import Notice, Overrides, unheard
 from automl_tl.recommender.survey import Columns
-from automl_tl.searcher.configuration import Configuration
 from automl_tl.searcher.deadline import Deadline
 from automl_tl.searcher.finish import Delivered, deliver, final_seconds, first_interim_model, interim_model
 from automl_tl.searcher.frozen import first_model
@@ -28,7 +27,7 @@ from automl_tl.searcher.settings import Settings, checked
 from automl_tl.searcher.space import Space, parameters
 from automl_tl.searcher.study import Study, open_storage
 from automl_tl.searcher.task import Task
-from automl_tl.searcher.trials import USEFUL_EPOCHS, Loop
+from automl_tl.searcher.trials import Loop
 
 
 def search(
@@ -117,7 +116,7 @@ def _run(settings: Settings, data: Data, folder: RunFolder, deadline: Deadline, 
         folder.begin(asked)
     task, notes = make_task(data, settings, deadline, monitor, lambda task, name: _first_bundle(folder, task, name))
     prepared = prepare(data, task, settings, deadline, monitor, notes)
-    if not folder.leaderboard.exists():
+    if not settings.resume:
         _save_interim(folder, prepared, prepared.found.reference.outcome)
     loop = _make_loop(settings, folder, deadline, monitor, prepared)
     try:
@@ -135,12 +134,10 @@ def _make_loop(settings: Settings, folder: RunFolder, deadline: Deadline, monito
     reserved = final_seconds(prepared.data, task, prepared.found.reference.outcome.configuration.backbone)
     left = deadline.left - reserved if deadline.is_set else None
     parts = settings.parts
-    space = _narrowed(make_space(task, prepared.survey, parts=parts, trainable=True), settings)
+    today = _narrowed(make_space(task, prepared.survey, parts=parts), settings)
+    space = folder.space(today)
     first = openings(task, prepared.survey, prepared.found, space, prepared.costs, left)
     trained = [c for c in first if is_trained(c)]
-    if left is not None and trained and not _trainable(prepared, trained, left):
-        space = replace(space, training=("frozen",))
-        first, trained = [c for c in first if not is_trained(c)], []
     task.n_folds = folds_to_score(task, prepared.costs, trained, left)
     study = Study(open_storage(folder.journal), space, settings.seed, greater_is_better=sign > 0)
     study.retry_lost()
@@ -151,7 +148,7 @@ def _make_loop(settings: Settings, folder: RunFolder, deadline: Deadline, monito
                 study.enqueue(configuration)
     known = [t.number for t in study.finished if t.state == TrialState.COMPLETE]
     loop = Loop(
-        prepared, settings, study, folder, deadline, reserved, monitor,
+        prepared, settings, study, folder, deadline, today, reserved, monitor,
         lambda outcome: _save_interim(folder, prepared, outcome),
         outcomes=_comparable(task, folder.load(known)),
     )  # fmt: skip
@@ -167,16 +164,9 @@ def _narrowed(space: Space, settings: Settings) -> Space:
     return replace(space, training=kinds or ("frozen",))
 
 
-def _trainable(prepared: Prepared, trained: Sequence[Configuration], left: float) -> bool:
-    """Return whether there is time for a few epochs of anything."""
-    task = prepared.task
-    n = task.sample.n - len(task.held_out(0))
-    return any(prepared.costs.seconds(c, n, USEFUL_EPOCHS) <= left for c in trained)
-
-
 def _comparable(task: Task, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Return the candidates of an earlier session whose pictures are still those of this one."""
-    return [o for o in outcomes if len(o.rows) and o.rows.max() < task.sample.n and o.scores.shape[1] == task.n_classes]
+    return [outcome for outcome in outcomes if outcome.sample == task.digest]
 
 
 def _first_bundle(folder: RunFolder, task: Task, backbone: str) -> None:

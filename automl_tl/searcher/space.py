@@ -64,6 +64,34 @@ class Space:
     """Whether training pictures may be varied."""
 
 
+def space_to_dict(space: Space) -> dict[str, Any]:
+    """Return a space as plain JSON values."""
+    values = dict(vars(space))
+    for name in ("grids", "maps"):
+        values[name] = {backbone: sorted(cuts) for backbone, cuts in values[name].items()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def space_from_dict(values: Mapping[str, Any]) -> Space:
+    """Return the space that `space_to_dict` described."""
+    rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    for name in ("grids", "maps"):
+        rest[name] = {backbone: frozenset(cuts) for backbone, cuts in values[name].items()}
+    return Space(**rest)
+
+
+def outside(configuration: Configuration, space: Space) -> str | None:
+    """Return why a configuration is not of this space, or None; a resumed run samples from the space it began with."""
+    if configuration.backbone not in space.n_stages:
+        return f"{configuration.backbone} is not used in this session"
+    if configuration.training not in space.training:
+        return f"{configuration.training} is not asked for"
+    how = configuration.how
+    if isinstance(how, Frozen) and (how.classifier not in space.classifiers or how.views not in space.views):
+        return "this classifier or these views are out of reach in this session"
+    return None
+
+
 def suggest(chooser: Chooser, space: Space) -> Configuration:
     """Ask `chooser` for everything that a configuration needs, in a fixed order."""
     training = cast(Training, chooser.suggest_categorical("training", space.training))

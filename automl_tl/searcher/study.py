@@ -29,6 +29,7 @@ PATIENCE, LEAST_TRIALS = 12, 20
 """The search ends when so many finished trials in a row were no better, and so many there were in all."""
 _PRUNE_AFTER = 4
 _LAST_STEP = 1000
+_ABANDONED, _RETRY_OF, _CRASHES = "abandoned", "retry_of", "crashes"
 
 
 def open_storage(path: Path | None) -> BaseStorage:
@@ -99,8 +100,9 @@ class Study:
 
     @property
     def finished(self) -> list[FrozenTrial]:
-        """Trials of the search itself that have ended, in order."""
-        return [t for t in self.trials if t.state.is_finished() and t.user_attrs.get(KIND, TRIAL) == TRIAL]
+        """Trials of the search itself that have ended, in order, without those that were abandoned."""
+        ended = [t for t in self.trials if t.state.is_finished() and t.user_attrs.get(KIND, TRIAL) == TRIAL]
+        return [t for t in ended if not t.user_attrs.get(_ABANDONED)]
 
     @property
     def has_sweep(self) -> bool:
@@ -118,12 +120,20 @@ class Study:
         self._study.enqueue_trial(values, skip_if_exists=True)
 
     def retry_lost(self) -> int:
-        """Give up trials that a killed process left running, and enqueue each once more; return how many."""
+        """Give up trials that a killed process left running; return how many.
+
+        They and those that were abandoned for want of time are enqueued once more; one that was left running twice
+        is not: it may be what ends the process.
+        """
+        again = {t.user_attrs.get(_RETRY_OF) for t in self.trials}
         lost = [t for t in self.trials if t.state == TrialState.RUNNING]
         for trial in lost:
             self._study.tell(trial.number, state=TrialState.FAIL)
-            if CONFIGURATION in trial.user_attrs:
-                self._study.enqueue_trial(trial.params)
+        abandoned = [t for t in self.trials if t.user_attrs.get(_ABANDONED) and t.state == TrialState.FAIL]
+        for trial in [*abandoned, *lost]:
+            crashes = trial.user_attrs.get(_CRASHES, 0) + (trial in lost)
+            if trial.number not in again and crashes <= 1 and CONFIGURATION in trial.user_attrs:
+                self._study.enqueue_trial(trial.params, user_attrs={_RETRY_OF: trial.number, _CRASHES: crashes})
         return len(lost)
 
     def ask(self) -> tuple[Trial, Configuration]:
@@ -179,8 +189,9 @@ class Study:
         self._study.tell(trial, state=TrialState.PRUNED)
 
     def abandon(self, trial: Trial, reason: str) -> None:
-        """End a trial that was interrupted; it says nothing about its configuration."""
+        """End a trial that was interrupted or has no time left; it says nothing about its configuration."""
         trial.set_user_attr(REASON, reason)
+        trial.set_user_attr(_ABANDONED, True)
         self._study.tell(trial, state=TrialState.FAIL)
 
     def exhausted(self) -> bool:
@@ -209,7 +220,9 @@ def _attributes(outcome: Outcome) -> dict[str, Any]:
 def _check(values: dict[str, Any], space: Space) -> None:
     """Raise OptionError where a value lies outside its range, which Optuna itself would accept."""
     fixed = FixedTrial(values)
-    suggest(fixed, space)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna warns of what the error below says
+        suggest(fixed, space)
     for name, fault in _faults(values, fixed.distributions):
         raise OptionError(f"{name} = {values[name]!r} lies outside the search space ({fault})")
 

@@ -16,6 +16,7 @@ from automl_tl.searcher.task import Task
 from automl_tl.searcher.trained import Reference
 from automl_tl.training.fit import SOLVED_KINDS
 from automl_tl.training.heads import l2_grid, solve_path
+from automl_tl.training.linear import as_matrix, measure_scaling
 from automl_tl.training.spectrum import decompose
 
 MOST_ENTERED = 36
@@ -77,7 +78,8 @@ def _configuration(task: Task, candidate: Candidate) -> Configuration:
     source, path = candidate.source, candidate.path
     penalty = path.penalty
     if path.kind != "ridge":
-        penalty *= task.sample.n / task.matrix(candidate.backbone, source.cuts, source.pooling).shape[1]
+        X = as_matrix(task.matrix(candidate.backbone, source.cuts, source.pooling))
+        penalty *= task.sample.n / max(int(measure_scaling(X).varies.sum()), 1)
     how = Frozen(path.kind, float(penalty))
     return Configuration("frozen", candidate.backbone, candidate.n_stages, source.cuts, source.pooling, how)
 

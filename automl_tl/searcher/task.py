@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +49,12 @@ class Task:
     """Bound of the activations that one trial keeps."""
     _pixels: dict[str, np.ndarray] = field(default_factory=dict)
     _views: dict[tuple[str, str], Features] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of the pictures, their order, classes and folds: what a row number means."""
+        content = [[picture.sha256 for picture in self.sample.pictures], self.y.tolist(), self.sample.folds.tolist()]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     @property
     def y(self) -> np.ndarray:

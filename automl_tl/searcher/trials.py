@@ -25,6 +25,7 @@ from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.prepare import Prepared
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.settings import Settings
+from automl_tl.searcher.space import Space, outside
 from automl_tl.searcher.study import Study
 from automl_tl.searcher.trained import score_trained
 
@@ -47,6 +48,7 @@ class Loop:
         study: of Optuna.
         folder: of the run.
         deadline: of the whole command.
+        today: what may be tried in this session; the study's own space is that of the run's first one.
         final_seconds: what everything after the trials takes, the refit excepted.
         monitor: who watches.
         improved: called with a trained candidate that is now the best.
@@ -58,6 +60,7 @@ class Loop:
     study: Study
     folder: RunFolder
     deadline: Deadline
+    today: Space
     final_seconds: float
     monitor: Monitor
     improved: Improved
@@ -106,7 +109,8 @@ class Loop:
     def _next(self, done_before: int) -> bool:
         """Try what comes next; return False where it did not fit the time that is left."""
         trial, configuration = self.study.ask()
-        fault = self.prepared.data.limits.fault(configuration) or self._not_asked_for(configuration)
+        fault = outside(configuration, self.today) or self.prepared.data.limits.fault(configuration)
+        fault = fault or self._not_asked_for(configuration)
         if configuration.backbone in self.study.broken_backbones:
             fault = f"{configuration.backbone} has failed before"
         if fault is not None:
@@ -129,11 +133,13 @@ class Loop:
             self._give_up(trial, str(error), time.perf_counter() - started, blames=configuration.backbone)
         except AutomlTlError as error:
             self._give_up(trial, str(error), time.perf_counter() - started)
+        except (MemoryError, OSError) as error:  # the machine's fault, not the backbone's
+            self._give_up(trial, f"{type(error).__name__}: {error}", time.perf_counter() - started)
         except Exception as error:  # whatever a plugin's code raises ends its trial, never the search
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             self._give_up(trial, reason, time.perf_counter() - started, blames=configuration.backbone)
         else:
-            self._keep(trial, replace(outcome, number=trial.number))
+            self._keep(trial, replace(outcome, number=trial.number, sample=self.prepared.task.digest))
         return True
 
     def _try(self, trial: Trial, configuration: Configuration, limit: float | None) -> Outcome:

@@ -109,8 +109,8 @@ class ActivationCache:
         return self._views[number]
 
     def _measure_row(self) -> int:
-        output = self._run(None, np.zeros(1, np.int64)).output
-        return max(1, 2 * output.numel())
+        one = self._run(None, np.zeros(1, np.int64))
+        return 2 * one.output.numel() + sum(4 * values.numel() for values in one.pooled.values())
 
     def _variation(self, view: int) -> Variation | None:
         if view == PLAIN or self.policy == AugmentationPolicy():
