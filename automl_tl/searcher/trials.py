@@ -212,7 +212,10 @@ class Loop:
             if not trained:
                 return 0.0
             configuration = max(trained, key=lambda o: task.metric.sign * o.value).configuration
-        return costs.seconds(configuration, task.sample.n)
+        seconds = costs.seconds(configuration, task.sample.n)
+        if self.prepared.data.held_aside:  # in the end the model learns from the test part as well
+            seconds += costs.seconds(configuration, len(self.prepared.data.dataset.frame))
+        return seconds
 
     def _n_trained(self) -> int:
         return self.prepared.task.sample.n - len(self.prepared.task.held_out(0))

@@ -88,16 +88,17 @@ def test_the_best_first_and_the_reference_at_zero_among_them() -> None:
     task = make_task()
     ours = reference(task, 0.7)
     some = [outcome(task, right, configuration=TUNED, seed=seed) for seed, right in enumerate((0.5, 0.95, 0.8), 1)]
-    ranked = best_first(task, ours, some, PRIORS)
+    ranked = best_first(task, ours, [compare(task, ours, one, PRIORS) for one in some])
     assert [c.outcome for c in ranked] == [some[1], some[2], ours.outcome, some[0]]
     assert ranked[2].expected == ranked[2].gain == 0
-    assert best_first(task, ours, [], PRIORS)[0].outcome is ours.outcome
+    assert best_first(task, ours, [])[0].outcome is ours.outcome
 
 
 def test_a_loss_counts_the_other_way_round() -> None:
     task = make_task("log_loss")
     ours = reference(task, 0.7)
-    ranked = best_first(task, ours, [outcome(task, 0.95, configuration=SOFTMAX, seed=1)], {})
+    better = compare(task, ours, outcome(task, 0.95, configuration=SOFTMAX, seed=1), {})
+    ranked = best_first(task, ours, [better])
     assert ranked[0].outcome is not ours.outcome
     assert ranked[0].outcome.value < ours.outcome.value
 

@@ -128,7 +128,6 @@ def test_a_folder_is_free_again_after_an_error(folder: RunFolder) -> None:
         pass
 
 
-@pytest.mark.xfail(raises=OSError, reason="what the system says is passed on")
 def test_an_out_that_is_a_file_is_an_error_with_a_way_out(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("something else")
     with pytest.raises(OptionError, match="--out"), RunFolder(tmp_path / "run").claimed():

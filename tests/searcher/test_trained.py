@@ -24,9 +24,6 @@ JOINED = replace(TUNED, cuts=(2, 3), pooling="mean+std")
 SCRATCH = replace(retuned(TUNED, unfrozen=3, batchnorm="adapting"), training="pretrained_initialization")
 LAYERED = retuned(JOINED, unfrozen=1, layers="convolution", head_epochs=1)
 ALL = [TUNED, JOINED, SCRATCH, LAYERED]
-UNSEEDED = pytest.param(
-    LAYERED, marks=pytest.mark.xfail(raises=AssertionError, reason="added layers begin with what no seed decides")
-)
 
 
 @pytest.fixture
@@ -138,7 +135,7 @@ def test_reports_come_by_the_quarter_then_by_the_fold(task: Task, n_folds: int) 
     assert all(np.isfinite(value) for _, value in reports)
 
 
-@pytest.mark.parametrize("configuration", [TUNED, UNSEEDED])
+@pytest.mark.parametrize("configuration", [TUNED, LAYERED])
 def test_reports_change_nothing(task: Task, configuration: Configuration) -> None:
     ours = best_frozen(task)
     silent = score_trained(task, configuration, ours)
@@ -174,10 +171,12 @@ def test_the_original_network_stays_as_it_is(task: Task) -> None:
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
-@pytest.mark.parametrize("configuration", [TUNED, JOINED, SCRATCH, UNSEEDED])
+@pytest.mark.parametrize("configuration", ALL)
 def test_the_same_task_gives_the_same_outcome(task: Task, configuration: Configuration) -> None:
     ours = best_frozen(task)
-    first, again = (score_trained(task, configuration, ours) for _ in range(2))
+    first = score_trained(task, configuration, ours)
+    torch.rand(3)  # what was drawn in between does not matter
+    again = score_trained(task, configuration, ours)
     np.testing.assert_array_equal(first.scores, again.scores)
     assert first.value == again.value
 
@@ -271,16 +270,17 @@ def test_a_refit_that_breaks_is_not_delivered(task: Task) -> None:
     assert "the loss became nan" in fitted.note
 
 
-@pytest.mark.xfail(raises=IndexError, reason="a schedule without time has no losses")
-def test_a_refit_without_any_time_leaves_the_trial_s_model(task: Task) -> None:
+@pytest.mark.parametrize("limit", [0.0, -1.0, 1e-9])
+def test_a_refit_without_any_time_leaves_the_trial_s_model(task: Task, limit: float) -> None:
     ours = best_frozen(task)
     found = score_trained(task, TUNED, ours)
-    assert refitted(task, found, ours.l2, limit=0.0).note
+    fitted = refitted(task, found, ours.l2, limit=limit)
+    assert "since there was no time left for it" in fitted.note
+    assert fitted.n == task.sample.n - len(task.held_out(0))
 
 
-@pytest.mark.xfail(raises=pytest.fail.Exception, reason="folds that had no time are scored by an untrained network")
 def test_a_trial_without_any_time_has_no_outcome(task: Task) -> None:
-    with pytest.raises(TrainingError):
+    with pytest.raises(TrainingError, match="there was no time left for an epoch"):
         score_trained(task, TUNED, best_frozen(task), limit=0.0)
 
 

@@ -149,7 +149,6 @@ def test_no_more_is_kept_than_may_be(tmp_path: Path, room: float) -> None:
     assert not any(torch.allclose(view, plain, atol=0.05) for view in varied)
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="the columns that are pooled within the boundary are not counted")
 def test_pooled_columns_count_as_well(tmp_path: Path) -> None:
     network, pixels = tiny_network(), noise(N)
     options = {"cuts": (1, 2, 3), "pooling": columns("grid"), "policy": STRONG}
