@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,6 +49,11 @@ class Sample:
         """Classes whose pictures are all of one group: whoever is asked about them has never seen them."""
         own = [np.unique(self.groups[self.y == k]) for k in range(len(self.classes))]
         return tuple(label for label, groups in zip(self.classes, own, strict=True) if len(groups) == 1)
+
+    def take(self, rows: np.ndarray) -> Sample:
+        """Return the sample that holds the pictures `rows`, int (m,), alone, with their folds and groups."""
+        pictures = tuple(self.pictures[row] for row in rows)
+        return replace(self, pictures=pictures, y=self.y[rows], folds=self.folds[rows], groups=self.groups[rows])
 
     def subset(self, size: int, seed: int) -> np.ndarray:
         """Return the rows, sorted, of a stratified part of about `size` pictures, two of every class at least."""

@@ -232,8 +232,10 @@ def _whole_or_tested(
         return _learn_from_everything(loop, chosen, shares, tested)
     except KeyboardInterrupt:
         return tested, "The delivered model is the tested one: learning from the test part was interrupted."
-    except AutomlTlError as error:
-        return tested, f"The delivered model is the tested one, since learning from the test part failed: {error}"
+    except Exception as error:  # whatever a plugin's code raises; the tested model is there
+        said = " ".join(str(error).split())
+        reason = said if isinstance(error, AutomlTlError) else f"{type(error).__name__}: {said}"
+        return tested, f"The delivered model is the tested one, since learning from the test part failed: {reason}"
 
 
 def _learn_from_everything(

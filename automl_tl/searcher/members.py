@@ -77,6 +77,8 @@ def refitted(
         )  # fmt: skip
     except TrainingError as error:
         return _as_it_was(task, outcome, str(error))
+    except Exception as error:  # whatever a plugin's code raises; the trial's own model is there
+        return _as_it_was(task, outcome, f"{type(error).__name__}: {' '.join(str(error).split())}")
     if not trained.losses:
         return _as_it_was(task, outcome, "there was no time left for it")
     last, first = trained.losses[-1], trained.losses[0]

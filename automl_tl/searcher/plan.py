@@ -14,6 +14,7 @@ from automl_tl.recommender.strategy import FROZEN
 from automl_tl.recommender.survey import Survey
 from automl_tl.searcher.configuration import CLASSIFIERS, VIEW_SETS, Configuration, Frozen, Training, Tuned
 from automl_tl.searcher.deadline import Costs
+from automl_tl.searcher.limits import Limits
 from automl_tl.searcher.space import IMBALANCED, MANY_PICTURES, Space
 from automl_tl.searcher.sweep import Sweep
 from automl_tl.searcher.task import Task
@@ -74,7 +75,7 @@ def allowed(survey: Survey, view: str) -> bool:
 
 
 def openings(
-    task: Task, survey: Survey, found: Sweep, space: Space, costs: Costs, seconds: float | None
+    task: Task, survey: Survey, found: Sweep, space: Space, costs: Costs, seconds: float | None, limits: Limits
 ) -> list[Configuration]:
     """Return what is tried first: the recommended strategy, the runner-up, every other one by its expectation.
 
@@ -88,10 +89,12 @@ def openings(
         space: what may be chosen.
         costs: of training.
         seconds: for trials and the refit, or None.
+        limits: of what may be used.
     """
     order = [survey.choice.strategy, survey.matrix.runner_up]
     order += [row.strategy for row in sorted(survey.outlook.front, key=lambda row: -row.accuracy)]
-    trained, frozen = list(_trained(task, survey, space, costs, seconds)), list(_frozen(task, survey, found, space))
+    trained = list(_trained(task, survey, space, costs, seconds, limits))
+    frozen = list(_frozen(task, survey, found, space))
     rank = {strategy: position for position, strategy in reversed(list(enumerate(order)))}
     return [*sorted(trained, key=lambda c: rank[c.strategy]), *sorted(frozen, key=lambda c: rank[c.strategy])]
 
@@ -108,32 +111,36 @@ def _frozen(task: Task, survey: Survey, found: Sweep, space: Space) -> Iterator[
             yield replace(best, how=replace(best.how, views=richest))
 
 
-def _trained(task: Task, survey: Survey, space: Space, costs: Costs, seconds: float | None) -> Iterator[Configuration]:
+def _trained(
+    task: Task, survey: Survey, space: Space, costs: Costs, seconds: float | None, limits: Limits
+) -> Iterator[Configuration]:
     if space.training == ("frozen",):
         return
     late = survey.evidence.late(task.metric.name)
-    kept = max(tuned_source(late, space)[0])
+    most = limits.largest_cut.get(late.backbone, late.n_stages)
+    kept = max(tuned_source(late, space, most)[0])
     least, advised = max(1, round(kept / 3)), min(survey.unfreezing.count, kept)
     counts = dict.fromkeys(range(advised, least - 1, -1)) or {advised: None}
-    some = [fine_tuning(survey, late, count, space) for count in counts]
+    some = [fine_tuning(survey, late, count, space, most) for count in counts]
     first = next((c for c in some if seconds is None or _with_refit(task, costs, c) <= seconds), some[-1])
     yield first
-    yield from_pretrained(survey, late, space)
+    if most == late.n_stages:
+        yield from_pretrained(survey, late, space)
     for count in dict.fromkeys((advised, kept)):
         if count > _unfrozen(first):
-            yield fine_tuning(survey, late, count, space)
+            yield fine_tuning(survey, late, count, space, most)
 
 
-def tuned_source(late: Candidate, space: Space) -> tuple[tuple[int, ...], str]:
+def tuned_source(late: Candidate, space: Space, most: int) -> tuple[tuple[int, ...], str]:
     """Return the cuts and the pooling that fine-tuning begins with: the last two of the best late ones.
 
     A head on more and earlier cuts fits the training pictures before anything has been learned, and then there is
     nothing left to learn from: on hand signs three stages went from .895 to .95 with four cuts, from .885 to .98 with
-    two. The last stage but one is kept in any case: later stages cost little.
+    two. The last stage but one is kept in any case, as far as `most` stages allow it: later stages cost little.
     """
     if not space.joined:
-        return (late.n_stages,), "mean"
-    last = max(*late.source.cuts, late.n_stages - 1)
+        return (most,), "mean"
+    last = min(max(*late.source.cuts, late.n_stages - 1), most)
     return tuple(cut for cut in (last - 1, last) if cut > 0), "mean+std"
 
 
@@ -148,9 +155,9 @@ def _unfrozen(configuration: Configuration) -> int:
     return configuration.how.unfrozen
 
 
-def fine_tuning(survey: Survey, late: Candidate, unfrozen: int, space: Space) -> Configuration:
-    """Return the recommended fine-tuning with so many stages that learn."""
-    cuts, pooling = tuned_source(late, space)
+def fine_tuning(survey: Survey, late: Candidate, unfrozen: int, space: Space, most: int) -> Configuration:
+    """Return the recommended fine-tuning with so many stages that learn, of `most` stages at most."""
+    cuts, pooling = tuned_source(late, space, most)
     how = Tuned(
         unfrozen=min(unfrozen, max(cuts)),
         epochs=EPOCHS,

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from automl_tl.cache_dir import cache_dir
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.quality import QualityReport
@@ -18,7 +20,7 @@ from automl_tl.recommender.extraction import extract_each
 from automl_tl.recommender.front import GainPrior, gain_prior
 from automl_tl.recommender.recommend import summarise
 from automl_tl.recommender.recommendation import Recommendation
-from automl_tl.recommender.sample import Sample, draw_sample, lonely_note
+from automl_tl.recommender.sample import LARGEST_SAMPLE, Sample, draw_sample, lonely_note
 from automl_tl.recommender.strategy import FROZEN, STRATEGIES, Strategy, frozen_strategy
 from automl_tl.recommender.survey import Clock, Pictures, Survey, picture_seconds, read_pictures, survey
 from automl_tl.recommender.timing import stage_seconds, whole_step_seconds
@@ -37,6 +39,9 @@ EXTRACTION_SHARE = 0.25
 """Of the budget, for the features of the first backbone: what bounds the pictures that are looked at."""
 FURTHER_SHARE = 0.15
 """Of the budget, for the features of all backbones together; a further one is taken only if it fits."""
+SURVEYED_PER_SECOND = 4.0
+"""Pictures that the recommendation may rest on, per second of the budget: 240 for a minute. With 500 of them screening,
+solving and timing took half of a minute, and the deadline was missed."""
 SWEEP_SHARE, LEAST_SWEEP = 0.15, 10.0
 SOLVING_SHARE = 0.05
 """Of the time that is left, for solving further sources: training earns more where time is short."""
@@ -94,7 +99,8 @@ def read_data(settings: Settings, monitor: Monitor, notice: Notice) -> Data:
         names, limits = measure_limits(
             bench, names, max_params=settings.max_params, max_latency_ms=settings.max_latency_ms
         )
-    return Data(pictures, bench, names, limits, (*pictures.dataset.notes, *notes))
+    large = (f"{name} is left out: {limits.reasons[name]}" for name, cut in limits.largest_cut.items() if cut == 0)
+    return Data(pictures, bench, names, limits, (*pictures.dataset.notes, *notes, *large))
 
 
 def make_task(
@@ -145,9 +151,11 @@ def prepare(
     """Survey the data set, sweep the frozen candidates, and set out what may be searched."""
     clock = Clock()
     costs, more = _trainable_costs(data, task, frozenset(settings.backbones), monitor)
+    rows = _surveyed_rows(task, settings, deadline)
     found = survey(
-        data.bench, task.sample, task.features, data.report.fit, metric=settings.metric, seed=settings.seed,
-        budget=deadline.left if deadline.is_set else None, clock=clock, progress=monitor.stage,
+        data.bench, task.sample.take(rows), {name: f.take(rows) for name, f in task.features.items()}, data.report.fit,
+        metric=settings.metric, seed=settings.seed, budget=deadline.left if deadline.is_set else None, clock=clock,
+        progress=monitor.stage,
     )  # fmt: skip
     notes = (*data.notes, *notes, *more, *lonely_note(task.sample))
     recommendation = summarise(
@@ -160,6 +168,8 @@ def prepare(
             SOLVING_SHARE * deadline.left,
         )
         evidence = _permitted(found.evidence, settings, data.limits)
+        if len(rows) < task.sample.n:
+            evidence = replace(evidence, screened_all=False)
         swept = sweep(task, evidence, solvable=is_solvable(task), seconds=budget if deadline.is_set else None)
     different = 0.5 if found.domain.different is None else found.domain.different
     priors = {
@@ -168,21 +178,30 @@ def prepare(
     return Prepared(data, task, found, recommendation, swept, priors, costs, notes)
 
 
+def _surveyed_rows(task: Task, settings: Settings, deadline: Deadline) -> np.ndarray:
+    """Return the rows that the recommendation rests on: fewer than all where it would take too much of the budget."""
+    most = LARGEST_SAMPLE
+    if deadline.budget is not None:
+        most = max(3 * task.n_classes, min(most, int(SURVEYED_PER_SECOND * deadline.budget)))
+    return task.sample.subset(most, settings.seed)
+
+
 def _permitted(evidence: Evidence, settings: Settings, limits: Limits) -> Evidence:
-    """Return the evidence without sources that were not asked for, or are too large; all where nothing is left."""
+    """Return the evidence without sources that are too large or, where others are left, were not asked for."""
     frozen = [name for name in settings.strategies if name in FROZEN] or list(FROZEN)
+
+    def within(candidate: Candidate) -> bool:
+        return max(candidate.source.cuts) <= limits.largest_cut.get(candidate.backbone, candidate.n_stages)
 
     def fits(candidate: Candidate) -> bool:
         source, n_stages = candidate.source, candidate.n_stages
         if settings.without and "joined" in settings.without and (len(source.cuts) > 1 or source.pooling != "mean"):
             return False
-        within = max(source.cuts) <= limits.largest_cut.get(source.backbones[0], n_stages)
-        return within and frozen_strategy(source.cuts, n_stages) in frozen
+        return within(candidate) and frozen_strategy(source.cuts, n_stages) in frozen
 
-    probe = tuple(filter(fits, evidence.probe))
-    if not probe:
-        return evidence
-    return replace(evidence, probe=probe, finalists=tuple(filter(fits, evidence.finalists)))
+    wanted = fits if any(map(fits, evidence.probe)) else within
+    probe, finalists = (tuple(filter(wanted, some)) for some in (evidence.probe, evidence.finalists))
+    return replace(evidence, probe=probe, finalists=finalists)
 
 
 def _cost(data: Data, name: str, sample: Sample, deadline: Deadline) -> float:

@@ -24,7 +24,7 @@ from automl_tl.searcher.prepare import Data, Prepared, make_task, prepare, read_
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.run_folder import RunFolder, default_out
 from automl_tl.searcher.settings import Settings, checked
-from automl_tl.searcher.space import Space, parameters
+from automl_tl.searcher.space import Space, outside, parameters
 from automl_tl.searcher.study import Study, open_storage
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import Loop
@@ -136,13 +136,14 @@ def _make_loop(settings: Settings, folder: RunFolder, deadline: Deadline, monito
     parts = settings.parts
     today = _narrowed(make_space(task, prepared.survey, parts=parts), settings)
     space = folder.space(today)
-    first = openings(task, prepared.survey, prepared.found, space, prepared.costs, left)
+    first = openings(task, prepared.survey, prepared.found, space, prepared.costs, left, prepared.data.limits)
+    first = [c for c in first if outside(c, space) is None]  # a resumed run keeps to what it began with
     trained = [c for c in first if is_trained(c)]
     task.n_folds = folds_to_score(task, prepared.costs, trained, left)
     study = Study(open_storage(folder.journal), space, settings.seed, greater_is_better=sign > 0)
     study.retry_lost()
     if not study.has_sweep:
-        study.add_sweep(prepared.found.outcomes if "frozen" in space.training else ())
+        study.add_sweep([o for o in prepared.found.outcomes if outside(o.configuration, space) is None])
         for configuration in first if parts["enqueued"] else []:
             if not settings.strategies or configuration.strategy in settings.strategies:
                 study.enqueue(configuration)
@@ -165,8 +166,8 @@ def _narrowed(space: Space, settings: Settings) -> Space:
 
 
 def _comparable(task: Task, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Return the candidates of an earlier session whose pictures are still those of this one."""
-    return [outcome for outcome in outcomes if outcome.sample == task.digest]
+    """Return the candidates of an earlier session whose pictures and backbones are still those of this one."""
+    return [o for o in outcomes if o.sample == task.digest and o.configuration.backbone in task.features]
 
 
 def _first_bundle(folder: RunFolder, task: Task, backbone: str) -> None:

@@ -270,6 +270,17 @@ def test_a_refit_that_breaks_is_not_delivered(task: Task) -> None:
     assert "the loss became nan" in fitted.note
 
 
+def test_a_refit_in_which_a_backbone_raises_is_not_delivered(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = best_frozen(task)
+    found = score_trained(task, TUNED, ours)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("the device is\ngone")
+
+    monkeypatch.setattr(module, "finetune", fail)
+    assert "since RuntimeError: the device is gone" in refitted(task, found, ours.l2).note
+
+
 @pytest.mark.parametrize("limit", [0.0, -1.0, 1e-9])
 def test_a_refit_without_any_time_leaves_the_trial_s_model(task: Task, limit: float) -> None:
     ours = best_frozen(task)

@@ -1,0 +1,80 @@
+"""The loop of trials by a clock that stands still, for tests of what fits into the time that is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+from tasks import PRIORS, bare_task, outcome, reference, space
+
+from automl_tl.searcher.configuration import Configuration
+from automl_tl.searcher.deadline import Costs, Deadline, StageCosts
+from automl_tl.searcher.limits import Limits
+from automl_tl.searcher.monitor import Silent
+from automl_tl.searcher.outcome import Outcome
+from automl_tl.searcher.prepare import Prepared
+from automl_tl.searcher.run_folder import RunFolder
+from automl_tl.searcher.settings import Settings
+from automl_tl.searcher.study import Study, open_storage
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials import Loop
+
+FINAL_SECONDS = 5.0
+STATE: Any = {"head": np.zeros(1)}
+"""Stands for what a trained candidate learned."""
+
+
+class Standing(Deadline):
+    """A deadline so many seconds away, whenever it is asked; None is none at all."""
+
+    def __init__(self, left: float | None) -> None:
+        super().__init__(None if left is None else 1e6, started=0.0)
+        self.seconds = left
+
+    @property
+    def left(self) -> float:
+        """What is left."""
+        return np.inf if self.seconds is None else self.seconds
+
+
+def make_loop(
+    folder: Path, task: Task | None = None, *, left: float | None = 1000.0, held_aside: int = 0, **more: Any
+) -> Loop:
+    """Return a loop of 40 pictures in four folds with `left` seconds for trials and their refit.
+
+    Args:
+        folder: of the run.
+        task: the data.
+        left: seconds until what comes after the trials must begin; None for no budget.
+        held_aside: pictures of a test part that is learned from in the end.
+        more: options of the settings.
+    """
+    task = bare_task(np.arange(40) % 2) if task is None else task
+    data = SimpleNamespace(
+        bench=None, report=SimpleNamespace(fit="squash"), limits=Limits(), held_aside=held_aside > 0,
+        dataset=SimpleNamespace(frame=range(task.sample.n + held_aside)),
+    )  # fmt: skip
+    stages = StageCosts(forward=(0.01, 0.02, 0.04), training=3.0)
+    found = SimpleNamespace(reference=reference(task), outcomes=())
+    prepared = SimpleNamespace(
+        task=task, data=data, found=found, priors=PRIORS, costs=Costs({"tiny": stages, "wide": stages})
+    )
+    deadline = Standing(None if left is None else left + FINAL_SECONDS)
+    return Loop(
+        cast(Prepared, prepared), Settings("nowhere", **more), Study(open_storage(None), space(), 0),
+        RunFolder(folder), deadline, space(), FINAL_SECONDS, Silent(), lambda outcome: None,
+    )  # fmt: skip
+
+
+def trained(task: Task, configuration: Configuration, value: float = 0.8, number: int = 0) -> Outcome:
+    """Return a trained candidate whose weights are kept."""
+    return outcome(
+        task, value, configuration=configuration, rows=task.held_out(0), value=value, number=number, state=STATE
+    )
+
+
+def seconds(loop: Loop, configuration: Configuration, n: int, epochs: int | None = None) -> float:
+    """Return what a candidate is expected to take."""
+    return loop.prepared.costs.seconds(configuration, n, epochs)

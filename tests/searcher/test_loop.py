@@ -1,0 +1,274 @@
+"""What is begun, shortened or left alone in the time that is left, and what ends a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from loops import FINAL_SECONDS, make_loop, seconds, trained
+from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, retuned, space
+
+from automl_tl.searcher import trials as module
+from automl_tl.searcher.configuration import Configuration, Frozen, Tuned
+from automl_tl.searcher.limits import Limits
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials import FROZEN_SECONDS, MOST_REFUSED, USEFUL_EPOCHS, Loop
+
+TEN = retuned(TUNED, epochs=10, unfrozen=2, label_smoothing=0.1)
+LAYERED = retuned(TEN, layers="fully_connected", head_epochs=3)
+SCRATCH = replace(retuned(TEN, unfrozen=3, lr_ratio=2.0, batchnorm="adapting"), training="pretrained_initialization")
+N, FOLD = 40, 30
+"""Pictures, and those of them that a trial learns from."""
+
+
+def epochs_of(configuration: Configuration) -> int:
+    assert isinstance(configuration.how, Tuned)
+    return configuration.how.epochs
+
+
+# --- seconds ----------------------------------------------------------------------------------------
+
+
+def test_without_a_budget_everything_is_tried_as_it_is(tmp_path: Path) -> None:
+    loop = make_loop(tmp_path, left=None)
+    for configuration in (RIDGE, TEN, SCRATCH):
+        assert loop._limit(configuration) == (configuration, None)
+
+
+@pytest.mark.parametrize("configuration", [TEN, LAYERED, SCRATCH])
+def test_the_whole_schedule_is_tried_where_it_fits_with_its_refit(tmp_path: Path, configuration: Configuration) -> None:
+    loop = make_loop(tmp_path)
+    trial, refit = seconds(loop, configuration, FOLD), seconds(loop, configuration, N)
+    loop = make_loop(tmp_path, left=trial + refit + 0.1)
+    same, limit = loop._limit(configuration)
+    assert same == configuration
+    assert limit == pytest.approx(trial + 0.1)  # the refit's time is not the trial's
+
+
+def test_all_folds_and_the_refit_of_the_best_one_so_far_count(tmp_path: Path) -> None:
+    task = bare_task(np.arange(N) % 2, n_scored=2)
+    loop = make_loop(tmp_path, task)
+    dear = retuned(TEN, epochs=30)
+    loop.outcomes = [trained(task, dear, 0.9, 1), trained(task, TEN, 0.8, 2), outcome(task, 0.95, number=3)]
+    needed = 2 * seconds(loop, TEN, FOLD) + seconds(loop, dear, N)
+    for spare, fits in ((0.1, True), (-0.1, False)):
+        loop.deadline.seconds = FINAL_SECONDS + needed + spare  # type: ignore[attr-defined]
+        assert (loop._limit(TEN)[1] > 0) == fits  # type: ignore[operator]
+
+
+def test_the_refit_on_the_test_part_counts_as_well(tmp_path: Path) -> None:
+    plain, held = make_loop(tmp_path), make_loop(tmp_path, held_aside=10)
+    assert held._refit_seconds(TEN) == pytest.approx(plain._refit_seconds(TEN) + seconds(plain, TEN, N + 10))
+    assert plain._refit_seconds(None) == held._refit_seconds(None) == 0  # nothing trained is known
+
+
+@pytest.mark.parametrize("configuration", [TEN, LAYERED])
+@pytest.mark.parametrize("epochs", [9, 6, USEFUL_EPOCHS])
+def test_the_first_fine_tuning_is_shortened_where_it_does_not_fit(
+    tmp_path: Path, configuration: Configuration, epochs: int
+) -> None:
+    """As many epochs as there is time for, the head's own ones included; its refit is given up."""
+    head = configuration.how.head_epochs  # type: ignore[union-attr]
+    needed, more = (seconds(make_loop(tmp_path), configuration, FOLD, e + head) for e in (epochs, epochs + 1))
+    for left in (needed + 1e-6, more - 1e-6):
+        shorter, limit = make_loop(tmp_path, left=left)._limit(configuration)
+        assert shorter == retuned(configuration, epochs=epochs)
+        assert limit == pytest.approx(left)
+
+
+def test_too_few_epochs_are_not_begun(tmp_path: Path) -> None:
+    needed = seconds(make_loop(tmp_path), TEN, FOLD, USEFUL_EPOCHS)
+    assert make_loop(tmp_path, left=needed - 1e-6)._limit(TEN) == (TEN, 0.0)
+    assert make_loop(tmp_path, left=-3.0)._limit(TEN) == (TEN, 0.0)
+
+
+def short(configuration: Configuration, share: float = 0.8, *, folds: int = 1) -> float:
+    """Return seconds that are too few for a trial, but enough for a few epochs of it."""
+    return share * folds * seconds(make_loop(Path()), configuration, FOLD)
+
+
+def test_training_of_everything_is_never_shortened(tmp_path: Path) -> None:
+    """It needs its whole schedule: it begins with a head that knows nothing."""
+    assert make_loop(tmp_path, left=short(SCRATCH))._limit(SCRATCH) == (SCRATCH, 0.0)
+
+
+def test_a_further_trial_is_not_shortened(tmp_path: Path) -> None:
+    loop = make_loop(tmp_path, left=short(TEN))
+    assert loop._limit(TEN)[1] == short(TEN)
+    loop.outcomes = [outcome(loop.prepared.task, 0.9, configuration=TEN, number=0)]
+    assert loop._limit(TEN)[1] == short(TEN)  # of that one no weights are left
+    loop.outcomes = [trained(loop.prepared.task, TEN)]
+    assert loop._limit(TEN) == (TEN, 0.0)
+
+
+def test_a_trial_of_several_folds_is_not_shortened(tmp_path: Path) -> None:
+    task = bare_task(np.arange(N) % 2, n_scored=2)
+    assert make_loop(tmp_path, task, left=short(TEN, folds=2))._limit(TEN) == (TEN, 0.0)
+
+
+def test_a_frozen_trial_leaves_the_refit_its_time(tmp_path: Path) -> None:
+    loop = make_loop(tmp_path)
+    loop.outcomes = [trained(loop.prepared.task, TEN)]
+    needed = FROZEN_SECONDS + seconds(loop, TEN, N)
+    for spare, fits in ((0.1, True), (-0.1, False)):
+        loop.deadline.seconds = FINAL_SECONDS + needed + spare  # type: ignore[attr-defined]
+        assert (loop._limit(RIDGE)[1] > 0) == fits  # type: ignore[operator]
+
+
+@pytest.fixture
+def viewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loop:
+    """Return a loop whose pictures take half a second each in every view; they may be mirrored, not turned over."""
+    monkeypatch.setattr(module, "picture_seconds", lambda *_: 0.5)
+    loop = make_loop(tmp_path)
+    loop.prepared.task.allowed_views = frozenset({"hflip", "zoom"})
+    return loop
+
+
+def seen_as(views: str) -> Configuration:
+    return replace(RIDGE, how=Frozen("ridge", 1.0, views))
+
+
+@pytest.mark.parametrize(("views", "missing"), [("plain", 0), ("flips", 1), ("flips+zoom", 2)])
+def test_views_that_are_not_known_yet_take_their_time(viewed: Loop, views: str, missing: int) -> None:
+    assert viewed._views_seconds(seen_as(views)) == missing * N * 0.5
+    known: Any = viewed.prepared.task._views
+    known[("wide", "hflip")] = None  # another backbone's
+    assert viewed._views_seconds(seen_as(views)) == missing * N * 0.5
+    known[("tiny", "hflip")] = None
+    assert viewed._views_seconds(seen_as(views)) == max(0, missing - 1) * N * 0.5
+
+
+def test_views_that_take_too_long_are_not_begun(viewed: Loop) -> None:
+    viewed.deadline.seconds = FINAL_SECONDS + FROZEN_SECONDS + N * 0.5 + 1  # type: ignore[attr-defined]
+    assert viewed._limit(seen_as("flips"))[1] == pytest.approx(FROZEN_SECONDS + N * 0.5 + 1)
+    assert viewed._limit(seen_as("flips+zoom"))[1] == 0.0
+
+
+# --- the loop ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scores(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Configuration, float | None]]:
+    """Let every trial end at once; return a list that gets what was tried, and within which seconds."""
+    tried: list[tuple[Configuration, float | None]] = []
+
+    def score(task: Task, configuration: Configuration, *_: Any, limit: float | None = None, report: Any = None) -> Any:
+        tried.append((configuration, limit))
+        if report is not None:
+            report(1, 0.8)
+        rows = task.everything if configuration.training == "frozen" else task.held_out(0)
+        return outcome(task, 0.8, configuration=configuration, rows=rows, seed=len(tried), epochs=4, n_folds=1)
+
+    monkeypatch.setattr(module, "score_trained", score)
+    monkeypatch.setattr(module, "score_frozen", score)
+    return tried
+
+
+def reasons(loop: Loop) -> list[str]:
+    return [trial.user_attrs.get("reason", "") for trial in loop.study.trials]
+
+
+Scores = list[tuple[Configuration, float | None]]
+
+
+def test_what_fits_is_tried_within_its_seconds(tmp_path: Path, scores: Scores) -> None:
+    loop = make_loop(tmp_path, left=short(TEN), trials=1)
+    loop.study.enqueue(TEN)
+    assert loop.run() == "all 1 trials are done"
+    ((tried, limit),) = scores
+    assert USEFUL_EPOCHS <= epochs_of(tried) < 10
+    assert limit == short(TEN)
+    assert epochs_of(loop.outcomes[0].configuration) == epochs_of(tried)
+    assert loop.outcomes[0].sample == loop.prepared.task.digest
+
+
+def test_what_does_not_fit_is_left_for_another_session(tmp_path: Path, scores: Scores) -> None:
+    loop = make_loop(tmp_path, left=2.5)
+    loop.study.enqueue(SCRATCH)
+    loop.study.enqueue(TEN)
+    assert loop.run() == "nothing that is left to try fits the time that is left"
+    assert scores == []
+    assert loop.study.finished == []
+    assert reasons(loop) == ["it did not fit the 2 s that were left"] * MOST_REFUSED
+
+
+def test_without_time_nothing_is_asked_for(tmp_path: Path, scores: Scores) -> None:
+    loop = make_loop(tmp_path, left=0.0)
+    assert loop.run() == "the budget is used up"
+    assert loop.study.trials == []
+
+
+def test_what_is_enqueued_of_a_broken_backbone_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = make_loop(tmp_path, left=None, trials=5)
+    for epochs in range(5, 10):
+        loop.study.enqueue(retuned(TEN, epochs=epochs))
+    tried: list[Configuration] = []
+
+    def fail(task: Task, configuration: Configuration, *_: Any, **__: Any) -> Any:
+        tried.append(configuration)
+        raise RuntimeError("no gradient today")
+
+    monkeypatch.setattr(module, "score_trained", fail)
+    assert loop.run() == "all 5 trials are done"
+    assert len(tried) == 2
+    assert reasons(loop) == ["RuntimeError: no gradient today"] * 2 + ["tiny has failed before"] * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda loop: setattr(loop, "today", space({"wide": 5})), "tiny is not used in this session"),
+        (lambda loop: setattr(loop, "today", space(training=("frozen",))), "fine_tuning is not asked for"),
+        (lambda loop: setattr(loop.prepared.data, "limits", Limits({"tiny": 2}, {"tiny": "too slow"})), "too slow"),
+    ],
+    ids=["backbone", "training", "limit"],
+)
+def test_what_this_session_may_not_try_is_given_up_at_once(
+    tmp_path: Path, scores: Scores, change: Callable[[Loop], None], reason: str
+) -> None:
+    loop = make_loop(tmp_path, left=None, trials=1)
+    change(loop)
+    loop.study.enqueue(TEN)
+    loop.run()
+    assert reasons(loop) == [reason]
+    assert scores == []
+
+
+# --- memory -----------------------------------------------------------------------------------------
+
+
+def test_a_trial_that_takes_too_much_memory_ends(
+    tmp_path: Path, scores: Scores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_memory", lambda: 3_000_000_000)
+    loop = make_loop(tmp_path, left=None, trials=2, max_memory=2_500_000_000)
+    loop.study.enqueue(TEN)
+    loop.study.enqueue(SOFTMAX)
+    loop.run()
+    assert reasons(loop) == ["it used 3.0 GB of memory, more than the 2.5 GB allowed", ""]
+    assert [one.configuration for one in loop.outcomes] == [SOFTMAX]
+    assert loop.study.broken_backbones == frozenset()  # no backbone is to blame
+
+
+def test_memory_that_is_allowed_ends_nothing(tmp_path: Path, scores: Scores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_memory", lambda: 3_000_000_000)
+    for most in (None, 3_000_000_000):
+        loop = make_loop(tmp_path, left=None, trials=1, max_memory=most)
+        loop.study.enqueue(TEN)
+        loop.run()
+        assert reasons(loop) == [""]
+
+
+@pytest.mark.parametrize("proc", [True, False])
+def test_memory_is_that_of_this_process(proc: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if not proc:
+        monkeypatch.setattr(module, "Path", lambda _: tmp_path / "nothing")
+    before = module._memory()
+    assert 20e6 < before < 100e9
+    taken = np.ones(40_000_000)  # 320 MB
+    assert module._memory() - before > (300e6 if proc else -1)
+    assert taken[0] == 1
