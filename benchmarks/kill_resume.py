@@ -26,7 +26,7 @@ from automl_tl import load
 from automl_tl.searcher.study import NAME, open_storage
 
 RESULTS = Path(__file__).parent / "results" / "kill_resume.csv"
-LONGEST_SECONDS = 30.0
+SHORTEST_SECONDS, LONGEST_SECONDS = 8.0, 40.0
 
 
 def command(data: Path, run: Path, cache: Path, *, resume: bool, budget: int) -> list[str]:
@@ -58,7 +58,7 @@ def main() -> None:
     before: dict[int, float] = {}
     rows = []
     for kill in range(arguments.kills):
-        wait = rng.uniform(3.0, LONGEST_SECONDS)
+        wait = rng.uniform(SHORTEST_SECONDS, LONGEST_SECONDS)
         resume = (run / "run.json").exists()
         process = subprocess.Popen(
             command(arguments.data, run, cache, resume=resume, budget=3600),

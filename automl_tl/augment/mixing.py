@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
+
+NOTHING: Mapping[int, Tensor] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -18,18 +22,21 @@ class Mixing:
     """alpha of cutmix (Yun et al. 2019, arXiv 1905.04899)."""
 
 
-def mix(batch: Tensor, targets: Tensor, mixing: Mixing, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return a batch and its soft targets, each picture mixed with another one of the batch.
+def mix(
+    batch: Tensor, targets: Tensor, mixing: Mixing, generator: torch.Generator, pooled: Mapping[int, Tensor] = NOTHING
+) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
+    """Return a batch, its soft targets and its pooled columns, each picture mixed with another one of the batch.
 
     Args:
         batch: (N, ...) floating point; cutmix needs (N, C, H, W), elsewhere mixup is used in its place.
         targets: (N, C) float32, rows sum to 1.
         mixing: how strongly; without any the batch comes back as it is.
         generator: a CPU generator.
+        pooled: columns (N, d) that were read of the same pictures before; they are mixed by the same shares.
     """
     kinds = [kind for kind in ("mixup", "cutmix") if getattr(mixing, kind) > 0]
     if not kinds or len(batch) < 2:
-        return batch, targets
+        return batch, targets, dict(pooled)
     kind = kinds[int(torch.randint(len(kinds), (1,), generator=generator))]
     share = _beta(getattr(mixing, kind), generator)
     partner = torch.randperm(len(batch), generator=generator).to(batch.device)
@@ -37,7 +44,8 @@ def mix(batch: Tensor, targets: Tensor, mixing: Mixing, generator: torch.Generat
         mixed, share = _paste(batch, batch[partner], share, generator)
     else:
         mixed = share * batch + (1 - share) * batch[partner]
-    return mixed, share * targets + (1 - share) * targets[partner]
+    columns = {cut: share * values + (1 - share) * values[partner] for cut, values in pooled.items()}
+    return mixed, share * targets + (1 - share) * targets[partner], columns
 
 
 def _beta(alpha: float, generator: torch.Generator) -> float:

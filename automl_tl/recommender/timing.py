@@ -155,13 +155,13 @@ def _fastest(work: Callable[[], Any], engine: Engine, repeats: int = 1) -> float
         start = time.perf_counter()
         work()
         if engine.device != "cpu":
-            torch.accelerator.synchronize()
+            torch.accelerator.synchronize(torch.device(engine.device))
         seconds.append(time.perf_counter() - start)
     return min(seconds[1:])
 
 
 def _machine(network: Network, engine: Engine) -> dict[str, Any]:
-    device = torch.cuda.get_device_name() if engine.device.startswith("cuda") else platform.processor()
+    device = torch.cuda.get_device_name(engine.device) if engine.device.startswith("cuda") else platform.processor()
     return {
         "backbone": network.name,
         "weights": network.weights.identity,

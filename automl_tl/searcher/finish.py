@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from automl_tl.errors import AutomlTlError
+from automl_tl.errors import AutomlTlError, PictureError
 from automl_tl.features.extract import batches
 from automl_tl.model.bundle import save_bundle
 from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
@@ -21,7 +21,7 @@ from automl_tl.recommender.extraction import extract_all
 from automl_tl.recommender.sample import draw_sample
 from automl_tl.recommender.survey import picture_seconds
 from automl_tl.searcher.choice import Comparison, accuracy_gain
-from automl_tl.searcher.configuration import Tuned
+from automl_tl.searcher.configuration import Frozen, Tuned
 from automl_tl.searcher.deadline import EXPORT_SECONDS
 from automl_tl.searcher.ensemble import greedy_shares, own_temperature
 from automl_tl.searcher.members import Fitted, frozen_member, is_trained, kept_member, refitted, rescaled
@@ -70,10 +70,14 @@ def deliver(loop: Loop) -> Delivered:
         fitted = _refit(loop, task, chosen)
     notes += [f.note for f in fitted if f.note]
     model = _model(loop, task, chosen, shares, [f.member for f in fitted])
+    save_bundle(model, loop.folder.bundle)  # whatever happens to the test, the refit is not lost
     test, n_test = None, 0
     if not _part(prepared.data, "test").empty:
         with loop.monitor.stage("Testing once on pictures that nothing has seen"):
-            test, n_test = _test(prepared.data, model)
+            try:
+                test, n_test = _test(prepared.data, model)
+            except PictureError as error:
+                notes.append(f"The model was not tested, since the test pictures cannot be read any more: {error}")
     validation = validation_estimate(loop, chosen[0])
     details = _details(loop, model, chosen, validation, test, n_test)
     model = replace(model, details=details)
@@ -245,12 +249,10 @@ def _learn_from_everything(
     data, task = loop.prepared.data, loop.prepared.task
     parts = (*TRAINING_PARTS, "test")
     whole = draw_sample(data.dataset, len(data.dataset.frame), loop.settings.seed, parts=parts, most_folds=MOST_FOLDS)
-    extra = sum(
-        picture_seconds(data.bench, o.configuration.backbone, task.sample, data.report.fit) for o in chosen
-    ) * (whole.n - task.sample.n)  # fmt: skip
-    trained = [o for o in chosen if is_trained(o.configuration)]
-    refits = sum(loop.prepared.costs.seconds(o.configuration, whole.n) for o in trained)
-    if loop.interrupted or loop.deadline.left - EXPORT_SECONDS < extra + refits + 1.0:
+    if task.sample.n < int(data.dataset.frame["split"].isin(TRAINING_PARTS).sum()):
+        return tested, "The delivered model is the tested one: not all training pictures were looked at either."
+    needed = sum(_everything_seconds(loop, outcome, whole.n) for outcome in chosen) + 1.0
+    if loop.interrupted or loop.deadline.left - EXPORT_SECONDS < needed:
         return tested, "The delivered model is the tested one: there was no time to learn from the test part as well."
     names = list(dict.fromkeys(o.configuration.backbone for o in chosen))
     features, _ = extract_all(data.bench, names, whole.pictures, data.report.fit, loop.monitor.stage)
@@ -263,6 +265,17 @@ def _learn_from_everything(
         return tested, "The delivered model is the tested one: the refit on everything was rejected."
     model = _model(loop, everything, chosen, shares, [f.member for f in fitted])
     return model, f"The delivered model has learned from all {whole.n:,} pictures, those it was tested on included."
+
+
+def _everything_seconds(loop: Loop, outcome: Outcome, n: int) -> float:
+    """Return what learning from all `n` pictures takes: new features in every view, decoding, solving, training."""
+    data, task, configuration = loop.prepared.data, loop.prepared.task, outcome.configuration
+    each = picture_seconds(data.bench, configuration.backbone, task.sample, data.report.fit)
+    if is_trained(configuration):
+        return (n - task.sample.n) * each + n * each / 2 + loop.prepared.costs.seconds(configuration, n)
+    assert isinstance(configuration.how, Frozen)
+    views = 1 + len(task.views(configuration.how.views))
+    return views * (n - task.sample.n) * each + 2 * outcome.seconds
 
 
 def _details(

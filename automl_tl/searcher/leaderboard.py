@@ -51,7 +51,7 @@ def _row(trial: FrozenTrial, metric: str) -> dict[str, Any]:
         "number": trial.number,
         "kind": attributes.get(KIND, TRIAL),
         "state": _STATES[trial.state],
-        metric: trial.value if trial.state == TrialState.COMPLETE else attributes.get("value"),
+        metric: trial.value if trial.state == TrialState.COMPLETE else None,
         "seconds": attributes.get(SECONDS),
         "epochs": attributes.get("epochs"),
         "folds": attributes.get("folds"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -66,14 +67,17 @@ def refitted(
     configuration, how = outcome.configuration, outcome.configuration.how
     if isinstance(how, Frozen):
         return Fitted(frozen_member(task, configuration), task.sample.n)
+    begun = time.perf_counter()
     if limit is not None and limit <= 0:
         return _as_it_was(task, outcome, "there was no time left for it")
     if epochs is not None:
         how = replace(how, epochs=epochs, head_epochs=0, head_lr=GO_ON_LR * how.head_lr)
     try:
+        cache = make_cache(task, configuration)
         network, head, trained = train(
-            task, replace(configuration, how=how), make_cache(task, configuration), task.everything, l2,
-            limit=limit, start=None if epochs is None else outcome.state,
+            task, replace(configuration, how=how), cache, task.everything, l2,
+            limit=None if limit is None else limit - (time.perf_counter() - begun),
+            start=None if epochs is None else outcome.state,
         )  # fmt: skip
     except TrainingError as error:
         return _as_it_was(task, outcome, str(error))

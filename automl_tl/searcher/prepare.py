@@ -28,6 +28,7 @@ from automl_tl.searcher.deadline import Costs, Deadline, StageCosts
 from automl_tl.searcher.limits import Limits, measure_limits
 from automl_tl.searcher.monitor import Monitor
 from automl_tl.searcher.plan import allowed, is_solvable
+from automl_tl.searcher.run_folder import SAMPLE, RunFolder
 from automl_tl.searcher.settings import Settings
 from automl_tl.searcher.sweep import Sweep, sweep
 from automl_tl.searcher.task import Task
@@ -212,8 +213,11 @@ def _cost(data: Data, name: str, sample: Sample, deadline: Deadline) -> float:
 
 
 def _sample(data: Data, settings: Settings, everything: Sample, cost: float, deadline: Deadline) -> Sample:
+    begun = RunFolder(_out(settings)).read_json(SAMPLE) if settings.resume else None
     most = MOST_PICTURES
-    if deadline.budget is not None:
+    if begun is not None:  # the pictures that the run began with: else what is known of its candidates would be lost
+        most = int(begun["n"])
+    elif deadline.budget is not None:
         least = 3 * len(everything.classes)
         most = max(least, int(EXTRACTION_SHARE * deadline.budget / max(cost, 1e-9)))
     if everything.n <= most:
@@ -238,9 +242,13 @@ def _trainable_costs(data: Data, task: Task, named: frozenset[str], monitor: Mon
     return Costs(stages), notes
 
 
-def _scratch(settings: Settings) -> Path:
+def _out(settings: Settings) -> Path:
     assert settings.out is not None
-    return settings.out / "scratch"
+    return settings.out
+
+
+def _scratch(settings: Settings) -> Path:
+    return _out(settings) / "scratch"
 
 
 def _cache_bytes(settings: Settings) -> int:

@@ -25,7 +25,8 @@ from automl_tl.searcher.space import Space, space_from_dict, space_to_dict
 
 STATES_KEPT = 3
 """Trained candidates whose weights are kept, the best ones; of the others only the scores are."""
-_RUN, _SPACE = "run.json", "space.json"
+_RUN, _SPACE, _RESULT = "run.json", "space.json", "result.json"
+SAMPLE = "sample.json"
 _STATE = "state."
 
 
@@ -114,9 +115,18 @@ class RunFolder:
         self._write_json(_SPACE, space_to_dict(today))
         return today
 
+    def keep_sample(self, n: int) -> None:
+        """Write down how many pictures the run looks at."""
+        self._write_json(SAMPLE, {"n": n})
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a model was delivered before: one that is better than any trial's own."""
+        return (self.path / _RESULT).exists()
+
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Keep the result as JSON."""
-        self._write_json("result.json", dict(result))
+        self._write_json(_RESULT, dict(result))
 
     def save(self, outcome: Outcome) -> None:
         """Keep a candidate's scores and what it learned, before its trial is told to the study."""

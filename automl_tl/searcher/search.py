@@ -115,6 +115,7 @@ def _run(settings: Settings, data: Data, folder: RunFolder, deadline: Deadline, 
     else:
         folder.begin(asked)
     task, notes = make_task(data, settings, deadline, monitor, lambda task, name: _first_bundle(folder, task, name))
+    folder.keep_sample(task.sample.n)
     prepared = prepare(data, task, settings, deadline, monitor, notes)
     if not settings.resume:
         _save_interim(folder, prepared, prepared.found.reference.outcome)
@@ -131,7 +132,7 @@ def _run(settings: Settings, data: Data, folder: RunFolder, deadline: Deadline, 
 
 def _make_loop(settings: Settings, folder: RunFolder, deadline: Deadline, monitor: Monitor, prepared: Prepared) -> Loop:
     task, sign = prepared.task, prepared.task.metric.sign
-    reserved = final_seconds(prepared.data, task, prepared.found.reference.outcome.configuration.backbone)
+    reserved = max(final_seconds(prepared.data, task, name) for name in task.features)
     left = deadline.left - reserved if deadline.is_set else None
     parts = settings.parts
     today = _narrowed(make_space(task, prepared.survey, parts=parts), settings)
@@ -179,6 +180,9 @@ def _first_bundle(folder: RunFolder, task: Task, backbone: str) -> None:
 
 
 def _save_interim(folder: RunFolder, prepared: Prepared, outcome: Outcome) -> None:
+    """Write a candidate as the model so far; what an earlier session delivered stays until this one delivers."""
+    if folder.is_finished:
+        return
     save_bundle(interim_model(prepared, outcome), folder.bundle)
 
 

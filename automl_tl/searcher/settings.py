@@ -53,6 +53,8 @@ class Settings:
         """Return what a resumed run must have in common with the one it goes on with, as JSON values."""
         names = ("backbones", "strategies", "metric", "max_latency_ms", "max_params", "seed", "without")
         values = {name: getattr(self, name) for name in names}
+        own = self.overrides
+        values["inputs"] = [sorted(map(str, own.weights.items())), own.mean, own.std, own.input_size]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 

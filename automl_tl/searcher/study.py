@@ -29,7 +29,7 @@ PATIENCE, LEAST_TRIALS = 12, 20
 """The search ends when so many finished trials in a row were no better, and so many there were in all."""
 _PRUNE_AFTER = 4
 _LAST_STEP = 1000
-_ABANDONED, _RETRY_OF, _CRASHES = "abandoned", "retry_of", "crashes"
+_ABANDONED, _REFUSED, _RETRY_OF, _CRASHES = "abandoned", "refused", "retry_of", "crashes"
 
 
 def open_storage(path: Path | None) -> BaseStorage:
@@ -100,9 +100,9 @@ class Study:
 
     @property
     def finished(self) -> list[FrozenTrial]:
-        """Trials of the search itself that have ended, in order, without those that were abandoned."""
+        """Trials of the search itself that have ended, in order, without those that were abandoned or refused."""
         ended = [t for t in self.trials if t.state.is_finished() and t.user_attrs.get(KIND, TRIAL) == TRIAL]
-        return [t for t in ended if not t.user_attrs.get(_ABANDONED)]
+        return [t for t in ended if not (t.user_attrs.get(_ABANDONED) or t.user_attrs.get(_REFUSED))]
 
     @property
     def has_sweep(self) -> bool:
@@ -136,9 +136,9 @@ class Study:
                 self._study.enqueue_trial(trial.params, user_attrs={_RETRY_OF: trial.number, _CRASHES: crashes})
         return len(lost)
 
-    def ask(self) -> tuple[Trial, Configuration]:
-        """Return the next trial and what is to be tried in it."""
-        broken = self.broken_backbones
+    def ask(self, avoid: frozenset[str] = frozenset()) -> tuple[Trial, Configuration]:
+        """Return the next trial and what is to be tried in it; what is sampled is of no backbone in `avoid`."""
+        broken = self.broken_backbones | avoid
         if broken and not any(t.state == TrialState.WAITING for t in self.trials):
             alive = [name for name in self.space.n_stages if name not in broken]
             if alive:
@@ -186,6 +186,13 @@ class Study:
             trial.set_user_attr("blames", blames)
         if failed:  # Optuna takes the last reported value for the trial's own
             trial.report(worst, _LAST_STEP)
+        self._study.tell(trial, state=TrialState.PRUNED)
+
+    def refuse(self, trial: Trial, reason: str, *, worst: float) -> None:
+        """End a trial that may not be tried: the sampler learns it, and it does not count as a trial."""
+        trial.set_user_attr(REASON, reason)
+        trial.set_user_attr(_REFUSED, True)
+        trial.report(worst, _LAST_STEP)
         self._study.tell(trial, state=TrialState.PRUNED)
 
     def abandon(self, trial: Trial, reason: str) -> None:

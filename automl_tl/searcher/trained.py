@@ -139,11 +139,14 @@ def train(
         watch: called after every epoch.
         start: what was learned before, to go on from; None starts from the pretrained stages and a solved head.
     """
-    how = _tuned(configuration)
+    how, begun = _tuned(configuration), time.perf_counter()
     network = copy_network(task.bench.network(configuration.backbone))
-    head = _starting_head(task, configuration, rows, l2).to(task.bench.engine.device)
+    head = empty_head(task, configuration) if start is not None else _starting_head(task, configuration, rows, l2)
+    head = head.to(task.bench.engine.device)
     if start is not None:
         restore(configuration, network, head, start)
+    if limit is not None:
+        limit -= time.perf_counter() - begun
     recipe = Recipe(
         how.unfrozen, how.epochs, how.head_epochs, how.head_lr, how.lr_ratio, how.weight_decay, how.batchnorm,
         how.warmup, how.label_smoothing, Mixing(how.mixup, how.cutmix), batch_size_for(len(rows)),

@@ -6,7 +6,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,14 +27,14 @@ from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.settings import Settings
 from automl_tl.searcher.space import Space, outside
 from automl_tl.searcher.study import Study
-from automl_tl.searcher.trained import score_trained
+from automl_tl.searcher.trained import QUARTERS, score_trained
 
 USEFUL_EPOCHS = 4
 """A trial whose time allows fewer epochs is not begun."""
 MOST_REFUSED = 8
 """Proposals in a row that do not fit the time left, after which the search ends."""
 FROZEN_SECONDS = 3.0
-"""What a frozen trial is taken to need where none has been measured."""
+"""What a frozen trial is taken to need at least; more where the slowest so far took more."""
 Improved = Callable[[Outcome], None]
 
 
@@ -70,7 +70,7 @@ class Loop:
 
     def run(self) -> str:
         """Try candidates; return why it stopped."""
-        wanted, done_before = self.settings.trials, len(self.study.finished)
+        wanted = self.settings.trials
         refused = 0
         try:
             while True:
@@ -85,8 +85,9 @@ class Loop:
                 if len(self.study.broken_backbones) == len(self.study.space.n_stages):
                     return "every backbone has failed"
                 if refused >= MOST_REFUSED:
-                    return "nothing that is left to try fits the time that is left"
-                refused = 0 if self._next(done_before) else refused + 1
+                    what = "the time that is left" if self.deadline.is_set else "what is allowed"
+                    return f"nothing that is left to try fits {what}"
+                refused = 0 if self._next() else refused + 1
         except KeyboardInterrupt:
             self.interrupted = True
             return "it was interrupted"
@@ -106,16 +107,17 @@ class Loop:
         known = [replace(self._compared[o.number], outcome=o) for o in self.outcomes]
         return best_first(prepared.task, prepared.found.reference, known)
 
-    def _next(self, done_before: int) -> bool:
-        """Try what comes next; return False where it did not fit the time that is left."""
-        trial, configuration = self.study.ask()
+    def _next(self) -> bool:
+        """Try what comes next; return False where it did not fit the time that is left, or what is allowed."""
+        gone = frozenset(self.study.space.n_stages) - frozenset(self.today.n_stages)
+        trial, configuration = self.study.ask(gone)
         fault = outside(configuration, self.today) or self.prepared.data.limits.fault(configuration)
         fault = fault or self._not_asked_for(configuration)
         if configuration.backbone in self.study.broken_backbones:
             fault = f"{configuration.backbone} has failed before"
         if fault is not None:
-            self._give_up(trial, fault, 0.0)
-            return True
+            self.study.refuse(trial, fault, worst=self._worst)
+            return False
         configuration, limit = self._limit(configuration)
         if limit is not None and limit <= 0:
             self.study.abandon(trial, f"it did not fit the {max(self.left_for_trials, 0):.0f} s that were left")
@@ -145,13 +147,13 @@ class Loop:
     def _try(self, trial: Trial, configuration: Configuration, limit: float | None) -> Outcome:
         if not is_trained(configuration):
             return score_frozen(self.prepared.task, configuration)
-        sign = self.prepared.task.metric.sign
+        sign, last = self.prepared.task.metric.sign, QUARTERS + self.prepared.task.n_folds - 1
 
         def report(step: int, value: float) -> None:
             self._check_memory()
             if not math.isfinite(sign * value):
                 raise AutomlTlError(f"the validation score became {value}")
-            if self.study.should_prune(trial, step, value):
+            if self.study.should_prune(trial, step, value) and step < last:
                 raise optuna.TrialPruned
 
         outcome = score_trained(
@@ -173,7 +175,7 @@ class Loop:
             return configuration, None
         left = self.left_for_trials
         if not is_trained(configuration):
-            needed = FROZEN_SECONDS + self._views_seconds(configuration)
+            needed = self._frozen_seconds(configuration)
             return configuration, left if left > needed + self._refit_seconds(None) else 0.0
         task, costs = self.prepared.task, self.prepared.costs
         needed = task.n_folds * costs.seconds(configuration, self._n_trained())
@@ -183,6 +185,15 @@ class Loop:
         if any(o.state for o in self.outcomes) or task.n_folds > 1 or configuration.training != "fine_tuning":
             return configuration, 0.0
         return self._shorter(configuration, left)
+
+    def _frozen_seconds(self, configuration: Configuration) -> float:
+        """Return what a frozen trial takes: as the slowest so far, once per view, and the features of new views."""
+        how, task = configuration.how, self.prepared.task
+        assert isinstance(how, Frozen)
+        known = [o.seconds for o in self.outcomes if not is_trained(o.configuration)]
+        slowest = max([*known, self.prepared.found.reference.outcome.seconds])
+        solving = max(FROZEN_SECONDS, slowest * (1 + len(task.views(how.views))))
+        return solving + self._views_seconds(configuration)
 
     def _views_seconds(self, configuration: Configuration) -> float:
         """Return what the features of the views that are not known yet take."""
@@ -231,9 +242,13 @@ class Loop:
             self.improved(outcome)
 
     def _give_up(self, trial: Trial, reason: str, seconds: float, *, failed: bool = True, blames: str = "") -> None:
+        self.study.give_up(trial, reason, seconds, worst=self._worst, failed=failed, blames=blames)
+
+    @property
+    def _worst(self) -> float:
+        """What a candidate that cannot be used is told as."""
         task = self.prepared.task
-        worst = 0.0 if task.metric.greater_is_better else 10.0 + math.log(task.n_classes)
-        self.study.give_up(trial, reason, seconds, worst=worst, failed=failed, blames=blames)
+        return 0.0 if task.metric.greater_is_better else 10.0 + math.log(task.n_classes)
 
     def _not_asked_for(self, configuration: Configuration) -> str | None:
         wanted = self.settings.strategies
@@ -262,18 +277,18 @@ class Loop:
 def status(loop: Loop, running: str) -> Status:
     """Return what whoever watches wants to know."""
     prepared = loop.prepared
-    best = loop.ranked()[0]
-    spread = 1.64 * max(best.stderr, (0.25 / prepared.task.sample.n) ** 0.5 * 0.5)
-    value = best.outcome.value
+    best, task = loop.ranked()[0], prepared.task
+    is_accuracy = task.metric.name == "accuracy"
+    value = min(max(best.outcome.value, 0.0), 1.0) if is_accuracy else best.outcome.value
+    binomial = math.sqrt(max(value * (1 - value), 0.25 / task.sample.n) / task.sample.n) if is_accuracy else 0.0
+    spread = 1.64 * math.hypot(best.stderr, binomial)
     return Status(
         left=max(loop.deadline.left, 0.0) if loop.deadline.is_set else None,
         n_trials=len(loop.study.finished),
         n_swept=len(prepared.found.outcomes),
         best=f"{best.outcome.configuration.strategy}: {best.outcome.configuration.describe()}",
         value=value,
-        interval=(max(value - spread, 0.0), min(value + spread, 1.0))
-        if prepared.task.metric.name == "accuracy"
-        else None,
+        interval=(max(value - spread, 0.0), min(value + spread, 1.0)) if is_accuracy else None,
         running=running,
     )
 
@@ -287,8 +302,3 @@ def _memory() -> int:
         pass
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else 1024 * used
-
-
-def trained_first(configurations: Sequence[Configuration]) -> list[Configuration]:
-    """Return the trained ones of some configurations, in their order."""
-    return [c for c in configurations if is_trained(c)]

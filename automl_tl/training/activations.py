@@ -71,6 +71,7 @@ class ActivationCache:
     max_bytes: int = MAX_BYTES
     _views: dict[int, _View] = field(default_factory=dict, init=False)
     _row_bytes: int = field(default=0, init=False)
+    _last: tuple[int, Variation] | None = field(default=None, init=False)
 
     def batch(self, view: int, rows: np.ndarray) -> Batch:
         """Return the pictures `rows`, int (m,), as seen in `view`: 0 is plain, higher ones are varied at random.
@@ -113,8 +114,14 @@ class ActivationCache:
         return 2 * one.output.numel() + sum(4 * values.numel() for values in one.pooled.values())
 
     def _variation(self, view: int) -> Variation | None:
+        """Return what a view does to every picture; the last one is kept, as its batches follow one another."""
         if view == PLAIN or self.policy == AugmentationPolicy():
             return None
+        if self._last is None or self._last[0] != view:
+            self._last = (view, self._draw(view))
+        return self._last[1]
+
+    def _draw(self, view: int) -> Variation:
         digest = hashlib.sha256(f"{self.seed} {view}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
         n, height, width, _ = self.pixels.shape

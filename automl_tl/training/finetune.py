@@ -237,6 +237,7 @@ class _Run:
                 return self._accumulate(rows, view)
             except (torch.OutOfMemoryError, MemoryError) as error:
                 self.optimizer.zero_grad(set_to_none=True)
+                self.scaler = torch.amp.GradScaler(enabled=self.scaler.is_enabled())
                 if self.parts >= len(rows):
                     raise TrainingError("one picture at a time does not fit into the memory of the device") from error
                 self.parts *= 2
@@ -273,8 +274,8 @@ class _Run:
                 value: Tensor = self.loss(self._forward(batch), y)
                 return value
             targets = nn.functional.one_hot(y, self.head.n_classes).float()
-            output, targets = mix(batch.output, targets, self.recipe.mixing, self.generator)
-            value = self.loss(self._forward(Batch(output, batch.pooled)), targets)
+            output, targets, pooled = mix(batch.output, targets, self.recipe.mixing, self.generator, batch.pooled)
+            value = self.loss(self._forward(Batch(output, pooled)), targets)
             return value
 
     def _forward(self, batch: Batch) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -43,10 +44,22 @@ def scratch_array(folder: Path, name: str, shape: tuple[int, ...], dtype: type) 
 
     The file has no name any more, so its space is free again when the array is gone, even after a kill.
     """
-    if np.prod(shape, dtype=np.int64) * np.dtype(dtype).itemsize <= IN_MEMORY:
+    n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    if n_bytes <= IN_MEMORY:
         return np.zeros(shape, dtype)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.{id(shape)}.tmp"
-    array = np.memmap(path, dtype, mode="w+", shape=shape)
-    path.unlink()
-    return array
+    try:
+        with open(path, "wb") as file:
+            _reserve(file.fileno(), n_bytes)
+        return np.memmap(path, dtype, mode="r+", shape=shape)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _reserve(file: int, n_bytes: int) -> None:
+    """Take the space now, so that a full disk is an OSError here and not the end of the process at a later write."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, n_bytes)
+    else:
+        os.truncate(file, n_bytes)

@@ -281,7 +281,7 @@ def test_refused_with_a_sentence(asked: dict[str, Any], arguments: str, sentence
     ("arguments", "sentence"),
     [
         (["none"], "There is no file or folder 'none'"),
-        (["DATA", "--budget", "3"], "a budget of 3 s is too short"),
+        (["DATA", "--budget", "3"], "a budget must be 10 s or more"),
         (["DATA", "--resume"], "--resume needs --out"),
         (["DATA", "--out", "NEW", "--resume"], "holds no run to resume"),
         (["DATA", "--out", "RUN"], "holds a run already; go on with it by --resume"),
