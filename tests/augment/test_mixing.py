@@ -24,13 +24,13 @@ def numbered(side: int = 10) -> tuple[torch.Tensor, torch.Tensor]:
 def test_targets_say_how_much_of_every_picture_is_there(mixing: Mixing, seed: int) -> None:
     """Also of cutmix, whose rectangle is rounded to whole pixels: the area that is there counts."""
     batch, targets = numbered(side=7)
-    mixed, soft = mix(batch, targets, mixing, generator(seed))
+    mixed, soft, _ = mix(batch, targets, mixing, generator(seed))
     torch.testing.assert_close(soft.sum(1), torch.ones(N))
     torch.testing.assert_close(mixed.mean((2, 3)), soft, atol=1e-6, rtol=0)
 
 
 def test_cutmix_pastes_one_rectangle_and_mixes_no_pixel() -> None:
-    mixed, soft = mix(*numbered(), Mixing(cutmix=1.0), generator(3))
+    mixed, soft, _ = mix(*numbered(), Mixing(cutmix=1.0), generator(3))
     assert set(mixed.unique().tolist()) <= {0.0, 1.0}
     row = int(soft.amax(1).argmin())  # one that was mixed with another
     foreign = mixed[row, row] == 0
@@ -38,7 +38,7 @@ def test_cutmix_pastes_one_rectangle_and_mixes_no_pixel() -> None:
 
 
 def test_mixup_blends_every_pixel_alike() -> None:
-    mixed, soft = mix(*numbered(), Mixing(mixup=0.4), generator(3))
+    mixed, soft, _ = mix(*numbered(), Mixing(mixup=0.4), generator(3))
     torch.testing.assert_close(mixed, soft[:, :, None, None].expand_as(mixed))
     assert (soft.amax(1) < 1).any()
 
@@ -58,7 +58,7 @@ def test_without_mixing_nothing_is_done_and_nothing_is_drawn() -> None:
     batch, targets = numbered()
     draws = generator()
     before = draws.get_state()
-    same, targets_too = mix(batch, targets, Mixing(), draws)
+    same, targets_too, _ = mix(batch, targets, Mixing(), draws)
     assert same is batch
     assert targets_too is targets
     assert torch.equal(draws.get_state(), before)
@@ -71,7 +71,7 @@ def test_a_single_picture_has_no_partner() -> None:
 
 def test_what_is_no_map_is_blended() -> None:
     tokens = torch.eye(N)[:, None].repeat(1, 5, 1)
-    mixed, soft = mix(tokens, torch.eye(N), Mixing(cutmix=1.0), generator(1))
+    mixed, soft, _ = mix(tokens, torch.eye(N), Mixing(cutmix=1.0), generator(1))
     torch.testing.assert_close(mixed, soft[:, None].expand_as(mixed))
 
 
@@ -82,3 +82,12 @@ def test_the_same_generator_mixes_the_same_way_and_leaves_the_batch_alone() -> N
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(batch, kept)
+
+
+def test_columns_that_were_pooled_before_are_mixed_as_the_targets_are() -> None:
+    batch, targets = numbered()
+    columns = torch.eye(len(batch))  # row i says which picture it is of, as the targets do
+    for mixing in (Mixing(mixup=0.4), Mixing(cutmix=1.0)):
+        _, soft, pooled = mix(batch, targets, mixing, generator(5), {7: columns})
+        assert not torch.equal(pooled[7], columns)
+        torch.testing.assert_close(pooled[7] @ targets, soft)

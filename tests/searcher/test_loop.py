@@ -213,9 +213,9 @@ def test_what_is_enqueued_of_a_broken_backbone_is_passed_over(tmp_path: Path, mo
         raise RuntimeError("no gradient today")
 
     monkeypatch.setattr(module, "score_trained", fail)
-    assert loop.run() == "all 5 trials are done"
-    assert len(tried) == 2
-    assert reasons(loop) == ["RuntimeError: no gradient today"] * 2 + ["tiny has failed before"] * 3
+    assert loop.run() == "every backbone has failed"
+    assert [configuration.backbone for configuration in tried] == ["tiny", "tiny", "wide", "wide"]
+    assert [reason for reason in reasons(loop) if "today" not in reason] == ["tiny has failed before"] * 3
 
 
 @pytest.mark.parametrize(
@@ -227,15 +227,18 @@ def test_what_is_enqueued_of_a_broken_backbone_is_passed_over(tmp_path: Path, mo
     ],
     ids=["backbone", "training", "limit"],
 )
-def test_what_this_session_may_not_try_is_given_up_at_once(
+def test_what_this_session_may_not_try_is_refused_and_counts_for_nothing(
     tmp_path: Path, scores: Scores, change: Callable[[Loop], None], reason: str
 ) -> None:
     loop = make_loop(tmp_path, left=None, trials=1)
     change(loop)
     loop.study.enqueue(TEN)
     loop.run()
-    assert reasons(loop) == [reason]
-    assert scores == []
+    assert reasons(loop)[0] == reason
+    assert TEN not in [configuration for configuration, _ in scores]
+    refused = [t for t in loop.study.trials if t.user_attrs.get("refused")]
+    assert refused
+    assert not {t.number for t in refused} & {t.number for t in loop.study.finished}
 
 
 # --- memory -----------------------------------------------------------------------------------------
