@@ -82,7 +82,7 @@ def _known_step(network: Network, engine: Engine, cut: int, unfrozen: int, folde
         with blaming(network.name, "could not be trained for a step"):
             return _step_seconds(network, engine, cut, unfrozen)
 
-    key = {**_machine(network, engine), "what": "step", "cut": cut, "unfrozen": unfrozen}
+    key = {**_machine(network, engine), "what": "training step", "cut": cut, "unfrozen": unfrozen}
     return float(remember(folder, key, measure))
 
 

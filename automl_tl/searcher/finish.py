@@ -32,6 +32,8 @@ from automl_tl.searcher.trials import Loop
 from automl_tl.training.estimate import Estimate, combine_gain
 
 MOST_MEMBERS = 3
+RIDGE_TEMPERATURE = 0.2
+"""Of ridge scores on +-1 targets, before anything was measured."""
 NOVELTY_PICTURES = 100
 LEAST_EPOCHS = 2
 """Training goes on with more pictures only where there is time for so many epochs."""
@@ -104,7 +106,7 @@ def interim_model(prepared: Prepared, outcome: Outcome) -> Model:
 
 def first_interim_model(task: Task, member: Member) -> Model:
     """Return what is written as soon as anything can be fitted."""
-    return _assembled(task, (member,), 1.0, None, {})
+    return _assembled(task, (member,), RIDGE_TEMPERATURE, None, {})
 
 
 def validation_estimate(loop: Loop, winner: Outcome) -> Estimate:
