@@ -114,8 +114,10 @@ def _compared(comparison: Comparison, unit: str, delivered: bool) -> Iterator[st
 
 def _effort(result: SearchResult) -> Iterator[tuple[str, str]]:
     states = result.table[result.table["kind"] == "trial"]["state"].value_counts()
-    unfinished = int(states.sum() - states.get("complete", 0))
-    pruned = f" ({unfinished:,} of them ended early; the leaderboard says why)" if unfinished else ""
+    unfinished = result.n_trials - int(states.get("complete", 0))
+    refused = int(states.sum()) - result.n_trials
+    pruned = f" ({unfinished:,} of them ended early; the leaderboard says why)" if unfinished > 0 else ""
+    pruned += f"; {plural(refused, 'proposal')} did not fit" if refused > 0 else ""
     swept = int((result.table["kind"] == "sweep").sum())
     yield "tried", f"{plural(swept, 'frozen candidate')} in the sweep, then {plural(result.n_trials, 'trial')}{pruned}"
     budget = "" if result.budget is None else f" of {format_duration(result.budget)}"
