@@ -28,11 +28,12 @@ from automl_tl.features.engine import choose_engine
 from automl_tl.features.extract import Picture, extract
 from automl_tl.recommender.bench import Bench, Overrides
 from automl_tl.training.activations import ActivationCache, columns
-from automl_tl.training.finetune import Recipe, copy_network, finetune, score_rows
+from automl_tl.training.finetune import copy_network, finetune, score_rows
 from automl_tl.training.fit import SOLVED_KINDS
 from automl_tl.training.heads import l2_grid, solve_head, solve_path
 from automl_tl.training.linear import as_matrix, measure_scaling
 from automl_tl.training.network_head import NetworkHead
+from automl_tl.training.recipe import Recipe
 
 RESULTS = Path(__file__).parent / "results" / "vgg16_recipe.csv"
 NAME, BLOCK = "timm:vgg16", 1

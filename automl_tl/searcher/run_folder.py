@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +152,7 @@ class RunFolder:
         kept = []
         for outcome in outcomes:
             if id(outcome) in dropped:
-                outcome = Outcome(**{**vars(outcome), "state": {}})
+                outcome = replace(outcome, state={})
                 self.save(outcome)
             kept.append(outcome)
         return kept

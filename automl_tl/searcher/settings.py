@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,5 +79,5 @@ def checked(settings: Settings) -> Settings:
     if settings.resume and settings.out is None:
         raise OptionError("--resume needs --out, the folder of the run to go on with")
     if settings.budget is None and settings.trials is None:
-        return Settings(**{**vars(settings), "budget": DEFAULT_BUDGET})
+        return replace(settings, budget=DEFAULT_BUDGET)
     return settings

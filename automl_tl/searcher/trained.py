@@ -16,19 +16,11 @@ from automl_tl.searcher.configuration import Configuration, Tuned
 from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.task import Task
 from automl_tl.training.activations import ActivationCache, columns
-from automl_tl.training.finetune import (
-    Recipe,
-    Step,
-    Trained,
-    TrainingError,
-    batch_size_for,
-    copy_network,
-    finetune,
-    score_rows,
-)
+from automl_tl.training.finetune import Step, Trained, TrainingError, copy_network, finetune, score_rows
 from automl_tl.training.heads import solve_head
 from automl_tl.training.linear import LinearHead
 from automl_tl.training.network_head import NetworkHead
+from automl_tl.training.recipe import Recipe, batch_size_for
 from automl_tl.training.scores import class_weights
 from automl_tl.training.spectrum import decompose
 

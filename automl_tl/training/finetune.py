@@ -4,53 +4,28 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from automl_tl.augment.mixing import Mixing, mix
-from automl_tl.backbones.stages import BatchNormMode, Network, freeze, train_mode
+from automl_tl.backbones.stages import Network, freeze, train_mode
 from automl_tl.errors import AutomlTlError
 from automl_tl.features.engine import Engine
 from automl_tl.training.activations import PLAIN, ActivationCache, Batch
 from automl_tl.training.network_head import NetworkHead
+from automl_tl.training.recipe import Recipe, Schedule
 
 CLIP_NORM = 5.0
 """Largest norm of the gradient of all parameters: a guard against spikes, AdamW rescales the rest."""
 _BATCHES_AT_ONCE = 64
-SMALL_SET = 1000
 
 
 class TrainingError(AutomlTlError):
     """A training run cannot go on; the sentence says why."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained; what is not said here follows from the data."""
-
-    unfrozen: int
-    """Stages that learn, the last ones before the last cut."""
-    epochs: int = 12
-    head_epochs: int = 0
-    """Epochs of the first phase, in which only the head learns; 0 where the head is solved to its optimum instead."""
-    head_lr: float = 1e-3
-    lr_ratio: float = 10.0
-    """Learning rate of the head over that of the stages."""
-    weight_decay: float = 1e-4
-    """AdamW's, of matrices and kernels; biases and norms have none."""
-    batchnorm: BatchNormMode = "frozen"
-    """Of the stages that learn; frozen stages keep theirs in any case."""
-    warmup: float = 0.05
-    """Share of the schedule in which the rates rise."""
-    label_smoothing: float = 0.0
-    mixing: Mixing = field(default_factory=Mixing)
-    batch_size: int = 32
-    """Pictures of an optimiser step; `batch_size_for` says how many suit a data set."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +50,6 @@ class Trained:
     epochs: int
     shortened: bool
     """Whether the time limit ended the schedule early."""
-
-
-def batch_size_for(n: int) -> int:
-    """Return the pictures of an optimiser step for `n` training pictures: few pictures need the more steps.
-
-    On hand signs (400 pictures, 8 epochs of three stages) steps of 16 reached .98 and .99, of 32 .97 and .98.
-    """
-    return 16 if n < SMALL_SET else 32
 
 
 def copy_network(network: Network) -> Network:
@@ -130,7 +97,7 @@ def finetune(
         TrainingError: the loss is no longer finite, or one picture at a time does not fit into memory.
     """
     run = _Run(network, head, cache, y, recipe, engine, seed, class_weights)
-    schedule = _Schedule(recipe, _n_batches(len(rows), recipe.batch_size), limit)
+    schedule = Schedule(recipe, _n_batches(len(rows), recipe.batch_size), limit)
     losses: list[float] = []
     with torch.random.fork_rng(devices=_cuda_devices(engine)):
         torch.manual_seed(seed)
@@ -204,7 +171,7 @@ class _Run:
         self.parts = 1
         self.head_only = False
 
-    def epoch(self, rows: np.ndarray, number: int, schedule: _Schedule) -> float:
+    def epoch(self, rows: np.ndarray, number: int, schedule: Schedule) -> float:
         """Go once over the pictures, each in this epoch's view; return the mean loss."""
         self._set_modes(head_only=schedule.head_only)
         total, seen = 0.0, 0
@@ -226,7 +193,7 @@ class _Run:
         else:
             train_mode(self.network, first, batchnorm=self.recipe.batchnorm)
 
-    def _set_rates(self, schedule: _Schedule) -> None:
+    def _set_rates(self, schedule: Schedule) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * schedule.factor
 
@@ -280,50 +247,6 @@ class _Run:
 
     def _forward(self, batch: Batch) -> Tensor:
         return forward(self.network, self.head, self.cache, batch, self.engine, frozen=self.head_only)
-
-
-class _Schedule:
-    """The shares of both phases, by steps and, with a limit, by the clock."""
-
-    def __init__(self, recipe: Recipe, steps_per_epoch: int, limit: float | None) -> None:
-        self.head_steps = recipe.head_epochs * steps_per_epoch
-        self.steps = (recipe.head_epochs + recipe.epochs) * steps_per_epoch
-        self.warmup, self.limit = recipe.warmup, limit
-        self.done = 0
-        self.started = time.perf_counter()
-
-    def advance(self) -> None:
-        self.done += 1
-
-    @property
-    def elapsed(self) -> float:
-        return time.perf_counter() - self.started
-
-    @property
-    def progress(self) -> float:
-        share = self.done / max(self.steps, 1)
-        return share if self.limit is None else max(share, self.elapsed / max(self.limit, 1e-9))
-
-    @property
-    def finished(self) -> bool:
-        return self.progress >= 1
-
-    @property
-    def shortened(self) -> bool:
-        return self.done < self.steps
-
-    @property
-    def head_only(self) -> bool:
-        return self.progress < self.head_steps / max(self.steps, 1)
-
-    @property
-    def factor(self) -> float:
-        """Return the share of the highest rate: each phase has its own warm-up and cosine."""
-        border = self.head_steps / max(self.steps, 1)
-        low, high = (0.0, border) if self.head_only else (border, 1.0)
-        within = min((self.progress - low) / max(high - low, 1e-9), 1.0)
-        rise = min(1.0, (within + 1e-3) / self.warmup) if self.warmup else 1.0
-        return rise * 0.5 * (1 + math.cos(math.pi * within))
 
 
 def _optimizer(network: Network, head: NetworkHead, cache: ActivationCache, recipe: Recipe) -> torch.optim.AdamW:

@@ -15,9 +15,11 @@ from trainable import CPU, STRONG, coloured, make_cache, noise, tiny_network, to
 from automl_tl.augment.mixing import Mixing
 from automl_tl.backbones.stages import Network
 from automl_tl.training import finetune as module
+from automl_tl.training import recipe as schedule_module
 from automl_tl.training.activations import PLAIN, ActivationCache, Batch
-from automl_tl.training.finetune import Recipe, Step, Trained, TrainingError, copy_network, finetune, score_rows
+from automl_tl.training.finetune import Step, Trained, TrainingError, copy_network, finetune, score_rows
 from automl_tl.training.network_head import NetworkHead
+from automl_tl.training.recipe import Recipe
 
 N = 24
 RECIPE = Recipe(unfrozen=2, epochs=3, head_lr=1e-2, lr_ratio=2.0, batch_size=8)
@@ -215,7 +217,7 @@ class Clock:
             return real(*args, **kwargs)
 
         monkeypatch.setattr(module, "forward", forward)
-        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: self.now))
+        monkeypatch.setattr(schedule_module, "time", SimpleNamespace(perf_counter=lambda: self.now))
 
 
 def watch_rates(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, ...]]:
