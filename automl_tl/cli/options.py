@@ -156,6 +156,16 @@ def max_images_option(function: F) -> F:
     )(function)
 
 
+def try_training_option(function: F) -> F:
+    """Add --try-training, a flag."""
+    return click.option(
+        "--try-training",
+        is_flag=True,
+        help="Spend what is left of two minutes, or half of --budget where that is longer, on one short fine-tuning: "
+        "then its gain is measured on your pictures.",
+    )(function)
+
+
 def parse_device(text: str) -> str:
     """Return `text` in lower case if it names a device, else raise OptionError."""
     device = text.strip().lower()

@@ -18,6 +18,7 @@ from automl_tl.cli.retyped import COLUMNS, OVERRIDES, retyped
 @options.budget_option
 @options.metric_option
 @options.max_images_option
+@options.try_training_option
 @options.device_option
 @options.seed_option
 @options.cache_dir_option

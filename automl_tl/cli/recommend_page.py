@@ -38,7 +38,7 @@ def recommendation_page(
         section("Why", items(result.reasons)),
         section("Screened feature sources", _probe(result)) if verbose else None,
         section("Worth knowing", first_items(notes, None if verbose else MOST_WARNINGS)),
-        section("Next", items(_next_steps(options, pictures))),
+        section("Next", items(_next_steps(result, options, pictures))),
     ]
     return [one for one in sections if one is not None]
 
@@ -59,7 +59,8 @@ def _what_to_do(result: Recommendation) -> Iterator[tuple[str, str]]:
     if result.strategy not in FROZEN:
         row = next(row for row in result.front if row.strategy == result.strategy)
         low, high = row.interval
-        yield "", f"{row.accuracy:.1%} after {result.strategy} ({low:.1%} to {high:.1%}), by experience"
+        how = "measured in part" if row.measured else "by experience"
+        yield "", f"{row.accuracy:.1%} after {result.strategy} ({low:.1%} to {high:.1%}), {how}"
 
 
 def _what_is_trained(result: Recommendation) -> str:
@@ -165,8 +166,10 @@ def _probe(result: Recommendation) -> RenderableType:
     return table
 
 
-def _next_steps(options: str, pictures: str) -> Iterator[str]:
+def _next_steps(result: Recommendation, options: str, pictures: str) -> Iterator[str]:
     yield f"automl-tl search {options} --budget 10m finds and trains the best model in ten minutes."
+    if not any(row.measured for row in result.front if row.strategy not in FROZEN):
+        yield f"automl-tl recommend {options} --try-training measures on your pictures what fine-tuning gains."
     yield f"automl-tl recommend {options} --budget 10m weighs the strategies for ten minutes of training."
     yield f"automl-tl inspect {pictures} shows the pictures alone (--verbose: every file)."
     yield f"automl-tl recommend {options} --format json gives everything above to a program."

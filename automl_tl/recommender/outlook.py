@@ -132,16 +132,25 @@ def _right(candidate: Candidate, sample: Sample) -> np.ndarray:
 def _trained_row(
     strategy: Strategy, late: Candidate, base: Estimate, prior: GainPrior, speed: TrainingSpeed, n: int
 ) -> FrontRow:
-    reached = combine_gain(base, prior.mean, prior.sd)
     whole = strategy == "pretrained_initialization"
     some = f"head, then stages {max(late.source.cuts) - speed.unfrozen + 1} to {max(late.source.cuts)}"
-    return FrontRow(
+    row = FrontRow(
         strategy,
-        reached.accuracy,
-        reached.interval,
+        base.accuracy,
+        base.interval,
         seconds=EPOCHS * n * (speed.whole if whole else speed.suffix),
         measured=False,
-        gain=reached.accuracy - base.accuracy,
-        gain_stderr=(1 - base.accuracy) * prior.sd,
+        gain=0.0,
+        gain_stderr=0.0,
         how=f"{late.backbone}, {'everything from the pretrained weights' if whole else some}, {EPOCHS} epochs",
     )
+    return expecting(row, base, prior)
+
+
+def expecting(row: FrontRow, base: Estimate, gain: GainPrior) -> FrontRow:
+    """Return a row of the front with what training is expected to gain over the frozen estimate `base`."""
+    reached = combine_gain(base, gain.mean, gain.sd)
+    return replace(
+        row, accuracy=reached.accuracy, interval=reached.interval, gain=reached.accuracy - base.accuracy,
+        gain_stderr=(1 - base.accuracy) * gain.sd,
+    )  # fmt: skip

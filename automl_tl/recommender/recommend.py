@@ -14,6 +14,7 @@ from automl_tl.recommender.confusion import confusion
 from automl_tl.recommender.extraction import extract_all
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.recommender.sample import draw_sample, lonely_note
+from automl_tl.recommender.short_training import with_short_training
 from automl_tl.recommender.story import tell
 from automl_tl.recommender.survey import (
     Clock,
@@ -28,6 +29,7 @@ from automl_tl.recommender.survey import (
 )
 from automl_tl.training.scores import get_metric
 
+TOTAL_SECONDS = 120.0
 EXTRACTION_SECONDS = 75.0
 """What feature extraction may take by default; the rest of two minutes is for everything else."""
 
@@ -40,6 +42,7 @@ def recommend(
     metric: str = "accuracy",
     device: str = "auto",
     max_images: int | None = None,
+    try_training: bool = False,
     seed: int = 0,
     cache_dir: str | Path | None = None,
     path_column: str = "path",
@@ -62,6 +65,8 @@ def recommend(
         metric: "accuracy", "balanced_accuracy", "macro_f1" or "log_loss".
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         max_images: look at no more training pictures than this; default: what takes about two minutes.
+        try_training: spend what is left of two minutes, or half of `budget` where that is longer, on one short
+            fine-tuning of the last stages: then what it gains is measured here, not taken from other data sets.
         seed: of the split, the folds and the samples.
         cache_dir: where features are kept between runs.
         path_column, label_column, split_column, group_column: columns of a table.
@@ -95,7 +100,14 @@ def recommend(
     found = survey(
         bench, sample, features, report.fit, metric=metric, seed=seed, budget=budget, clock=clock, progress=progress
     )
-    notes = (*dataset.notes, *notes, *slow, *lost, *lonely_note(sample))
+    untried: tuple[str, ...] = ()
+    if try_training:
+        seconds = max(TOTAL_SECONDS - clock.seconds["total"], (budget or 0.0) / 2)
+        with clock("training"), progress("Fine-tuning the last stages for a moment") as update:
+            found, untried = with_short_training(
+                bench, found, report.fit, metric=metric, seed=seed, seconds=seconds, budget=budget, progress=update
+            )
+    notes = (*dataset.notes, *notes, *slow, *lost, *lonely_note(sample), *untried)
     return summarise(str(path), report, found, metric, budget, clock, notes)
 
 
@@ -112,7 +124,17 @@ def summarise(
     sample, frozen, evidence, outlook = found.sample, found.frozen, found.evidence, found.outlook
     mistakes = confusion(sample.y, frozen.path.predictions[frozen.path.best], sample.classes)
     reasons = tell(
-        sample, found.domain, found.size, found.matrix, found.choice, evidence, frozen, outlook, found.advice, mistakes
+        sample,
+        found.domain,
+        found.size,
+        found.matrix,
+        found.choice,
+        evidence,
+        frozen,
+        outlook,
+        found.advice,
+        mistakes,
+        found.tried,
     )
     return Recommendation(
         path=path,

@@ -33,12 +33,14 @@ def tell(
     outlook: Outlook,
     advice: Advice,
     mistakes: Confusion,
+    tried: str = "",
 ) -> tuple[str, ...]:
     """Return the reasons for a recommendation, the weightiest first."""
     return (
         domain_sentence(domain),
         size_sentence(size),
         matrix_sentence(matrix),
+        *([tried] if tried else []),
         *choice.reasons,
         evidence.backbone_reason,
         *_cut_sentences(evidence, frozen, sample),
@@ -135,6 +137,8 @@ def _expectation_sentences(outlook: Outlook, frozen: Candidate, choice: Choice, 
         yield f"On {sample.n} pictures that is little more than a guess: more pictures would make it an answer."
     if choice.strategy not in FROZEN:
         row = next(row for row in outlook.front if row.strategy == choice.strategy)
+        if row.measured:
+            return
         yield (
             f"What {choice.strategy} adds to that, {100 * row.gain:+.1f} points, is what it added on other data sets, "
             "not a measurement on these pictures."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -94,6 +94,8 @@ class Survey:
     choice: Choice
     flips: tuple[FlipHarm, ...]
     advice: Advice
+    tried: str = ""
+    """What a short fine-tuning came to, in a sentence, where one was run."""
 
     @property
     def domain(self) -> Domain:
@@ -187,6 +189,14 @@ def survey(
     advice = advise(choice.strategy, domain, unfreezing, flips)
     return Survey(
         sample, features, domains, evidence, size, matrix, outlook, unfreezing, choice, flips, advice
+    )  # fmt: skip
+
+
+def rechosen(found: Survey, budget: float | None) -> Survey:
+    """Return a survey whose front has changed, with the choice and the advice that follow from it."""
+    choice = choose(found.outlook.front, found.matrix, budget)
+    return replace(
+        found, choice=choice, advice=advise(choice.strategy, found.domain, found.unfreezing, found.flips)
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from tiny_backbone import TinyBackbone
 import automl_tl
 from automl_tl.errors import BackboneError, DataError, OptionError
 from automl_tl.recommender import bench
+from automl_tl.recommender.front import FrontRow
 from automl_tl.recommender.recommendation import Recommendation
 
 Recommend = Callable[..., Recommendation]
@@ -218,3 +219,70 @@ def test_every_metric_chooses(tiny: dict[str, TinyBackbone], data: Path, metric:
     result = automl_tl.recommend(data, metric=metric)
     assert result.metric == metric
     assert 0 <= result.estimate.accuracy <= 1
+
+
+def fine_tuning_row(result: Recommendation) -> FrontRow:
+    return next(row for row in result.front if row.strategy == "fine_tuning")
+
+
+def test_a_short_training_measures_what_was_a_guess(tiny: dict[str, TinyBackbone], data: Path) -> None:
+    plain, tried = automl_tl.recommend(data), automl_tl.recommend(data, try_training=True)
+    before, after = fine_tuning_row(plain), fine_tuning_row(tried)
+    assert not before.measured
+    assert after.measured
+    assert after.gain_stderr < before.gain_stderr
+    others = [[row.accuracy for row in result.front if row.strategy != "fine_tuning"] for result in (plain, tried)]
+    assert others[0] == others[1]
+    (sentence,) = [reason for reason in tried.reasons if reason.startswith("A short fine-tuning")]
+    n_held_out = 36 - int(sentence.split(" epochs on ")[1].split()[0])
+    assert f"of {n_held_out} held-out pictures right" in sentence
+    assert tried.seconds["training"] > 0
+    assert "training" not in plain.seconds
+    assert not any("A short fine-tuning" in reason for reason in plain.reasons)
+
+
+def test_a_short_training_is_the_same_again(tiny: dict[str, TinyBackbone], data: Path) -> None:
+    first, again = (automl_tl.recommend(data, try_training=True, seed=3) for _ in range(2))
+    assert fine_tuning_row(first).gain == fine_tuning_row(again).gain
+
+
+def test_without_time_for_a_short_training_a_note_says_so(
+    tiny: dict[str, TinyBackbone], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("automl_tl.recommender.recommend.TOTAL_SECONDS", 0.0)
+    result = automl_tl.recommend(data, try_training=True)
+    assert not fine_tuning_row(result).measured
+    assert any(note.startswith("No short fine-tuning was run: 0 s do not suffice") for note in result.notes)
+    longer = automl_tl.recommend(data, try_training=True, budget=240.0)  # half of it
+    assert fine_tuning_row(longer).measured
+
+
+def test_a_short_training_leaves_the_backbone_as_it_was(tiny: dict[str, TinyBackbone], data: Path) -> None:
+    """A second recommendation in the same process sees pretrained weights."""
+    before = without_seconds(automl_tl.recommend(data))
+    automl_tl.recommend(data, try_training=True)
+    assert without_seconds(automl_tl.recommend(data)) == before
+
+
+def test_the_short_training_learns_from_no_picture_it_is_scored_on(
+    tiny: dict[str, TinyBackbone], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from automl_tl.recommender import short_training as module
+
+    seen: dict[str, set[int]] = {}
+    real_finetune, real_score = module.finetune, module.score_rows
+
+    def finetune(copy: Any, head: Any, cache: Any, y: Any, rows: Any, *rest: Any, **more: Any) -> Any:
+        seen["learned"] = set(rows.tolist())
+        return real_finetune(copy, head, cache, y, rows, *rest, **more)
+
+    def score(copy: Any, head: Any, cache: Any, rows: Any, engine: Any) -> Any:
+        seen["scored"] = set(rows.tolist())
+        return real_score(copy, head, cache, rows, engine)
+
+    monkeypatch.setattr(module, "finetune", finetune)
+    monkeypatch.setattr(module, "score_rows", score)
+    automl_tl.recommend(data, try_training=True)
+    assert seen["learned"]
+    assert seen["scored"]
+    assert not seen["learned"] & seen["scored"]
