@@ -37,6 +37,8 @@ RIDGE_TEMPERATURE = 0.2
 NOVELTY_PICTURES = 100
 LEAST_EPOCHS = 2
 """Training goes on with more pictures only where there is time for so many epochs."""
+NEARLY_ENOUGH = 0.7
+"""Share of the time a refit is expected to take from which it is begun: the schedule then follows the clock."""
 _LEAST_ROWS = 40
 """Pictures from which an ensemble may be weighed."""
 
@@ -170,11 +172,15 @@ def _no_time(rows: int) -> str:
 
 
 def _affordable(loop: Loop, task: Task, outcome: Outcome, left: float) -> int | None:
-    """Return None for the whole schedule, or the epochs for which training can go on, 0 for none."""
+    """Return None for the whole schedule, or the epochs for which training can go on, 0 for none.
+
+    Refits mostly take less than is set aside for them, and one that has nearly all its epochs is worth more than a
+    few epochs on top of the trial's.
+    """
     how = outcome.configuration.how
     assert isinstance(how, Tuned)
     seconds = loop.prepared.costs.seconds(outcome.configuration, task.sample.n)
-    if seconds <= left:
+    if NEARLY_ENOUGH * seconds <= left:
         return None
     epochs = int(left / seconds * (how.epochs + how.head_epochs))
     return min(epochs, max(LEAST_EPOCHS, how.epochs // 2)) if epochs >= LEAST_EPOCHS else 0

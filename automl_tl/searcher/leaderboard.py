@@ -73,4 +73,5 @@ def _described(configuration: Configuration) -> dict[str, Any]:
     }
     if isinstance(configuration.how, Tuned):
         row["param.unfrozen_stages"] = configuration.how.unfrozen
+        row["param.epochs"] = configuration.how.epochs  # fewer than were proposed where time was short
     return row

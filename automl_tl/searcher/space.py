@@ -222,4 +222,4 @@ def _policy_parameters(policy: AugmentationPolicy, space: Space) -> dict[str, An
     flips = {"hflip": policy.hflip > 0} if space.hflip else {}
     flips |= {"vflip": policy.vflip > 0} if space.vflip else {}
     names = ("rotation", "crop", "colour", "erase")
-    return {**flips, "scale": policy.scale[1] - 1, **{name: getattr(policy, name) for name in names}}
+    return {**flips, "scale": round(policy.scale[1] - 1, 12), **{name: getattr(policy, name) for name in names}}

@@ -25,7 +25,7 @@ STARTUP_TRIALS = 4
 """Trials that are drawn at random before TPE has its say; the sweep's finished ones count."""
 BROKEN_AFTER = 2
 """Failures after which a backbone is not tried again."""
-PATIENCE, LEAST_TRIALS = 12, 20
+PATIENCE, LEAST_TRIALS = 12, 16
 """The search ends when so many finished trials in a row were no better, and so many there were in all."""
 _PRUNE_AFTER = 4
 _LAST_STEP = 1000
@@ -138,18 +138,36 @@ class Study:
 
     def ask(self, avoid: frozenset[str] = frozenset()) -> tuple[Trial, Configuration]:
         """Return the next trial and what is to be tried in it; what is sampled is of no backbone in `avoid`."""
-        broken = self.broken_backbones | avoid
-        if broken and not any(t.state == TrialState.WAITING for t in self.trials):
-            alive = [name for name in self.space.n_stages if name not in broken]
-            if alive:
-                self._study.enqueue_trial({"backbone": alive[int(self._rng.integers(len(alive)))]})
+        if not any(t.state == TrialState.WAITING for t in self.trials) and (fixed := self._fixed(avoid)):
+            self._study.enqueue_trial(fixed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             trial = self._study.ask()
             configuration = suggest(trial, self.space)
         trial.set_user_attr(KIND, TRIAL)
-        trial.set_user_attr(CONFIGURATION, configuration.to_dict())
+        self.note(trial, configuration)
         return trial, configuration
+
+    def note(self, trial: Trial, configuration: Configuration) -> None:
+        """Write down what is tried in a trial, which may have fewer epochs than were proposed."""
+        trial.set_user_attr(CONFIGURATION, configuration.to_dict())
+
+    def _fixed(self, avoid: frozenset[str]) -> dict[str, Any]:
+        """Return what the sampler does not choose in the next trial.
+
+        After a frozen trial one is trained: the sweep has left little to find among the frozen ones, and the sampler
+        goes round what was best there.
+        """
+        fixed: dict[str, Any] = {}
+        broken = self.broken_backbones | avoid
+        alive = [name for name in self.space.n_stages if name not in broken]
+        if broken and alive:
+            fixed["backbone"] = alive[int(self._rng.integers(len(alive)))]
+        trained = [kind for kind in self.space.training if kind != "frozen"]
+        tried = [t for t in self.trials if t.user_attrs.get(KIND) == TRIAL]
+        if trained and tried and not _is_trained(tried[-1]):
+            fixed["training"] = trained[0]
+        return fixed
 
     @property
     def broken_backbones(self) -> frozenset[str]:
@@ -202,10 +220,16 @@ class Study:
         self._study.tell(trial, state=TrialState.FAIL)
 
     def exhausted(self) -> bool:
-        """Return whether more trials would hardly pay: the last PATIENCE finished ones were no better than before."""
-        values = [t.value for t in self.finished if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-        if len(values) < max(LEAST_TRIALS, PATIENCE + 1):
+        """Return whether more trials would hardly pay: the last PATIENCE finished ones were no better than before.
+
+        Where stages may be trained only such trials count: a dozen frozen ones take a second.
+        """
+        ended = [t for t in self.finished if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        if self.space.training != ("frozen",):
+            ended = [t for t in ended if _is_trained(t)]
+        if len(ended) < LEAST_TRIALS:
             return False
+        values = [t.value for t in ended]
         sign = 1 if self.greater_is_better else -1
         scores = [sign * v if v is not None else -np.inf for v in values]
         return max(scores[-PATIENCE:]) <= max(scores[:-PATIENCE])
@@ -218,6 +242,10 @@ class Study:
         return create_trial(
             params=fixed.params, distributions=fixed.distributions, value=outcome.value, user_attrs=attributes
         )
+
+
+def _is_trained(trial: FrozenTrial) -> bool:
+    return bool(trial.user_attrs.get(CONFIGURATION, {}).get("training", "frozen") != "frozen")
 
 
 def _attributes(outcome: Outcome) -> dict[str, Any]:

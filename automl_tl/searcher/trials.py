@@ -6,7 +6,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from automl_tl.searcher.trained import QUARTERS, score_trained
 USEFUL_EPOCHS = 4
 """A trial whose time allows fewer epochs is not begun."""
 MOST_REFUSED = 8
-"""Proposals in a row that do not fit the time left, after which the search ends."""
+"""Proposals that do not fit the time left, with no trained trial between them, after which the search ends."""
 FROZEN_SECONDS = 3.0
 """What a frozen trial is taken to need at least; more where the slowest so far took more."""
 Improved = Callable[[Outcome], None]
@@ -87,7 +87,11 @@ class Loop:
                 if refused >= MOST_REFUSED:
                     what = "the time that is left" if self.deadline.is_set else "what is allowed"
                     return f"nothing that is left to try fits {what}"
-                refused = 0 if self._next() else refused + 1
+                tried = self._next()
+                if tried is None:
+                    refused += 1
+                elif is_trained(tried) or self.today.training == ("frozen",):
+                    refused = 0  # a frozen trial nearly always fits, and may not hide that no training does
         except KeyboardInterrupt:
             self.interrupted = True
             return "it was interrupted"
@@ -107,8 +111,8 @@ class Loop:
         known = [replace(self._compared[o.number], outcome=o) for o in self.outcomes]
         return best_first(prepared.task, prepared.found.reference, known)
 
-    def _next(self) -> bool:
-        """Try what comes next; return False where it did not fit the time that is left, or what is allowed."""
+    def _next(self) -> Configuration | None:
+        """Try what comes next and return it; None where it did not fit the time that is left, or what is allowed."""
         gone = frozenset(self.study.space.n_stages) - frozenset(self.today.n_stages)
         trial, configuration = self.study.ask(gone)
         fault = outside(configuration, self.today) or self.prepared.data.limits.fault(configuration)
@@ -117,11 +121,12 @@ class Loop:
             fault = f"{configuration.backbone} has failed before"
         if fault is not None:
             self.study.refuse(trial, fault, worst=self._worst)
-            return False
+            return None
         configuration, limit = self._limit(configuration)
         if limit is not None and limit <= 0:
             self.study.abandon(trial, f"it did not fit the {max(self.left_for_trials, 0):.0f} s that were left")
-            return False
+            return None
+        self.study.note(trial, configuration)
         self._show(configuration)
         started = time.perf_counter()
         try:
@@ -142,7 +147,7 @@ class Loop:
             self._give_up(trial, reason, time.perf_counter() - started, blames=configuration.backbone)
         else:
             self._keep(trial, replace(outcome, number=trial.number, sample=self.prepared.task.digest))
-        return True
+        return configuration
 
     def _try(self, trial: Trial, configuration: Configuration, limit: float | None) -> Outcome:
         if not is_trained(configuration):
@@ -168,8 +173,9 @@ class Loop:
     def _limit(self, configuration: Configuration) -> tuple[Configuration, float | None]:
         """Return what is tried within which seconds: None for no limit, 0 where it would not be worth beginning.
 
-        Where there is time for it, the refit on every picture is set aside; where not, and nothing trained is known
-        yet, fine-tuning is run for fewer epochs, and its model is delivered as it is.
+        Time for the refit on every picture is set aside. Fine-tuning that does not fit is tried with fewer epochs,
+        half of them at least; where nothing trained is known yet, with fewer still, and its model delivered as it is.
+        Training of everything needs its whole schedule: its head begins with nothing.
         """
         if not self.deadline.is_set:
             return configuration, None
@@ -177,14 +183,19 @@ class Loop:
         if not is_trained(configuration):
             needed = self._frozen_seconds(configuration)
             return configuration, left if left > needed + self._refit_seconds(None) else 0.0
-        task, costs = self.prepared.task, self.prepared.costs
-        needed = task.n_folds * costs.seconds(configuration, self._n_trained())
-        spare = left - max(self._refit_seconds(configuration), self._refit_seconds(None))
-        if needed <= spare:
-            return configuration, spare
-        if any(o.state for o in self.outcomes) or task.n_folds > 1 or configuration.training != "fine_tuning":
+        how, n_folds = configuration.how, self.prepared.task.n_folds
+        assert isinstance(how, Tuned)
+        best, tunes = self._refit_seconds(None), configuration.training == "fine_tuning"
+        for shorter in _shortened(configuration, math.ceil(how.epochs / 2) if tunes else how.epochs):
+            spare = left - max(self._refit_seconds(shorter), best)
+            if n_folds * self.prepared.costs.seconds(shorter, self._n_trained()) <= spare:
+                return shorter, spare
+        if any(o.state for o in self.outcomes) or n_folds > 1 or not tunes:
             return configuration, 0.0
-        return self._shorter(configuration, left)
+        for shorter in _shortened(configuration, USEFUL_EPOCHS):
+            if self.prepared.costs.seconds(shorter, self._n_trained()) <= left:
+                return shorter, left
+        return configuration, 0.0
 
     def _frozen_seconds(self, configuration: Configuration) -> float:
         """Return what a frozen trial takes: as the slowest so far, once per view, and the features of new views."""
@@ -205,15 +216,6 @@ class Loop:
         return len(missing) * task.sample.n * picture_seconds(
             data.bench, configuration.backbone, task.sample, data.report.fit
         )  # fmt: skip
-
-    def _shorter(self, configuration: Configuration, left: float) -> tuple[Configuration, float]:
-        """Return the configuration with as many epochs as `left` seconds allow, and 0 seconds if they are too few."""
-        how, costs, n = configuration.how, self.prepared.costs, self._n_trained()
-        assert isinstance(how, Tuned)
-        for epochs in range(how.epochs, USEFUL_EPOCHS - 1, -1):
-            if costs.seconds(configuration, n, epochs + how.head_epochs) <= left:
-                return replace(configuration, how=replace(how, epochs=epochs)), left
-        return configuration, 0.0
 
     def _refit_seconds(self, configuration: Configuration | None) -> float:
         """Return what the refit of a candidate, or of the best one so far, takes."""
@@ -272,6 +274,15 @@ class Loop:
 
     def _show(self, configuration: Configuration) -> None:
         self.monitor.show(status(self, f"{configuration.strategy}: {configuration.describe()}"))
+
+
+def _shortened(configuration: Configuration, least: int) -> Iterator[Configuration]:
+    """Yield a trained configuration as it is, then with ever fewer epochs, `least` at last."""
+    how = configuration.how
+    assert isinstance(how, Tuned)
+    yield configuration
+    for epochs in range(how.epochs - 1, least - 1, -1):
+        yield replace(configuration, how=replace(how, epochs=epochs))
 
 
 def status(loop: Loop, running: str) -> Status:

@@ -43,7 +43,17 @@ def loop(tmp_path: Path) -> Loop:
 
 @pytest.mark.parametrize(
     ("share", "epochs"),
-    [(1.0, None), (5.0, None), (0.99, 5), (0.45, 4), (0.25, LEAST_EPOCHS), (0.15, 0), (0.0, 0), (-1.0, 0)],
+    [
+        (1.0, None),
+        (5.0, None),
+        (0.71, None),
+        (0.69, 5),
+        (0.45, 4),
+        (0.25, LEAST_EPOCHS),
+        (0.15, 0),
+        (0.0, 0),
+        (-1.0, 0),
+    ],
 )
 def test_the_whole_schedule_or_a_few_epochs_more_or_nothing(loop: Loop, share: float, epochs: int | None) -> None:
     """Going on takes at most half of the schedule: the trial's weights are close already."""

@@ -58,7 +58,7 @@ def test_all_folds_and_the_refit_of_the_best_one_so_far_count(tmp_path: Path) ->
     needed = 2 * seconds(loop, TEN, FOLD) + seconds(loop, dear, N)
     for spare, fits in ((0.1, True), (-0.1, False)):
         loop.deadline.seconds = FINAL_SECONDS + needed + spare  # type: ignore[attr-defined]
-        assert (loop._limit(TEN)[1] > 0) == fits  # type: ignore[operator]
+        assert (loop._limit(TEN)[0] == TEN) == fits
 
 
 def test_the_refit_on_the_test_part_counts_as_well(tmp_path: Path) -> None:
@@ -97,18 +97,30 @@ def test_training_of_everything_is_never_shortened(tmp_path: Path) -> None:
     assert make_loop(tmp_path, left=short(SCRATCH))._limit(SCRATCH) == (SCRATCH, 0.0)
 
 
-def test_a_further_trial_is_not_shortened(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n_scored", [1, 2])
+@pytest.mark.parametrize("epochs", [9, 6, 5])
+def test_a_further_trial_is_shortened_to_half_its_epochs_at_least(tmp_path: Path, n_scored: int, epochs: int) -> None:
+    """As many as there is time for, its own refit or the best one's included, whichever is longer."""
+    task = bare_task(np.arange(N) % 2, n_scored=n_scored)
+    loop = make_loop(tmp_path, task)
+    loop.outcomes = [trained(task, retuned(TEN, epochs=2), 0.9, 1)]
+    each = [n_scored * seconds(loop, TEN, FOLD, e) + seconds(loop, TEN, N, e) for e in (epochs, epochs + 1)]
+    for left in (each[0] + 1e-6, each[1] - 1e-6):
+        loop.deadline.seconds = FINAL_SECONDS + left  # type: ignore[attr-defined]
+        shorter, limit = loop._limit(TEN)
+        assert shorter == retuned(TEN, epochs=epochs)
+        assert limit == pytest.approx(left - seconds(loop, TEN, N, epochs))
+    loop.deadline.seconds = FINAL_SECONDS + each[0] * 5 / epochs * 0.9  # type: ignore[attr-defined]
+    assert loop._limit(TEN) == (TEN, 0.0)  # four epochs of ten say little
+
+
+def test_a_further_trial_is_not_run_without_its_refit(tmp_path: Path) -> None:
     loop = make_loop(tmp_path, left=short(TEN))
     assert loop._limit(TEN)[1] == short(TEN)
     loop.outcomes = [outcome(loop.prepared.task, 0.9, configuration=TEN, number=0)]
     assert loop._limit(TEN)[1] == short(TEN)  # of that one no weights are left
     loop.outcomes = [trained(loop.prepared.task, TEN)]
     assert loop._limit(TEN) == (TEN, 0.0)
-
-
-def test_a_trial_of_several_folds_is_not_shortened(tmp_path: Path) -> None:
-    task = bare_task(np.arange(N) % 2, n_scored=2)
-    assert make_loop(tmp_path, task, left=short(TEN, folds=2))._limit(TEN) == (TEN, 0.0)
 
 
 def test_a_frozen_trial_leaves_the_refit_its_time(tmp_path: Path) -> None:

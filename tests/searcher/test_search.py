@@ -448,7 +448,7 @@ def test_a_killed_process_loses_one_trial(
     with open(out / "study.journal", "ab") as file:
         file.write(b'{"op_code": 5, "wor')
     (out / "trials" / "999.tmp").write_bytes(b"\x01")
-    result = search(data, trials=5, out=out, backbones=["tiny"], resume=True)
+    result = search(data, trials=10, out=out, backbones=["tiny"], resume=True)
     trials = result.table[result.table["kind"] == "trial"].set_index("number").sort_index()
     lost = trials[trials["state"] == "failed"]
     assert len(lost) == 1

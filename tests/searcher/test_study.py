@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -327,13 +328,41 @@ def test_a_search_is_exhausted_when_nothing_better_came_for_long(greater: bool) 
     study.add_sweep(SWEPT)
     sign = 1 if greater else -1
     for number in range(LEAST_TRIALS - PATIENCE):
-        finish(study, sign * (0.5 + 0.01 * number))
+        finish_trained(study, sign * (0.5 + 0.01 * number))
     best = 0.5 + 0.01 * (LEAST_TRIALS - PATIENCE - 1)
     for _ in range(PATIENCE - 1):
-        finish(study, sign * (best - 0.1))
+        finish_trained(study, sign * (best - 0.1))
         assert not study.exhausted()
-    finish(study, sign * best)  # as good is not better
+    finish_trained(study, sign * best)  # as good is not better
     assert study.exhausted()
+
+
+def finish_trained(study: Study, value: float) -> None:
+    study._study.enqueue_trial({"training": "fine_tuning"})
+    finish(study, value)
+
+
+def test_frozen_trials_exhaust_a_search_only_where_nothing_is_trained() -> None:
+    """A dozen of them take a second."""
+    for training, exhausted in ((("frozen",), True), (("frozen", "fine_tuning"), False)):
+        study = make_study(space=space(training=training))
+        for _ in range(LEAST_TRIALS):
+            study._study.enqueue_trial({"training": "frozen"})
+            finish(study, 0.6)
+        assert study.exhausted() == exhausted
+
+
+def test_after_a_frozen_trial_comes_a_trained_one() -> None:
+    """The sampler would go round the best of the sweep for ever."""
+    study = make_study()
+    study.add_sweep(SWEPT)
+    kinds = []
+    for _ in range(20):
+        trial, configuration = study.ask()
+        kinds.append(configuration.training)
+        study.complete(trial, scored(0.9 if configuration.training == "frozen" else 0.2, configuration))
+    assert "frozen" in kinds
+    assert all("frozen" not in pair[1:] for pair in pairwise(kinds) if pair[0] == "frozen")
 
 
 def test_a_better_trial_or_too_few_of_them_keep_the_search_going() -> None:
