@@ -13,6 +13,7 @@ from automl_tl.cli.render import bar
 from automl_tl.cli.sections import facts, first_items, items, section
 from automl_tl.cli.text import clean, plural
 from automl_tl.domain.similarity import DEPTH_BORDERS, Domain
+from automl_tl.recommender.front import FrontRow
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.recommender.story import sure
 from automl_tl.recommender.strategy import FROZEN
@@ -59,8 +60,7 @@ def _what_to_do(result: Recommendation) -> Iterator[tuple[str, str]]:
     if result.strategy not in FROZEN:
         row = next(row for row in result.front if row.strategy == result.strategy)
         low, high = row.interval
-        how = "measured in part" if row.measured else "by experience"
-        yield "", f"{row.accuracy:.1%} after {result.strategy} ({low:.1%} to {high:.1%}), {how}"
+        yield "", f"{row.accuracy:.1%} after {result.strategy} ({low:.1%} to {high:.1%}), {_source(row)}"
 
 
 def _what_is_trained(result: Recommendation) -> str:
@@ -133,10 +133,14 @@ def _front(result: Recommendation) -> RenderableType:
         mark = "<- recommended" if row.strategy == result.strategy else ""
         table.add_row(
             row.strategy, f"{row.accuracy:.1%}", f"{row.interval[0]:.1%} to {row.interval[1]:.1%}",
-            duration(row.seconds), f"{'measured' if row.measured else 'by experience'} {mark}",
+            duration(row.seconds), f"{_source(row)} {mark}",
             style="bold" if mark else "",
         )  # fmt: skip
     return table
+
+
+def _source(row: FrontRow) -> str:
+    return "measured" if row.measured else "tried, and by experience" if row.tried else "by experience"
 
 
 def duration(seconds: float) -> str:
@@ -168,7 +172,7 @@ def _probe(result: Recommendation) -> RenderableType:
 
 def _next_steps(result: Recommendation, options: str, pictures: str) -> Iterator[str]:
     yield f"automl-tl search {options} --budget 10m finds and trains the best model in ten minutes."
-    if not any(row.measured for row in result.front if row.strategy not in FROZEN):
+    if not any(row.tried for row in result.front):
         yield f"automl-tl recommend {options} --try-training measures on your pictures what fine-tuning gains."
     yield f"automl-tl recommend {options} --budget 10m weighs the strategies for ten minutes of training."
     yield f"automl-tl inspect {pictures} shows the pictures alone (--verbose: every file)."

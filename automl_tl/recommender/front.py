@@ -59,12 +59,14 @@ class FrontRow:
     seconds: float
     """Training time on all training pictures, without the time that this recommendation took."""
     measured: bool
-    """Whether the accuracy was measured on this data set, or follows from a prior."""
+    """Whether the accuracy was measured on this data set, or follows from a prior at least in part."""
     gain: float
     """Expected accuracy minus the best frozen one's, paired: on the same pictures."""
     gain_stderr: float
     how: str
     """Backbone, cuts and what is trained, in words."""
+    tried: bool = False
+    """Whether a short training on this data set is part of what is expected."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -84,17 +86,17 @@ def choose(front: Sequence[FrontRow], matrix: Matrix, budget: float | None) -> C
     """Return the strategy for a training budget in seconds; without one the matrix's cell stands.
 
     A strategy that the budget allows replaces the cell only if its expected paired gain exceeds its standard
-    error. Without a budget only what was measured on these pictures can contradict the matrix.
+    error. Without a budget only what was measured or tried on these pictures can contradict the matrix.
     """
     rows = {row.strategy: row for row in front}
     reasons: list[str] = []
     start = _default(rows, matrix, reasons)
-    rivals = [row for row in front if row.measured or budget is not None]
+    rivals = [row for row in front if row.measured or row.tried or budget is not None]
     if budget is not None:
         rivals = [row for row in rivals if row.seconds <= budget]
         start = _affordable(rows, start, rivals, budget, reasons)
     best = max(rivals, key=lambda row: row.gain, default=start)
-    if start.measured or budget is not None:
+    if start.measured or best.tried or budget is not None:
         start = _replace(start, best, reasons, budget)
     reasons += [_why_not(row, start, budget) for row in front if row.accuracy > start.accuracy]
     return Choice(start.strategy, tuple(reasons))
@@ -150,6 +152,7 @@ def _replace(start: FrontRow, best: FrontRow, reasons: list[str], budget: float 
     if best.strategy == start.strategy or gain <= stderr:
         return start
     known = "measured on these pictures" if best.measured and start.measured else "expected, not yet measured"
+    known = "tried on these pictures" if best.tried or start.tried else known
     allowed = "" if budget is None else f" and its {best.seconds:.0f} s fit the budget of {budget:.0f} s"
     reasons.append(
         f"{best.strategy} replaces {start.strategy}: it gains {100 * gain:+.1f} points "

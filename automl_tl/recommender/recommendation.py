@@ -7,7 +7,7 @@ from typing import Any
 
 from automl_tl.data.quality import QualityReport
 from automl_tl.domain.similarity import Domain
-from automl_tl.recommender.advice import Advice
+from automl_tl.recommender.advice import TUNED_POOLING, Advice, tuned_cuts
 from automl_tl.recommender.confusion import Confusion
 from automl_tl.recommender.evidence import Candidate
 from automl_tl.recommender.flips import FlipHarm
@@ -56,13 +56,17 @@ class Recommendation:
     @property
     def cuts(self) -> tuple[int, ...]:
         """Stages whose pooled outputs feed the head."""
-        whole = self.strategy == "pretrained_initialization"
-        return (self.frozen.n_stages,) if whole else self.frozen.source.cuts
+        if self.strategy == "pretrained_initialization":
+            return (self.frozen.n_stages,)
+        if self.strategy == "fine_tuning":
+            return tuned_cuts(self.frozen, self.frozen.n_stages)
+        return self.frozen.source.cuts
 
     @property
     def pooling(self) -> str:
         """How those outputs are pooled."""
-        return "mean" if self.strategy == "pretrained_initialization" else self.frozen.source.pooling
+        trained = {"pretrained_initialization": "mean", "fine_tuning": TUNED_POOLING}
+        return trained.get(self.strategy, self.frozen.source.pooling)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recommendation as one JSON object."""

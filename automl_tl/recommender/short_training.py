@@ -9,17 +9,17 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from automl_tl.backbones.blame import blaming
+from automl_tl.errors import AutomlTlError
 from automl_tl.recommender.advice import HEAD_LR, LABEL_SMOOTHING, TUNED_POOLING, lr_ratio, tuned_cuts
 from automl_tl.recommender.bench import Bench
 from automl_tl.recommender.evidence import Candidate
 from automl_tl.recommender.extraction import Progress
 from automl_tl.recommender.front import GainPrior, gain_prior
 from automl_tl.recommender.outlook import expecting
-from automl_tl.recommender.survey import Survey, rechosen
+from automl_tl.recommender.survey import Survey, picture_seconds, rechosen
 from automl_tl.recommender.timing import training_speed
 from automl_tl.training.activations import ActivationCache, columns
-from automl_tl.training.estimate import paired_gain
+from automl_tl.training.estimate import Estimate, paired_gain
 from automl_tl.training.finetune import copy_network, finetune, score_rows
 from automl_tl.training.fit import fit_head
 from automl_tl.training.heads import solve_head
@@ -29,15 +29,15 @@ from automl_tl.training.recipe import Recipe, batch_size_for
 from automl_tl.training.spectrum import decompose
 
 EPOCHS = 10
-LEAST_EPOCHS, LEAST_PER_CLASS = 5, 2
-"""Less is no evidence: then nothing is trained."""
-SHARE_OF_TIME = 0.7
-"""Of the seconds allowed, for the epochs; the rest is for decoding, the views' first runs, solving and scoring."""
-MOST_SCORED = 500
+LEAST_EPOCHS, LEAST_PER_CLASS, LEAST_SHARE = 5, 2, 0.2
+"""Fewer epochs, fewer pictures of a class or a smaller share of the pictures are no evidence: nothing is trained."""
+SHARE_OF_TIME = 0.8
+"""Of the seconds allowed, for decoding, the views' first runs and the epochs, as far as they can be foreseen."""
+MOST_SCORED = 300
 HEAD_L2 = 0.1
 """Strength of the solved head, as a multiple of columns over pictures."""
 SHORT_RUN_SD = 0.1
-"""Spread of the share of errors that a short run removes around that of a whole one."""
+"""Spread of the share of errors that a short run on all pictures removes around that of a whole one."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,29 @@ class ShortTraining:
     stderr: float
     """Of the difference, paired."""
     n_trained: int
+    n_available: int
+    """Pictures that it could have learned from, had there been time."""
     n_scored: int
     epochs: int
     unfrozen: int
     seconds: float
 
-    def update(self, prior: GainPrior) -> GainPrior:
+    def update(self, prior: GainPrior, base: Estimate) -> GainPrior:
         """Return the expected share of errors removed, prior and measurement weighed by their certainty.
 
-        The product of two normal densities: precisions add up.
+        The product of two normal densities: precisions add up. The frozen candidate was chosen with the held-out
+        pictures in sight, so its optimism is added to the gain. Errors are those on all pictures or on the ones held
+        out, whichever are more: so luck on the few does not make the share large. Fewer pictures and epochs than
+        there could be widen the measurement.
+
+        Args:
+            prior: before anything was trained.
+            base: of the frozen candidate, on all pictures.
         """
-        errors = max(1 - self.frozen, 1 / self.n_scored)
-        mean, sd = (self.tuned - self.frozen) / errors, float(np.hypot(self.stderr / errors, SHORT_RUN_SD))
+        errors = max(1 - base.accuracy, 1 - self.frozen, 1 / self.n_scored)
+        mean = (self.tuned - self.frozen + max(base.optimism, 0.0)) / errors
+        less = self.n_available / self.n_trained * max(EPOCHS / self.epochs, 1.0)
+        sd = float(np.hypot(self.stderr / errors, SHORT_RUN_SD * np.sqrt(less)))
         weight = prior.sd**2 / (prior.sd**2 + sd**2)
         return GainPrior(weight * mean + (1 - weight) * prior.mean, prior.sd * sd / float(np.hypot(prior.sd, sd)))
 
@@ -88,7 +99,9 @@ def with_short_training(
     budget: float | None,
     progress: Progress,
 ) -> tuple[Survey, tuple[str, ...]]:
-    """Return the survey with fine-tuning measured instead of guessed; as it was, with a note, where time is short.
+    """Return the survey with a fine-tuning tried; as it was, with a note, where there is no time or it fails.
+
+    How many pictures and epochs there is time for follows from the clock, so two runs may differ.
 
     Args:
         bench: builds the backbones.
@@ -99,42 +112,65 @@ def with_short_training(
         seconds: what it may take.
         budget: training time that will be spent afterwards, seconds, or None.
         progress: called with (done, total) percent.
-
-    Raises:
-        BackboneError: the backbone cannot be trained.
-        TrainingError: the loss is no longer finite, or memory does not suffice.
     """
     late = found.evidence.late(metric)
-    rows = _rows(bench, found, late, seed, seconds)
-    if len(rows) == 0:
+    try:
+        tried = _try(bench, found, late, fit, seed, seconds, progress)
+    except Exception as error:  # whatever a plugin's code or the machine raises: the recommendation is there already
+        said = " ".join(str(error).split())
+        reason = said if isinstance(error, AutomlTlError) else f"{type(error).__name__}: {said}"
+        return found, (f"No short fine-tuning could be run: {reason}",)
+    if tried is None:
         note = (
             f"No short fine-tuning was run: {max(seconds, 0):.0f} s do not suffice for {LEAST_EPOCHS} epochs; "
             "a larger --budget or fewer pictures (--max-images) make room."
         )
         return found, (note,)
-    with blaming(late.backbone, "could not be trained"):
-        tried = _train(bench, found, late, fit, rows, seed, seconds, progress)
     different = 0.5 if found.domain.different is None else found.domain.different
-    expected = tried.update(gain_prior("fine_tuning", different, found.size.large))
     base = found.outlook.estimates[late.strategy]
+    expected = tried.update(gain_prior("fine_tuning", different, found.size.large), base)
     front = tuple(
-        replace(expecting(row, base, expected), measured=True) if row.strategy == "fine_tuning" else row
+        replace(expecting(row, base, expected), tried=True) if row.strategy == "fine_tuning" else row
         for row in found.outlook.front
     )
     outlook = replace(found.outlook, front=front)
     return rechosen(replace(found, outlook=outlook, tried=tried.describe()), budget), ()
 
 
-def _rows(bench: Bench, found: Survey, late: Candidate, seed: int, seconds: float) -> np.ndarray:
-    """Return the pictures to learn from: all but fold 0, or as many as there is time for; none if that is too few."""
-    network, engine = bench.network(late.backbone), bench.engine.for_training
-    cut, unfrozen = max(tuned_cuts(late, late.n_stages)), found.unfreezing.count
-    speed = training_speed(network, engine, cut, min(unfrozen, cut), bench.cache / "timing")
-    most = int(SHARE_OF_TIME * seconds / max(LEAST_EPOCHS * speed.suffix, 1e-9))
-    rest: np.ndarray = np.flatnonzero(found.sample.folds != 0)
+def _try(
+    bench: Bench, found: Survey, late: Candidate, fit: str, seed: int, seconds: float, progress: Progress
+) -> ShortTraining | None:
+    """Return what fine-tuning came to, or None where it had too little time to be evidence."""
+    started = time.perf_counter()
+    if seconds <= 0:
+        return None
+    sample = found.sample
+    held_out = np.flatnonzero(sample.folds == 0)
+    held_out = held_out[sample.take(held_out).subset(MOST_SCORED, seed)][:MOST_SCORED]
+    each = picture_seconds(bench, late.backbone, sample, fit)
+    scoring = each * len(held_out)
+    rest = np.flatnonzero(sample.folds != 0)
+    rows = _rows(bench, found, late, rest, seed, SHARE_OF_TIME * seconds - 2 * scoring, each)
+    if len(rows) == 0:
+        return None
+    tried = _train(bench, found, late, fit, rows, held_out, seed, started + seconds - scoring, progress)
+    if tried is None:
+        return None
+    return replace(tried, n_available=len(rest), seconds=time.perf_counter() - started)
+
+
+def _rows(
+    bench: Bench, found: Survey, late: Candidate, rest: np.ndarray, seed: int, seconds: float, each: float
+) -> np.ndarray:
+    """Return those of the rows `rest` that there is time for; none where that is too few of them."""
+    cut, unfrozen = found.unfreezing.cut, found.unfreezing.count
+    speed = training_speed(
+        bench.network(late.backbone), bench.engine.for_training, cut, unfrozen, bench.cache / "timing"
+    )
+    most = int(max(seconds, 0.0) / max(LEAST_EPOCHS * speed.suffix + 3 * each, 1e-9))  # decoded once, run in two views
     if len(rest) <= most:
-        return rest
-    if most < LEAST_PER_CLASS * len(found.sample.classes):
+        return rest if len(rest) > 1 else rest[:0]
+    if most < max(LEAST_PER_CLASS * len(found.sample.classes), LEAST_SHARE * len(rest)):
         return rest[:0]
     some: np.ndarray = rest[found.sample.take(rest).subset(most, seed)]
     return some
@@ -146,20 +182,19 @@ def _train(
     late: Candidate,
     fit: str,
     rows: np.ndarray,
+    held_out: np.ndarray,
     seed: int,
-    seconds: float,
+    ends: float,
     progress: Progress,
-) -> ShortTraining:
-    started = time.perf_counter()
+) -> ShortTraining | None:
+    """Train until `time.perf_counter()` is `ends` at the latest, and score."""
     sample, features, network = found.sample, found.features[late.backbone], bench.network(late.backbone)
-    held_out = np.flatnonzero(sample.folds == 0)
-    held_out = held_out[sample.take(held_out).subset(MOST_SCORED, seed)]
     cuts, n_classes, engine = tuned_cuts(late, late.n_stages), len(sample.classes), bench.engine.for_training
-    unfrozen = min(found.unfreezing.count, max(cuts))
+    unfrozen = found.unfreezing.count
     used = np.concatenate([rows, held_out])
     learned, scored = np.arange(len(rows)), np.arange(len(rows), len(used))
     y = sample.y[used]
-    frozen = _frozen_right(late, features.matrix(late.source.cuts, late.source.pooling)[used], y, learned, n_classes)
+    frozen = _frozen_right(found, late, rows, held_out)
     copy = copy_network(network)
     spectrum = decompose(features.matrix(cuts, TUNED_POOLING)[rows])
     solved = solve_head("softmax", spectrum, y[learned], n_classes, HEAD_L2 * spectrum.unit / len(rows))
@@ -176,22 +211,26 @@ def _train(
             seed, scratch,
         )  # fmt: skip
         trained = finetune(
-            copy, head, cache, y, learned, recipe, engine, seed=seed,
-            limit=seconds - (time.perf_counter() - started),
+            copy, head, cache, y, learned, recipe, engine, seed=seed, limit=ends - time.perf_counter(),
             observe=lambda step: progress(round(100 * min(step.progress, 1.0)), 100),
         )  # fmt: skip
+        if trained.epochs - trained.shortened < LEAST_EPOCHS:  # the last epoch of a shortened run is a part of one
+            return None
         tuned = score_rows(copy, head, cache, scored, engine).argmax(1) == y[scored]
-    _, stderr = paired_gain(frozen[scored], tuned, sample.groups[held_out])
+    _, stderr = paired_gain(frozen, tuned, sample.groups[held_out])
     return ShortTraining(
-        float(frozen[scored].mean()), float(tuned.mean()), stderr, len(rows), len(held_out), trained.epochs, unfrozen,
-        time.perf_counter() - started,
+        float(frozen.mean()), float(tuned.mean()), stderr, len(rows), len(rows), len(held_out), trained.epochs,
+        unfrozen, 0.0,
     )  # fmt: skip
 
 
-def _frozen_right(late: Candidate, X: np.ndarray, y: np.ndarray, learned: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return, for all rows of `X`, whether the frozen candidate is right that has learned from the rows `learned`."""
-    path = late.path
-    fewer = 1.0 if path.kind == "ridge" else len(late.rows) * 0.8 / max(len(learned), 1)
-    head = fit_head(path.kind, X[learned], y[learned], n_classes, path.penalty * fewer)
-    right: np.ndarray = head.predict(X) == y
+def _frozen_right(found: Survey, late: Candidate, rows: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    """Return, for the pictures held out, whether the frozen candidate is right that has learned from `rows`."""
+    X = found.features[late.backbone].matrix(late.source.cuts, late.source.pooling)
+    sample, path = found.sample, late.path
+    scale = 1.0
+    if path.kind != "ridge":  # penalties are per picture: this one was chosen on the folds' training parts
+        scale = len(late.rows) * float((sample.folds[late.rows] != 0).mean()) / len(rows)
+    head = fit_head(path.kind, X[rows], sample.y[rows], len(sample.classes), path.penalty * scale)
+    right: np.ndarray = head.predict(X[held_out]) == sample.y[held_out]
     return right

@@ -137,12 +137,8 @@ def _expectation_sentences(outlook: Outlook, frozen: Candidate, choice: Choice, 
         yield f"On {sample.n} pictures that is little more than a guess: more pictures would make it an answer."
     if choice.strategy not in FROZEN:
         row = next(row for row in outlook.front if row.strategy == choice.strategy)
-        if row.measured:
-            return
-        yield (
-            f"What {choice.strategy} adds to that, {100 * row.gain:+.1f} points, is what it added on other data sets, "
-            "not a measurement on these pictures."
-        )
+        where = "partly measured here, partly what it added" if row.tried else "what it added"
+        yield (f"What {choice.strategy} adds to that, {100 * row.gain:+.1f} points, is {where} on other data sets.")
     if sample.n < sample.n_training:
         yield (
             f"The evidence rests on a stratified sample of {sample.n:,} of {sample.n_training:,} training pictures; "

@@ -17,9 +17,10 @@ from tiny_backbone import TinyBackbone
 
 import automl_tl
 from automl_tl.errors import BackboneError, DataError, OptionError
-from automl_tl.recommender import bench
+from automl_tl.recommender import bench, short_training
 from automl_tl.recommender.front import FrontRow
 from automl_tl.recommender.recommendation import Recommendation
+from automl_tl.training.finetune import Trained, TrainingError
 
 Recommend = Callable[..., Recommendation]
 
@@ -228,8 +229,7 @@ def fine_tuning_row(result: Recommendation) -> FrontRow:
 def test_a_short_training_measures_what_was_a_guess(tiny: dict[str, TinyBackbone], data: Path) -> None:
     plain, tried = automl_tl.recommend(data), automl_tl.recommend(data, try_training=True)
     before, after = fine_tuning_row(plain), fine_tuning_row(tried)
-    assert not before.measured
-    assert after.measured
+    assert (before.tried, after.tried) == (False, True)
     assert after.gain_stderr < before.gain_stderr
     others = [[row.accuracy for row in result.front if row.strategy != "fine_tuning"] for result in (plain, tried)]
     assert others[0] == others[1]
@@ -241,7 +241,7 @@ def test_a_short_training_measures_what_was_a_guess(tiny: dict[str, TinyBackbone
     assert not any("A short fine-tuning" in reason for reason in plain.reasons)
 
 
-def test_a_short_training_is_the_same_again(tiny: dict[str, TinyBackbone], data: Path) -> None:
+def test_a_short_training_that_fits_is_the_same_again(tiny: dict[str, TinyBackbone], data: Path) -> None:
     first, again = (automl_tl.recommend(data, try_training=True, seed=3) for _ in range(2))
     assert fine_tuning_row(first).gain == fine_tuning_row(again).gain
 
@@ -251,10 +251,42 @@ def test_without_time_for_a_short_training_a_note_says_so(
 ) -> None:
     monkeypatch.setattr("automl_tl.recommender.recommend.TOTAL_SECONDS", 0.0)
     result = automl_tl.recommend(data, try_training=True)
-    assert not fine_tuning_row(result).measured
+    assert not fine_tuning_row(result).tried
     assert any(note.startswith("No short fine-tuning was run: 0 s do not suffice") for note in result.notes)
     longer = automl_tl.recommend(data, try_training=True, budget=240.0)  # half of it
-    assert fine_tuning_row(longer).measured
+    assert fine_tuning_row(longer).tried
+
+
+def test_a_run_cut_short_is_no_evidence(
+    tiny: dict[str, TinyBackbone], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slower than was foreseen: four epochs and a part of the fifth."""
+    monkeypatch.setattr(short_training, "finetune", lambda *_, **__: Trained((1.0,) * 5, 9.0, 5, shortened=True))
+    result = automl_tl.recommend(data, try_training=True)
+    assert not fine_tuning_row(result).tried
+    assert any(note.startswith("No short fine-tuning was run") for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (TrainingError("the loss became nan"), "the loss became nan"),
+        (OSError(28, "No space left on device"), "OSError: [Errno 28] No space left on device"),
+        (RuntimeError("a\nplugin's own"), "RuntimeError: a plugin's own"),
+    ],
+)
+def test_a_short_training_that_fails_leaves_the_recommendation(
+    tiny: dict[str, TinyBackbone], data: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    plain = automl_tl.recommend(data)
+    monkeypatch.setattr(short_training, "finetune", fail)
+    result = automl_tl.recommend(data, try_training=True)
+    assert f"No short fine-tuning could be run: {said}" in result.notes
+    assert result.strategy == plain.strategy
+    assert not fine_tuning_row(result).tried
 
 
 def test_a_short_training_leaves_the_backbone_as_it_was(tiny: dict[str, TinyBackbone], data: Path) -> None:
@@ -264,13 +296,22 @@ def test_a_short_training_leaves_the_backbone_as_it_was(tiny: dict[str, TinyBack
     assert without_seconds(automl_tl.recommend(data)) == before
 
 
-def test_the_short_training_learns_from_no_picture_it_is_scored_on(
-    tiny: dict[str, TinyBackbone], data: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_short_training_learns_from_no_picture_and_no_group_it_is_scored_on(
+    tiny: dict[str, TinyBackbone], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from automl_tl.recommender import short_training as module
-
+    group_of = {str(p): f"{p.parent.name}{int(p.stem) // 2}" for p in sorted(data.rglob("*.png"))}
+    rows = [(path, Path(path).parent.name, group) for path, group in group_of.items()]
+    table = tmp_path / "t.csv"
+    pd.DataFrame(rows, columns=["path", "label", "patient"]).to_csv(table, index=False)
+    pictures: list[Any] = []
     seen: dict[str, set[int]] = {}
-    real_finetune, real_score = module.finetune, module.score_rows
+    real_load, real_finetune, real_score = (
+        short_training.load_pixels, short_training.finetune, short_training.score_rows,
+    )  # fmt: skip
+
+    def load(some: Any, *rest: Any, **more: Any) -> Any:
+        pictures.extend(some)
+        return real_load(some, *rest, **more)
 
     def finetune(copy: Any, head: Any, cache: Any, y: Any, rows: Any, *rest: Any, **more: Any) -> Any:
         seen["learned"] = set(rows.tolist())
@@ -280,9 +321,11 @@ def test_the_short_training_learns_from_no_picture_it_is_scored_on(
         seen["scored"] = set(rows.tolist())
         return real_score(copy, head, cache, rows, engine)
 
-    monkeypatch.setattr(module, "finetune", finetune)
-    monkeypatch.setattr(module, "score_rows", score)
-    automl_tl.recommend(data, try_training=True)
-    assert seen["learned"]
-    assert seen["scored"]
-    assert not seen["learned"] & seen["scored"]
+    monkeypatch.setattr(short_training, "load_pixels", load)
+    monkeypatch.setattr(short_training, "finetune", finetune)
+    monkeypatch.setattr(short_training, "score_rows", score)
+    assert fine_tuning_row(automl_tl.recommend(table, group_column="patient", try_training=True)).tried
+    learned, scored = ({pictures[row] for row in seen[name]} for name in ("learned", "scored"))
+    assert len(learned) + len(scored) == 36
+    assert not {p.sha256 for p in learned} & {p.sha256 for p in scored}
+    assert not {group_of[str(p.path)] for p in learned} & {group_of[str(p.path)] for p in scored}

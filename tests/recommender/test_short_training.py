@@ -10,15 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automl_tl.recommender.front import GainPrior
-from automl_tl.recommender.short_training import SHORT_RUN_SD, ShortTraining
+from automl_tl.recommender.short_training import EPOCHS, SHORT_RUN_SD, ShortTraining
+from automl_tl.training.estimate import Estimate
 
-TRIED = ShortTraining(0.8, 0.9, 0.02, n_trained=400, n_scored=100, epochs=10, unfrozen=3, seconds=30.0)
+TRIED = ShortTraining(0.8, 0.9, 0.02, 400, 400, n_scored=100, epochs=EPOCHS, unfrozen=3, seconds=30.0)
+BASE = Estimate(accuracy=0.8, interval=(0.7, 0.9), optimism=0.0, n=500, level=0.9, a=80.0, b=20.0)
 
 
 def test_prior_and_measurement_are_weighed_by_their_certainty() -> None:
     """Half of the errors disappear, and the prior says none: a prior as wide as the measurement meets it half way."""
     sd = float(np.hypot(0.02 / 0.2, SHORT_RUN_SD))
-    expected = TRIED.update(GainPrior(0.0, sd))
+    expected = TRIED.update(GainPrior(0.0, sd), BASE)
     assert expected.mean == pytest.approx(0.25)
     assert expected.sd == pytest.approx(sd / np.sqrt(2))
 
@@ -28,14 +30,32 @@ def test_what_is_expected_lies_between_prior_and_measurement_and_is_surer(
     mean: float, sd: float, frozen: float, tuned: float, stderr: float
 ) -> None:
     tried = replace(TRIED, frozen=frozen, tuned=tuned, stderr=stderr)
-    expected = tried.update(GainPrior(mean, sd))
-    measured = (tuned - frozen) / (1 - frozen)
+    expected = tried.update(GainPrior(mean, sd), BASE)
+    measured = (tuned - frozen) / max(1 - frozen, 0.2)
     assert min(mean, measured) - 1e-9 <= expected.mean <= max(mean, measured) + 1e-9
     assert expected.sd < sd
 
 
-def test_no_error_left_is_no_division_by_zero() -> None:
-    assert np.isfinite(replace(TRIED, frozen=1.0, tuned=1.0).update(GainPrior(0.5, 0.2)).mean)
+def test_luck_on_few_pictures_does_not_make_the_share_large() -> None:
+    """Without an error left on 20 pictures a loss of one is not the loss of everything: errors are those on all."""
+    lucky = replace(TRIED, frozen=1.0, tuned=0.95, stderr=0.07, n_scored=20)
+    assert lucky.update(GainPrior(0.2, 0.2), BASE).mean > 0.05
+    perfect = replace(BASE, accuracy=1.0)
+    assert np.isfinite(replace(lucky, tuned=1.0).update(GainPrior(0.5, 0.2), perfect).mean)
+
+
+def test_fewer_pictures_and_epochs_say_less() -> None:
+    prior = GainPrior(0.0, 0.2)
+    whole = TRIED.update(prior, BASE)
+    for less in (replace(TRIED, n_trained=100), replace(TRIED, epochs=5)):
+        assert less.update(prior, BASE).sd > whole.sd
+        assert less.update(prior, BASE).mean < whole.mean
+
+
+def test_the_frozen_one_s_optimism_is_the_tuned_one_s_gain() -> None:
+    prior = GainPrior(0.0, 0.2)
+    assert TRIED.update(prior, replace(BASE, optimism=0.05)).mean > TRIED.update(prior, BASE).mean
+    assert TRIED.update(prior, replace(BASE, optimism=-0.05)) == TRIED.update(prior, BASE)
 
 
 def test_the_sentence_has_every_number() -> None:
