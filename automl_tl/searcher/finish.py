@@ -148,17 +148,20 @@ def _choose(loop: Loop, ranked: Sequence[Comparison]) -> tuple[list[Outcome], li
 
 
 def _refit(loop: Loop, task: Task, chosen: Sequence[Outcome]) -> list[Fitted]:
-    """Refit each candidate on all pictures of `task`, as far as there is time."""
+    """Refit each candidate on all pictures of `task`, as far as there is time; what is left is shared by need."""
     fitted = []
-    for outcome in chosen:
-        left = loop.left_for_trials
+    for position, outcome in enumerate(chosen):
         if not is_trained(outcome.configuration):
             fitted.append(refitted(task, outcome, loop.prepared.found.reference.l2))
             continue
+        trained = [o.configuration for o in chosen[position:] if is_trained(o.configuration)]
+        needs = [loop.prepared.costs.seconds(configuration, task.sample.n) for configuration in trained]
+        left = loop.left_for_trials * (needs[0] / sum(needs) if loop.deadline.is_set else 1.0)
         epochs = _affordable(loop, task, outcome, left)
         if epochs == 0 or loop.interrupted:
             rows = len(task.held_out(0))
-            fitted.append(Fitted(kept_member(task, outcome), task.sample.n - rows, _no_time(rows)))
+            kept = kept_member(task, outcome)
+            fitted.append(Fitted(kept, task.sample.n - rows, _not_refitted(loop, rows), is_refit=False))
             continue
         limit = left if loop.deadline.is_set else None
         fitted.append(
@@ -167,8 +170,9 @@ def _refit(loop: Loop, task: Task, chosen: Sequence[Outcome]) -> list[Fitted]:
     return fitted
 
 
-def _no_time(rows: int) -> str:
-    return f"There was no time to refit on every training picture, so the model has not learned from {rows} of them."
+def _not_refitted(loop: Loop, rows: int) -> str:
+    why = "The search was interrupted before the" if loop.interrupted else "There was no time for a"
+    return f"{why} refit on every training picture, so the model has not learned from {rows} of them."
 
 
 def _affordable(loop: Loop, task: Task, outcome: Outcome, left: float) -> int | None:
@@ -180,7 +184,8 @@ def _affordable(loop: Loop, task: Task, outcome: Outcome, left: float) -> int | 
     how = outcome.configuration.how
     assert isinstance(how, Tuned)
     seconds = loop.prepared.costs.seconds(outcome.configuration, task.sample.n)
-    if NEARLY_ENOUGH * seconds <= left:
+    enough = NEARLY_ENOUGH if outcome.configuration.training == "fine_tuning" else 1.0
+    if enough * seconds <= left:
         return None
     epochs = int(left / seconds * (how.epochs + how.head_epochs))
     return min(epochs, max(LEAST_EPOCHS, how.epochs // 2)) if epochs >= LEAST_EPOCHS else 0
@@ -269,7 +274,7 @@ def _learn_from_everything(
     for outcome in chosen:
         limit = loop.deadline.left - EXPORT_SECONDS if loop.deadline.is_set else None
         fitted.append(refitted(everything, outcome, loop.prepared.found.reference.l2, limit=limit))
-    if any(f.note for f in fitted):
+    if not all(f.is_refit for f in fitted):
         return tested, "The delivered model is the tested one: the refit on everything was rejected."
     model = _model(loop, everything, chosen, shares, [f.member for f in fitted])
     return model, f"The delivered model has learned from all {whole.n:,} pictures, those it was tested on included."

@@ -34,6 +34,8 @@ class Fitted:
     n: int
     """Pictures that it learned from."""
     note: str = ""
+    is_refit: bool = True
+    """Whether it learned from all of the task's pictures, or is what its trial left."""
 
 
 def frozen_member(task: Task, configuration: Configuration, head: LinearHead | None = None) -> Member:
@@ -88,7 +90,13 @@ def refitted(
     last, first = trained.losses[-1], trained.losses[0]
     if not np.isfinite(last) or last > max(DIVERGED * first, DIVERGED_LOSS):
         return _as_it_was(task, outcome, f"its loss rose from {first:.2f} to {last:.2f}")
-    return Fitted(_member(task, configuration, network, head), task.sample.n)
+    note = ""
+    if epochs is not None:
+        note = f"There was no time for a whole refit: training went on with every training picture for {epochs} epochs."
+    elif trained.shortened:
+        planned = how.epochs + how.head_epochs
+        note = f"The refit on every training picture had time for {trained.epochs} of {planned} epochs."
+    return Fitted(_member(task, configuration, network, head), task.sample.n, note)
 
 
 def rescaled(member: Member, factor: float, weight: float) -> Member:
@@ -104,7 +112,7 @@ def rescaled(member: Member, factor: float, weight: float) -> Member:
 def _as_it_was(task: Task, outcome: Outcome, reason: str) -> Fitted:
     rows = len(task.held_out(0))
     note = f"The refit on every training picture was rejected, since {reason}."
-    return Fitted(kept_member(task, outcome), task.sample.n - rows, note)
+    return Fitted(kept_member(task, outcome), task.sample.n - rows, note, is_refit=False)
 
 
 def _member(task: Task, configuration: Configuration, network: Network, head: NetworkHead) -> Member:

@@ -111,7 +111,9 @@ def _variations(tuned: Configuration | None, space: Space) -> Iterator[Configura
     yield replace(tuned, how=replace(tuned.how, epochs=3 * EPOCHS // 2))
     yield replace(tuned, how=replace(tuned.how, lr_ratio=10.0 if tuned.how.lr_ratio < 5 else 3.0))
     if space.augmented:
-        stronger = replace(tuned.how.policy, rotation=20.0, scale=(0.8, 1.3), crop=0.5, colour=0.2, erase=0.25)
+        policy = tuned.how.policy
+        rotation = max(20.0, policy.rotation)
+        stronger = replace(policy, rotation=rotation, scale=(0.8, 1.3), crop=0.5, colour=0.2, erase=0.25)
         yield replace(tuned, how=replace(tuned.how, policy=stronger))
 
 

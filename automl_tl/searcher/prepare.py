@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 from automl_tl.cache_dir import cache_dir
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.quality import QualityReport
-from automl_tl.errors import BackboneError
+from automl_tl.durations import format_duration
+from automl_tl.errors import BackboneError, OptionError
 from automl_tl.features.engine import choose_engine
 from automl_tl.features.extract import Features
 from automl_tl.recommender.bench import Bench, Notice, usable_backbones, without_broken
@@ -44,6 +46,8 @@ that its timing, domain distance and screening take besides (three backbones mad
 SURVEYED_PER_SECOND = 4.0
 """Pictures that the recommendation may rest on, per second of the budget: 240 for a minute. With 500 of them screening,
 solving and timing took half of a minute, and the deadline was missed."""
+LEAST_PER_CLASS, LARGEST_SHARE = 3, 0.5
+"""Pictures of every class that are looked at in any case; a budget of which their features take more is refused."""
 SWEEP_SHARE, LEAST_SWEEP = 0.15, 10.0
 SOLVING_SHARE = 0.05
 """Of the time that is left, for solving further sources: training earns more where time is short."""
@@ -220,11 +224,21 @@ def _sample(data: Data, settings: Settings, everything: Sample, cost: float, dea
     if begun is not None:  # the pictures that the run began with: else what is known of its candidates would be lost
         most = int(begun["n"])
     elif deadline.budget is not None:
-        least = 3 * len(everything.classes)
+        least = min(LEAST_PER_CLASS * len(everything.classes), everything.n)
+        if least * cost > LARGEST_SHARE * deadline.budget:
+            raise OptionError(_too_short(deadline.budget, least * cost / LARGEST_SHARE, len(everything.classes)))
         most = max(least, int(EXTRACTION_SHARE * deadline.budget / max(cost, 1e-9)))
     if everything.n <= most:
         return everything
     return draw_sample(data.dataset, most, settings.seed, parts=TRAINING_PARTS, most_folds=MOST_FOLDS)
+
+
+def _too_short(budget: float, needed: float, n_classes: int) -> str:
+    return (
+        f"a budget of {format_duration(budget)} is too short for {n_classes:,} classes: looking at {LEAST_PER_CLASS} "
+        f"pictures of each takes more than half of it; give --budget {math.ceil(needed)}s or more, or a faster "
+        "--backbone"
+    )
 
 
 def _trainable_costs(data: Data, task: Task, named: frozenset[str], monitor: Monitor) -> tuple[Costs, tuple[str, ...]]:

@@ -73,6 +73,8 @@ class Study:
     def __init__(self, storage: BaseStorage, space: Space, seed: int, *, greater_is_better: bool = True) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space, self.seed, self.greater_is_better = space, seed, greater_is_better
+        self.trains = space.training != ("frozen",)
+        """Whether training may be proposed; whoever sees that none fits any more takes it back."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._study = optuna.create_study(
@@ -103,6 +105,11 @@ class Study:
         """Trials of the search itself that have ended, in order, without those that were abandoned or refused."""
         ended = [t for t in self.trials if t.state.is_finished() and t.user_attrs.get(KIND, TRIAL) == TRIAL]
         return [t for t in ended if not (t.user_attrs.get(_ABANDONED) or t.user_attrs.get(_REFUSED))]
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether something enqueued has not been tried yet."""
+        return any(t.state == TrialState.WAITING for t in self.trials)
 
     @property
     def has_sweep(self) -> bool:
@@ -138,7 +145,7 @@ class Study:
 
     def ask(self, avoid: frozenset[str] = frozenset()) -> tuple[Trial, Configuration]:
         """Return the next trial and what is to be tried in it; what is sampled is of no backbone in `avoid`."""
-        if not any(t.state == TrialState.WAITING for t in self.trials) and (fixed := self._fixed(avoid)):
+        if not self.has_waiting and (fixed := self._fixed(avoid)):
             self._study.enqueue_trial(fixed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -163,10 +170,11 @@ class Study:
         alive = [name for name in self.space.n_stages if name not in broken]
         if broken and alive:
             fixed["backbone"] = alive[int(self._rng.integers(len(alive)))]
-        trained = [kind for kind in self.space.training if kind != "frozen"]
         tried = [t for t in self.trials if t.user_attrs.get(KIND) == TRIAL]
-        if trained and tried and not _is_trained(tried[-1]):
-            fixed["training"] = trained[0]
+        if not self.trains:
+            fixed["training"] = "frozen"
+        elif tried and not _is_trained(tried[-1]):
+            fixed["training"] = next(kind for kind in self.space.training if kind != "frozen")
         return fixed
 
     @property
@@ -213,6 +221,12 @@ class Study:
         trial.report(worst, _LAST_STEP)
         self._study.tell(trial, state=TrialState.PRUNED)
 
+    def skip(self, trial: Trial, reason: str) -> None:
+        """End a trial of which nothing new is to be learned; it does not count as one."""
+        trial.set_user_attr(REASON, reason)
+        trial.set_user_attr(_REFUSED, True)
+        self._study.tell(trial, state=TrialState.FAIL)
+
     def abandon(self, trial: Trial, reason: str) -> None:
         """End a trial that was interrupted or has no time left; it says nothing about its configuration."""
         trial.set_user_attr(REASON, reason)
@@ -225,7 +239,7 @@ class Study:
         Where stages may be trained only such trials count: a dozen frozen ones take a second.
         """
         ended = [t for t in self.finished if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-        if self.space.training != ("frozen",):
+        if self.trains:
             ended = [t for t in ended if _is_trained(t)]
         if len(ended) < LEAST_TRIALS:
             return False

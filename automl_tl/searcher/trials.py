@@ -32,7 +32,8 @@ from automl_tl.searcher.trained import QUARTERS, score_trained
 USEFUL_EPOCHS = 4
 """A trial whose time allows fewer epochs is not begun."""
 MOST_REFUSED = 8
-"""Proposals that do not fit the time left, with no trained trial between them, after which the search ends."""
+"""Proposals in a row that do not fit the time left, after which the search ends; so many of trained ones, after which
+only frozen ones are tried."""
 FROZEN_SECONDS = 3.0
 """What a frozen trial is taken to need at least; more where the slowest so far took more."""
 Improved = Callable[[Outcome], None]
@@ -71,7 +72,7 @@ class Loop:
     def run(self) -> str:
         """Try candidates; return why it stopped."""
         wanted = self.settings.trials
-        refused = 0
+        refused = misfits = 0
         try:
             while True:
                 if wanted is not None and len(self.study.finished) >= max(wanted, 0):
@@ -87,11 +88,14 @@ class Loop:
                 if refused >= MOST_REFUSED:
                     what = "the time that is left" if self.deadline.is_set else "what is allowed"
                     return f"nothing that is left to try fits {what}"
-                tried = self._next()
-                if tried is None:
-                    refused += 1
-                elif is_trained(tried) or self.today.training == ("frozen",):
-                    refused = 0  # a frozen trial nearly always fits, and may not hide that no training does
+                sampled = not self.study.has_waiting
+                configuration, tried = self._next()
+                refused = 0 if tried else refused + sampled
+                if is_trained(configuration):
+                    misfits = 0 if tried else misfits + sampled
+                if misfits >= MOST_REFUSED and "frozen" in self.study.space.training:
+                    self.study.trains = False  # no training fits any more: the rest of the time is for frozen trials
+                    refused = misfits = 0
         except KeyboardInterrupt:
             self.interrupted = True
             return "it was interrupted"
@@ -111,8 +115,8 @@ class Loop:
         known = [replace(self._compared[o.number], outcome=o) for o in self.outcomes]
         return best_first(prepared.task, prepared.found.reference, known)
 
-    def _next(self) -> Configuration | None:
-        """Try what comes next and return it; None where it did not fit the time that is left, or what is allowed."""
+    def _next(self) -> tuple[Configuration, bool]:
+        """Return what comes next and whether it was tried: not where it does not fit the time, or what is allowed."""
         gone = frozenset(self.study.space.n_stages) - frozenset(self.today.n_stages)
         trial, configuration = self.study.ask(gone)
         fault = outside(configuration, self.today) or self.prepared.data.limits.fault(configuration)
@@ -121,11 +125,14 @@ class Loop:
             fault = f"{configuration.backbone} has failed before"
         if fault is not None:
             self.study.refuse(trial, fault, worst=self._worst)
-            return None
+            return configuration, False
         configuration, limit = self._limit(configuration)
         if limit is not None and limit <= 0:
             self.study.abandon(trial, f"it did not fit the {max(self.left_for_trials, 0):.0f} s that were left")
-            return None
+            return configuration, False
+        if any(o.configuration == configuration for o in self.outcomes):
+            self.study.skip(trial, "the same has been tried already")
+            return configuration, False
         self.study.note(trial, configuration)
         self._show(configuration)
         started = time.perf_counter()
@@ -147,7 +154,7 @@ class Loop:
             self._give_up(trial, reason, time.perf_counter() - started, blames=configuration.backbone)
         else:
             self._keep(trial, replace(outcome, number=trial.number, sample=self.prepared.task.digest))
-        return configuration
+        return configuration, True
 
     def _try(self, trial: Trial, configuration: Configuration, limit: float | None) -> Outcome:
         if not is_trained(configuration):
@@ -186,7 +193,8 @@ class Loop:
         how, n_folds = configuration.how, self.prepared.task.n_folds
         assert isinstance(how, Tuned)
         best, tunes = self._refit_seconds(None), configuration.training == "fine_tuning"
-        for shorter in _shortened(configuration, math.ceil(how.epochs / 2) if tunes else how.epochs):
+        least = max(USEFUL_EPOCHS, math.ceil(how.epochs / 2)) if tunes else how.epochs
+        for shorter in _shortened(configuration, least):
             spare = left - max(self._refit_seconds(shorter), best)
             if n_folds * self.prepared.costs.seconds(shorter, self._n_trained()) <= spare:
                 return shorter, spare

@@ -112,6 +112,8 @@ def test_where_there_is_none_the_trial_s_model_is_kept(
     loop.interrupted = interrupted
     first, second = refit(at(loop, 1.5 if interrupted else 0.1))
     assert (first.member, first.n) == ("kept", 30)
+    why = "The search was interrupted before the" if interrupted else "There was no time for a"
+    assert first.note.startswith(f"{why} refit on every training picture")
     assert "has not learned from 10 of them" in first.note
     assert second.member == "refitted"  # a frozen one is solved in no time
     assert calls == [{"trained": False}]
@@ -186,7 +188,7 @@ def test_a_rejected_refit_on_everything_leaves_the_tested_model(
     real: Callable[..., Fitted] = module.refitted
 
     def refitted(task: Any, *args: Any, **more: Any) -> Fitted:
-        return replace(real(task, *args, **more), note="it was rejected" if task.sample.n == 120 else "")
+        return replace(real(task, *args, **more), is_refit=task.sample.n != 120)
 
     monkeypatch.setattr(module, "refitted", refitted)
     result = quick_search(many, tmp_path / "run")

@@ -16,6 +16,7 @@ from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, retuned, space
 from automl_tl.searcher import trials as module
 from automl_tl.searcher.configuration import Configuration, Frozen, Tuned
 from automl_tl.searcher.limits import Limits
+from automl_tl.searcher.space import parameters
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import FROZEN_SECONDS, MOST_REFUSED, USEFUL_EPOCHS, Loop
 
@@ -206,7 +207,7 @@ def test_what_does_not_fit_is_left_for_another_session(tmp_path: Path, scores: S
     assert loop.run() == "nothing that is left to try fits the time that is left"
     assert scores == []
     assert loop.study.finished == []
-    assert reasons(loop) == ["it did not fit the 2 s that were left"] * MOST_REFUSED
+    assert reasons(loop) == ["it did not fit the 2 s that were left"] * (2 + MOST_REFUSED)  # two were enqueued
 
 
 def test_without_time_nothing_is_asked_for(tmp_path: Path, scores: Scores) -> None:
@@ -289,3 +290,23 @@ def test_memory_is_that_of_this_process(proc: bool, monkeypatch: pytest.MonkeyPa
     region.write(b"1" * 320_000_000)
     assert module._memory() - before > (300e6 if proc else -1)
     region.close()
+
+
+def test_what_was_tried_already_is_not_tried_again(tmp_path: Path, scores: Scores) -> None:
+    """A variation that is shortened to what there is time for may be one that is done."""
+    loop = make_loop(tmp_path, trials=2)
+    for _ in range(2):
+        loop.study._study.enqueue_trial(parameters(TEN, loop.study.space))
+    loop.study.enqueue(SCRATCH)
+    loop.run()
+    assert [configuration for configuration, _ in scores] == [TEN, SCRATCH]
+    assert reasons(loop)[1] == "the same has been tried already"
+    assert len(loop.study.finished) == 2
+
+
+def test_where_no_training_fits_frozen_trials_go_on(tmp_path: Path, scores: Scores) -> None:
+    loop = make_loop(tmp_path, left=20.0)
+    loop.prepared.costs._ratios[:] = [1e6]
+    assert loop.run() == "the last trials brought nothing better, and more would hardly pay"
+    assert not loop.study.trains
+    assert {configuration.training for configuration, _ in scores} == {"frozen"}

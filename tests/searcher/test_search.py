@@ -622,6 +622,15 @@ def test_a_limit_of_latency_is_kept(
     assert (later["reason"] == "tiny up to stage 3 takes 3.0 ms a picture, more than 2").all()
 
 
+def test_a_budget_too_short_for_the_classes_is_refused(
+    tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three pictures of each of three classes, one second each, are nine of the ten seconds."""
+    monkeypatch.setattr("automl_tl.searcher.prepare.picture_seconds", lambda *_, **__: 1.0)
+    with pytest.raises(OptionError, match=r"too short for 3 classes: .* takes more than half of it; give --budget 18s"):
+        search(data, budget=10.0, out=tmp_path / "run", backbones=["tiny"])
+
+
 # --- mixing and memory ------------------------------------------------------------------------------
 
 

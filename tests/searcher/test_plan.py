@@ -1,0 +1,82 @@
+"""What is tried first: every cell, then variations in one thing each, and classes that weigh what the metric says."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from generated_pictures import MakePictures
+from tasks import install
+from tiny_backbone import TinyBackbone
+
+from automl_tl.searcher import search as engine
+from automl_tl.searcher.configuration import Configuration, Tuned
+from automl_tl.searcher.plan import CLASSES_ALIKE
+from automl_tl.searcher.space import IMBALANCED, Space, parameters, suggest
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Configuration], Space]]:
+    """Return a list that gets the openings of every search, with their space; nothing of them is tried."""
+    install(monkeypatch, tiny=TinyBackbone())
+    kept: list[tuple[list[Configuration], Space]] = []
+    real = engine.openings
+
+    def keeping(task: Any, survey: Any, found: Any, space: Space, *rest: Any) -> list[Configuration]:
+        kept.append((real(task, survey, found, space, *rest), space))
+        return []
+
+    monkeypatch.setattr(engine, "openings", keeping)
+    return kept
+
+
+Opened = list[tuple[list[Configuration], Space]]
+
+
+def differences(one: Configuration, other: Configuration) -> set[str]:
+    assert isinstance(one.how, Tuned)
+    assert isinstance(other.how, Tuned)
+    ours, theirs = ({**asdict(c), **asdict(c.how), "how": None} for c in (one, other))
+    return {name for name in ours if ours[name] != theirs[name]}
+
+
+def test_every_cell_comes_before_variations_in_one_thing_each(
+    opened: Opened, make_pictures: MakePictures, tmp_path: Path
+) -> None:
+    engine.search(make_pictures(per_class=12), trials=1, out=tmp_path / "run", backbones=["tiny"])
+    ((configurations, _),) = opened
+    strategies = [c.strategy for c in configurations]
+    variations = configurations[-3:]
+    first = next(c for c in configurations if c.strategy == "fine_tuning")
+    assert set(strategies[:-3]) >= {"fine_tuning", "pretrained_initialization", "feature_extractor"}
+    assert [differences(first, c) for c in variations] == [{"epochs"}, {"lr_ratio"}, {"policy"}]
+    assert len({str(c) for c in configurations}) == len(configurations)
+    stronger, plain = (c.how.policy for c in (variations[-1], first))  # type: ignore[union-attr]
+    assert stronger.rotation >= plain.rotation
+    assert stronger.crop < plain.crop
+    assert stronger.erase > plain.erase
+
+
+def test_openings_lie_in_the_space(opened: Opened, make_pictures: MakePictures, tmp_path: Path) -> None:
+    from optuna.trial import FixedTrial
+
+    engine.search(make_pictures(per_class=12), trials=1, out=tmp_path / "run", backbones=["tiny"])
+    ((configurations, space),) = opened
+    for configuration in configurations:
+        assert suggest(FixedTrial(parameters(configuration, space)), space) == configuration
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "log_loss", *CLASSES_ALIKE])
+def test_classes_weigh_the_same_only_where_the_metric_says_so(
+    opened: Opened, make_pictures: MakePictures, tmp_path: Path, metric: str
+) -> None:
+    """Balanced weights cost a seventh of the accuracy on uneven blood cells."""
+    root = make_pictures(per_class=(int(6 * IMBALANCED), 6, 6))
+    engine.search(root, trials=1, out=tmp_path / "run", backbones=["tiny"], metric=metric)
+    ((configurations, space),) = opened
+    assert space.imbalanced
+    trained = [c for c in configurations if isinstance(c.how, Tuned)]
+    assert trained
+    assert all(c.balanced == (metric in CLASSES_ALIKE) for c in trained)
