@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -67,6 +68,7 @@ def rows(part: str) -> Iterator[Row]:
             yield from (Row(regime, 180.0, f"only {name}") for name in STRATEGIES)
         if part in ("ablation", "all"):
             yield from (Row(regime, 180.0, f"without {name}") for name in PARTS)
+            yield Row(regime, 180.0, "only feature_extractor without joined")
 
 
 def table_of(root: Path, regime: Regime, folder: Path) -> Path:
@@ -79,9 +81,7 @@ def table_of(root: Path, regime: Regime, folder: Path) -> Path:
 def by_search(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, object]]:
     from automl_tl import load, search
 
-    kind, _, name = row.method.partition(" ")
-    only = [name] if kind == "only" else []
-    without = [name] if kind == "without" else []
+    only, without = (re.findall(rf"{word} (\w+)", row.method) for word in ("only", "without"))
     started = time.monotonic()
     result = search(
         table, budget=row.budget, out=folder / "run", group_column="group", backbones=[BACKBONE], seed=1,
