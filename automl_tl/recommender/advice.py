@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.domain.similarity import DEPTH_BORDERS, Domain
-from automl_tl.recommender.evidence import Candidate
 from automl_tl.recommender.flips import FlipHarm
 from automl_tl.recommender.strategy import FROZEN, Strategy
 
@@ -17,7 +16,6 @@ fits: on hand signs eight epochs of the last three stages reached .97 to .99 at 
 200 test pictures); 10 is the Transfer-Learning-Library's."""
 _FROM_SCRATCH_RATIO = 2.0
 HEAD_LR, LABEL_SMOOTHING = 1e-3, 0.1
-TUNED_POOLING = "mean+std"
 
 
 @dataclass(frozen=True)
@@ -69,19 +67,8 @@ def lr_ratio(domain: Domain) -> float:
     return _RATIOS[domain.verdict]
 
 
-def tuned_cuts(late: Candidate, most: int) -> tuple[int, ...]:
-    """Return the cuts that fine-tuning begins with, of `most` stages at most: the last two of the best late ones.
-
-    A head on more and earlier cuts fits the training pictures before anything has been learned, and then there is
-    nothing left to learn from: on hand signs three stages went from .895 to .95 with four cuts, from .885 to .98 with
-    two. The last stage but one is kept in any case, as far as `most` stages allow it: later stages cost little.
-    """
-    last = min(max(*late.source.cuts, late.n_stages - 1), most)
-    return tuple(cut for cut in (last - 1, last) if cut > 0)
-
-
 def stages_to_unfreeze(domain: Domain, cut: int, n_stages: int) -> Unfreezing:
-    """Return which stages should learn where the head reads stage `cut`, or earlier ones as well.
+    """Return which stages should learn where the head reads stage `cut`.
 
     A third of the kept stages, small in cost and most of the gain; more where the pictures lie far from the
     pretraining domain already in earlier stages.

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from automl_tl.features.extract import Features
-from automl_tl.recommender.advice import tuned_cuts
 from automl_tl.recommender.evidence import Candidate, Evidence
 from automl_tl.recommender.front import FrontRow, GainPrior, gain_prior
 from automl_tl.recommender.sample import Sample
@@ -134,8 +133,7 @@ def _trained_row(
     strategy: Strategy, late: Candidate, base: Estimate, prior: GainPrior, speed: TrainingSpeed, n: int
 ) -> FrontRow:
     whole = strategy == "pretrained_initialization"
-    last = max(tuned_cuts(late, late.n_stages))
-    some = f"head, then stages {last - speed.unfrozen + 1} to {last}"
+    some = f"head, then stages {late.n_stages - speed.unfrozen + 1} to {late.n_stages}"
     row = FrontRow(
         strategy,
         base.accuracy,

@@ -7,12 +7,12 @@ from typing import Any
 
 from automl_tl.data.quality import QualityReport
 from automl_tl.domain.similarity import Domain
-from automl_tl.recommender.advice import TUNED_POOLING, Advice, tuned_cuts
+from automl_tl.recommender.advice import Advice
 from automl_tl.recommender.confusion import Confusion
 from automl_tl.recommender.evidence import Candidate
 from automl_tl.recommender.flips import FlipHarm
 from automl_tl.recommender.front import FrontRow
-from automl_tl.recommender.strategy import Matrix, Size, Strategy
+from automl_tl.recommender.strategy import FROZEN, Matrix, Size, Strategy
 from automl_tl.training.curve import LearningCurve
 from automl_tl.training.estimate import Estimate
 
@@ -56,17 +56,12 @@ class Recommendation:
     @property
     def cuts(self) -> tuple[int, ...]:
         """Stages whose pooled outputs feed the head."""
-        if self.strategy == "pretrained_initialization":
-            return (self.frozen.n_stages,)
-        if self.strategy == "fine_tuning":
-            return tuned_cuts(self.frozen, self.frozen.n_stages)
-        return self.frozen.source.cuts
+        return self.frozen.source.cuts if self.strategy in FROZEN else (self.frozen.n_stages,)
 
     @property
     def pooling(self) -> str:
         """How those outputs are pooled."""
-        trained = {"pretrained_initialization": "mean", "fine_tuning": TUNED_POOLING}
-        return trained.get(self.strategy, self.frozen.source.pooling)
+        return self.frozen.source.pooling if self.strategy in FROZEN else "mean"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recommendation as one JSON object."""

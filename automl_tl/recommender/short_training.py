@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from automl_tl.errors import AutomlTlError
-from automl_tl.recommender.advice import HEAD_LR, LABEL_SMOOTHING, TUNED_POOLING, lr_ratio, tuned_cuts
+from automl_tl.recommender.advice import HEAD_LR, LABEL_SMOOTHING, lr_ratio
 from automl_tl.recommender.bench import Bench
 from automl_tl.recommender.evidence import Candidate
 from automl_tl.recommender.extraction import Progress
@@ -189,14 +189,14 @@ def _train(
 ) -> ShortTraining | None:
     """Train until `time.perf_counter()` is `ends` at the latest, and score."""
     sample, features, network = found.sample, found.features[late.backbone], bench.network(late.backbone)
-    cuts, n_classes, engine = tuned_cuts(late, late.n_stages), len(sample.classes), bench.engine.for_training
+    cuts, n_classes, engine = (late.n_stages,), len(sample.classes), bench.engine.for_training
     unfrozen = found.unfreezing.count
     used = np.concatenate([rows, held_out])
     learned, scored = np.arange(len(rows)), np.arange(len(rows), len(used))
     y = sample.y[used]
     frozen = _frozen_right(found, late, rows, held_out)
     copy = copy_network(network)
-    spectrum = decompose(features.matrix(cuts, TUNED_POOLING)[rows])
+    spectrum = decompose(features.matrix(cuts, "mean")[rows])
     solved = solve_head("softmax", spectrum, y[learned], n_classes, HEAD_L2 * spectrum.unit / len(rows))
     head = NetworkHead.from_linear(solved).to(engine.device)
     recipe = Recipe(
@@ -207,7 +207,7 @@ def _train(
         how, scratch = bench.preprocessing(late.backbone, fit), Path(folder)
         pixels = load_pixels([sample.pictures[row] for row in used], how, scratch, threads=bench.engine.threads)
         cache = ActivationCache(
-            network, pixels, max(cuts) - unfrozen, cuts, columns(TUNED_POOLING), found.advice.augmentation, engine,
+            network, pixels, late.n_stages - unfrozen, cuts, columns("mean"), found.advice.augmentation, engine,
             seed, scratch,
         )  # fmt: skip
         trained = finetune(

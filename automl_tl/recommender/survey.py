@@ -16,7 +16,7 @@ from automl_tl.data.quality import QualityReport, scan
 from automl_tl.data.split import assign_splits
 from automl_tl.domain.similarity import Domain
 from automl_tl.features.extract import Features
-from automl_tl.recommender.advice import Advice, Unfreezing, advise, stages_to_unfreeze, tuned_cuts
+from automl_tl.recommender.advice import Advice, Unfreezing, advise, stages_to_unfreeze
 from automl_tl.recommender.bench import Bench
 from automl_tl.recommender.domains import measure_domains
 from automl_tl.recommender.evidence import Candidate, Evidence, gather_evidence
@@ -169,7 +169,7 @@ def survey(
     matrix = place(size.large, domain.different)
     with clock("timing"), progress("Timing a training step"):
         late = evidence.late(metric)
-        unfreezing = stages_to_unfreeze(domain, max(tuned_cuts(late, late.n_stages)), late.n_stages)
+        unfreezing = stages_to_unfreeze(domain, late.n_stages, late.n_stages)
         outlook = look_ahead(
             evidence,
             features[name],
