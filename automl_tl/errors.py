@@ -39,3 +39,13 @@ class OptionError(AutomlTlError):
 
 class CacheError(AutomlTlError):
     """The cache folder cannot be used."""
+
+
+def sentence(error: BaseException) -> str:
+    """Return what an error says, on one line; one that is not ours begins with its type.
+
+    >>> sentence(AutomlTlError("no backbone fits")), sentence(OSError("No space\\nleft"))
+    ('no backbone fits', 'OSError: No space left')
+    """
+    said = " ".join(str(error).split())
+    return said if isinstance(error, AutomlTlError) else f"{type(error).__name__}: {said}"

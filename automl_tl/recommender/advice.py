@@ -15,7 +15,8 @@ _RATIOS = {"similar": 10.0, "borderline": 5.0, "unknown": 5.0, "different": 3.0}
 fits: on hand signs eight epochs of the last three stages reached .97 to .99 at 3 and 1, against .93 at 10 (one draw,
 200 test pictures); 10 is the Transfer-Learning-Library's."""
 _FROM_SCRATCH_RATIO = 2.0
-HEAD_LR, LABEL_SMOOTHING = 1e-3, 0.1
+EPOCHS, HEAD_LR, LABEL_SMOOTHING = 10, 1e-3, 0.1
+"""What fine-tuning is begun with here; what a whole training takes is foreseen for more epochs (timing.EPOCHS)."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,6 @@ class Unfreezing:
     """How many of the last stages before the cut learn in the second phase of fine-tuning."""
 
     count: int
-    cut: int
-    """Stages kept."""
     n_stages: int
     """Of the whole network."""
     reason: str
@@ -67,24 +66,24 @@ def lr_ratio(domain: Domain) -> float:
     return _RATIOS[domain.verdict]
 
 
-def stages_to_unfreeze(domain: Domain, cut: int, n_stages: int) -> Unfreezing:
-    """Return which stages should learn where the head reads stage `cut`.
+def stages_to_unfreeze(domain: Domain, n_stages: int) -> Unfreezing:
+    """Return which stages should learn before a head that reads the last one.
 
-    A third of the kept stages, small in cost and most of the gain; more where the pictures lie far from the
+    A third of all stages, small in cost and most of the gain; more where the pictures lie far from the
     pretraining domain already in earlier stages.
     """
-    least = max(1, round(cut / 3))
+    least = max(1, round(n_stages / 3))
     if domain.depth_distance is None:
         why = "a third, as no BatchNorm statistics tell where the pictures become strange"
-        return Unfreezing(least, cut, n_stages, f"Unfreeze the last {least} of the {cut} stages kept: {why}.")
+        return Unfreezing(least, n_stages, f"Unfreeze the last {least} of the {n_stages} stages: {why}.")
     border = DEPTH_BORDERS[1]
-    strange = [k for k, d in enumerate(domain.by_depth[:cut], 1) if d > border]
-    count = max(least, cut - strange[0] + 1) if strange else least
+    strange = [k for k, d in enumerate(domain.by_depth, 1) if d > border]
+    count = max(least, n_stages - strange[0] + 1) if strange else least
     if count == least:
-        where = f"before stage {cut - least + 1} the pictures lie within {border:g} by depth"
+        where = f"before stage {n_stages - least + 1} the pictures lie within {border:g} by depth"
     else:
         where = f"stage {strange[0]} is the first where the pictures lie beyond {border:g} by depth"
-    return Unfreezing(count, cut, n_stages, f"Unfreeze the last {count} of the {cut} stages kept: {where}.")
+    return Unfreezing(count, n_stages, f"Unfreeze the last {count} of the {n_stages} stages: {where}.")
 
 
 def augmentation_policy(flips: Sequence[FlipHarm]) -> tuple[AugmentationPolicy, tuple[str, ...]]:

@@ -31,18 +31,19 @@ _MANY_PICTURES_GAIN = 0.25
 """What many pictures add to `pretrained_initialization`: its loss against fine-tuning is a loss on few."""
 
 
-def gain_prior(strategy: Strategy, different: float, large: float) -> GainPrior:
+def gain_prior(strategy: Strategy, different: float | None, large: float) -> GainPrior:
     """Return the expected relative reduction of the frozen ConvNet's errors, before anything is trained.
 
     Args:
         strategy: `fine_tuning` or `pretrained_initialization`.
-        different: probability that the pictures are unlike the pretraining domain.
+        different: probability that the pictures are unlike the pretraining domain; None: unknown, even odds.
         large: probability that they are many.
     """
     like, unlike = _GAINS[strategy, False], _GAINS[strategy, True]
-    mean = (1 - different) * like.mean + different * unlike.mean
-    spread = (1 - different) * like.sd**2 + different * unlike.sd**2
-    between = different * (1 - different) * (like.mean - unlike.mean) ** 2
+    p = 0.5 if different is None else different
+    mean = (1 - p) * like.mean + p * unlike.mean
+    spread = (1 - p) * like.sd**2 + p * unlike.sd**2
+    between = p * (1 - p) * (like.mean - unlike.mean) ** 2
     if strategy == "pretrained_initialization":
         mean += _MANY_PICTURES_GAIN * large
     return GainPrior(mean, (spread + between) ** 0.5)
@@ -151,8 +152,10 @@ def _replace(start: FrontRow, best: FrontRow, reasons: list[str], budget: float 
     gain, stderr = paired_difference(best, start)
     if best.strategy == start.strategy or gain <= stderr:
         return start
-    known = "measured on these pictures" if best.measured and start.measured else "expected, not yet measured"
-    known = "tried on these pictures" if best.tried or start.tried else known
+    if best.measured and start.measured:
+        known = "measured on these pictures"
+    else:
+        known = "tried on these pictures" if best.tried or start.tried else "expected, not yet measured"
     allowed = "" if budget is None else f" and its {best.seconds:.0f} s fit the budget of {budget:.0f} s"
     reasons.append(
         f"{best.strategy} replaces {start.strategy}: it gains {100 * gain:+.1f} points "

@@ -41,7 +41,7 @@ def look_ahead(
     sample: Sample,
     metric: str,
     size: Size,
-    different: float,
+    different: float | None,
     speed: TrainingSpeed,
     picture_seconds: float,
 ) -> Outlook:
@@ -53,7 +53,7 @@ def look_ahead(
         sample: the pictures that both rest on.
         metric: that candidates are chosen by; what is expected is always accuracy.
         size: how many pictures there are.
-        different: probability that they are unlike the pretraining domain.
+        different: probability that they are unlike the pretraining domain, or None where that is unknown.
         speed: of a training step of the chosen backbone.
         picture_seconds: of one picture's features, decoding included.
     """

@@ -30,8 +30,9 @@ from automl_tl.recommender.survey import (
 from automl_tl.training.scores import get_metric
 
 TOTAL_SECONDS = 120.0
+"""What a recommendation should take at most."""
 EXTRACTION_SECONDS = 75.0
-"""What feature extraction may take by default; the rest of two minutes is for everything else."""
+"""What feature extraction may take by default; the rest of TOTAL_SECONDS is for everything else."""
 
 
 def recommend(
@@ -121,21 +122,9 @@ def summarise(
     notes: tuple[str, ...],
 ) -> Recommendation:
     """Return the recommendation that a survey amounts to, with its reasons."""
-    sample, frozen, evidence, outlook = found.sample, found.frozen, found.evidence, found.outlook
+    sample, frozen, outlook = found.sample, found.frozen, found.outlook
     mistakes = confusion(sample.y, frozen.path.predictions[frozen.path.best], sample.classes)
-    reasons = tell(
-        sample,
-        found.domain,
-        found.size,
-        found.matrix,
-        found.choice,
-        evidence,
-        frozen,
-        outlook,
-        found.advice,
-        mistakes,
-        found.tried,
-    )
+    reasons = tell(found, mistakes)
     return Recommendation(
         path=path,
         report=report,
@@ -151,7 +140,7 @@ def summarise(
         advice=found.advice,
         estimate=outlook.estimates[frozen.strategy],
         front=outlook.front,
-        probe=evidence.probe,
+        probe=found.evidence.probe,
         curve=outlook.curve,
         confusion=mistakes,
         flips=found.flips,

@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from automl_tl.errors import AutomlTlError
-from automl_tl.recommender.advice import HEAD_LR, LABEL_SMOOTHING, lr_ratio
+from automl_tl.errors import sentence
+from automl_tl.recommender.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, lr_ratio
 from automl_tl.recommender.bench import Bench
 from automl_tl.recommender.evidence import Candidate
 from automl_tl.recommender.extraction import Progress
-from automl_tl.recommender.front import GainPrior, gain_prior
+from automl_tl.recommender.front import GainPrior
 from automl_tl.recommender.outlook import expecting
 from automl_tl.recommender.survey import Survey, picture_seconds, rechosen
 from automl_tl.recommender.timing import training_speed
@@ -28,7 +28,6 @@ from automl_tl.training.pixels import load_pixels
 from automl_tl.training.recipe import Recipe, batch_size_for
 from automl_tl.training.spectrum import decompose
 
-EPOCHS = 10
 LEAST_EPOCHS, LEAST_PER_CLASS, LEAST_SHARE = 5, 2, 0.2
 """Fewer epochs, fewer pictures of a class or a smaller share of the pictures are no evidence: nothing is trained."""
 SHARE_OF_TIME = 0.8
@@ -117,18 +116,15 @@ def with_short_training(
     try:
         tried = _try(bench, found, late, fit, seed, seconds, progress)
     except Exception as error:  # whatever a plugin's code or the machine raises: the recommendation is there already
-        said = " ".join(str(error).split())
-        reason = said if isinstance(error, AutomlTlError) else f"{type(error).__name__}: {said}"
-        return found, (f"No short fine-tuning could be run: {reason}",)
+        return found, (f"No short fine-tuning could be run: {sentence(error)}",)
     if tried is None:
         note = (
             f"No short fine-tuning was run: {max(seconds, 0):.0f} s do not suffice for {LEAST_EPOCHS} epochs; "
             "a larger --budget or fewer pictures (--max-images) make room."
         )
         return found, (note,)
-    different = 0.5 if found.domain.different is None else found.domain.different
     base = found.outlook.estimates[late.strategy]
-    expected = tried.update(gain_prior("fine_tuning", different, found.size.large), base)
+    expected = tried.update(found.priors["fine_tuning"], base)
     front = tuple(
         replace(expecting(row, base, expected), tried=True) if row.strategy == "fine_tuning" else row
         for row in found.outlook.front
@@ -153,20 +149,24 @@ def _try(
     rows = _rows(bench, found, late, rest, seed, SHARE_OF_TIME * seconds - 2 * scoring, each)
     if len(rows) == 0:
         return None
-    tried = _train(bench, found, late, fit, rows, held_out, seed, started + seconds - scoring, progress)
-    if tried is None:
+    frozen = _frozen_right(found, late, rows, held_out)
+    trained = _train(bench, found, late, fit, rows, held_out, seed, started + seconds - scoring, progress)
+    if trained is None:
         return None
-    return replace(tried, n_available=len(rest), seconds=time.perf_counter() - started)
+    tuned, epochs = trained
+    _, stderr = paired_gain(frozen, tuned, sample.groups[held_out])
+    return ShortTraining(
+        float(frozen.mean()), float(tuned.mean()), stderr, len(rows), len(rest), len(held_out), epochs,
+        found.unfreezing.count, time.perf_counter() - started,
+    )  # fmt: skip
 
 
 def _rows(
     bench: Bench, found: Survey, late: Candidate, rest: np.ndarray, seed: int, seconds: float, each: float
 ) -> np.ndarray:
     """Return those of the rows `rest` that there is time for; none where that is too few of them."""
-    cut, unfrozen = found.unfreezing.cut, found.unfreezing.count
-    speed = training_speed(
-        bench.network(late.backbone), bench.engine.for_training, cut, unfrozen, bench.cache / "timing"
-    )
+    network, unfrozen = bench.network(late.backbone), found.unfreezing.count
+    speed = training_speed(network, bench.engine.for_training, late.n_stages, unfrozen, bench.cache / "timing")
     most = int(max(seconds, 0.0) / max(LEAST_EPOCHS * speed.suffix + 3 * each, 1e-9))  # decoded once, run in two views
     if len(rest) <= most:
         return rest if len(rest) > 1 else rest[:0]
@@ -186,15 +186,17 @@ def _train(
     seed: int,
     ends: float,
     progress: Progress,
-) -> ShortTraining | None:
-    """Train until `time.perf_counter()` is `ends` at the latest, and score."""
+) -> tuple[np.ndarray, int] | None:
+    """Return which of the pictures held out are right after training, and the epochs; None where those are too few.
+
+    Training ends when `time.perf_counter()` is `ends` at the latest.
+    """
     sample, features, network = found.sample, found.features[late.backbone], bench.network(late.backbone)
     cuts, n_classes, engine = (late.n_stages,), len(sample.classes), bench.engine.for_training
     unfrozen = found.unfreezing.count
     used = np.concatenate([rows, held_out])
     learned, scored = np.arange(len(rows)), np.arange(len(rows), len(used))
     y = sample.y[used]
-    frozen = _frozen_right(found, late, rows, held_out)
     copy = copy_network(network)
     spectrum = decompose(features.matrix(cuts, "mean")[rows])
     solved = solve_head("softmax", spectrum, y[learned], n_classes, HEAD_L2 * spectrum.unit / len(rows))
@@ -216,12 +218,8 @@ def _train(
         )  # fmt: skip
         if trained.epochs - trained.shortened < LEAST_EPOCHS:  # the last epoch of a shortened run is a part of one
             return None
-        tuned = score_rows(copy, head, cache, scored, engine).argmax(1) == y[scored]
-    _, stderr = paired_gain(frozen, tuned, sample.groups[held_out])
-    return ShortTraining(
-        float(frozen.mean()), float(tuned.mean()), stderr, len(rows), len(rows), len(held_out), trained.epochs,
-        unfrozen, 0.0,
-    )  # fmt: skip
+        scores = score_rows(copy, head, cache, scored, engine)
+    return scores.argmax(1) == y[scored], trained.epochs
 
 
 def _frozen_right(found: Survey, late: Candidate, rows: np.ndarray, held_out: np.ndarray) -> np.ndarray:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from automl_tl.data.names import printable
 from automl_tl.domain.similarity import Domain
-from automl_tl.recommender.advice import Advice
 from automl_tl.recommender.confusion import Confusion
 from automl_tl.recommender.evidence import Candidate, Evidence
 from automl_tl.recommender.front import Choice
 from automl_tl.recommender.outlook import Outlook
 from automl_tl.recommender.sample import Sample
 from automl_tl.recommender.strategy import FROZEN, Matrix, Size
+from automl_tl.recommender.survey import Survey
 from automl_tl.training.estimate import paired_gain
 
 _VISIBLE = 0.0005
@@ -22,32 +22,20 @@ _NEAR_BORDER = 0.25
 """A runner-up of at least this probability is named."""
 
 
-def tell(
-    sample: Sample,
-    domain: Domain,
-    size: Size,
-    matrix: Matrix,
-    choice: Choice,
-    evidence: Evidence,
-    frozen: Candidate,
-    outlook: Outlook,
-    advice: Advice,
-    mistakes: Confusion,
-    tried: str = "",
-) -> tuple[str, ...]:
+def tell(found: Survey, mistakes: Confusion) -> tuple[str, ...]:
     """Return the reasons for a recommendation, the weightiest first."""
     return (
-        domain_sentence(domain),
-        size_sentence(size),
-        matrix_sentence(matrix),
-        *([tried] if tried else []),
-        *choice.reasons,
-        evidence.backbone_reason,
-        *_cut_sentences(evidence, frozen, sample),
-        *_expectation_sentences(outlook, frozen, choice, sample),
-        *_curve_sentence(outlook, sample),
+        domain_sentence(found.domain),
+        size_sentence(found.size),
+        matrix_sentence(found.matrix),
+        *([found.tried] if found.tried else []),
+        *found.choice.reasons,
+        found.evidence.backbone_reason,
+        *_cut_sentences(found.evidence, found.frozen, found.sample),
+        *_expectation_sentences(found.outlook, found.frozen, found.choice, found.sample),
+        *_curve_sentence(found.outlook, found.sample),
         *_confusion_sentences(mistakes),
-        *advice.reasons,
+        *found.advice.reasons,
     )
 
 
@@ -138,7 +126,7 @@ def _expectation_sentences(outlook: Outlook, frozen: Candidate, choice: Choice, 
     if choice.strategy not in FROZEN:
         row = next(row for row in outlook.front if row.strategy == choice.strategy)
         where = "partly measured here, partly what it added" if row.tried else "what it added"
-        yield (f"What {choice.strategy} adds to that, {100 * row.gain:+.1f} points, is {where} on other data sets.")
+        yield f"What {choice.strategy} adds to that, {100 * row.gain:+.1f} points, is {where} on other data sets."
     if sample.n < sample.n_training:
         yield (
             f"The evidence rests on a stratified sample of {sample.n:,} of {sample.n_training:,} training pictures; "

@@ -22,10 +22,10 @@ from automl_tl.recommender.domains import measure_domains
 from automl_tl.recommender.evidence import Candidate, Evidence, gather_evidence
 from automl_tl.recommender.extraction import Progress, extract_view
 from automl_tl.recommender.flips import MAX_PICTURES, FlipHarm, judge_flips
-from automl_tl.recommender.front import Choice, choose
+from automl_tl.recommender.front import Choice, GainPrior, choose, gain_prior
 from automl_tl.recommender.outlook import Outlook, look_ahead
 from automl_tl.recommender.sample import Sample, draw_sample, sample_size
-from automl_tl.recommender.strategy import Matrix, Size, judge_size, place
+from automl_tl.recommender.strategy import FROZEN, STRATEGIES, Matrix, Size, Strategy, judge_size, place
 from automl_tl.recommender.timing import decode_seconds, forward_seconds, training_speed
 
 Reporter = Callable[[str], AbstractContextManager[Progress]]
@@ -103,6 +103,12 @@ class Survey:
         return self.domains[self.evidence.backbone]
 
     @property
+    def priors(self) -> dict[Strategy, GainPrior]:
+        """What training is expected to gain, by strategy, before anything is trained."""
+        trained = [strategy for strategy in STRATEGIES if strategy not in FROZEN]
+        return {strategy: gain_prior(strategy, self.domain.different, self.size.large) for strategy in trained}
+
+    @property
     def frozen(self) -> Candidate:
         """The frozen model that the chosen strategy starts from, or is."""
         return self.outlook.start(self.choice.strategy)
@@ -169,16 +175,16 @@ def survey(
     matrix = place(size.large, domain.different)
     with clock("timing"), progress("Timing a training step"):
         late = evidence.late(metric)
-        unfreezing = stages_to_unfreeze(domain, late.n_stages, late.n_stages)
+        unfreezing = stages_to_unfreeze(domain, late.n_stages)
         outlook = look_ahead(
             evidence,
             features[name],
             sample,
             metric,
             size,
-            different=0.5 if domain.different is None else domain.different,
+            different=domain.different,
             speed=training_speed(
-                bench.network(name), bench.engine.for_training, unfreezing.cut, unfreezing.count, bench.cache / "timing"
+                bench.network(name), bench.engine.for_training, late.n_stages, unfreezing.count, bench.cache / "timing"
             ),
             picture_seconds=picture_seconds(bench, name, sample, fit),
         )

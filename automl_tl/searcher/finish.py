@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from automl_tl.errors import AutomlTlError, PictureError
+from automl_tl.errors import PictureError, sentence
 from automl_tl.features.extract import batches
 from automl_tl.model.bundle import save_bundle
 from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
@@ -250,8 +250,7 @@ def _whole_or_tested(
     except KeyboardInterrupt:
         return tested, "The delivered model is the tested one: learning from the test part was interrupted."
     except Exception as error:  # whatever a plugin's code raises; the tested model is there
-        said = " ".join(str(error).split())
-        reason = said if isinstance(error, AutomlTlError) else f"{type(error).__name__}: {said}"
+        reason = sentence(error)
         return tested, f"The delivered model is the tested one, since learning from the test part failed: {reason}"
 
 

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 
 from automl_tl.backbones.stages import Network
+from automl_tl.errors import sentence
 from automl_tl.model.member import Member
 from automl_tl.searcher.configuration import Configuration, Frozen, Tuned
 from automl_tl.searcher.frozen import fit_frozen
 from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trained import empty_head, make_cache, restore, train
-from automl_tl.training.finetune import TrainingError, copy_network
+from automl_tl.training.finetune import copy_network
 from automl_tl.training.linear import LinearHead
 from automl_tl.training.network_head import NetworkHead
 
@@ -81,10 +82,8 @@ def refitted(
             limit=None if limit is None else limit - (time.perf_counter() - begun),
             start=None if epochs is None else outcome.state,
         )  # fmt: skip
-    except TrainingError as error:
-        return _as_it_was(task, outcome, str(error))
     except Exception as error:  # whatever a plugin's code raises; the trial's own model is there
-        return _as_it_was(task, outcome, f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return _as_it_was(task, outcome, sentence(error))
     if not trained.losses:
         return _as_it_was(task, outcome, "there was no time left for it")
     last, first = trained.losses[-1], trained.losses[0]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from automl_tl.augment.policy import AugmentationPolicy
-from automl_tl.recommender.advice import HEAD_LR, LABEL_SMOOTHING, lr_ratio
+from automl_tl.recommender.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, lr_ratio
 from automl_tl.recommender.evidence import LARGEST_SOLVED, Candidate
 from automl_tl.recommender.strategy import FROZEN
 from automl_tl.recommender.survey import Survey
@@ -19,7 +19,6 @@ from automl_tl.searcher.space import IMBALANCED, MANY_PICTURES, Space
 from automl_tl.searcher.sweep import Sweep
 from automl_tl.searcher.task import Task
 
-EPOCHS = 10
 CLASSES_ALIKE = ("balanced_accuracy", "macro_f1")
 """Metrics for which training begins with every class weighing the same. Where plain accuracy counts that costs much:
 on 277 blood cells of four classes fine-tuning reached .695 with such weights, .814 without (cross-validated)."""

@@ -19,11 +19,11 @@ from automl_tl.features.extract import Features
 from automl_tl.recommender.bench import Bench, Notice, usable_backbones, without_broken
 from automl_tl.recommender.evidence import Candidate, Evidence
 from automl_tl.recommender.extraction import extract_each
-from automl_tl.recommender.front import GainPrior, gain_prior
+from automl_tl.recommender.front import GainPrior
 from automl_tl.recommender.recommend import summarise
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.recommender.sample import LARGEST_SAMPLE, Sample, draw_sample, lonely_note
-from automl_tl.recommender.strategy import FROZEN, STRATEGIES, Strategy, frozen_strategy
+from automl_tl.recommender.strategy import FROZEN, Strategy, frozen_strategy
 from automl_tl.recommender.survey import Clock, Pictures, Survey, picture_seconds, read_pictures, survey
 from automl_tl.recommender.timing import stage_seconds, whole_step_seconds
 from automl_tl.searcher.deadline import Costs, Deadline, StageCosts
@@ -178,11 +178,7 @@ def prepare(
         if len(rows) < task.sample.n:
             evidence = replace(evidence, screened_all=False)
         swept = sweep(task, evidence, solvable=is_solvable(task), seconds=budget if deadline.is_set else None)
-    different = 0.5 if found.domain.different is None else found.domain.different
-    priors = {
-        strategy: gain_prior(strategy, different, found.size.large) for strategy in STRATEGIES if strategy not in FROZEN
-    }
-    return Prepared(data, task, found, recommendation, swept, priors, costs, notes)
+    return Prepared(data, task, found, recommendation, swept, found.priors, costs, notes)
 
 
 def _surveyed_rows(task: Task, settings: Settings, deadline: Deadline) -> np.ndarray:

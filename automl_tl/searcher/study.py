@@ -171,9 +171,9 @@ class Study:
         if broken and alive:
             fixed["backbone"] = alive[int(self._rng.integers(len(alive)))]
         tried = [t for t in self.trials if t.user_attrs.get(KIND) == TRIAL]
-        if not self.trains:
+        if not self.trains and len(self.space.training) > 1:
             fixed["training"] = "frozen"
-        elif tried and not _is_trained(tried[-1]):
+        elif self.trains and tried and not _is_trained(tried[-1]):
             fixed["training"] = next(kind for kind in self.space.training if kind != "frozen")
         return fixed
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import Trial
 
-from automl_tl.errors import AutomlTlError, BackboneError
+from automl_tl.errors import AutomlTlError, BackboneError, sentence
 from automl_tl.recommender.survey import picture_seconds
 from automl_tl.searcher.choice import Comparison, best_first, compare
 from automl_tl.searcher.configuration import Configuration, Frozen, Tuned
@@ -126,14 +126,16 @@ class Loop:
         if fault is not None:
             self.study.refuse(trial, fault, worst=self._worst)
             return configuration, False
-        configuration, limit = self._limit(configuration)
+        proposed = configuration
+        configuration, limit = self._limit(proposed)
         if limit is not None and limit <= 0:
             self.study.abandon(trial, f"it did not fit the {max(self.left_for_trials, 0):.0f} s that were left")
             return configuration, False
         if any(o.configuration == configuration for o in self.outcomes):
             self.study.skip(trial, "the same has been tried already")
             return configuration, False
-        self.study.note(trial, configuration)
+        if configuration != proposed:
+            self.study.note(trial, configuration)
         self._show(configuration)
         started = time.perf_counter()
         try:
@@ -148,10 +150,9 @@ class Loop:
         except AutomlTlError as error:
             self._give_up(trial, str(error), time.perf_counter() - started)
         except (MemoryError, OSError) as error:  # the machine's fault, not the backbone's
-            self._give_up(trial, f"{type(error).__name__}: {error}", time.perf_counter() - started)
+            self._give_up(trial, sentence(error), time.perf_counter() - started)
         except Exception as error:  # whatever a plugin's code raises ends its trial, never the search
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            self._give_up(trial, reason, time.perf_counter() - started, blames=configuration.backbone)
+            self._give_up(trial, sentence(error), time.perf_counter() - started, blames=configuration.backbone)
         else:
             self._keep(trial, replace(outcome, number=trial.number, sample=self.prepared.task.digest))
         return configuration, True
@@ -267,13 +268,14 @@ class Loop:
         )
 
     def _perfect(self) -> bool:
-        """Return whether a trained candidate is right on so many pictures that no other can be told to be better."""
+        """Return whether a candidate is right on so many pictures that no other can be told to be better."""
         task = self.prepared.task
         if not task.metric.greater_is_better or self.settings.trials is not None:
             return False
-        return any(
-            o.state and len(o.rows) >= 50 and (o.predictions == task.y[o.rows]).all() for o in self.outcomes
-        )  # fmt: skip
+        wanted, known = self.settings.strategies, [self.prepared.found.reference.outcome, *self.outcomes]
+        if wanted:
+            known = [o for o in known if o.configuration.strategy in wanted]
+        return any(len(o.rows) >= 50 and (o.predictions == task.y[o.rows]).all() for o in known)
 
     def _check_memory(self) -> None:
         limit = self.settings.max_memory

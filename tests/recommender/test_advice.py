@@ -17,31 +17,29 @@ HARMLESS, HARMFUL = FlipHarm("hflip", 0.0, 0.01, 100), FlipHarm("vflip", 0.2, 0.
 
 
 def test_a_frozen_convnet_unfreezes_nothing() -> None:
-    advice = advise("feature_extractor", NEAR, stages_to_unfreeze(NEAR, 9, 9), [HARMLESS, HARMFUL])
+    advice = advise("feature_extractor", NEAR, stages_to_unfreeze(NEAR, 9), [HARMLESS, HARMFUL])
     assert advice.unfreeze == 0
     assert not any("nfreeze" in reason for reason in advice.reasons)
 
 
 def test_fine_tuning_unfreezes_from_where_the_pictures_are_strange() -> None:
-    assert stages_to_unfreeze(NEAR, 9, 9).count == 3
-    far = stages_to_unfreeze(FAR, 9, 9)
+    assert stages_to_unfreeze(NEAR, 9).count == 3
+    far = stages_to_unfreeze(FAR, 9)
     assert far.count == 5
     assert "stage 5 is the first" in far.reason
-    assert stages_to_unfreeze(FAR, 7, 9).count == 3  # counted from the cut: what lies behind it reaches no head
-    assert stages_to_unfreeze(FAR, 4, 9).count == 1
     assert advise("fine_tuning", FAR, far, []).unfreeze == 5
-    assert advise("pretrained_initialization", NEAR, stages_to_unfreeze(NEAR, 8, 9), []).unfreeze == 9
+    assert advise("pretrained_initialization", NEAR, stages_to_unfreeze(NEAR, 9), []).unfreeze == 9
 
 
 def test_a_backbone_without_batchnorm_gets_the_usual_third() -> None:
     domain = replace(FAR, depth_distance=None, by_depth=(math.nan,) * 9)
-    unfreezing = stages_to_unfreeze(domain, 9, 9)
+    unfreezing = stages_to_unfreeze(domain, 9)
     assert unfreezing.count == 3
     assert "no BatchNorm statistics" in unfreezing.reason
 
 
 def test_the_farther_the_pictures_the_faster_the_backbone_learns() -> None:
-    third = stages_to_unfreeze(NEAR, 9, 9)
+    third = stages_to_unfreeze(NEAR, 9)
     ratios = [advise("fine_tuning", d, third, []).lr_ratio for d in (NEAR, FAR)]
     assert ratios[0] > ratios[1] > advise("pretrained_initialization", FAR, third, []).lr_ratio >= 1
 
@@ -68,10 +66,10 @@ def test_flip_harm_is_the_paired_difference() -> None:
     assert harm.n == 4
 
 
-@pytest.mark.parametrize(("cut", "expected"), [(1, 1), (3, 1), (5, 2), (9, 3), (13, 4)])
-def test_a_third_of_the_stages_kept(cut: int, expected: int) -> None:
-    domain = replace(NEAR, by_depth=(0.05,) * 13)
-    assert stages_to_unfreeze(domain, cut, 13).count == expected
+@pytest.mark.parametrize(("n_stages", "expected"), [(1, 1), (3, 1), (5, 2), (9, 3), (13, 4)])
+def test_a_third_of_the_stages(n_stages: int, expected: int) -> None:
+    domain = replace(NEAR, by_depth=(0.05,) * n_stages)
+    assert stages_to_unfreeze(domain, n_stages).count == expected
 
 
 def test_harm_that_could_be_large_is_not_noise() -> None:

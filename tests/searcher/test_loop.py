@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from loops import FINAL_SECONDS, make_loop, seconds, trained
-from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, retuned, space
+from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, reference, retuned, space
 
 from automl_tl.searcher import trials as module
 from automl_tl.searcher.configuration import Configuration, Frozen, Tuned
@@ -310,3 +310,23 @@ def test_where_no_training_fits_frozen_trials_go_on(tmp_path: Path, scores: Scor
     assert loop.run() == "the last trials brought nothing better, and more would hardly pay"
     assert not loop.study.trains
     assert {configuration.training for configuration, _ in scores} == {"frozen"}
+
+
+@pytest.mark.parametrize(
+    ("n", "right", "options", "ends"),
+    [
+        (60, 1.0, {}, True),
+        (60, 0.98, {}, False),
+        (40, 1.0, {}, False),  # too few to tell
+        (60, 1.0, {"strategies": ("fine_tuning",)}, False),  # the sweep's best is not what was asked for
+        (60, 1.0, {"trials": 1}, False),
+    ],
+)
+def test_where_nothing_is_wrong_any_more_nothing_is_tried(
+    tmp_path: Path, scores: Scores, n: int, right: float, options: dict[str, Any], ends: bool
+) -> None:
+    task = bare_task(np.arange(n) % 2)
+    loop = make_loop(tmp_path, task, **options)
+    loop.prepared.found.reference = reference(task, right)  # type: ignore[misc]
+    assert (loop.run().startswith("no picture of the validation part is wrong")) == ends
+    assert (scores == []) == ends
