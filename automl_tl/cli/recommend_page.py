@@ -140,7 +140,7 @@ def _front(result: Recommendation) -> RenderableType:
 
 
 def _source(row: FrontRow) -> str:
-    return "measured" if row.measured else "tried, and by experience" if row.tried else "by experience"
+    return "measured" if row.measured else "tried" if row.tried else "by experience"
 
 
 def duration(seconds: float) -> str:
