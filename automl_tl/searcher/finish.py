@@ -32,6 +32,7 @@ from automl_tl.searcher.trials import Loop
 from automl_tl.training.estimate import Estimate, combine_gain
 
 MOST_MEMBERS = 3
+"""The best ones that an ensemble is chosen from, beside one of the other kind."""
 RIDGE_TEMPERATURE = 0.2
 """Of ridge scores on +-1 targets, before anything was measured."""
 NOVELTY_PICTURES = 100
@@ -137,7 +138,7 @@ def _choose(loop: Loop, ranked: Sequence[Comparison]) -> tuple[list[Outcome], li
     task, best = loop.prepared.task, ranked[0].outcome
     if not loop.settings.parts["ensemble"] or loop.settings.max_latency_ms or loop.settings.max_params:
         return [best], [1.0]
-    top = [c.outcome for c in ranked[:MOST_MEMBERS]]
+    top = _candidates([c.outcome for c in ranked])
     rows = task.everything
     for outcome in top:
         rows = np.intersect1d(rows, outcome.rows)
@@ -145,6 +146,18 @@ def _choose(loop: Loop, ranked: Sequence[Comparison]) -> tuple[list[Outcome], li
         return [best], [1.0]
     shares = greedy_shares(task, top, rows)
     return [top[i] for i in shares], list(shares.values())
+
+
+def _candidates(ranked: Sequence[Outcome]) -> list[Outcome]:
+    """Return what an ensemble is chosen from: the best few, and the best one of the other kind if it is not among them.
+
+    A trained and a frozen candidate err on different pictures, more so than three trainings that are much alike.
+    """
+    top = list(ranked[:MOST_MEMBERS])
+    if len({is_trained(outcome.configuration) for outcome in top}) == 1:
+        kind = is_trained(top[0].configuration)
+        top += [outcome for outcome in ranked if is_trained(outcome.configuration) != kind][:1]
+    return top
 
 
 def _refit(loop: Loop, task: Task, chosen: Sequence[Outcome]) -> list[Fitted]:
