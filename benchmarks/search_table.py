@@ -5,7 +5,10 @@
 Every row is a cell (a data set at so many training pictures per class, a budget) and a method. A method sees the
 training pictures of a table and is tested once on its test pictures. One line per row is appended to
 `results/search.csv` as soon as it is known, with which test pictures were right, so an interrupted run goes on where
-it stopped. Every search has a feature cache of its own, empty at first. Nothing else should run on the machine.
+it stopped. `results/search_both_kinds.csv` has the search against fine-tuning alone once more, by the engine that
+weighs an ensemble of both kinds: it was not chosen in these two cells.
+
+Every search has a feature cache of its own, empty at first. Nothing else should run on the machine.
 """
 
 from __future__ import annotations
