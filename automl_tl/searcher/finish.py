@@ -31,8 +31,8 @@ from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import Loop
 from automl_tl.training.estimate import Estimate, combine_gain
 
-MOST_MEMBERS = 3
-"""The best ones that an ensemble is chosen from, beside one of the other kind."""
+BEST_FEW = 3
+"""Candidates that an ensemble is chosen from, beside the best one of the other kind."""
 RIDGE_TEMPERATURE = 0.2
 """Of ridge scores on +-1 targets, before anything was measured."""
 NOVELTY_PICTURES = 100
@@ -153,11 +153,9 @@ def _candidates(ranked: Sequence[Outcome]) -> list[Outcome]:
 
     A trained and a frozen candidate err on different pictures, more so than three trainings that are much alike.
     """
-    top = list(ranked[:MOST_MEMBERS])
-    if len({is_trained(outcome.configuration) for outcome in top}) == 1:
-        kind = is_trained(top[0].configuration)
-        top += [outcome for outcome in ranked if is_trained(outcome.configuration) != kind][:1]
-    return top
+    top = list(ranked[:BEST_FEW])
+    kinds = {is_trained(outcome.configuration) for outcome in top}
+    return top + [outcome for outcome in ranked if is_trained(outcome.configuration) not in kinds][:1]
 
 
 def _refit(loop: Loop, task: Task, chosen: Sequence[Outcome]) -> list[Fitted]:
@@ -168,8 +166,9 @@ def _refit(loop: Loop, task: Task, chosen: Sequence[Outcome]) -> list[Fitted]:
             fitted.append(refitted(task, outcome, loop.prepared.found.reference.l2))
             continue
         trained = [o.configuration for o in chosen[position:] if is_trained(o.configuration)]
+        solving = sum(o.seconds for o in chosen[position:] if not is_trained(o.configuration))
         needs = [loop.prepared.costs.seconds(configuration, task.sample.n) for configuration in trained]
-        left = loop.left_for_trials * (needs[0] / sum(needs) if loop.deadline.is_set else 1.0)
+        left = (loop.left_for_trials - solving) * (needs[0] / sum(needs) if loop.deadline.is_set else 1.0)
         epochs = _affordable(loop, task, outcome, left)
         if epochs == 0 or loop.interrupted:
             rows = len(task.held_out(0))

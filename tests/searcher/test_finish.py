@@ -106,7 +106,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def at(loop: Loop, share: float) -> Loop:
-    loop.deadline.seconds = loop.final_seconds + share * whole(loop)  # type: ignore[attr-defined]
+    """Leave a share of a whole refit, and the second that the frozen candidate takes to solve."""
+    loop.deadline.seconds = loop.final_seconds + 1.0 + share * whole(loop)  # type: ignore[attr-defined]
     return loop
 
 
