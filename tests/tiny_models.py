@@ -15,6 +15,7 @@ from automl_tl.backbones.plugins import Plugin
 from automl_tl.backbones.stages import Network, build_network
 from automl_tl.data.decode import Preprocessing
 from automl_tl.model.decoding import decoded_batches
+from automl_tl.model.forward import forward
 from automl_tl.model.member import Member
 from automl_tl.model.model import Model
 from automl_tl.model.novelty import measure_novelty
@@ -68,7 +69,7 @@ def trained_model(pictures: Path, **more: Any) -> Model:
     features: list[torch.Tensor] = []
     hook = one.head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
     batches = decoded_batches(files, [one.preprocessing])
-    embeddings = [one.evaluate(batch.images[one.preprocessing])[1] for batch in batches]
+    embeddings = [forward([one], batch.images)[0][1] for batch in batches]
     hook.remove()
     x = torch.cat(features).clone()
     solution = torch.linalg.lstsq(torch.cat([x, torch.ones(len(x), 1)], 1), 8 * torch.eye(len(classes))[y]).solution

@@ -31,6 +31,7 @@ from automl_tl.features.engine import choose_engine
 from automl_tl.model import tensors
 from automl_tl.model.checking import FILES, MANIFEST, TENSORS, foreign, read_manifest
 from automl_tl.model.errors import BundleError
+from automl_tl.model.forward import share_stages
 from automl_tl.model.manifest import HeadSpec, Manifest, MemberSpec
 from automl_tl.model.member import Member
 from automl_tl.model.model import Model
@@ -176,7 +177,7 @@ def _built(folder: Path, manifest: Manifest, state: Mapping[str, Tensor], device
             raise BundleError(_other_layers(folder, spec, misfit))
         members.append(member)
     return Model(
-        members=tuple(members),
+        members=share_stages(members),
         classes=manifest.classes,
         temperature=manifest.temperature,
         fit=manifest.fit,

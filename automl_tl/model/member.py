@@ -1,4 +1,4 @@
-"""One network with its head: pixels in, scores out, in float32."""
+"""One network with its head, and what that reads of the stages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from automl_tl.backbones.blame import blaming
-from automl_tl.backbones.stages import Network, Pooled, normalise, pool
+from automl_tl.backbones.stages import Network, Pooled
 from automl_tl.data.decode import Preprocessing
 from automl_tl.training.network_head import NetworkHead
 
@@ -30,27 +29,6 @@ class Member:
     preprocessing: Preprocessing
     weight: float = 1.0
     """Share of this member in the model's scores."""
-
-    def evaluate(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return scores (N, C) and embeddings (N, D), float32 on the CPU, of pictures uint8 (N, S, S, 3).
-
-        The embedding is the mean-pooled output of the last cut, by which unusual pictures are known. Network and head
-        must be in eval mode; nothing is autocast.
-        """
-        network, device = self.network, self.network.device
-        with torch.inference_mode():
-            x = normalise(images.to(device), network.backbone.mean, network.backbone.std)
-            x = x.contiguous(memory_format=torch.channels_last)
-            pooled = {}
-            for number, stage in enumerate(network.stages[: max(self.cuts)], 1):
-                with blaming(network.name, "could not classify these pictures"):
-                    x = stage(x)
-                if number == max(self.cuts):
-                    x = self.head.refine(x)
-                if number in self.cuts:
-                    pooled[number] = pool(network, x, last=number == network.n_stages)
-            scores = self.head(join(pooled, self.cuts, self.pooling))
-        return scores.float().cpu(), pooled[max(self.cuts)].mean.float().cpu()
 
 
 def join(pooled: Mapping[int, Pooled], cuts: Sequence[int], pooling: str) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 from automl_tl.data.decode import Preprocessing
 from automl_tl.errors import BackboneError, PictureError
 from automl_tl.model.decoding import BATCH_SIZE, Images, Source, decoded_batches
+from automl_tl.model.forward import forward
 from automl_tl.model.member import Member
 from automl_tl.model.novelty import Novelty, beyond
 from automl_tl.model.predict import Answers, Prediction, predict
@@ -62,7 +63,7 @@ class Model:
         Args:
             images: by preprocessing, uint8 (N, S, S, 3), as `decoded_batches` gives them.
         """
-        results = [member.evaluate(images[member.preprocessing]) for member in self.members]
+        results = forward(self.members, images)
         return [scores for scores, _ in results], results[0][1]
 
     def answer(self, images: Images) -> Answers:

@@ -14,6 +14,7 @@ from automl_tl.errors import PictureError, sentence
 from automl_tl.features.extract import batches
 from automl_tl.model.bundle import save_bundle
 from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
+from automl_tl.model.forward import forward, share_stages
 from automl_tl.model.member import Member
 from automl_tl.model.model import Model
 from automl_tl.model.novelty import Novelty, measure_novelty
@@ -224,7 +225,7 @@ def _model(
 def _assembled(
     task: Task, members: tuple[Member, ...], temperature: float, novelty: Novelty | None, details: Mapping[str, Any]
 ) -> Model:
-    return Model(members, task.sample.classes, temperature, task.fit, novelty, details)
+    return Model(share_stages(members), task.sample.classes, temperature, task.fit, novelty, details)
 
 
 def _novelty(task: Task, member: Member) -> Novelty | None:
@@ -233,7 +234,8 @@ def _novelty(task: Task, member: Member) -> Novelty | None:
     if len(pictures) < 2:
         return None
     threads = task.bench.engine.threads
-    parts = [member.evaluate(images)[1] for _, images in batches(pictures, member.preprocessing, 32, threads)]
+    how = member.preprocessing
+    parts = [forward([member], {how: images})[0][1] for _, images in batches(pictures, how, 32, threads)]
     return measure_novelty(np.concatenate([part.numpy() for part in parts]), task.seed)
 
 

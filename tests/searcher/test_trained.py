@@ -11,6 +11,8 @@ from generated_pictures import MakePictures
 from tasks import TUNED, bare_task, best_frozen, outcome, reference, retuned, tiny_task
 
 from automl_tl.augment.policy import AugmentationPolicy
+from automl_tl.model.forward import forward
+from automl_tl.model.member import Member
 from automl_tl.searcher import trained as module
 from automl_tl.searcher.configuration import Configuration
 from automl_tl.searcher.members import kept_member, refitted, rescaled
@@ -205,12 +207,16 @@ def pixels(task: Task, rows: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(task.pixels("tiny")[rows])
 
 
+def scores_of(member: Member, pictures: torch.Tensor) -> torch.Tensor:
+    return forward([member], {member.preprocessing: pictures})[0][0]
+
+
 def test_a_trial_s_weights_give_its_scores(done: tuple[Task, Reference, Outcome]) -> None:
     """As a member of a model, on decoded pictures: what is delivered is what was scored."""
     task, _, found = done
     rows = task.held_out(0)
     member = kept_member(task, found)
-    scores = member.evaluate(pixels(task, rows))[0].numpy()
+    scores = scores_of(member, pixels(task, rows)).numpy()
     np.testing.assert_allclose(scores, found.on(rows), rtol=2e-2, atol=2e-2)
 
 
@@ -258,7 +264,7 @@ def test_a_refit_that_diverges_is_not_delivered(task: Task, monkeypatch: pytest.
         "the refit on every training picture was rejected, since its loss rose from 0.40 to 3.00" in fitted.note.lower()
     )
     assert fitted.n == task.sample.n - len(task.held_out(0))
-    scores = fitted.member.evaluate(pixels(task, task.held_out(0)))[0].numpy()
+    scores = scores_of(fitted.member, pixels(task, task.held_out(0))).numpy()
     np.testing.assert_allclose(scores, found.on(task.held_out(0)), rtol=2e-2, atol=2e-2)
 
 
@@ -297,9 +303,9 @@ def test_a_trial_without_any_time_has_no_outcome(task: Task) -> None:
 
 def test_a_member_of_an_ensemble_scores_alike_but_for_the_factor(done: tuple[Task, Reference, Outcome]) -> None:
     task, _, found = done
-    before = kept_member(task, found).evaluate(pixels(task, task.everything))[0]
+    before = scores_of(kept_member(task, found), pixels(task, task.everything))
     member = rescaled(kept_member(task, found), 0.25, 0.5)
-    torch.testing.assert_close(member.evaluate(pixels(task, task.everything))[0], 0.25 * before, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(scores_of(member, pixels(task, task.everything)), 0.25 * before, rtol=1e-4, atol=1e-5)
     assert member.weight == 0.5
 
 

@@ -1,0 +1,106 @@
+"""Members in one forward pass: pixels in, scores out, in float32; a stage that several members share runs once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+import torch
+from torch import Tensor, nn
+
+from automl_tl.backbones.blame import blaming
+from automl_tl.backbones.network import Network
+from automl_tl.backbones.stages import Pooled, normalise, pool
+from automl_tl.data.decode import Preprocessing
+from automl_tl.model.member import Member, join
+
+Result = tuple[Tensor, Tensor]
+"""Scores (N, C) and embeddings (N, D), float32 on the CPU."""
+
+
+def forward(members: Sequence[Member], images: Mapping[Preprocessing, Tensor]) -> list[Result]:
+    """Return scores and embeddings of the pictures for every member.
+
+    The embedding is the mean-pooled output of a member's last cut, by which unusual pictures are known. Networks and
+    heads must be in eval mode; nothing is autocast.
+
+    Args:
+        members: of a model.
+        images: the pictures for each preprocessing, uint8 (N, S, S, 3).
+    """
+    passes = [_Pass(member) for member in members]
+    with torch.inference_mode():
+        for start in dict.fromkeys(one.start for one in passes):
+            group, (how, mean, std) = [one for one in passes if one.start == start], start
+            x = normalise(images[how].to(group[0].network.device), mean, std)
+            _advance(group, x.contiguous(memory_format=torch.channels_last), 0)
+        return [one.result() for one in passes]
+
+
+def share_stages(members: Sequence[Member]) -> tuple[Member, ...]:
+    """Return the members with every leading stage that an earlier one has bit by bit taken from that one.
+
+    So `forward` runs those stages once: two heads on one frozen backbone take hardly longer than one.
+    """
+    shared: list[Member] = []
+    for member in members:
+        stages = list(member.network.stages)
+        alike = [m.network for m in shared if _same_plugin(m.network, member.network)]
+        for position, stage in enumerate(stages[: max(member.cuts)]):
+            alike = [other for other in alike if _equal(other.stages[position], stage)]
+            if not alike:
+                break
+            stages[position] = alike[0].stages[position]
+        shared.append(replace(member, network=replace(member.network, stages=tuple(stages))))
+    return tuple(shared)
+
+
+class _Pass:
+    """A member on its way through its stages."""
+
+    def __init__(self, member: Member) -> None:
+        self.member, self.network, self.last = member, member.network, max(member.cuts)
+        self.start = (member.preprocessing, self.network.backbone.mean, self.network.backbone.std)
+        self.pooled: dict[int, Pooled] = {}
+
+    def next_stage(self, done: int) -> nn.Module:
+        return self.network.stages[done]
+
+    def keep(self, output: Tensor, done: int) -> None:
+        """Take from the output of stage `done` what the head reads."""
+        refined = self.member.head.refine(output) if done == self.last else output
+        self.pooled[done] = pool(self.network, refined, last=done == self.network.n_stages)
+
+    def result(self) -> Result:
+        scores = self.member.head(join(self.pooled, self.member.cuts, self.member.pooling))
+        return scores.float().cpu(), self.pooled[self.last].mean.float().cpu()
+
+
+def _advance(passes: Sequence[_Pass], x: Tensor, done: int) -> None:
+    """Take members on that have the first `done` stages in common, whose output is `x`."""
+    for one in passes:
+        if done in one.member.cuts:
+            one.keep(x, done)
+    going = sorted((one for one in passes if one.last > done), key=lambda one: id(one.next_stage(done)))
+    for _, group in groupby(going, key=lambda one: id(one.next_stage(done))):
+        together = list(group)
+        with blaming(together[0].network.name, "could not classify these pictures"):
+            output = together[0].next_stage(done)(x)
+        _advance(together, output, done + 1)
+
+
+def _same_plugin(one: Network, other: Network) -> bool:
+    ways = [(n.name, n.n_stages, n.backbone.mean, n.backbone.std, n.backbone.input_size) for n in (one, other)]
+    return ways[0] == ways[1]
+
+
+def _equal(one: nn.Module, other: nn.Module) -> bool:
+    """Return whether two builds of a stage hold the same values."""
+    if one is other:
+        return True
+    ours, theirs = one.state_dict(), other.state_dict()
+    return ours.keys() == theirs.keys() and all(
+        torch.equal(value, theirs[name]) if isinstance(value, Tensor) else value == theirs[name]
+        for name, value in ours.items()
+    )
