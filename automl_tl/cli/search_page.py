@@ -43,8 +43,8 @@ def search_page(result: SearchResult, pictures: str, again: str, *, verbose: boo
 
 def _found(result: SearchResult) -> Iterator[tuple[str, str]]:
     yield from _configuration(result.best)
-    for other in result.members[1:]:
-        yield "together with", f"{other.strategy}: {other.describe()}"
+    for other, share in list(zip(result.members, result.shares, strict=True))[1:]:
+        yield "together with", f"{other.strategy}: {other.describe()}, which weighs {share:.0%}"
 
 
 def _configuration(best: Configuration) -> Iterator[tuple[str, str]]:
@@ -96,19 +96,24 @@ def _candidates(result: SearchResult) -> RenderableType | None:
     for name, right in ((f"gain{unit}", True), ("(s.e.)", True), ("expected", True), ("candidate", False)):
         table.add_column(name, justify="right" if right else "left", no_wrap=right)
     for comparison in result.comparisons:
-        delivered = comparison.outcome.configuration in result.members
-        table.add_row(*_compared(comparison, unit, delivered), style="bold" if delivered else "")
+        mark = _mark(comparison, result)
+        table.add_row(*_compared(comparison, unit, mark), style="bold" if mark else "")
     return table
 
 
-def _compared(comparison: Comparison, unit: str, delivered: bool) -> Iterator[str | Text]:
+def _mark(comparison: Comparison, result: SearchResult) -> str:
+    if comparison.outcome.configuration not in result.members:
+        return ""
+    return " <- delivered" if len(result.members) == 1 else " <- in the ensemble"
+
+
+def _compared(comparison: Comparison, unit: str, mark: str) -> Iterator[str | Text]:
     """Yield the cells of one candidate: percentage points where the metric is a share, else the metric's own unit."""
     factor, digits = (100, 1) if unit else (1, 3)
     yield f"{factor * comparison.gain:+.{digits}f}"
     yield f"({factor * comparison.stderr:.{digits}f})"
     yield f"{factor * comparison.expected:+.{digits}f}"
     configuration = comparison.outcome.configuration
-    mark = " <- delivered" if delivered else ""
     yield literal(f"{configuration.strategy}: {configuration.describe()}{mark}")
 
 

@@ -24,7 +24,7 @@ from automl_tl.recommender.survey import picture_seconds
 from automl_tl.searcher.choice import Comparison, accuracy_gain
 from automl_tl.searcher.configuration import Frozen, Tuned
 from automl_tl.searcher.deadline import EXPORT_SECONDS
-from automl_tl.searcher.ensemble import greedy_shares, own_temperature
+from automl_tl.searcher.ensemble import common_rows, mixture_shares, own_temperature, together
 from automl_tl.searcher.members import Fitted, frozen_member, is_trained, kept_member, refitted, rescaled
 from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.prepare import MOST_FOLDS, TRAINING_PARTS, Data, Prepared
@@ -32,16 +32,16 @@ from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import Loop
 from automl_tl.training.estimate import Estimate, combine_gain
 
-BEST_FEW = 3
-"""Candidates that an ensemble is chosen from, beside the best one of the other kind."""
 RIDGE_TEMPERATURE = 0.2
 """Of ridge scores on +-1 targets, before anything was measured."""
 NOVELTY_PICTURES = 100
+SECOND_MEMBER = 1.5
+"""A model's passes over a picture in those of its backbone: a second member shares what is frozen with the first."""
 LEAST_EPOCHS = 2
 """Training goes on with more pictures only where there is time for so many epochs."""
 NEARLY_ENOUGH = 0.7
 """Share of the time a refit is expected to take from which it is begun: the schedule then follows the clock."""
-_LEAST_ROWS = 40
+LEAST_ROWS = 40
 """Pictures from which an ensemble may be weighed."""
 
 
@@ -62,8 +62,10 @@ class Delivered:
 def final_seconds(data: Data, task: Task, backbone: str) -> float:
     """Return what comes after the trials, the refit excepted: tests, novelty, writing."""
     n_test = int((data.dataset.frame["split"] == "test").sum())
-    passes = n_test * (2 if data.held_aside else 1) + min(NOVELTY_PICTURES, task.sample.n)
-    return EXPORT_SECONDS + 1.0 + 1.2 * passes * picture_seconds(data.bench, backbone, task.sample, data.report.fit)
+    again = n_test if learns_from_everything(data, task) else 0
+    passes = n_test + again + min(NOVELTY_PICTURES, task.sample.n)
+    each = SECOND_MEMBER * picture_seconds(data.bench, backbone, task.sample, data.report.fit)
+    return EXPORT_SECONDS + 1.0 + passes * each
 
 
 def deliver(loop: Loop) -> Delivered:
@@ -84,7 +86,7 @@ def deliver(loop: Loop) -> Delivered:
                 test, n_test = _test(prepared.data, model)
             except PictureError as error:
                 notes.append(f"The model was not tested, since the test pictures cannot be read any more: {error}")
-    validation = validation_estimate(loop, chosen[0])
+    validation = validation_estimate(loop, chosen, shares)
     details = _details(loop, model, chosen, validation, test, n_test)
     model = replace(model, details=details)
     save_bundle(model, loop.folder.bundle)
@@ -113,15 +115,23 @@ def first_interim_model(task: Task, member: Member) -> Model:
     return _assembled(task, (member,), RIDGE_TEMPERATURE, None, {})
 
 
-def validation_estimate(loop: Loop, winner: Outcome) -> Estimate:
-    """Return the expected accuracy: the reference's, corrected for its choice, and the winner's expected gain on it."""
+def validation_estimate(loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float]) -> Estimate:
+    """Return the expected accuracy: the reference's, corrected for its choice, and the model's expected gain on it."""
     prepared, task = loop.prepared, loop.prepared.task
     reference = prepared.found.reference
     estimates = prepared.survey.outlook.estimates
     base = estimates.get(reference.outcome.configuration.strategy) or next(iter(estimates.values()))
-    gain, sd = accuracy_gain(task, reference, winner, prepared.priors)
+    gain, sd = accuracy_gain(task, reference, _as_one(task, chosen, shares), prepared.priors)
     errors = max(1 - base.accuracy, 1 / task.sample.n)
     return combine_gain(base, gain / errors, sd / errors)
+
+
+def _as_one(task: Task, chosen: Sequence[Outcome], shares: Sequence[float]) -> Outcome:
+    """Return one candidate as it is, or the ensemble, of which as much is expected beforehand as of its trained one."""
+    if len(chosen) == 1:
+        return chosen[0]
+    trained = next((o.configuration for o in chosen if is_trained(o.configuration)), chosen[0].configuration)
+    return replace(together(task, chosen, shares), configuration=trained)
 
 
 def _ranked(loop: Loop) -> list[Comparison]:
@@ -137,26 +147,25 @@ def _ranked(loop: Loop) -> list[Comparison]:
 def _choose(loop: Loop, ranked: Sequence[Comparison]) -> tuple[list[Outcome], list[float]]:
     """Return the chosen candidates, the best first, and their shares."""
     task, best = loop.prepared.task, ranked[0].outcome
-    if not loop.settings.parts["ensemble"] or loop.settings.max_latency_ms or loop.settings.max_params:
+    partner = _partner([c.outcome for c in ranked])
+    alone = not loop.settings.parts["ensemble"] or loop.settings.max_latency_ms or loop.settings.max_params
+    if alone or partner is None:
         return [best], [1.0]
-    top = _candidates([c.outcome for c in ranked])
-    rows = task.everything
-    for outcome in top:
-        rows = np.intersect1d(rows, outcome.rows)
-    if len(top) < 2 or len(rows) < _LEAST_ROWS:
+    pair = [best, partner]
+    if len(common_rows(pair)) < LEAST_ROWS:
         return [best], [1.0]
-    shares = greedy_shares(task, top, rows)
-    return [top[i] for i in shares], list(shares.values())
+    shares = mixture_shares(task, pair)
+    return [pair[i] for i in shares], list(shares.values())
 
 
-def _candidates(ranked: Sequence[Outcome]) -> list[Outcome]:
-    """Return what an ensemble is chosen from: the best few, and the best one of the other kind if it is not among them.
+def _partner(ranked: Sequence[Outcome]) -> Outcome | None:
+    """Return the best candidate of the other kind than the very best, trained or frozen, if there is one.
 
-    A trained and a frozen candidate err on different pictures, more so than three trainings that are much alike.
+    The two kinds err on different pictures. Two heads on frozen features do not: together they were right as often as
+    the better one alone (eight draws).
     """
-    top = list(ranked[:BEST_FEW])
-    kinds = {is_trained(outcome.configuration) for outcome in top}
-    return top + [outcome for outcome in ranked if is_trained(outcome.configuration) not in kinds][:1]
+    kind = is_trained(ranked[0].configuration)
+    return next((outcome for outcome in ranked if is_trained(outcome.configuration) != kind), None)
 
 
 def _refit(loop: Loop, task: Task, chosen: Sequence[Outcome]) -> list[Fitted]:
@@ -255,6 +264,12 @@ def _part(data: Data, name: str) -> pd.DataFrame:
     return frame[frame["split"] == name]
 
 
+def learns_from_everything(data: Data, task: Task) -> bool:
+    """Return whether the tested model goes on to learn from the test part: held aside here, every other picture used."""
+    n_training = int(data.dataset.frame["split"].isin(TRAINING_PARTS).sum())
+    return data.held_aside and task.sample.n >= n_training
+
+
 def _whole_or_tested(
     loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float], tested: Model
 ) -> tuple[Model, str]:
@@ -273,10 +288,10 @@ def _learn_from_everything(
 ) -> tuple[Model, str]:
     """Return the model refitted on training and test pictures together where there is time, else the tested one."""
     data, task = loop.prepared.data, loop.prepared.task
+    if not learns_from_everything(data, task):
+        return tested, "The delivered model is the tested one: not all training pictures were looked at either."
     parts = (*TRAINING_PARTS, "test")
     whole = draw_sample(data.dataset, len(data.dataset.frame), loop.settings.seed, parts=parts, most_folds=MOST_FOLDS)
-    if task.sample.n < int(data.dataset.frame["split"].isin(TRAINING_PARTS).sum()):
-        return tested, "The delivered model is the tested one: not all training pictures were looked at either."
     needed = sum(_everything_seconds(loop, outcome, whole.n) for outcome in chosen) + 1.0
     if loop.interrupted or loop.deadline.left - EXPORT_SECONDS < needed:
         return tested, "The delivered model is the tested one: there was no time to learn from the test part as well."

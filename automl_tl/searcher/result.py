@@ -23,7 +23,9 @@ class SearchResult:
 
     best: Configuration
     members: tuple[Configuration, ...]
-    """Of the delivered model; several for an ensemble."""
+    """Of the delivered model, the best one first; two for an ensemble."""
+    shares: tuple[float, ...]
+    """Of the members, in the model's probabilities; they sum to 1."""
     params: dict[str, Any]
     """The best one's parameters in the search space."""
     value: float
@@ -65,7 +67,10 @@ class SearchResult:
                 "params": self.params,
                 "validation_accuracy": round(self.validation.accuracy, 4),
             },
-            "members": [member.to_dict() for member in self.members],
+            "members": [
+                {**member.to_dict(), "share": round(share, 4)}
+                for member, share in zip(self.members, self.shares, strict=True)
+            ],
             "validation": {
                 "accuracy": round(self.validation.accuracy, 4),
                 "interval": [round(v, 4) for v in self.validation.interval],

@@ -202,6 +202,7 @@ def _result(loop: Loop, delivered: Delivered, stopped: str) -> SearchResult:
     return SearchResult(
         best=best,
         members=tuple(outcome.configuration for outcome in delivered.chosen),
+        shares=delivered.model.weights,
         params=parameters(best, loop.study.space),
         value=delivered.winner.value,
         validation=delivered.validation,

@@ -159,14 +159,15 @@ def test_what_was_trained_is_said(page: Callable[..., str], real: tuple[Result, 
     best = next(c.outcome.configuration for c in real[1].comparisons if c.outcome.state)
     how = replace(best.how, unfrozen=1, epochs=7, head_epochs=2, layers="fully_connected")
     trained = replace(best, how=how, cuts=(3,), training="fine_tuning", balanced=True)
-    text = page(best=trained, members=(trained,))
+    text = page(best=trained, members=(trained,), shares=(1.0,))
     assert "the head alone for 2 epochs, then the last 1 of 3 stages and a fully connected head for 7 epochs" in text
     assert "every class counting the same" in text
     assert "augmentation" in text
     frozen = replace(trained, training="frozen", how=Frozen("ridge", 1.0, "flips"))
-    text = page(best=frozen, members=(frozen, trained))
+    text = page(best=frozen, members=(frozen, trained), shares=(0.6, 0.4))
     assert "a ridge classifier on every picture, mirrored as well" in text
     assert "together with fine_tuning: tiny" in text
+    assert "which weighs 40%" in text
 
 
 def test_another_strategy_than_the_recommended_one_is_said(page: Callable[..., str], real: Any) -> None:

@@ -38,27 +38,14 @@ def loop(tmp_path: Path) -> Loop:
     return make_loop(tmp_path)
 
 
-# --- the candidates of an ensemble -------------------------------------------------------------------
+# --- the partner of the best one --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("kinds", "expected"),
-    [
-        ("ttttff", [0, 1, 2, 4]),
-        ("fffftt", [0, 1, 2, 4]),
-        ("tftttf", [0, 1, 2]),
-        ("ffff", [0, 1, 2]),
-        ("tf", [0, 1]),
-        ("t", [0]),
-    ],
-)
-def test_an_ensemble_is_chosen_from_both_kinds_where_both_are_known(
-    loop: Loop, kinds: str, expected: list[int]
-) -> None:
+@pytest.mark.parametrize(("kinds", "expected"), [("ttff", 2), ("ffft", 3), ("tft", 1), ("ffff", None), ("t", None)])
+def test_the_partner_is_the_best_one_of_the_other_kind(loop: Loop, kinds: str, expected: int | None) -> None:
     task = loop.prepared.task
     ranked = [trained(task, TEN) if kind == "t" else outcome(task, 0.8, configuration=RIDGE) for kind in kinds]
-    found = module._candidates(ranked)
-    assert [id(one) for one in found] == [id(ranked[i]) for i in expected]
+    assert module._partner(ranked) is (None if expected is None else ranked[expected])
 
 
 # --- the refit --------------------------------------------------------------------------------------
