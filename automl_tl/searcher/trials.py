@@ -189,8 +189,10 @@ class Loop:
             return configuration, None
         left = self.left_for_trials
         if not is_trained(configuration):
-            needed = self._frozen_seconds(configuration)
+            solving = self._solving_seconds(configuration)
+            needed = self._views_seconds(configuration) + 2 * solving  # once for its scores, once for the refit
             return configuration, left if left > needed + self._refit_seconds(None) else 0.0
+        left -= self._best_frozen.seconds  # the refit of the partner
         how, n_folds = configuration.how, self.prepared.task.n_folds
         assert isinstance(how, Tuned)
         best, tunes = self._refit_seconds(None), configuration.training == "fine_tuning"
@@ -206,14 +208,17 @@ class Loop:
                 return shorter, left
         return configuration, 0.0
 
-    def _frozen_seconds(self, configuration: Configuration) -> float:
-        """Return what a frozen trial takes: as the slowest so far, once per view, and the features of new views."""
+    @property
+    def _best_frozen(self) -> Outcome:
+        return next(c.outcome for c in self.ranked() if not is_trained(c.outcome.configuration))
+
+    def _solving_seconds(self, configuration: Configuration) -> float:
+        """Return what solving a frozen candidate takes: as the slowest so far, once per view."""
         how, task = configuration.how, self.prepared.task
         assert isinstance(how, Frozen)
         known = [o.seconds for o in self.outcomes if not is_trained(o.configuration)]
         slowest = max([*known, self.prepared.found.reference.outcome.seconds])
-        solving = max(FROZEN_SECONDS, slowest * (1 + len(task.views(how.views))))
-        return solving + self._views_seconds(configuration)
+        return max(FROZEN_SECONDS, slowest * (1 + len(task.views(how.views))))
 
     def _views_seconds(self, configuration: Configuration) -> float:
         """Return what the features of the views that are not known yet take."""
