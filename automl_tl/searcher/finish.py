@@ -265,7 +265,7 @@ def _part(data: Data, name: str) -> pd.DataFrame:
 
 
 def learns_from_everything(data: Data, task: Task) -> bool:
-    """Return whether the tested model goes on to learn from the test part: held aside here, every other picture used."""
+    """Return whether the tested model learns from the test part as well: held aside here, all others looked at."""
     n_training = int(data.dataset.frame["split"].isin(TRAINING_PARTS).sum())
     return data.held_aside and task.sample.n >= n_training
 

@@ -55,7 +55,8 @@ def test_all_folds_and_the_refit_of_the_best_one_so_far_count(tmp_path: Path) ->
     task = bare_task(np.arange(N) % 2, n_scored=2)
     loop = make_loop(tmp_path, task)
     dear = retuned(TEN, epochs=30)
-    loop.outcomes = [trained(task, dear, 0.9, 1), trained(task, TEN, 0.8, 2), outcome(task, 0.95, number=3, seconds=0.0)]
+    frozen = outcome(task, 0.95, number=3, seconds=0.0)
+    loop.outcomes = [trained(task, dear, 0.9, 1), trained(task, TEN, 0.8, 2), frozen]
     needed = 2 * seconds(loop, TEN, FOLD) + seconds(loop, dear, N)
     for spare, fits in ((0.1, True), (-0.1, False)):
         loop.deadline.seconds = FINAL_SECONDS + needed + spare  # type: ignore[attr-defined]
