@@ -41,7 +41,7 @@ class Toy:
         return list(module.children())
 
     def _stage(self, before: int, after: int) -> nn.Module:
-        return nn.Sequential(nn.Conv2d(before, after, 3, 2, 1), nn.BatchNorm2d(after), nn.ReLU())
+        return nn.Sequential(nn.Conv2d(before, after, 3, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU())
 
 
 class TokenToy(Toy):
