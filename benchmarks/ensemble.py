@@ -44,7 +44,7 @@ DRAWS = (
     (Regime("blood_wbc", 0, 1), 11),
 )
 VALIDATION = 350
-DECIDING, SPLITS = (50, 80, 160), 200
+DECIDING, SPLITS = (20, 50, 80, 160), 200
 SECONDS = 140.0
 """For trials: decides how many stages the opening trains."""
 RULES = ("trained", "frozen", "better", "equal", "mixture")

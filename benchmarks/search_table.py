@@ -1,12 +1,11 @@
 """What `search` reaches on real data sets, against simple baselines and against itself without one of its parts.
 
-    python benchmarks/search_table.py ../shared/data [--part main|alone|ablation] [--summary]
+    python benchmarks/search_table.py ../shared/data [--part main|alone|draws|ablation] [--summary]
 
-Every row is a cell (a data set at so many training pictures per class, a budget) and a method. A method sees the
-training pictures of a table and is tested once on its test pictures. One line per row is appended to
+Every row is a cell (a data set at so many training pictures per class, a budget, a draw of pictures) and a method. A
+method sees the training pictures of a table and is tested once on its test pictures. One line per row is appended to
 `results/search.csv` as soon as it is known, with which test pictures were right, so an interrupted run goes on where
-it stopped. `results/search_both_kinds.csv` has the search against fine-tuning alone once more, by the engine that
-weighs an ensemble of both kinds: it was not chosen in these two cells.
+it stopped. The part "draws" compares with fine-tuning alone, the closest of them, on further draws.
 
 Every search has a feature cache of its own, empty at first. Nothing else should run on the machine.
 """
@@ -43,6 +42,7 @@ ALONE = ("clothing at 50", "sign_digits at 40")
 BUDGETS = (60.0, 180.0)
 STRATEGIES = ("feature_extractor", "early_feature_extractor", "fine_tuning", "pretrained_initialization")
 PARTS = ("joined", "augmented", "trained", "enqueued", "ensemble")
+FURTHER_DRAWS = (1, 2)
 MIRRORED = ("clothing", "blood_wbc")
 """Data sets in which a mirrored picture means the same: whoever fine-tunes by hand would know."""
 SEED = 20261124
@@ -54,10 +54,11 @@ class Row:
     regime: Regime
     budget: float
     method: str
+    draw: int = 0
 
     @property
-    def key(self) -> tuple[str, float, str]:
-        return self.regime.name, self.budget, self.method
+    def key(self) -> tuple[str, float, str, int]:
+        return self.regime.name, self.budget, self.method, self.draw
 
 
 def rows(part: str) -> Iterator[Row]:
@@ -69,13 +70,16 @@ def rows(part: str) -> Iterator[Row]:
     for regime in (r for r in REGIMES if r.name in ALONE):
         if part in ("alone", "all"):
             yield from (Row(regime, 180.0, f"only {name}") for name in STRATEGIES)
+        if part in ("draws", "all"):
+            for draw in FURTHER_DRAWS:
+                yield from (Row(regime, 180.0, method, draw) for method in ("search", "only fine_tuning"))
         if part in ("ablation", "all"):
             yield from (Row(regime, 180.0, f"without {name}") for name in PARTS)
             yield Row(regime, 180.0, "only feature_extractor without joined")
 
 
-def table_of(root: Path, regime: Regime, folder: Path) -> Path:
-    rng = np.random.default_rng([SEED, zlib.crc32(regime.name.encode())])
+def table_of(root: Path, regime: Regime, folder: Path, number: int = 0) -> Path:
+    rng = np.random.default_rng([SEED + number, zlib.crc32(regime.name.encode())])
     table = folder / "table.csv"
     draw(listed(root, regime.data), regime, rng).to_csv(table, index=False)
     return table
@@ -179,7 +183,7 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
 def measure(root: Path, row: Row) -> dict[str, object]:
     folder = Path(tempfile.mkdtemp(prefix="search_table_"))
     try:
-        table = table_of(root, row.regime, folder)
+        table = table_of(root, row.regime, folder, row.draw)
         method: Callable[..., tuple[np.ndarray, dict[str, object]]]
         method = by_hand if row.method in ("linear", "whole") else by_search
         right, facts = method(table, folder, row)
@@ -187,8 +191,8 @@ def measure(root: Path, row: Row) -> dict[str, object]:
         shutil.rmtree(folder, ignore_errors=True)
     bits = "".join("1" if r else "0" for r in right)
     return {
-        "regime": row.regime.name, "budget": row.budget, "method": row.method, "accuracy": right.mean(),
-        "n_test": len(right), **facts, "right": bits,
+        "regime": row.regime.name, "budget": row.budget, "method": row.method, "draw": row.draw,
+        "accuracy": right.mean(), "n_test": len(right), **facts, "right": bits,
     }  # fmt: skip
 
 
@@ -210,29 +214,30 @@ def difference(ours: np.ndarray, theirs: np.ndarray, rng: np.random.Generator) -
 
 def summary(table: pd.DataFrame) -> str:
     rng = np.random.default_rng(0)
-    shown = table.pivot_table(index=["regime", "budget"], columns="method", values="accuracy", sort=False)
+    cell = ["regime", "budget", "draw"]
+    shown = table.pivot_table(index=cell, columns="method", values="accuracy", sort=False)
     lines = [shown.round(3).to_string(), ""]
-    searched = table[table["method"] == "search"].set_index(["regime", "budget"])
+    searched = table[table["method"] == "search"].set_index(cell)
     late = searched["seconds"] - searched.index.get_level_values("budget") * 1.05 - 5
     lines.append(f"deadline kept within 5 % + 5 s: {int((late <= 0).sum())} of {len(late)} searches")
     for method, group in table[table["method"] != "search"].groupby("method", sort=False):
         cells, all_d = [], []
         for one in group.itertuples():
-            if (one.regime, one.budget) not in searched.index:
+            where = (one.regime, one.budget, one.draw)
+            if where not in searched.index:
                 continue
-            ours = bits(searched.loc[(one.regime, one.budget), "right"])
-            mean, stderr, low, high = difference(ours, bits(one.right), rng)
-            cells.append((one.regime, one.budget, mean, stderr, low, high))
+            mean, stderr, low, high = difference(bits(searched.loc[where, "right"]), bits(one.right), rng)
+            cells.append((*where, mean, stderr, low, high))
             all_d.append(mean)
         if not cells:
             continue
-        resampled = [np.mean([rng.normal(mean, stderr) for _, _, mean, stderr, _, _ in cells]) for _ in range(2000)]
+        resampled = [np.mean([rng.normal(c[3], c[4]) for c in cells]) for _ in range(2000)]
         low, high = np.quantile(resampled, [0.05, 0.95])
         lines.append(f"search minus {method}: {np.mean(all_d):+.3f} on average (90 % {low:+.3f} to {high:+.3f})")
-        for regime, budget, mean, stderr, low_, high_ in cells:
-            z = mean / max(stderr, 1e-9)
+        for regime, budget, draw_, mean, stderr, low_, high_ in cells:
+            z, name = mean / max(stderr, 1e-9), regime + (f", draw {draw_}" if draw_ else "")
             lines.append(
-                f"    {regime:24s} {budget:4.0f} s  {mean:+.3f}  (90 % {low_:+.3f} to {high_:+.3f}; {z:+.1f} s.e.)"
+                f"    {name:26s} {budget:4.0f} s  {mean:+.3f}  (90 % {low_:+.3f} to {high_:+.3f}; {z:+.1f} s.e.)"
             )
     return "\n".join(lines)
 
@@ -240,14 +245,14 @@ def summary(table: pd.DataFrame) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--part", choices=("main", "alone", "ablation", "all"), default="all")
+    parser.add_argument("--part", choices=("main", "alone", "draws", "ablation", "all"), default="all")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--summary", action="store_true")
     arguments = parser.parse_args()
     if not arguments.summary:
         for row in rows(arguments.part):
             table = known(arguments.out)
-            done = set(zip(table.get("regime", []), table.get("budget", []), table.get("method", []), strict=True))
+            done = set(zip(*(table.get(name, []) for name in ("regime", "budget", "method", "draw")), strict=True))
             if row.key in done:
                 continue
             print(*row.key, flush=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from automl_tl.recommender.survey import picture_seconds
 from automl_tl.searcher.choice import Comparison, accuracy_gain
 from automl_tl.searcher.configuration import Frozen, Tuned
 from automl_tl.searcher.deadline import EXPORT_SECONDS
-from automl_tl.searcher.ensemble import common_rows, mixture_shares, own_temperature, together
+from automl_tl.searcher.ensemble import mixture_shares, own_temperature, together
 from automl_tl.searcher.members import Fitted, frozen_member, is_trained, kept_member, refitted, rescaled
 from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.prepare import MOST_FOLDS, TRAINING_PARTS, Data, Prepared
@@ -41,8 +41,6 @@ LEAST_EPOCHS = 2
 """Training goes on with more pictures only where there is time for so many epochs."""
 NEARLY_ENOUGH = 0.7
 """Share of the time a refit is expected to take from which it is begun: the schedule then follows the clock."""
-LEAST_ROWS = 40
-"""Pictures from which an ensemble may be weighed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,8 +150,6 @@ def _choose(loop: Loop, ranked: Sequence[Comparison]) -> tuple[list[Outcome], li
     if alone or partner is None:
         return [best], [1.0]
     pair = [best, partner]
-    if len(common_rows(pair)) < LEAST_ROWS:
-        return [best], [1.0]
     shares = mixture_shares(task, pair)
     return [pair[i] for i in shares], list(shares.values())
 
@@ -169,27 +165,29 @@ def _partner(ranked: Sequence[Outcome]) -> Outcome | None:
 
 
 def _refit(loop: Loop, task: Task, chosen: Sequence[Outcome]) -> list[Fitted]:
-    """Refit each candidate on all pictures of `task`, as far as there is time; what is left is shared by need."""
-    fitted = []
-    for position, outcome in enumerate(chosen):
-        if not is_trained(outcome.configuration):
-            fitted.append(refitted(task, outcome, loop.prepared.found.reference.l2))
-            continue
-        trained = [o.configuration for o in chosen[position:] if is_trained(o.configuration)]
-        solving = sum(o.seconds for o in chosen[position:] if not is_trained(o.configuration))
-        needs = [loop.prepared.costs.seconds(configuration, task.sample.n) for configuration in trained]
-        left = (loop.left_for_trials - solving) * (needs[0] / sum(needs) if loop.deadline.is_set else 1.0)
-        epochs = _affordable(loop, task, outcome, left)
-        if epochs == 0 or loop.interrupted:
-            rows = len(task.held_out(0))
-            kept = kept_member(task, outcome)
-            fitted.append(Fitted(kept, task.sample.n - rows, _not_refitted(loop, rows), is_refit=False))
-            continue
-        limit = left if loop.deadline.is_set else None
-        fitted.append(
-            refitted(task, outcome, loop.prepared.found.reference.l2, limit=limit, epochs=epochs)
+    """Refit each candidate on all pictures of `task`, as far as there is time."""
+    return _frozen_first(chosen, lambda outcome: _refit_one(loop, task, outcome))
+
+
+def _frozen_first(chosen: Sequence[Outcome], refit: Callable[[Outcome], Fitted]) -> list[Fitted]:
+    """Refit each candidate; a frozen one before a trained one, which takes the time that is left."""
+    order = sorted(range(len(chosen)), key=lambda i: is_trained(chosen[i].configuration))
+    fitted = {i: refit(chosen[i]) for i in order}
+    return [fitted[i] for i in range(len(chosen))]
+
+
+def _refit_one(loop: Loop, task: Task, outcome: Outcome) -> Fitted:
+    l2 = loop.prepared.found.reference.l2
+    if not is_trained(outcome.configuration):
+        return refitted(task, outcome, l2)
+    left = loop.left_for_trials
+    epochs = _affordable(loop, task, outcome, left)
+    if epochs == 0 or loop.interrupted:
+        rows = len(task.held_out(0))
+        return Fitted(
+            kept_member(task, outcome), task.sample.n - rows, _not_refitted(loop, rows), is_refit=False
         )  # fmt: skip
-    return fitted
+    return refitted(task, outcome, l2, limit=left if loop.deadline.is_set else None, epochs=epochs)
 
 
 def _not_refitted(loop: Loop, rows: int) -> str:
@@ -298,10 +296,12 @@ def _learn_from_everything(
     names = list(dict.fromkeys(o.configuration.backbone for o in chosen))
     features, _ = extract_all(data.bench, names, whole.pictures, data.report.fit, loop.monitor.stage)
     everything = replace(task, sample=whole, features=features, _pixels={}, _views={})
-    fitted = []
-    for outcome in chosen:
+
+    def refit(outcome: Outcome) -> Fitted:
         limit = loop.deadline.left - EXPORT_SECONDS if loop.deadline.is_set else None
-        fitted.append(refitted(everything, outcome, loop.prepared.found.reference.l2, limit=limit))
+        return refitted(everything, outcome, loop.prepared.found.reference.l2, limit=limit)
+
+    fitted = _frozen_first(chosen, refit)
     if not all(f.is_refit for f in fitted):
         return tested, "The delivered model is the tested one: the refit on everything was rejected."
     model = _model(loop, everything, chosen, shares, [f.member for f in fitted])
