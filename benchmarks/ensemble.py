@@ -3,10 +3,11 @@
     python benchmarks/ensemble.py ../shared/data [--keep FOLDER]
 
 Fine-tuning as the search begins it and the best frozen candidate of its sweep are scored on the same pictures, which
-neither learned from and none of which is a test picture of `search_table.py`. Those pictures are then split at random,
-many times: on a part of the size that a search validates on it is decided (which of the two is better; which shares an
-ensemble gives them), and the rest judges. Prints accuracy and log loss of each rule and keeps them in
-`results/ensemble.csv`. Scores are kept in FOLDER, so an interrupted run goes on there.
+neither learned from and none of which is a test picture of `search_table.py` in its first draw. (The sweep chose its
+best one by cross-validation on all pictures, these included, which favours it a little.) Those pictures are then split
+at random, many times: on a part of the size that a search validates on it is decided (which of the two is right more
+often; which shares an ensemble gives them), and the rest judges. Prints accuracy and log loss of each rule and keeps
+them in `results/ensemble.csv`. Scores are kept in FOLDER, so an interrupted run goes on there.
 """
 
 from __future__ import annotations
@@ -113,7 +114,12 @@ def judged(scored: Scored, deciding: int) -> dict[str, float]:
             mix([scores], [1.0], fit_temperature(y[some], scores[some])) for scores in (scored.trained, scored.frozen)
         ]
         likelihoods = np.stack([member[some, y[some]] for member in members])
-        shares = {"trained": 1.0, "frozen": 0.0, "equal": 0.5, "mixture": float(_most_probable(likelihoods)[0])}
+        shares = {
+            "trained": 1.0,
+            "frozen": 0.0,
+            "equal": 0.5,
+            "mixture": float(_most_probable(likelihoods, np.ones(len(some)))[0]),
+        }
         right = [(member[some].argmax(1) == y[some]).sum() for member in members]
         shares["better"] = float(right[0] >= right[1])
         row = []

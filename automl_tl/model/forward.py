@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +60,7 @@ class _Pass:
 
     def __init__(self, member: Member) -> None:
         self.member, self.network, self.last = member, member.network, max(member.cuts)
-        self.start = (member.preprocessing, self.network.backbone.mean, self.network.backbone.std)
+        self.start = (member.preprocessing, *_normalisation(self.network))
         self.pooled: dict[int, Pooled] = {}
 
     def next_stage(self, done: int) -> nn.Module:
@@ -82,25 +81,32 @@ def _advance(passes: Sequence[_Pass], x: Tensor, done: int) -> None:
     for one in passes:
         if done in one.member.cuts:
             one.keep(x, done)
-    going = sorted((one for one in passes if one.last > done), key=lambda one: id(one.next_stage(done)))
-    for _, group in groupby(going, key=lambda one: id(one.next_stage(done))):
-        together = list(group)
-        with blaming(together[0].network.name, "could not classify these pictures"):
-            output = together[0].next_stage(done)(x)
-        _advance(together, output, done + 1)
+    branches: dict[int, list[_Pass]] = {}
+    for one in passes:
+        if one.last > done:
+            branches.setdefault(id(one.next_stage(done)), []).append(one)
+    for branch in branches.values():
+        own = x if len(branches) == 1 else x.clone()  # a stage may write into what it is given
+        with blaming(branch[0].network.name, "could not classify these pictures"):
+            output = branch[0].next_stage(done)(own)
+        _advance(branch, output, done + 1)
+
+
+def _normalisation(network: Network) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation; a plugin may hold them as lists."""
+    return tuple(network.backbone.mean), tuple(network.backbone.std)
 
 
 def _same_plugin(one: Network, other: Network) -> bool:
-    ways = [(n.name, n.n_stages, n.backbone.mean, n.backbone.std, n.backbone.input_size) for n in (one, other)]
+    ways = [(n.name, n.n_stages, n.backbone.input_size, _normalisation(n)) for n in (one, other)]
     return ways[0] == ways[1]
 
 
 def _equal(one: nn.Module, other: nn.Module) -> bool:
-    """Return whether two builds of a stage hold the same values."""
+    """Return whether two builds of a stage hold the same values; not where it keeps others than tensors."""
     if one is other:
         return True
     ours, theirs = one.state_dict(), other.state_dict()
     return ours.keys() == theirs.keys() and all(
-        torch.equal(value, theirs[name]) if isinstance(value, Tensor) else value == theirs[name]
-        for name, value in ours.items()
+        isinstance(value, Tensor) and torch.equal(value, theirs[name]) for name, value in ours.items()
     )

@@ -54,7 +54,7 @@ def measure_novelty(embeddings: np.ndarray, seed: int = 0) -> Novelty:
     come (the factor is 2 for 4 pictures, 1.2 for 100, 1.02 for 10,000).
 
     Args:
-        embeddings: (n, d), n >= 2, of any length, as `Member.evaluate` returns them.
+        embeddings: (n, d), n >= 2, of any length, as `forward` returns them.
         seed: of the sample, which is drawn where there are more than 256.
 
     Raises:

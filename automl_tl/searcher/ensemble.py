@@ -10,15 +10,18 @@ import numpy as np
 
 from automl_tl.model.model import mix
 from automl_tl.searcher.outcome import Outcome
+from automl_tl.searcher.plan import CLASSES_ALIKE
 from automl_tl.searcher.task import Task
-from automl_tl.training.scores import fit_temperature
+from automl_tl.training.scores import class_weights, fit_temperature
 
 PRIOR_PICTURES = 10.0
 """What equal shares weigh before anything is measured, in pictures for each candidate. A validation part of a hundred
 pictures cannot show what two candidates earn together; but on nine draws of five data sets these shares earned .012 of
-accuracy over the candidate that was better on such a part, at worst -.005 (`benchmarks/ensemble.py`)."""
+accuracy, on average, over the candidate that was right more often on such a part, and -.005 on the worst of the draws
+(`benchmarks/ensemble.py`). Equal ones earn nearly as much; the pictures are there for a partner that is much worse."""
 LEAST_SHARE = 0.2
-"""A candidate with less is left out: it would change little and cost as much as the others."""
+"""A candidate with less is left out: it would change little and cost as much as the others. Of two, the prior alone
+keeps it from falling below on fewer than 30 pictures."""
 _ROUNDS, _CONVERGED = 500, 1e-6
 _LEAST = 1e-12
 
@@ -28,7 +31,8 @@ def mixture_shares(task: Task, outcomes: Sequence[Outcome]) -> dict[int, float]:
 
     The shares are the most probable weights of a mixture of the candidates' calibrated probabilities, given the
     pictures that all were scored on (stacking, Smyth and Wolpert 1999) and a Dirichlet prior that favours equal ones.
-    They are found by expectation maximisation: every step gives a candidate its mean responsibility for a picture.
+    They are found by expectation maximisation: every step gives a candidate its mean responsibility for a picture. For
+    a metric that counts classes alike the pictures are weighed so that classes are.
 
     Args:
         task: the data.
@@ -36,8 +40,9 @@ def mixture_shares(task: Task, outcomes: Sequence[Outcome]) -> dict[int, float]:
     """
     rows = common_rows(outcomes)
     y = task.y[rows]
-    likelihoods = np.stack([_probabilities(outcome, rows, y)[np.arange(len(y)), y] for outcome in outcomes])
-    shares = _most_probable(np.maximum(likelihoods, _LEAST))
+    likelihoods = np.stack([_probabilities(task, outcome, rows)[np.arange(len(y)), y] for outcome in outcomes])
+    weights = class_weights(y) if task.metric.name in CLASSES_ALIKE else np.ones(len(y))
+    shares = _most_probable(np.maximum(likelihoods, _LEAST), weights)
     kept = [i for i, share in enumerate(shares) if i == 0 or share >= LEAST_SHARE]
     total = shares[kept].sum()
     return {i: float(shares[i] / total) for i in kept}
@@ -49,9 +54,7 @@ def together(task: Task, outcomes: Sequence[Outcome], shares: Sequence[float]) -
     Its configuration is the first one's; its scores are the logarithms of the mixed probabilities.
     """
     rows = common_rows(outcomes)
-    mixed = sum(
-        share * _probabilities(outcome, rows, task.y[rows]) for outcome, share in zip(outcomes, shares, strict=True)
-    )
+    mixed = sum(share * _probabilities(task, one, rows) for one, share in zip(outcomes, shares, strict=True))
     return replace(outcomes[0], rows=rows, scores=np.log(np.maximum(mixed, _LEAST)).astype(np.float32))
 
 
@@ -61,24 +64,29 @@ def common_rows(outcomes: Sequence[Outcome]) -> np.ndarray:
     return rows
 
 
-def own_temperature(outcome: Outcome, rows: np.ndarray, y: np.ndarray) -> float:
-    """Return the temperature at which a candidate's scores on `rows` are calibrated."""
-    return fit_temperature(y, outcome.on(rows))
+def own_temperature(task: Task, outcome: Outcome) -> float:
+    """Return the temperature at which a candidate's scores, on all pictures that it was scored on, are calibrated."""
+    return fit_temperature(task.y[outcome.rows], outcome.scores)
 
 
-def _probabilities(outcome: Outcome, rows: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return mix([outcome.on(rows)], [1.0], own_temperature(outcome, rows, y))
+def _probabilities(task: Task, outcome: Outcome, rows: np.ndarray) -> np.ndarray:
+    return mix([outcome.on(rows)], [1.0], own_temperature(task, outcome))
 
 
-def _most_probable(likelihoods: np.ndarray) -> np.ndarray:
-    """Return the shares, float64 (K,), of K candidates whose probabilities of the labels are (K, m)."""
+def _most_probable(likelihoods: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the shares, float64 (K,), of K candidates.
+
+    Args:
+        likelihoods: their probabilities of the labels, (K, m).
+        weights: of the pictures, (m,), mean 1.
+    """
     n_candidates, m = likelihoods.shape
     shares: np.ndarray = np.full(n_candidates, 1 / n_candidates)
     for _ in range(_ROUNDS):
         before = shares
         responsibilities = shares[:, None] * likelihoods
         responsibilities /= responsibilities.sum(axis=0)
-        shares = (responsibilities.sum(axis=1) + PRIOR_PICTURES) / (m + n_candidates * PRIOR_PICTURES)
+        shares = (responsibilities @ weights + PRIOR_PICTURES) / (m + n_candidates * PRIOR_PICTURES)
         if np.abs(shares - before).max() < _CONVERGED:
             break
     return shares

@@ -28,15 +28,19 @@ from automl_tl.searcher.ensemble import mixture_shares, own_temperature, togethe
 from automl_tl.searcher.members import Fitted, frozen_member, is_trained, kept_member, refitted, rescaled
 from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.prepare import MOST_FOLDS, TRAINING_PARTS, Data, Prepared
+from automl_tl.searcher.settings import Settings
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import Loop
 from automl_tl.training.estimate import Estimate, combine_gain
 
+MOST_SHOWN = 5
+"""Comparisons in the result, besides those of the members."""
 RIDGE_TEMPERATURE = 0.2
 """Of ridge scores on +-1 targets, before anything was measured."""
 NOVELTY_PICTURES = 100
-SECOND_MEMBER = 1.5
-"""A model's passes over a picture in those of its backbone: a second member shares what is frozen with the first."""
+ONE_MEMBER, SECOND_MEMBER = 1.2, 1.5
+"""What a model of one or two members is taken to need for a picture, over what its features took: a trained member
+mostly shares its first stages with a frozen one."""
 LEAST_EPOCHS = 2
 """Training goes on with more pictures only where there is time for so many epochs."""
 NEARLY_ENOUGH = 0.7
@@ -57,13 +61,13 @@ class Delivered:
     notes: tuple[str, ...]
 
 
-def final_seconds(data: Data, task: Task, backbone: str) -> float:
-    """Return what comes after the trials, the refit excepted: tests, novelty, writing."""
+def final_seconds(prepared: Prepared, settings: Settings) -> float:
+    """Return what comes after the trials, the refit excepted, with the slowest backbone: tests, novelty, writing."""
+    data, task = prepared.data, prepared.task
     n_test = int((data.dataset.frame["split"] == "test").sum())
-    again = n_test if learns_from_everything(data, task) else 0
-    passes = n_test + again + min(NOVELTY_PICTURES, task.sample.n)
-    each = SECOND_MEMBER * picture_seconds(data.bench, backbone, task.sample, data.report.fit)
-    return EXPORT_SECONDS + 1.0 + passes * each
+    passes = n_test * (2 if prepared.learns_from_everything else 1) + min(NOVELTY_PICTURES, task.sample.n)
+    each = max(picture_seconds(data.bench, name, task.sample, data.report.fit) for name in task.features)
+    return EXPORT_SECONDS + 1.0 + (SECOND_MEMBER if settings.combines else ONE_MEMBER) * passes * each
 
 
 def deliver(loop: Loop) -> Delivered:
@@ -71,10 +75,9 @@ def deliver(loop: Loop) -> Delivered:
     prepared, task = loop.prepared, loop.prepared.task
     ranked = _ranked(loop)
     chosen, shares = _choose(loop, ranked)
-    notes: list[str] = []
     with loop.monitor.stage("Refitting on every training picture"):
-        fitted = _refit(loop, task, chosen)
-    notes += [f.note for f in fitted if f.note]
+        fitted, notes = _refit_or_leave_out(loop, chosen)
+    chosen, shares = chosen[: len(fitted)], shares if len(fitted) == len(chosen) else [1.0]
     model = _model(loop, task, chosen, shares, [f.member for f in fitted])
     save_bundle(model, loop.folder.bundle)  # whatever happens to the test, the refit is not lost
     test, n_test = None, 0
@@ -95,7 +98,8 @@ def deliver(loop: Loop) -> Delivered:
         if last is not model:
             model = replace(last, details=details)
             save_bundle(model, loop.folder.bundle)
-    return Delivered(model, chosen[0], tuple(chosen), tuple(ranked[:5]), validation, test, n_test, tuple(notes))
+    shown = [c for position, c in enumerate(ranked) if position < MOST_SHOWN or c.outcome in chosen]
+    return Delivered(model, chosen[0], tuple(chosen), tuple(shown), validation, test, n_test, tuple(notes))
 
 
 def interim_model(prepared: Prepared, outcome: Outcome) -> Model:
@@ -103,7 +107,7 @@ def interim_model(prepared: Prepared, outcome: Outcome) -> Model:
     task = prepared.task
     trained = is_trained(outcome.configuration)
     member = kept_member(task, outcome) if trained else frozen_member(task, outcome.configuration)
-    temperature = own_temperature(outcome, outcome.rows, task.y[outcome.rows])
+    temperature = own_temperature(task, outcome)
     details = {"configuration": outcome.configuration.to_dict(), "metrics": {"validation": outcome.value}}
     return _assembled(task, (member,), temperature, None, details)
 
@@ -137,8 +141,9 @@ def _ranked(loop: Loop) -> list[Comparison]:
     prepared = loop.prepared
     known = loop.ranked()
     ranked = [c for c in known if c.outcome.state or not is_trained(c.outcome.configuration)]
-    wanted = loop.settings.strategies
-    allowed = [c for c in ranked if not wanted or c.outcome.configuration.strategy in wanted]
+    wanted, broken = loop.settings.strategies, loop.study.broken_backbones
+    sound = [c for c in ranked if c.outcome.configuration.backbone not in broken] or ranked
+    allowed = [c for c in sound if not wanted or c.outcome.configuration.strategy in wanted]
     return allowed or [c for c in ranked if c.outcome is prepared.found.reference.outcome]
 
 
@@ -146,8 +151,7 @@ def _choose(loop: Loop, ranked: Sequence[Comparison]) -> tuple[list[Outcome], li
     """Return the chosen candidates, the best first, and their shares."""
     task, best = loop.prepared.task, ranked[0].outcome
     partner = _partner([c.outcome for c in ranked])
-    alone = not loop.settings.parts["ensemble"] or loop.settings.max_latency_ms or loop.settings.max_params
-    if alone or partner is None:
+    if partner is None or not loop.settings.combines:
         return [best], [1.0]
     pair = [best, partner]
     shares = mixture_shares(task, pair)
@@ -157,11 +161,23 @@ def _choose(loop: Loop, ranked: Sequence[Comparison]) -> tuple[list[Outcome], li
 def _partner(ranked: Sequence[Outcome]) -> Outcome | None:
     """Return the best candidate of the other kind than the very best, trained or frozen, if there is one.
 
-    The two kinds err on different pictures. Two heads on frozen features do not: together they were right as often as
-    the better one alone (eight draws).
+    The two kinds err on different pictures, which two heads on frozen features hardly do.
     """
     kind = is_trained(ranked[0].configuration)
     return next((outcome for outcome in ranked if is_trained(outcome.configuration) != kind), None)
+
+
+def _refit_or_leave_out(loop: Loop, chosen: Sequence[Outcome]) -> tuple[list[Fitted], list[str]]:
+    """Return the refitted candidates, without the best one's partner if that cannot be refitted; and notes."""
+    try:
+        fitted, notes = _refit(loop, loop.prepared.task, chosen), []
+    except Exception as error:  # whatever a plugin's code raises must not cost the best one its delivery
+        if len(chosen) == 1:
+            raise
+        name = chosen[1].configuration.strategy
+        fitted = _refit(loop, loop.prepared.task, chosen[:1])
+        notes = [f"{name} is not in the model, since its refit failed: {sentence(error)}"]
+    return fitted, notes + [f.note for f in fitted if f.note]
 
 
 def _refit(loop: Loop, task: Task, chosen: Sequence[Outcome]) -> list[Fitted]:
@@ -215,8 +231,7 @@ def _model(
     loop: Loop, task: Task, chosen: Sequence[Outcome], shares: Sequence[float], members: Sequence[Member]
 ) -> Model:
     """Return the calibrated model: of several members each has its own temperature folded into its head."""
-    y = loop.prepared.task.y
-    temperatures = [own_temperature(outcome, outcome.rows, y[outcome.rows]) for outcome in chosen]
+    temperatures = [own_temperature(loop.prepared.task, outcome) for outcome in chosen]
     if len(members) == 1:
         calibrated, temperature = tuple(members), temperatures[0]
     else:
@@ -262,12 +277,6 @@ def _part(data: Data, name: str) -> pd.DataFrame:
     return frame[frame["split"] == name]
 
 
-def learns_from_everything(data: Data, task: Task) -> bool:
-    """Return whether the tested model learns from the test part as well: held aside here, all others looked at."""
-    n_training = int(data.dataset.frame["split"].isin(TRAINING_PARTS).sum())
-    return data.held_aside and task.sample.n >= n_training
-
-
 def _whole_or_tested(
     loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float], tested: Model
 ) -> tuple[Model, str]:
@@ -286,11 +295,11 @@ def _learn_from_everything(
 ) -> tuple[Model, str]:
     """Return the model refitted on training and test pictures together where there is time, else the tested one."""
     data, task = loop.prepared.data, loop.prepared.task
-    if not learns_from_everything(data, task):
+    if not loop.prepared.learns_from_everything:
         return tested, "The delivered model is the tested one: not all training pictures were looked at either."
     parts = (*TRAINING_PARTS, "test")
     whole = draw_sample(data.dataset, len(data.dataset.frame), loop.settings.seed, parts=parts, most_folds=MOST_FOLDS)
-    needed = sum(_everything_seconds(loop, outcome, whole.n) for outcome in chosen) + 1.0
+    needed = _everything_seconds(loop, chosen, whole.n) + 1.0
     if loop.interrupted or loop.deadline.left - EXPORT_SECONDS < needed:
         return tested, "The delivered model is the tested one: there was no time to learn from the test part as well."
     names = list(dict.fromkeys(o.configuration.backbone for o in chosen))
@@ -308,15 +317,22 @@ def _learn_from_everything(
     return model, f"The delivered model has learned from all {whole.n:,} pictures, those it was tested on included."
 
 
-def _everything_seconds(loop: Loop, outcome: Outcome, n: int) -> float:
+def _everything_seconds(loop: Loop, chosen: Sequence[Outcome], n: int) -> float:
     """Return what learning from all `n` pictures takes: new features in every view, decoding, solving, training."""
-    data, task, configuration = loop.prepared.data, loop.prepared.task, outcome.configuration
-    each = picture_seconds(data.bench, configuration.backbone, task.sample, data.report.fit)
-    if is_trained(configuration):
-        return (n - task.sample.n) * each + n * each / 2 + loop.prepared.costs.seconds(configuration, n)
-    assert isinstance(configuration.how, Frozen)
-    views = 1 + len(task.views(configuration.how.views))
-    return views * (n - task.sample.n) * each + 2 * outcome.seconds
+    data, task = loop.prepared.data, loop.prepared.task
+    each = {
+        name: picture_seconds(data.bench, name, task.sample, data.report.fit)
+        for name in {outcome.configuration.backbone for outcome in chosen}
+    }
+    total = (n - task.sample.n) * sum(each.values())
+    for outcome in chosen:
+        configuration, how = outcome.configuration, outcome.configuration.how
+        if isinstance(how, Frozen):
+            views = len(task.views(how.views))
+            total += views * (n - task.sample.n) * each[configuration.backbone] + 2 * outcome.seconds
+        else:
+            total += n * each[configuration.backbone] / 2 + loop.prepared.costs.seconds(configuration, n)
+    return total
 
 
 def _details(

@@ -78,7 +78,7 @@ class Data:
 
     @property
     def held_aside(self) -> bool:
-        """Whether a test part was held aside here, and is to be learned from in the end."""
+        """Whether a test part was held aside here, not given."""
         return not self.pictures.split_given and bool((self.dataset.frame["split"] == "test").any())
 
 
@@ -94,6 +94,12 @@ class Prepared:
     priors: Mapping[Strategy, GainPrior]
     costs: Costs
     notes: tuple[str, ...]
+
+    @property
+    def learns_from_everything(self) -> bool:
+        """Whether the tested model learns from the test part as well: held aside here, all others looked at."""
+        n_training = int(self.data.dataset.frame["split"].isin(TRAINING_PARTS).sum())
+        return self.data.held_aside and self.task.sample.n >= n_training
 
 
 def read_data(settings: Settings, monitor: Monitor, notice: Notice) -> Data:

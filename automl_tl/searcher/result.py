@@ -31,7 +31,7 @@ class SearchResult:
     value: float
     """The best one's estimated metric, uncorrected for having been chosen."""
     validation: Estimate
-    """Its expected accuracy, corrected for that."""
+    """The delivered model's expected accuracy, corrected for that."""
     test: Evaluation | None
     """On pictures that no decision has seen; None where there are none."""
     n_test: int

@@ -132,7 +132,7 @@ def _run(settings: Settings, data: Data, folder: RunFolder, deadline: Deadline, 
 
 def _make_loop(settings: Settings, folder: RunFolder, deadline: Deadline, monitor: Monitor, prepared: Prepared) -> Loop:
     task, sign = prepared.task, prepared.task.metric.sign
-    reserved = max(final_seconds(prepared.data, task, name) for name in task.features)
+    reserved = final_seconds(prepared, settings)
     left = deadline.left - reserved if deadline.is_set else None
     parts = settings.parts
     today = _narrowed(make_space(task, prepared.survey, parts=parts), settings)

@@ -11,7 +11,7 @@ from typing import Any
 from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
 from automl_tl.recommender.bench import Overrides
-from automl_tl.recommender.strategy import STRATEGIES
+from automl_tl.recommender.strategy import FROZEN, STRATEGIES
 from automl_tl.recommender.survey import Columns
 from automl_tl.training.scores import get_metric
 
@@ -48,6 +48,13 @@ class Settings:
     def parts(self) -> Mapping[str, bool]:
         """Which of PARTS are on."""
         return {part: part not in self.without for part in PARTS}
+
+    @property
+    def combines(self) -> bool:
+        """Whether a trained and a frozen candidate may be delivered together."""
+        frozen = [name in FROZEN for name in self.strategies or STRATEGIES]
+        both = any(frozen) and not all(frozen) and self.parts["trained"]
+        return both and self.parts["ensemble"] and not self.max_latency_ms and not self.max_params
 
     def asked(self) -> dict[str, Any]:
         """Return what a resumed run must have in common with the one it goes on with, as JSON values."""

@@ -192,7 +192,7 @@ class Loop:
             solving = self._solving_seconds(configuration)
             needed = self._views_seconds(configuration) + 2 * solving  # once for its scores, once for the refit
             return configuration, left if left > needed + self._refit_seconds(None) else 0.0
-        left -= self._best_frozen.seconds  # the refit of the partner
+        left -= self._partner_seconds
         how, n_folds = configuration.how, self.prepared.task.n_folds
         assert isinstance(how, Tuned)
         best, tunes = self._refit_seconds(None), configuration.training == "fine_tuning"
@@ -209,8 +209,12 @@ class Loop:
         return configuration, 0.0
 
     @property
-    def _best_frozen(self) -> Outcome:
-        return next(c.outcome for c in self.ranked() if not is_trained(c.outcome.configuration))
+    def _partner_seconds(self) -> float:
+        """What refitting the best frozen candidate takes, which a trained one is delivered with."""
+        if not self.settings.combines:
+            return 0.0
+        best = next(c.outcome for c in self.ranked() if not is_trained(c.outcome.configuration))
+        return best.seconds * (2 if self.prepared.learns_from_everything else 1)
 
     def _solving_seconds(self, configuration: Configuration) -> float:
         """Return what solving a frozen candidate takes: as the slowest so far, once per view."""
@@ -240,7 +244,7 @@ class Loop:
                 return 0.0
             configuration = max(trained, key=lambda o: task.metric.sign * o.value).configuration
         seconds = costs.seconds(configuration, task.sample.n)
-        if self.prepared.data.held_aside:  # in the end the model learns from the test part as well
+        if self.prepared.learns_from_everything:
             seconds += costs.seconds(configuration, len(self.prepared.data.dataset.frame))
         return seconds
 

@@ -88,7 +88,7 @@ def test_the_page_says_what_was_found_and_what_is_next(real: tuple[Result, Searc
     assert "test none: no pictures were held aside" in text
     assert f"expected {found.validation.accuracy:.1%} (90% interval" in text
     assert f"predicted {found.predicted[0]:.1%} (90% interval" in text
-    assert "<- delivered" in text
+    assert text.count("<- in the ensemble") == len(found.members) == 2
     assert "ended because all 2 trials are done" in text
     assert f"model {out / 'bundle'} leaderboard {out / 'leaderboard.csv'} run {out}" in text
     assert f"automl-tl predict {out / 'bundle'} PICTURES" in text

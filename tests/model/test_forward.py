@@ -74,6 +74,30 @@ def test_what_is_shared_runs_once(stage: int, passes: int) -> None:
     assert backbone.passes - before == passes
 
 
+def test_a_plugin_may_hold_its_mean_as_a_list() -> None:
+    backbone = TinyBackbone()
+    backbone.mean = list(backbone.mean)  # type: ignore[assignment]
+    one = member(build_network("tiny", backbone))
+    (scores, _), _ = forward(share_stages([one, tuned(one, 3)]), IMAGES)
+    assert torch.equal(scores, forward([member(build_network("tiny", TinyBackbone()))], IMAGES)[0][0])
+
+
+def test_a_stage_that_writes_into_its_input_disturbs_no_other_member() -> None:
+    class InPlace(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.mul_(2)
+
+    network = build_network("tiny", TinyBackbone())
+    first, second = member(network), member(network, seed=1)
+    stages = [torch.nn.Sequential(InPlace(), stage) for stage in (network.stages[2], copy_network(network).stages[2])]
+    members = [
+        replace(one, network=replace(network, stages=(*network.stages[:2], stage)))
+        for one, stage in zip((first, second), stages, strict=True)
+    ]
+    for (scores, _), one in zip(forward(members, IMAGES), members, strict=True):
+        assert torch.equal(scores, forward([one], IMAGES)[0][0])
+
+
 def test_another_backbones_stages_are_not_shared() -> None:
     one, other = (member(build_network(name, TinyBackbone())) for name in ("tiny", "twin"))
     shared = share_stages([one, other])

@@ -56,7 +56,7 @@ def make_loop(
     """
     task = bare_task(np.arange(40) % 2) if task is None else task
     data = SimpleNamespace(
-        bench=None, report=SimpleNamespace(fit="squash"), limits=Limits(), held_aside=held_aside > 0,
+        bench=None, report=SimpleNamespace(fit="squash"), limits=Limits(),
         dataset=SimpleNamespace(frame=range(task.sample.n + held_aside)),
     )  # fmt: skip
     stages = StageCosts(forward=(0.01, 0.02, 0.04), training=3.0)
@@ -64,7 +64,12 @@ def make_loop(
     best = replace(best, outcome=replace(best.outcome, seconds=0.0))
     found = SimpleNamespace(reference=best, outcomes=())
     prepared = SimpleNamespace(
-        task=task, data=data, found=found, priors=PRIORS, costs=Costs({"tiny": stages, "wide": stages})
+        task=task,
+        data=data,
+        found=found,
+        priors=PRIORS,
+        costs=Costs({"tiny": stages, "wide": stages}),
+        learns_from_everything=held_aside > 0,
     )
     deadline = Standing(None if left is None else left + FINAL_SECONDS)
     return Loop(

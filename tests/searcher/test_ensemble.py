@@ -55,9 +55,25 @@ def test_of_two_the_shares_are_the_most_probable_ones(pairs: list[tuple[float, f
         return float(-fit - PRIOR_PICTURES * (np.log(share) + np.log1p(-share)))
 
     expected = minimize_scalar(loss, bounds=(1e-4, 1 - 1e-4), method="bounded", options={"xatol": 1e-6}).x
-    shares = _most_probable(likelihoods)
+    shares = _most_probable(likelihoods, np.ones(len(pairs)))
     assert shares == pytest.approx([expected, 1 - expected], abs=1e-3)
     assert shares.sum() == pytest.approx(1)
+
+
+def test_where_classes_count_alike_a_rare_one_decides_as_much() -> None:
+    """One is right on the common class, the other on the rare one."""
+    y = np.array([0] * 200 + [1] * 40)
+    shares = {}
+    for metric in ("accuracy", "balanced_accuracy"):
+        task = bare_task(y, metric=metric)
+        pair = []
+        for known in (0, 1):
+            scores = np.zeros((len(y), 2), np.float32)
+            scores[y == known, known] = 3.0
+            pair.append(replace(outcome(task, 0.8), scores=scores))
+        shares[metric] = mixture_shares(task, pair)
+    assert shares["balanced_accuracy"] == {0: pytest.approx(0.5, abs=0.05), 1: pytest.approx(0.5, abs=0.05)}
+    assert shares["accuracy"][0] > 0.65
 
 
 def test_scale_does_not_matter_as_each_has_its_own_temperature() -> None:

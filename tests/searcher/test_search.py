@@ -117,6 +117,53 @@ def test_a_search_delivers_what_it_promises(tiny: TinyBackbone, data: Path, tmp_
     assert np.mean([said == file.parent.name for said, file in zip(answers, files, strict=True)]) > 0.8
 
 
+def test_the_best_of_both_kinds_are_delivered_together(tiny: TinyBackbone, data: Path, tmp_path: Path) -> None:
+    result = search(data, trials=2, out=tmp_path / "run", backbones=["tiny"])
+    assert sorted(member.training == "frozen" for member in result.members) == [False, True]
+    assert result.members[0] == result.best
+    assert sum(result.shares) == pytest.approx(1)
+    assert [member["share"] for member in result.to_dict()["members"]] == pytest.approx(result.shares, abs=1e-4)
+    assert automl_tl.load(result.bundle).weights == pytest.approx(result.shares)
+    shown = {comparison.outcome.configuration for comparison in result.comparisons}
+    assert set(result.members) <= shown
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"without": ["ensemble"]}, {"max_params": 10**9}, {"max_latency_ms": 1e6}, {"strategies": ["fine_tuning"]}],
+)
+def test_one_alone_is_delivered_where_two_are_not_wanted(
+    tiny: TinyBackbone, data: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    result = search(data, trials=2, out=tmp_path / "run", backbones=["tiny"], **options)
+    assert result.members == (result.best,)
+    assert result.shares == (1.0,)
+
+
+def test_a_partner_that_cannot_be_refitted_is_left_out_with_a_note(
+    tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from automl_tl.searcher import finish
+
+    real: list[Any] = []
+
+    def partner(ranked: Any) -> Any:
+        real[:] = [finish_partner(ranked)]
+        return real[0]
+
+    def refitted(task: Any, outcome: Any, *args: Any, **more: Any) -> Any:
+        if outcome is real[0]:
+            raise MemoryError("no more")
+        return refit(task, outcome, *args, **more)
+
+    finish_partner, refit = finish._partner, finish.refitted
+    monkeypatch.setattr(finish, "_partner", partner)
+    monkeypatch.setattr(finish, "refitted", refitted)
+    result = search(data, trials=2, out=tmp_path / "run", backbones=["tiny"])
+    assert result.members == (result.best,)
+    assert any("is not in the model, since its refit failed: MemoryError: no more" in note for note in result.notes)
+
+
 def test_the_bundle_is_what_was_tested(
     tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
