@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ from automl_tl.recommender.extraction import extract_all
 from automl_tl.recommender.sample import draw_sample
 from automl_tl.recommender.survey import picture_seconds
 from automl_tl.searcher.choice import Comparison, accuracy_gain
-from automl_tl.searcher.configuration import Frozen, Tuned
+from automl_tl.searcher.configuration import Frozen
 from automl_tl.searcher.deadline import EXPORT_SECONDS
 from automl_tl.searcher.ensemble import mixture_shares, own_temperature, together
 from automl_tl.searcher.members import Fitted, frozen_member, is_trained, kept_member, refitted, rescaled
 from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.prepare import MOST_FOLDS, TRAINING_PARTS, Data, Prepared
+from automl_tl.searcher.refit import frozen_first, refit_chosen
 from automl_tl.searcher.settings import Settings
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import Loop
@@ -41,10 +42,6 @@ NOVELTY_PICTURES = 100
 ONE_MEMBER, SECOND_MEMBER = 1.2, 1.5
 """What a model of one or two members is taken to need for a picture, over what its features took: a trained member
 mostly shares its first stages with a frozen one."""
-LEAST_EPOCHS = 2
-"""Training goes on with more pictures only where there is time for so many epochs."""
-NEARLY_ENOUGH = 0.7
-"""Share of the time a refit is expected to take from which it is begun: the schedule then follows the clock."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +73,7 @@ def deliver(loop: Loop) -> Delivered:
     ranked = _ranked(loop)
     chosen, shares = _choose(loop, ranked)
     with loop.monitor.stage("Refitting on every training picture"):
-        fitted, notes = _refit_or_leave_out(loop, chosen)
+        fitted, notes = refit_chosen(loop, chosen)
     chosen, shares = chosen[: len(fitted)], shares if len(fitted) == len(chosen) else [1.0]
     model = _model(loop, task, chosen, shares, [f.member for f in fitted])
     save_bundle(model, loop.folder.bundle)  # whatever happens to the test, the refit is not lost
@@ -167,66 +164,6 @@ def _partner(ranked: Sequence[Outcome]) -> Outcome | None:
     return next((outcome for outcome in ranked if is_trained(outcome.configuration) != kind), None)
 
 
-def _refit_or_leave_out(loop: Loop, chosen: Sequence[Outcome]) -> tuple[list[Fitted], list[str]]:
-    """Return the refitted candidates, without the best one's partner if that cannot be refitted; and notes."""
-    try:
-        fitted, notes = _refit(loop, loop.prepared.task, chosen), []
-    except Exception as error:  # whatever a plugin's code raises must not cost the best one its delivery
-        if len(chosen) == 1:
-            raise
-        name = chosen[1].configuration.strategy
-        fitted = _refit(loop, loop.prepared.task, chosen[:1])
-        notes = [f"{name} is not in the model, since its refit failed: {sentence(error)}"]
-    return fitted, notes + [f.note for f in fitted if f.note]
-
-
-def _refit(loop: Loop, task: Task, chosen: Sequence[Outcome]) -> list[Fitted]:
-    """Refit each candidate on all pictures of `task`, as far as there is time."""
-    return _frozen_first(chosen, lambda outcome: _refit_one(loop, task, outcome))
-
-
-def _frozen_first(chosen: Sequence[Outcome], refit: Callable[[Outcome], Fitted]) -> list[Fitted]:
-    """Refit each candidate; a frozen one before a trained one, which takes the time that is left."""
-    order = sorted(range(len(chosen)), key=lambda i: is_trained(chosen[i].configuration))
-    fitted = {i: refit(chosen[i]) for i in order}
-    return [fitted[i] for i in range(len(chosen))]
-
-
-def _refit_one(loop: Loop, task: Task, outcome: Outcome) -> Fitted:
-    l2 = loop.prepared.found.reference.l2
-    if not is_trained(outcome.configuration):
-        return refitted(task, outcome, l2)
-    left = loop.left_for_trials
-    epochs = _affordable(loop, task, outcome, left)
-    if epochs == 0 or loop.interrupted:
-        rows = len(task.held_out(0))
-        return Fitted(
-            kept_member(task, outcome), task.sample.n - rows, _not_refitted(loop, rows), is_refit=False
-        )  # fmt: skip
-    return refitted(task, outcome, l2, limit=left if loop.deadline.is_set else None, epochs=epochs)
-
-
-def _not_refitted(loop: Loop, rows: int) -> str:
-    why = "The search was interrupted before the" if loop.interrupted else "There was no time for a"
-    return f"{why} refit on every training picture, so the model has not learned from {rows} of them."
-
-
-def _affordable(loop: Loop, task: Task, outcome: Outcome, left: float) -> int | None:
-    """Return None for the whole schedule, or the epochs for which training can go on, 0 for none.
-
-    Refits mostly take less than is set aside for them, and one that has nearly all its epochs is worth more than a
-    few epochs on top of the trial's.
-    """
-    how = outcome.configuration.how
-    assert isinstance(how, Tuned)
-    seconds = loop.prepared.costs.seconds(outcome.configuration, task.sample.n)
-    enough = NEARLY_ENOUGH if outcome.configuration.training == "fine_tuning" else 1.0
-    if enough * seconds <= left:
-        return None
-    epochs = int(left / seconds * (how.epochs + how.head_epochs))
-    return min(epochs, max(LEAST_EPOCHS, how.epochs // 2)) if epochs >= LEAST_EPOCHS else 0
-
-
 def _model(
     loop: Loop, task: Task, chosen: Sequence[Outcome], shares: Sequence[float], members: Sequence[Member]
 ) -> Model:
@@ -310,7 +247,7 @@ def _learn_from_everything(
         limit = loop.deadline.left - EXPORT_SECONDS if loop.deadline.is_set else None
         return refitted(everything, outcome, loop.prepared.found.reference.l2, limit=limit)
 
-    fitted = _frozen_first(chosen, refit)
+    fitted = frozen_first(chosen, refit)
     if not all(f.is_refit for f in fitted):
         return tested, "The delivered model is the tested one: the refit on everything was rejected."
     model = _model(loop, everything, chosen, shares, [f.member for f in fitted])

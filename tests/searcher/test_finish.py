@@ -18,7 +18,6 @@ from tiny_backbone import TinyBackbone
 import automl_tl
 from automl_tl.errors import AutomlTlError, BackboneError
 from automl_tl.searcher import finish as module
-from automl_tl.searcher.finish import LEAST_EPOCHS
 from automl_tl.searcher.members import Fitted
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.search import search
@@ -46,93 +45,6 @@ def test_the_partner_is_the_best_one_of_the_other_kind(loop: Loop, kinds: str, e
     task = loop.prepared.task
     ranked = [trained(task, TEN) if kind == "t" else outcome(task, 0.8, configuration=RIDGE) for kind in kinds]
     assert module._partner(ranked) is (None if expected is None else ranked[expected])
-
-
-# --- the refit --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("share", "epochs"),
-    [
-        (1.0, None),
-        (5.0, None),
-        (0.71, None),
-        (0.69, 5),
-        (0.45, 4),
-        (0.25, LEAST_EPOCHS),
-        (0.15, 0),
-        (0.0, 0),
-        (-1.0, 0),
-    ],
-)
-def test_the_whole_schedule_or_a_few_epochs_more_or_nothing(loop: Loop, share: float, epochs: int | None) -> None:
-    """Going on takes at most half of the schedule: the trial's weights are close already."""
-    found = trained(loop.prepared.task, TEN)
-    assert module._affordable(loop, loop.prepared.task, found, share * whole(loop)) == epochs
-
-
-def test_the_head_s_own_epochs_count_as_time(loop: Loop) -> None:
-    layered = retuned(TEN, layers="fully_connected", head_epochs=5)
-    found = trained(loop.prepared.task, layered)
-    left = 0.5 * seconds(loop, layered, N)
-    assert module._affordable(loop, loop.prepared.task, found, left) == 5  # 7 of 15, but half of 10 at most
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Let nothing be trained; return a list that gets how every candidate was to be refitted."""
-    made: list[dict[str, Any]] = []
-
-    def refitted(task: Any, outcome: Any, l2: float, **how: Any) -> Fitted:
-        made.append({"trained": bool(outcome.state), **how})
-        return Fitted("refitted", task.sample.n)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(module, "refitted", refitted)
-    monkeypatch.setattr(module, "kept_member", lambda task, outcome: "kept")
-    return made
-
-
-def at(loop: Loop, share: float) -> Loop:
-    """Leave a share of a whole refit."""
-    loop.deadline.seconds = loop.final_seconds + share * whole(loop)  # type: ignore[attr-defined]
-    return loop
-
-
-def refit(loop: Loop) -> list[Any]:
-    task = loop.prepared.task
-    return module._refit(loop, task, [trained(task, TEN), outcome(task, 0.8, configuration=RIDGE)])
-
-
-def test_where_there_is_time_a_candidate_is_refitted_within_it(loop: Loop, calls: list[dict[str, Any]]) -> None:
-    first, second = refit(at(loop, 1.5))
-    assert (first.member, first.note, second.member) == ("refitted", "", "refitted")
-    limit = pytest.approx(1.5 * whole(loop))
-    assert calls == [{"trained": False}, {"trained": True, "limit": limit, "epochs": None}]  # the frozen one first
-
-
-def test_where_there_is_less_time_training_goes_on(loop: Loop, calls: list[dict[str, Any]]) -> None:
-    first, _ = refit(at(loop, 0.45))
-    assert (first.member, first.note) == ("refitted", "")
-    assert calls[1] == {"trained": True, "limit": pytest.approx(0.45 * whole(loop)), "epochs": 4}
-
-
-@pytest.mark.parametrize("interrupted", [False, True])
-def test_where_there_is_none_the_trial_s_model_is_kept(
-    loop: Loop, calls: list[dict[str, Any]], interrupted: bool
-) -> None:
-    loop.interrupted = interrupted
-    first, second = refit(at(loop, 1.5 if interrupted else 0.1))
-    assert (first.member, first.n) == ("kept", 30)
-    why = "The search was interrupted before the" if interrupted else "There was no time for a"
-    assert first.note.startswith(f"{why} refit on every training picture")
-    assert "has not learned from 10 of them" in first.note
-    assert second.member == "refitted"  # a frozen one is solved in no time
-    assert calls == [{"trained": False}]
-
-
-def test_without_a_budget_a_refit_has_no_limit(tmp_path: Path, calls: list[dict[str, Any]]) -> None:
-    refit(make_loop(tmp_path, left=None))
-    assert calls[1] == {"trained": True, "limit": None, "epochs": None}
 
 
 # --- the test part ----------------------------------------------------------------------------------

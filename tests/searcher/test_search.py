@@ -144,6 +144,7 @@ def test_a_partner_that_cannot_be_refitted_is_left_out_with_a_note(
     tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from automl_tl.searcher import finish
+    from automl_tl.searcher import refit as refitting
 
     real: list[Any] = []
 
@@ -156,9 +157,9 @@ def test_a_partner_that_cannot_be_refitted_is_left_out_with_a_note(
             raise MemoryError("no more")
         return refit(task, outcome, *args, **more)
 
-    finish_partner, refit = finish._partner, finish.refitted
+    finish_partner, refit = finish._partner, refitting.refitted
     monkeypatch.setattr(finish, "_partner", partner)
-    monkeypatch.setattr(finish, "refitted", refitted)
+    monkeypatch.setattr(refitting, "refitted", refitted)
     result = search(data, trials=2, out=tmp_path / "run", backbones=["tiny"])
     assert result.members == (result.best,)
     assert any("is not in the model, since its refit failed: MemoryError: no more" in note for note in result.notes)

@@ -1,0 +1,79 @@
+"""The chosen candidates learn from every training picture, in the time that is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from automl_tl.errors import sentence
+from automl_tl.searcher.configuration import Tuned
+from automl_tl.searcher.members import Fitted, is_trained, kept_member, refitted
+from automl_tl.searcher.outcome import Outcome
+from automl_tl.searcher.trials import Loop
+
+LEAST_EPOCHS = 2
+"""Training goes on with more pictures only where there is time for so many epochs."""
+NEARLY_ENOUGH = 0.7
+"""Share of the time a refit is expected to take from which it is begun: the schedule then follows the clock."""
+
+
+def refit_chosen(loop: Loop, chosen: Sequence[Outcome]) -> tuple[list[Fitted], list[str]]:
+    """Return the refitted candidates, without the best one's partner if that cannot be refitted; and notes.
+
+    Args:
+        loop: of the search that has ended.
+        chosen: the best one first.
+    """
+
+    def refit(outcome: Outcome) -> Fitted:
+        return _refit(loop, outcome)
+
+    try:
+        fitted, notes = frozen_first(chosen, refit), []
+    except Exception as error:  # whatever a plugin's code raises must not cost the best one its delivery
+        if len(chosen) == 1:
+            raise
+        fitted = [refit(chosen[0])]
+        name = chosen[1].configuration.strategy
+        notes = [f"{name} is not in the model, since its refit failed: {sentence(error)}"]
+    return fitted, notes + [one.note for one in fitted if one.note]
+
+
+def frozen_first(chosen: Sequence[Outcome], refit: Callable[[Outcome], Fitted]) -> list[Fitted]:
+    """Refit each candidate; a frozen one before a trained one, which takes the time that is left."""
+    order = sorted(range(len(chosen)), key=lambda i: is_trained(chosen[i].configuration))
+    fitted = {i: refit(chosen[i]) for i in order}
+    return [fitted[i] for i in range(len(chosen))]
+
+
+def _refit(loop: Loop, outcome: Outcome) -> Fitted:
+    """Refit a candidate on every training picture, as far as there is time."""
+    task, l2 = loop.prepared.task, loop.prepared.found.reference.l2
+    if not is_trained(outcome.configuration):
+        return refitted(task, outcome, l2)
+    left = loop.left_for_trials
+    epochs = _affordable(loop, outcome, left)
+    if epochs == 0 or loop.interrupted:
+        unseen = len(task.held_out(0))
+        return Fitted(kept_member(task, outcome), task.sample.n - unseen, _not_refitted(loop, unseen), is_refit=False)
+    return refitted(task, outcome, l2, limit=left if loop.deadline.is_set else None, epochs=epochs)
+
+
+def _not_refitted(loop: Loop, unseen: int) -> str:
+    why = "The search was interrupted before the" if loop.interrupted else "There was no time for a"
+    return f"{why} refit on every training picture, so the trained stages have not learned from {unseen} of them."
+
+
+def _affordable(loop: Loop, outcome: Outcome, left: float) -> int | None:
+    """Return None for the whole schedule, or the epochs for which training can go on, 0 for none.
+
+    Refits mostly take less than is set aside for them, and one that has nearly all its epochs is worth more than a
+    few epochs on top of the trial's.
+    """
+    how = outcome.configuration.how
+    assert isinstance(how, Tuned)
+    seconds = loop.prepared.costs.seconds(outcome.configuration, loop.prepared.task.sample.n)
+    enough = NEARLY_ENOUGH if outcome.configuration.training == "fine_tuning" else 1.0
+    if enough * seconds <= left:
+        return None
+    epochs = int(left / seconds * (how.epochs + how.head_epochs))
+    return min(epochs, max(LEAST_EPOCHS, how.epochs // 2)) if epochs >= LEAST_EPOCHS else 0
