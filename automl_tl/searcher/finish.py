@@ -75,6 +75,7 @@ def deliver(loop: Loop) -> Delivered:
     with loop.monitor.stage("Refitting on every training picture"):
         fitted, notes = refit_chosen(loop, chosen)
     chosen, shares = chosen[: len(fitted)], shares if len(fitted) == len(chosen) else [1.0]
+    notes += _not_as_asked(loop, chosen[0])
     model = _model(loop, task, chosen, shares, [f.member for f in fitted])
     save_bundle(model, loop.folder.bundle)  # whatever happens to the test, the refit is not lost
     test, n_test = None, 0
@@ -142,6 +143,18 @@ def _ranked(loop: Loop) -> list[Comparison]:
     sound = [c for c in ranked if c.outcome.configuration.backbone not in broken] or ranked
     allowed = [c for c in sound if not wanted or c.outcome.configuration.strategy in wanted]
     return allowed or [c for c in ranked if c.outcome is prepared.found.reference.outcome]
+
+
+def _not_as_asked(loop: Loop, best: Outcome) -> list[str]:
+    """Return a note where nothing of the strategies that were asked for could be finished."""
+    wanted = loop.settings.strategies
+    if not wanted or best.configuration.strategy in wanted:
+        return []
+    names, longer = " or ".join(wanted), "give a longer --budget; " if loop.deadline.is_set else ""
+    return [
+        f"Nothing of {names} could be finished, so the best candidate of the sweep is delivered: {longer}"
+        "the leaderboard says what stood in the way."
+    ]
 
 
 def _choose(loop: Loop, ranked: Sequence[Comparison]) -> tuple[list[Outcome], list[float]]:

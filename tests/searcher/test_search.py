@@ -23,6 +23,7 @@ from automl_tl.recommender.sample import Sample
 from automl_tl.searcher import trials as trials_module
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.search import _comparable, search
+from automl_tl.training.finetune import TrainingError
 
 WITHOUT_CLOCK = ["seconds"]
 
@@ -233,6 +234,19 @@ def test_a_candidate_is_compared_once(
 def test_only_what_was_asked_for_is_delivered(tiny: TinyBackbone, data: Path, tmp_path: Path, strategy: str) -> None:
     result = search(data, trials=3, out=tmp_path / "run", backbones=["tiny"], strategies=[strategy])
     assert {member.strategy for member in result.members} == {strategy}
+
+
+def test_where_nothing_asked_for_could_be_finished_a_note_says_so(
+    tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise TrainingError("the loss became nan")
+
+    monkeypatch.setattr("automl_tl.searcher.trials.score_trained", fail)
+    result = search(data, trials=1, out=tmp_path / "run", backbones=["tiny"], strategies=["fine_tuning"])
+    assert result.best.training == "frozen"
+    note = "Nothing of fine_tuning could be finished, so the best candidate of the sweep is delivered"
+    assert any(one.startswith(note) for one in result.notes)
 
 
 def test_parts_can_be_left_out(tiny: TinyBackbone, data: Path, tmp_path: Path) -> None:
