@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from automl_tl.errors import sentence
-from automl_tl.recommender.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, lr_ratio
+from automl_tl.recommender.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, LR_RATIO
 from automl_tl.recommender.bench import Bench
 from automl_tl.recommender.evidence import Candidate
 from automl_tl.recommender.extraction import Progress
@@ -202,7 +202,7 @@ def _train(
     solved = solve_head("softmax", spectrum, y[learned], n_classes, HEAD_L2 * spectrum.unit / len(rows))
     head = NetworkHead.from_linear(solved).to(engine.device)
     recipe = Recipe(
-        unfrozen, EPOCHS, head_lr=HEAD_LR, lr_ratio=lr_ratio(found.domain), label_smoothing=LABEL_SMOOTHING,
+        unfrozen, EPOCHS, head_lr=HEAD_LR, lr_ratio=LR_RATIO, label_smoothing=LABEL_SMOOTHING,
         batch_size=batch_size_for(len(rows)),
     )  # fmt: skip
     with TemporaryDirectory(prefix="short_", dir=bench.cache) as folder:

@@ -192,7 +192,7 @@ def survey(
     with clock("flips"):
         screened = evidence.screened(outlook.start(choice.strategy))
         flips = _flips(bench, screened, features[name], sample, fit, seed, progress)
-    advice = advise(choice.strategy, domain, unfreezing, flips)
+    advice = advise(choice.strategy, unfreezing, flips)
     return Survey(
         sample, features, domains, evidence, size, matrix, outlook, unfreezing, choice, flips, advice
     )  # fmt: skip
@@ -202,7 +202,7 @@ def rechosen(found: Survey, budget: float | None) -> Survey:
     """Return a survey whose front has changed, with the choice and the advice that follow from it."""
     choice = choose(found.outlook.front, found.matrix, budget)
     return replace(
-        found, choice=choice, advice=advise(choice.strategy, found.domain, found.unfreezing, found.flips)
+        found, choice=choice, advice=advise(choice.strategy, found.unfreezing, found.flips)
     )  # fmt: skip
 
 

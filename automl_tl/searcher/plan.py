@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from automl_tl.augment.policy import AugmentationPolicy
-from automl_tl.recommender.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, lr_ratio
+from automl_tl.recommender.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, LR_RATIO
 from automl_tl.recommender.evidence import LARGEST_SOLVED, Candidate
 from automl_tl.recommender.strategy import FROZEN
 from automl_tl.recommender.survey import Survey
@@ -108,7 +108,7 @@ def _variations(tuned: Configuration | None, space: Space) -> Iterator[Configura
         return
     assert isinstance(tuned.how, Tuned)
     yield replace(tuned, how=replace(tuned.how, epochs=3 * EPOCHS // 2))
-    yield replace(tuned, how=replace(tuned.how, lr_ratio=10.0 if tuned.how.lr_ratio < 5 else 3.0))
+    yield replace(tuned, how=replace(tuned.how, lr_ratio=1.0))
     if space.augmented:
         policy = tuned.how.policy
         rotation = max(20.0, policy.rotation)
@@ -169,7 +169,7 @@ def fine_tuning(survey: Survey, late: Candidate, unfrozen: int, space: Space, mo
         unfrozen=min(unfrozen, most),
         epochs=EPOCHS,
         head_lr=HEAD_LR,
-        lr_ratio=lr_ratio(survey.domain),
+        lr_ratio=LR_RATIO,
         label_smoothing=LABEL_SMOOTHING,
         policy=_policy(survey, space),
     )

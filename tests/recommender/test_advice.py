@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from automl_tl.domain.similarity import Domain
-from automl_tl.recommender.advice import advise, augmentation_policy, stages_to_unfreeze
+from automl_tl.recommender.advice import LR_RATIO, advise, augmentation_policy, stages_to_unfreeze
 from automl_tl.recommender.confusion import confusion
 from automl_tl.recommender.flips import FlipHarm, flip_harm
 
@@ -17,7 +17,7 @@ HARMLESS, HARMFUL = FlipHarm("hflip", 0.0, 0.01, 100), FlipHarm("vflip", 0.2, 0.
 
 
 def test_a_frozen_convnet_unfreezes_nothing() -> None:
-    advice = advise("feature_extractor", NEAR, stages_to_unfreeze(NEAR, 9), [HARMLESS, HARMFUL])
+    advice = advise("feature_extractor", stages_to_unfreeze(NEAR, 9), [HARMLESS, HARMFUL])
     assert advice.unfreeze == 0
     assert not any("nfreeze" in reason for reason in advice.reasons)
 
@@ -27,8 +27,8 @@ def test_fine_tuning_unfreezes_from_where_the_pictures_are_strange() -> None:
     far = stages_to_unfreeze(FAR, 9)
     assert far.count == 5
     assert "stage 5 is the first" in far.reason
-    assert advise("fine_tuning", FAR, far, []).unfreeze == 5
-    assert advise("pretrained_initialization", NEAR, stages_to_unfreeze(NEAR, 9), []).unfreeze == 9
+    assert advise("fine_tuning", far, []).unfreeze == 5
+    assert advise("pretrained_initialization", stages_to_unfreeze(NEAR, 9), []).unfreeze == 9
 
 
 def test_a_backbone_without_batchnorm_gets_the_usual_third() -> None:
@@ -38,10 +38,11 @@ def test_a_backbone_without_batchnorm_gets_the_usual_third() -> None:
     assert "no BatchNorm statistics" in unfreezing.reason
 
 
-def test_the_farther_the_pictures_the_faster_the_backbone_learns() -> None:
+def test_the_backbone_learns_slower_than_its_head_the_less_so_the_less_it_was_trained() -> None:
     third = stages_to_unfreeze(NEAR, 9)
-    ratios = [advise("fine_tuning", d, third, []).lr_ratio for d in (NEAR, FAR)]
-    assert ratios[0] > ratios[1] > advise("pretrained_initialization", FAR, third, []).lr_ratio >= 1
+    tuned, whole = (advise(name, third, []) for name in ("fine_tuning", "pretrained_initialization"))
+    assert tuned.lr_ratio == LR_RATIO > whole.lr_ratio >= 1
+    assert any("start at 3 to 1" in reason for reason in tuned.reasons)
 
 
 def test_flips_follow_the_probe_and_say_why() -> None:
