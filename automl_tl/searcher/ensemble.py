@@ -16,8 +16,8 @@ from automl_tl.training.scores import class_weights, fit_temperature
 
 PRIOR_PICTURES = 10.0
 """What equal shares weigh before anything is measured, in pictures for each candidate. A validation part of a hundred
-pictures cannot show what two candidates earn together; but on nine draws of five data sets these shares earned .012 of
-accuracy, on average, over the candidate that was right more often on such a part, and -.005 on the worst of the draws
+pictures cannot show what two candidates earn together; but on nine draws of five data sets these shares earned .013 of
+accuracy, on average, over the candidate that was right more often on such a part, and -.001 on the worst of the draws
 (`benchmarks/ensemble.py`). Equal ones earn nearly as much; the pictures are there for a partner that is much worse."""
 LEAST_SHARE = 0.2
 """A candidate with less is left out: it would change little and cost as much as the others. Of two, the prior alone
