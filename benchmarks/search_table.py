@@ -5,8 +5,9 @@
 Every row is a cell (a data set at so many training pictures per class, a budget, a draw of pictures) and a method. A
 method sees the training pictures of a table and is tested once on its test pictures. One line per row is appended to
 `results/search.csv` as soon as it is known, with which test pictures were right, so an interrupted run goes on where
-it stopped. The part "draws" compares with fine-tuning alone, the closest of them, on further draws. The ablation's
-rows lie in `results/search_ablation.csv`, with the searches of the same engine, some commits earlier.
+it stopped. The part "draws" compares with fine-tuning alone, the closest of them, on further draws: two of them lie in
+`results/search_draws.csv`, from when fine-tuning of pictures like ImageNet began with a backbone ten times slower than
+its head. An earlier engine's ablation, with its own searches, lies in `results/search_ablation.csv`.
 
 Every search has a feature cache of its own, empty at first. Nothing else should run on the machine.
 """
