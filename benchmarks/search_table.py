@@ -7,7 +7,8 @@ method sees the training pictures of a table and is tested once on its test pict
 `results/search.csv` as soon as it is known, with which test pictures were right, so an interrupted run goes on where
 it stopped. The part "draws" compares with fine-tuning alone, the closest of them, on further draws: two of them lie in
 `results/search_draws.csv`, from when fine-tuning of pictures like ImageNet began with a backbone ten times slower than
-its head. An earlier engine's ablation, with its own searches, lies in `results/search_ablation.csv`.
+its head. The ablation of joined cuts and the enqueued recommendation lies in `results/search_ablation.csv`, by an
+earlier engine and with its own searches.
 
 Every search has a feature cache of its own, empty at first. Nothing else should run on the machine.
 """
