@@ -1,4 +1,4 @@
-"""What becomes of the chosen candidates in the time that is left, and of the test part."""
+"""Who is delivered together, and what becomes of the test part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from generated_pictures import MakePictures
-from loops import make_loop, seconds, trained
+from loops import make_loop, trained
 from tasks import RIDGE, TUNED, install, outcome, retuned
 from tiny_backbone import TinyBackbone
 
@@ -25,11 +25,6 @@ from automl_tl.searcher.trials import Loop
 from automl_tl.training.finetune import TrainingError
 
 TEN = retuned(TUNED, epochs=10)
-N = 40
-
-
-def whole(loop: Loop) -> float:
-    return seconds(loop, TEN, N)
 
 
 @pytest.fixture
