@@ -50,7 +50,7 @@ SEARCHES = {
     "search": f"search folder --trials 12 --out new {_BOTH}",
     "search_table": f"search {_TABLE} --metric log_loss --seed 1 --trials 10 --out new {_BOTH}",
     "resume_finished": f"{RUN} --trials 4 --out finished --resume",
-    "resume_interrupted": f"{RUN} --trials 4 --out interrupted --resume",
+    "resume_interrupted": f"{RUN} --trials 10 --out interrupted --resume",
     "search_page": "search folder --backbone small --trials 1 --out new --device cpu",
 }
 """Those that leave a leaderboard beside their answer."""
