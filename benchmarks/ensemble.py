@@ -22,6 +22,7 @@ import pandas as pd
 import search_table
 from recommend_table import Regime, listed
 
+from automl_tl.learning.scores import fit_temperature
 from automl_tl.model.model import mix
 from automl_tl.searcher.deadline import Deadline
 from automl_tl.searcher.ensemble import _most_probable
@@ -30,7 +31,6 @@ from automl_tl.searcher.plan import make_space, openings
 from automl_tl.searcher.prepare import make_task, prepare, read_data
 from automl_tl.searcher.settings import PARTS, Settings
 from automl_tl.searcher.trained import score_trained
-from automl_tl.training.scores import fit_temperature
 
 RESULTS = Path(__file__).parent / "results" / "ensemble.csv"
 DRAWS = (

@@ -125,15 +125,15 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
     from automl_tl.data.split import assign_splits
     from automl_tl.features.engine import choose_engine
     from automl_tl.features.extract import Picture, extract
+    from automl_tl.learning.activations import ActivationCache, columns
+    from automl_tl.learning.finetune import copy_network, finetune, score_rows
+    from automl_tl.learning.fit import fit_head
+    from automl_tl.learning.heads import l2_grid, solve_path
+    from automl_tl.learning.linear import LinearHead, as_matrix, measure_scaling
+    from automl_tl.learning.network_head import NetworkHead
+    from automl_tl.learning.pixels import load_pixels
+    from automl_tl.learning.recipe import Recipe, batch_size_for
     from automl_tl.recommender.bench import Bench, Overrides
-    from automl_tl.training.activations import ActivationCache, columns
-    from automl_tl.training.finetune import copy_network, finetune, score_rows
-    from automl_tl.training.fit import fit_head
-    from automl_tl.training.heads import l2_grid, solve_path
-    from automl_tl.training.linear import LinearHead, as_matrix, measure_scaling
-    from automl_tl.training.network_head import NetworkHead
-    from automl_tl.training.pixels import load_pixels
-    from automl_tl.training.recipe import Recipe, batch_size_for
 
     started = time.monotonic()
     for kind in ("scan", "features", "timing", "preflight"):

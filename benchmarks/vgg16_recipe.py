@@ -26,14 +26,14 @@ from automl_tl.data.quality import scan
 from automl_tl.data.split import make_folds
 from automl_tl.features.engine import choose_engine
 from automl_tl.features.extract import Picture, extract
+from automl_tl.learning.activations import ActivationCache, columns
+from automl_tl.learning.finetune import copy_network, finetune, score_rows
+from automl_tl.learning.fit import SOLVED_KINDS
+from automl_tl.learning.heads import l2_grid, solve_head, solve_path
+from automl_tl.learning.linear import as_matrix, measure_scaling
+from automl_tl.learning.network_head import NetworkHead
+from automl_tl.learning.recipe import Recipe
 from automl_tl.recommender.bench import Bench, Overrides
-from automl_tl.training.activations import ActivationCache, columns
-from automl_tl.training.finetune import copy_network, finetune, score_rows
-from automl_tl.training.fit import SOLVED_KINDS
-from automl_tl.training.heads import l2_grid, solve_head, solve_path
-from automl_tl.training.linear import as_matrix, measure_scaling
-from automl_tl.training.network_head import NetworkHead
-from automl_tl.training.recipe import Recipe
 
 RESULTS = Path(__file__).parent / "results" / "vgg16_recipe.csv"
 NAME, BLOCK = "timm:vgg16", 1
@@ -78,7 +78,7 @@ def main() -> None:
         head = solve_head(kind, X[train], y[train], len(classes), path.penalty)
         right = (head.predict(X[test]) == y[test]).mean()
         rows.append({"step": f"{kind} on it", "test accuracy": right, "s": time.perf_counter() - start})
-    from automl_tl.training.pixels import load_pixels
+    from automl_tl.learning.pixels import load_pixels
 
     copy, engine = copy_network(network), bench.engine.for_training
     new = NetworkHead(X.shape[1], len(classes), hidden=HIDDEN)

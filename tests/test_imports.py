@@ -18,7 +18,7 @@ STAGES = (
     "augment",
     "features",
     "domain",
-    "training",
+    "learning",
     "recommender",
     "model",
     "searcher",

@@ -14,12 +14,12 @@ from automl_tl.backbones import registry
 from automl_tl.backbones.plugins import Plugin
 from automl_tl.backbones.stages import Network, build_network
 from automl_tl.data.decode import Preprocessing
+from automl_tl.learning.network_head import NetworkHead
 from automl_tl.model.decoding import decoded_batches
 from automl_tl.model.forward import forward
 from automl_tl.model.member import Member
 from automl_tl.model.model import Model
 from automl_tl.model.novelty import measure_novelty
-from automl_tl.training.network_head import NetworkHead
 
 CLASSES = ("apple", "leaf", "sky")
 

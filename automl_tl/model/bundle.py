@@ -28,6 +28,7 @@ from automl_tl.backbones.stages import build_network
 from automl_tl.data.names import printable, quoted
 from automl_tl.errors import AutomlTlError, BackboneError
 from automl_tl.features.engine import choose_engine
+from automl_tl.learning.network_head import NetworkHead
 from automl_tl.model import tensors
 from automl_tl.model.checking import FILES, MANIFEST, TENSORS, foreign, read_manifest
 from automl_tl.model.errors import BundleError
@@ -38,7 +39,6 @@ from automl_tl.model.model import Model
 from automl_tl.model.novelty import Novelty
 from automl_tl.model.sums import sha256, write_sums
 from automl_tl.model.swap import recover, replacing
-from automl_tl.training.network_head import NetworkHead
 from automl_tl.version import __version__
 
 _SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}

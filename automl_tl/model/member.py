@@ -10,7 +10,7 @@ from torch import Tensor
 
 from automl_tl.backbones.stages import Network, Pooled
 from automl_tl.data.decode import Preprocessing
-from automl_tl.training.network_head import NetworkHead
+from automl_tl.learning.network_head import NetworkHead
 
 
 @dataclass(frozen=True, eq=False)

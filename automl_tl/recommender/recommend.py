@@ -9,6 +9,7 @@ from pathlib import Path
 from automl_tl.cache_dir import cache_dir as resolve_cache_dir
 from automl_tl.data.quality import QualityReport
 from automl_tl.features.engine import choose_engine
+from automl_tl.learning.scores import get_metric
 from automl_tl.recommender.bench import Bench, Notice, Overrides, unheard, usable_backbones, without_broken
 from automl_tl.recommender.confusion import confusion
 from automl_tl.recommender.extraction import extract_all
@@ -27,7 +28,6 @@ from automl_tl.recommender.survey import (
     silent,
     survey,
 )
-from automl_tl.training.scores import get_metric
 
 TOTAL_SECONDS = 120.0
 """What a recommendation should take at most."""

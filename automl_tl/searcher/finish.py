@@ -12,6 +12,7 @@ import pandas as pd
 
 from automl_tl.errors import PictureError, sentence
 from automl_tl.features.extract import batches
+from automl_tl.learning.estimate import Estimate, combine_gain
 from automl_tl.model.bundle import save_bundle
 from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
 from automl_tl.model.forward import forward, share_stages
@@ -32,7 +33,6 @@ from automl_tl.searcher.refit import frozen_first, refit_chosen
 from automl_tl.searcher.settings import Settings
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import Loop
-from automl_tl.training.estimate import Estimate, combine_gain
 
 MOST_SHOWN = 5
 """Comparisons in the result, besides those of the members."""

@@ -6,14 +6,14 @@ import time
 
 import numpy as np
 
+from automl_tl.learning.fit import fit_head
+from automl_tl.learning.heads import solve_head, solve_path
+from automl_tl.learning.linear import LinearHead
+from automl_tl.learning.screen import fit_ridge, ridge_path
+from automl_tl.learning.spectrum import Spectrum, decompose
 from automl_tl.searcher.configuration import Configuration, Frozen
 from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.task import Task
-from automl_tl.training.fit import fit_head
-from automl_tl.training.heads import solve_head, solve_path
-from automl_tl.training.linear import LinearHead
-from automl_tl.training.screen import fit_ridge, ridge_path
-from automl_tl.training.spectrum import Spectrum, decompose
 
 
 def score_frozen(task: Task, configuration: Configuration) -> Outcome:

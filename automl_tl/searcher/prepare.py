@@ -16,6 +16,8 @@ from automl_tl.durations import format_duration
 from automl_tl.errors import BackboneError, OptionError
 from automl_tl.features.engine import choose_engine
 from automl_tl.features.extract import Features
+from automl_tl.learning.activations import MAX_BYTES
+from automl_tl.learning.scores import get_metric
 from automl_tl.recommender.bench import Bench, Notice, usable_backbones, without_broken
 from automl_tl.recommender.evidence import Candidate, Evidence
 from automl_tl.recommender.extraction import extract_each
@@ -34,8 +36,6 @@ from automl_tl.searcher.run_folder import SAMPLE, RunFolder
 from automl_tl.searcher.settings import Settings
 from automl_tl.searcher.sweep import Sweep, sweep
 from automl_tl.searcher.task import Task
-from automl_tl.training.activations import MAX_BYTES
-from automl_tl.training.scores import get_metric
 
 MOST_FOLDS = 5
 EXTRACTION_SHARE = 0.25

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from automl_tl.learning.estimate import Estimate
 from automl_tl.model.evaluate import Evaluation
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.searcher.choice import Comparison
 from automl_tl.searcher.configuration import Configuration
-from automl_tl.training.estimate import Estimate
 
 SCHEMA_VERSION = 1
 

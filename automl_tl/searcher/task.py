@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from automl_tl.features.extract import Features
+from automl_tl.learning.activations import MAX_BYTES
+from automl_tl.learning.pixels import load_pixels
+from automl_tl.learning.scores import Metric
 from automl_tl.recommender.bench import Bench
 from automl_tl.recommender.extraction import extract_view
 from automl_tl.recommender.sample import Sample
 from automl_tl.searcher.configuration import VIEW_SETS
-from automl_tl.training.activations import MAX_BYTES
-from automl_tl.training.pixels import load_pixels
-from automl_tl.training.scores import Metric
 
 Progress = Callable[[int, int], None]
 

@@ -12,17 +12,17 @@ from torch import Tensor, nn
 
 from automl_tl.augment.mixing import Mixing
 from automl_tl.backbones.stages import Network
+from automl_tl.learning.activations import ActivationCache, columns
+from automl_tl.learning.finetune import Step, Trained, TrainingError, copy_network, finetune, score_rows
+from automl_tl.learning.heads import solve_head
+from automl_tl.learning.linear import LinearHead
+from automl_tl.learning.network_head import NetworkHead
+from automl_tl.learning.recipe import Recipe, batch_size_for
+from automl_tl.learning.scores import class_weights
+from automl_tl.learning.spectrum import decompose
 from automl_tl.searcher.configuration import Configuration, Tuned
 from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.task import Task
-from automl_tl.training.activations import ActivationCache, columns
-from automl_tl.training.finetune import Step, Trained, TrainingError, copy_network, finetune, score_rows
-from automl_tl.training.heads import solve_head
-from automl_tl.training.linear import LinearHead
-from automl_tl.training.network_head import NetworkHead
-from automl_tl.training.recipe import Recipe, batch_size_for
-from automl_tl.training.scores import class_weights
-from automl_tl.training.spectrum import decompose
 
 HIDDEN = 256
 """Units of the fully connected layers."""

@@ -13,9 +13,9 @@ from tiny_models import member
 
 from automl_tl.backbones.stages import build_network
 from automl_tl.data.decode import Preprocessing
+from automl_tl.learning.finetune import copy_network
 from automl_tl.model.forward import forward, share_stages
 from automl_tl.model.member import Member
-from automl_tl.training.finetune import copy_network
 
 PICTURES = torch.randint(0, 256, (3, 32, 32, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 IMAGES = {Preprocessing(32, "squash"): PICTURES, Preprocessing(32, "pad"): PICTURES.flip(1)}

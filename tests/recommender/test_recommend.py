@@ -17,10 +17,10 @@ from tiny_backbone import TinyBackbone
 
 import automl_tl
 from automl_tl.errors import BackboneError, DataError, OptionError
+from automl_tl.learning.finetune import Trained, TrainingError
 from automl_tl.recommender import bench, short_training
 from automl_tl.recommender.front import FrontRow
 from automl_tl.recommender.recommendation import Recommendation
-from automl_tl.training.finetune import Trained, TrainingError
 
 Recommend = Callable[..., Recommendation]
 

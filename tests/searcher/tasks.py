@@ -17,6 +17,7 @@ from automl_tl.backbones.plugins import Plugin
 from automl_tl.cache_dir import cache_dir
 from automl_tl.features.engine import Engine
 from automl_tl.features.extract import Picture
+from automl_tl.learning.scores import get_metric
 from automl_tl.recommender.bench import Bench, Overrides
 from automl_tl.recommender.extraction import extract_all
 from automl_tl.recommender.front import GainPrior
@@ -28,7 +29,6 @@ from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.space import Space
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trained import Reference
-from automl_tl.training.scores import get_metric
 
 STAGES = 3
 RIDGE = Configuration("frozen", "tiny", STAGES, (3,), "mean", Frozen("ridge", 1.0))

@@ -19,11 +19,11 @@ from tiny_backbone import TinyBackbone, counting
 import automl_tl
 from automl_tl.errors import BackboneError, DataError, OptionError
 from automl_tl.features.extract import Picture
+from automl_tl.learning.finetune import TrainingError
 from automl_tl.recommender.sample import Sample
 from automl_tl.searcher import trials as trials_module
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.search import _comparable, search
-from automl_tl.training.finetune import TrainingError
 
 WITHOUT_CLOCK = ["seconds"]
 
@@ -415,7 +415,7 @@ def test_a_backbone_that_fails_in_every_trial_leaves_the_sweep(
 def test_a_trial_that_breaks_in_its_numbers_blames_no_backbone(
     tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from automl_tl.training.finetune import TrainingError
+    from automl_tl.learning.finetune import TrainingError
 
     def diverge(*args: Any, **kwargs: Any) -> Any:
         raise TrainingError("the loss became nan at a head learning rate of 0.001")
@@ -726,7 +726,7 @@ def test_pictures_are_mixed_where_there_are_many(
 def test_a_trial_that_takes_too_much_memory_ends_and_nothing_is_kept(
     tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from automl_tl.training.activations import ActivationCache
+    from automl_tl.learning.activations import ActivationCache
 
     kept: list[int] = []
     real = ActivationCache.batch

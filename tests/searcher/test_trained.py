@@ -11,6 +11,8 @@ from generated_pictures import MakePictures
 from tasks import TUNED, bare_task, best_frozen, outcome, reference, retuned, tiny_task
 
 from automl_tl.augment.policy import AugmentationPolicy
+from automl_tl.learning.activations import ActivationCache
+from automl_tl.learning.finetune import TrainingError
 from automl_tl.model.forward import forward
 from automl_tl.model.member import Member
 from automl_tl.searcher import trained as module
@@ -19,8 +21,6 @@ from automl_tl.searcher.members import kept_member, refitted, rescaled
 from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trained import QUARTERS, Reference, estimated, make_cache, score_trained, train
-from automl_tl.training.activations import ActivationCache
-from automl_tl.training.finetune import TrainingError
 
 JOINED = replace(TUNED, cuts=(2, 3), pooling="mean+std")
 SCRATCH = replace(retuned(TUNED, unfrozen=3, batchnorm="adapting"), training="pretrained_initialization")

@@ -16,8 +16,8 @@ from automl_tl.backbones.stages import Network, normalise
 from automl_tl.data.decode import Preprocessing
 from automl_tl.features.extract import Picture, extract
 from automl_tl.features.store import FeatureStore
-from automl_tl.training.activations import PLAIN, ActivationCache, columns
-from automl_tl.training.pixels import load_pixels
+from automl_tl.learning.activations import PLAIN, ActivationCache, columns
+from automl_tl.learning.pixels import load_pixels
 
 N = 7
 HALF = {"rtol": 2e-3, "atol": 2e-3}

@@ -11,11 +11,11 @@ from scipy.optimize import OptimizeResult, minimize
 from torch import Tensor
 
 from automl_tl.errors import OptionError
-from automl_tl.training.linear import LinearHead
-from automl_tl.training.scores import PenaltyPath, class_weights, follow_path, get_metric
-from automl_tl.training.screen import check_folds, check_labels
-from automl_tl.training.spectrum import Spectrum, decompose
-from automl_tl.training.threads import threads_for
+from automl_tl.learning.linear import LinearHead
+from automl_tl.learning.scores import PenaltyPath, class_weights, follow_path, get_metric
+from automl_tl.learning.screen import check_folds, check_labels
+from automl_tl.learning.spectrum import Spectrum, decompose
+from automl_tl.learning.threads import threads_for
 
 # Two iterations in a row that lower the objective by less than this share of it end the search. Measured: the
 # objective is then within a share 6e-5 of the optimum, in the median 2e-6 (n 400 to 3,000, 10 to 100 classes).

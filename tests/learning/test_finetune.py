@@ -14,12 +14,12 @@ from trainable import CPU, STRONG, coloured, make_cache, noise, tiny_network, to
 
 from automl_tl.augment.mixing import Mixing
 from automl_tl.backbones.stages import Network
-from automl_tl.training import finetune as module
-from automl_tl.training import recipe as schedule_module
-from automl_tl.training.activations import PLAIN, ActivationCache, Batch
-from automl_tl.training.finetune import Step, Trained, TrainingError, copy_network, finetune, score_rows
-from automl_tl.training.network_head import NetworkHead
-from automl_tl.training.recipe import Recipe
+from automl_tl.learning import finetune as module
+from automl_tl.learning import recipe as schedule_module
+from automl_tl.learning.activations import PLAIN, ActivationCache, Batch
+from automl_tl.learning.finetune import Step, Trained, TrainingError, copy_network, finetune, score_rows
+from automl_tl.learning.network_head import NetworkHead
+from automl_tl.learning.recipe import Recipe
 
 N = 24
 RECIPE = Recipe(unfrozen=2, epochs=3, head_lr=1e-2, lr_ratio=2.0, batch_size=8)

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from automl_tl.errors import OptionError
-from automl_tl.training.linear import LinearHead
-from automl_tl.training.scores import PenaltyPath, follow_path, get_metric
-from automl_tl.training.spectrum import Spectrum, decompose
-from automl_tl.training.threads import threads_for
+from automl_tl.learning.linear import LinearHead
+from automl_tl.learning.scores import PenaltyPath, follow_path, get_metric
+from automl_tl.learning.spectrum import Spectrum, decompose
+from automl_tl.learning.threads import threads_for
 
 # Relative to the kernel's mean diagonal (`Spectrum.unit`), two per decade.
 PENALTIES = np.logspace(-3, 3, 13)

@@ -9,9 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from automl_tl.errors import OptionError
-from automl_tl.training.screen import check_folds, check_labels, one_against_rest, solve_positive
-from automl_tl.training.spectrum import Spectrum, decompose
-from automl_tl.training.threads import threads_for
+from automl_tl.learning.screen import check_folds, check_labels, one_against_rest, solve_positive
+from automl_tl.learning.spectrum import Spectrum, decompose
+from automl_tl.learning.threads import threads_for
 
 # Exponents b of the power law that are tried. Below .15 a curve cannot be told from a flat one, above 1.5 the
 # first doubling has done everything; most published curves lie near .5 (Hestness et al. 2017, arXiv 1712.00409).

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from automl_tl.training.heads import LOSSES, solve_head
-from automl_tl.training.linear import LinearHead
-from automl_tl.training.screen import fit_ridge
-from automl_tl.training.spectrum import Spectrum
+from automl_tl.learning.heads import LOSSES, solve_head
+from automl_tl.learning.linear import LinearHead
+from automl_tl.learning.screen import fit_ridge
+from automl_tl.learning.spectrum import Spectrum
 
 SOLVED_KINDS: tuple[str, ...] = tuple(LOSSES)
 """The source document's classifiers, solved to the optimum; "ridge" is the screen's."""

@@ -15,9 +15,9 @@ from automl_tl.augment.mixing import Mixing, mix
 from automl_tl.backbones.stages import Network, freeze, train_mode
 from automl_tl.errors import AutomlTlError
 from automl_tl.features.engine import Engine
-from automl_tl.training.activations import PLAIN, ActivationCache, Batch
-from automl_tl.training.network_head import NetworkHead
-from automl_tl.training.recipe import Recipe, Schedule
+from automl_tl.learning.activations import PLAIN, ActivationCache, Batch
+from automl_tl.learning.network_head import NetworkHead
+from automl_tl.learning.recipe import Recipe, Schedule
 
 CLIP_NORM = 5.0
 """Largest norm of the gradient of all parameters: a guard against spikes, AdamW rescales the rest."""

@@ -9,8 +9,8 @@ from generated_pictures import MakePictures
 from automl_tl.data.decode import Preprocessing, preprocess
 from automl_tl.errors import DataError
 from automl_tl.features.extract import Picture
-from automl_tl.training import pixels
-from automl_tl.training.pixels import load_pixels, scratch_array
+from automl_tl.learning import pixels
+from automl_tl.learning.pixels import load_pixels, scratch_array
 
 HOW = Preprocessing(32)
 

@@ -13,11 +13,11 @@ import pytest
 from gaussians import stratified_folds
 from scipy.stats import beta
 
-from automl_tl.training.curve import learning_curve
-from automl_tl.training.estimate import Estimate, expected_accuracy
-from automl_tl.training.scores import correctness
-from automl_tl.training.screen import fit_ridge, ridge_path
-from automl_tl.training.spectrum import decompose
+from automl_tl.learning.curve import learning_curve
+from automl_tl.learning.estimate import Estimate, expected_accuracy
+from automl_tl.learning.scores import correctness
+from automl_tl.learning.screen import fit_ridge, ridge_path
+from automl_tl.learning.spectrum import decompose
 
 DRAWS = 100
 SOURCES, PENALTIES, FOLDS = 12, np.logspace(-2, 2, 5), 5

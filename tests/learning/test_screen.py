@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl_tl.errors import OptionError
-from automl_tl.training.screen import PENALTIES, _out_of_fold, fit_ridge, ridge_path, solve_positive
-from automl_tl.training.spectrum import decompose
-from automl_tl.training.threads import threads_for
+from automl_tl.learning.screen import PENALTIES, _out_of_fold, fit_ridge, ridge_path, solve_positive
+from automl_tl.learning.spectrum import decompose
+from automl_tl.learning.threads import threads_for
 
 
 def brute_force(X: np.ndarray, y: np.ndarray, folds: np.ndarray, classes: int, penalty: float) -> np.ndarray:

@@ -10,7 +10,7 @@ from scipy.special import softmax
 from sklearn import metrics as sk
 
 from automl_tl.errors import OptionError
-from automl_tl.training.scores import (
+from automl_tl.learning.scores import (
     METRICS,
     class_weights,
     correctness,

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.backbones.stages import Network, build_network
 from automl_tl.features.engine import Engine
-from automl_tl.training.activations import ActivationCache, columns
-from automl_tl.training.network_head import NetworkHead
+from automl_tl.learning.activations import ActivationCache, columns
+from automl_tl.learning.network_head import NetworkHead
 
 CPU = Engine("cpu", "float32")
 STRONG = AugmentationPolicy(0.5, 0.5, 30, (0.8, 1.3), 0.4, 0.4, 0.5)

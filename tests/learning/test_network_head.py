@@ -6,9 +6,9 @@ import torch
 from gaussians import mixture
 from torch import nn
 
-from automl_tl.training.fit import fit_head
-from automl_tl.training.linear import LinearHead
-from automl_tl.training.network_head import NetworkHead
+from automl_tl.learning.fit import fit_head
+from automl_tl.learning.linear import LinearHead
+from automl_tl.learning.network_head import NetworkHead
 
 LAYERS = [{}, {"hidden": 16}, {"channels": 10}, {"hidden": 16, "channels": 10}]
 

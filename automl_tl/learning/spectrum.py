@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from automl_tl.training.linear import COLUMNS, Scaling, as_matrix, measure_scaling
-from automl_tl.training.threads import threads_for
+from automl_tl.learning.linear import COLUMNS, Scaling, as_matrix, measure_scaling
+from automl_tl.learning.threads import threads_for
 
 # Rows handled at once where a float64 copy is needed.
 ROWS = 4096

@@ -8,9 +8,9 @@ import torch
 from gaussians import mixture
 
 from automl_tl.errors import OptionError
-from automl_tl.training.linear import LinearHead, measure_scaling
-from automl_tl.training.screen import fit_ridge
-from automl_tl.training.spectrum import decompose
+from automl_tl.learning.linear import LinearHead, measure_scaling
+from automl_tl.learning.screen import fit_ridge
+from automl_tl.learning.spectrum import decompose
 
 
 def test_constant_columns_become_zero():
@@ -26,8 +26,8 @@ def test_blocks_of_columns_are_put_together(monkeypatch: pytest.MonkeyPatch):
     X, _ = mixture(20, 50, 2)
     whole = decompose(X)
     for module in ("linear", "spectrum"):
-        monkeypatch.setattr(f"automl_tl.training.{module}.COLUMNS", 7)
-    monkeypatch.setattr("automl_tl.training.spectrum.ROWS", 6)
+        monkeypatch.setattr(f"automl_tl.learning.{module}.COLUMNS", 7)
+    monkeypatch.setattr("automl_tl.learning.spectrum.ROWS", 6)
     parts = decompose(X)
     np.testing.assert_allclose(parts.eigenvalues, whole.eigenvalues)
     np.testing.assert_allclose(abs(parts.directions()), abs(whole.directions()), atol=1e-8)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from automl_tl.training.linear import LinearHead
+from automl_tl.learning.linear import LinearHead
 
 HIDDEN_DROPOUT = 0.2
 

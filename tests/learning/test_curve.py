@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl_tl.errors import OptionError
-from automl_tl.training.curve import fit_curve, fit_power_laws, learning_curve, nested_part
-from automl_tl.training.screen import ridge_path
+from automl_tl.learning.curve import fit_curve, fit_power_laws, learning_curve, nested_part
+from automl_tl.learning.screen import ridge_path
 
 
 def test_the_last_point_is_the_screens_accuracy():

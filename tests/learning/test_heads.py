@@ -11,10 +11,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 from automl_tl.errors import OptionError
-from automl_tl.training import heads
-from automl_tl.training.heads import LOSSES, l2_grid, solve_head, solve_path
-from automl_tl.training.linear import LinearHead
-from automl_tl.training.scores import class_weights
+from automl_tl.learning import heads
+from automl_tl.learning.heads import LOSSES, l2_grid, solve_head, solve_path
+from automl_tl.learning.linear import LinearHead
+from automl_tl.learning.scores import class_weights
 
 KINDS = sorted(LOSSES)
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl_tl.errors import OptionError
-from automl_tl.training.estimate import (
+from automl_tl.learning.estimate import (
     Estimate,
     combine_gain,
     correct_selection,
@@ -16,7 +16,7 @@ from automl_tl.training.estimate import (
     n_effective,
     paired_gain,
 )
-from automl_tl.training.scores import class_weights
+from automl_tl.learning.scores import class_weights
 
 
 def table(n: int, m: int, accuracy: float, seed: int = 0) -> np.ndarray:

@@ -18,7 +18,7 @@ from torch import Tensor
 from automl_tl.augment.policy import AugmentationPolicy, Variation, apply, vary
 from automl_tl.backbones.stages import Network, pool
 from automl_tl.features.engine import Engine
-from automl_tl.training.pixels import scratch_array
+from automl_tl.learning.pixels import scratch_array
 
 PLAIN = 0
 """The view without any variation."""
