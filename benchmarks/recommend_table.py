@@ -29,8 +29,8 @@ from automl_tl.data.quality import scan
 from automl_tl.data.split import assign_splits
 from automl_tl.features.engine import choose_engine
 from automl_tl.features.extract import Picture, extract
+from automl_tl.lab.networks import Bench, Overrides
 from automl_tl.learning.fit import fit_head
-from automl_tl.recommender.bench import Bench, Overrides
 from automl_tl.recommender.recommendation import Recommendation
 
 DEFAULT_OUT = Path(__file__).parents[1] / "datasets_meta" / "recommend_panel.csv"

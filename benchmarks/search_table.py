@@ -125,6 +125,7 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
     from automl_tl.data.split import assign_splits
     from automl_tl.features.engine import choose_engine
     from automl_tl.features.extract import Picture, extract
+    from automl_tl.lab.networks import Bench, Overrides
     from automl_tl.learning.activations import ActivationCache, columns
     from automl_tl.learning.finetune import copy_network, finetune, score_rows
     from automl_tl.learning.fit import fit_head
@@ -133,7 +134,6 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
     from automl_tl.learning.network_head import NetworkHead
     from automl_tl.learning.pixels import load_pixels
     from automl_tl.learning.recipe import Recipe, batch_size_for
-    from automl_tl.recommender.bench import Bench, Overrides
 
     started = time.monotonic()
     for kind in ("scan", "features", "timing", "preflight"):

@@ -20,11 +20,11 @@ import pandas as pd
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.cache_dir import cache_dir
 from automl_tl.features.engine import choose_engine
+from automl_tl.lab.networks import Bench, Overrides
 from automl_tl.learning.activations import ActivationCache, columns
 from automl_tl.learning.finetune import copy_network, finetune
 from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.recipe import Recipe
-from automl_tl.recommender.bench import Bench, Overrides
 
 RESULTS = Path(__file__).parent / "results" / "suffix_epoch.csv"
 POLICY = AugmentationPolicy(hflip=0.5, rotation=10, scale=(0.9, 1.15), crop=0.8)

@@ -26,6 +26,7 @@ from automl_tl.data.quality import scan
 from automl_tl.data.split import make_folds
 from automl_tl.features.engine import choose_engine
 from automl_tl.features.extract import Picture, extract
+from automl_tl.lab.networks import Bench, Overrides
 from automl_tl.learning.activations import ActivationCache, columns
 from automl_tl.learning.finetune import copy_network, finetune, score_rows
 from automl_tl.learning.fit import SOLVED_KINDS
@@ -33,7 +34,6 @@ from automl_tl.learning.heads import l2_grid, solve_head, solve_path
 from automl_tl.learning.linear import as_matrix, measure_scaling
 from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.recipe import Recipe
-from automl_tl.recommender.bench import Bench, Overrides
 
 RESULTS = Path(__file__).parent / "results" / "vgg16_recipe.csv"
 NAME, BLOCK = "timm:vgg16", 1

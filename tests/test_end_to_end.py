@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from automl_tl.recommender.strategy import STRATEGIES
+from automl_tl.lab.strategy import STRATEGIES
 from automl_tl.resources import meta_path
 
 DEMO = meta_path("demo")

@@ -16,8 +16,8 @@ from torch import nn
 import automl_tl
 from automl_tl.backbones import registry
 from automl_tl.cli import main
+from automl_tl.lab import networks as bench
 from automl_tl.model import bundle
-from automl_tl.recommender import bench
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```\w*\n(.*?)^```", README, flags=re.M | re.S)

@@ -13,10 +13,10 @@ from automl_tl.cli.render import bar
 from automl_tl.cli.sections import facts, first_items, items, section
 from automl_tl.cli.text import clean, plural
 from automl_tl.domain.similarity import DEPTH_BORDERS, Domain
-from automl_tl.recommender.front import FrontRow
+from automl_tl.lab.decision import FrontRow
+from automl_tl.lab.strategy import FROZEN
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.recommender.story import sure
-from automl_tl.recommender.strategy import FROZEN
 
 MOST_WARNINGS = 4
 MOST_PROBE_ROWS = 8

@@ -9,15 +9,7 @@ from pathlib import Path
 from automl_tl.cache_dir import cache_dir as resolve_cache_dir
 from automl_tl.data.quality import QualityReport
 from automl_tl.features.engine import choose_engine
-from automl_tl.learning.scores import get_metric
-from automl_tl.recommender.bench import Bench, Notice, Overrides, unheard, usable_backbones, without_broken
-from automl_tl.recommender.confusion import confusion
-from automl_tl.recommender.extraction import extract_all
-from automl_tl.recommender.recommendation import Recommendation
-from automl_tl.recommender.sample import draw_sample, lonely_note
-from automl_tl.recommender.short_training import with_short_training
-from automl_tl.recommender.story import tell
-from automl_tl.recommender.survey import (
+from automl_tl.lab.assessment import (
     Clock,
     Columns,
     Reporter,
@@ -28,6 +20,14 @@ from automl_tl.recommender.survey import (
     silent,
     survey,
 )
+from automl_tl.lab.extraction import extract_all
+from automl_tl.lab.networks import Bench, Notice, Overrides, unheard, usable_backbones, without_broken
+from automl_tl.lab.sample import draw_sample, lonely_note
+from automl_tl.learning.scores import get_metric
+from automl_tl.recommender.confusion import confusion
+from automl_tl.recommender.recommendation import Recommendation
+from automl_tl.recommender.short_training import with_short_training
+from automl_tl.recommender.story import tell
 
 TOTAL_SECONDS = 120.0
 """What a recommendation should take at most."""

@@ -7,14 +7,14 @@ from typing import Any
 
 from automl_tl.data.quality import QualityReport
 from automl_tl.domain.similarity import Domain
+from automl_tl.lab.advice import Advice
+from automl_tl.lab.decision import FrontRow
+from automl_tl.lab.evidence import Candidate
+from automl_tl.lab.flips import FlipHarm
+from automl_tl.lab.strategy import FROZEN, Matrix, Size, Strategy
 from automl_tl.learning.curve import LearningCurve
 from automl_tl.learning.estimate import Estimate
-from automl_tl.recommender.advice import Advice
 from automl_tl.recommender.confusion import Confusion
-from automl_tl.recommender.evidence import Candidate
-from automl_tl.recommender.flips import FlipHarm
-from automl_tl.recommender.front import FrontRow
-from automl_tl.recommender.strategy import FROZEN, Matrix, Size, Strategy
 
 SCHEMA_VERSION = 1
 

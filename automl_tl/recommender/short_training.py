@@ -10,6 +10,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from automl_tl.errors import sentence
+from automl_tl.lab.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, LR_RATIO
+from automl_tl.lab.assessment import Survey, picture_seconds, rechosen
+from automl_tl.lab.decision import GainPrior
+from automl_tl.lab.evidence import Candidate
+from automl_tl.lab.expectations import expecting
+from automl_tl.lab.extraction import Progress
+from automl_tl.lab.networks import Bench
+from automl_tl.lab.timing import training_speed
 from automl_tl.learning.activations import ActivationCache, columns
 from automl_tl.learning.estimate import Estimate, paired_gain
 from automl_tl.learning.finetune import copy_network, finetune, score_rows
@@ -19,14 +27,6 @@ from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.pixels import load_pixels
 from automl_tl.learning.recipe import Recipe, batch_size_for
 from automl_tl.learning.spectrum import decompose
-from automl_tl.recommender.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, LR_RATIO
-from automl_tl.recommender.bench import Bench
-from automl_tl.recommender.evidence import Candidate
-from automl_tl.recommender.extraction import Progress
-from automl_tl.recommender.front import GainPrior
-from automl_tl.recommender.outlook import expecting
-from automl_tl.recommender.survey import Survey, picture_seconds, rechosen
-from automl_tl.recommender.timing import training_speed
 
 LEAST_EPOCHS, LEAST_PER_CLASS, LEAST_SHARE = 5, 2, 0.2
 """Fewer epochs, fewer pictures of a class or a smaller share of the pictures are no evidence: nothing is trained."""

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from automl_tl.data.names import printable
 from automl_tl.domain.similarity import Domain
+from automl_tl.lab.assessment import Survey
+from automl_tl.lab.decision import Choice
+from automl_tl.lab.evidence import Candidate, Evidence
+from automl_tl.lab.expectations import Outlook
+from automl_tl.lab.sample import Sample
+from automl_tl.lab.strategy import FROZEN, Matrix, Size
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.recommender.confusion import Confusion
-from automl_tl.recommender.evidence import Candidate, Evidence
-from automl_tl.recommender.front import Choice
-from automl_tl.recommender.outlook import Outlook
-from automl_tl.recommender.sample import Sample
-from automl_tl.recommender.strategy import FROZEN, Matrix, Size
-from automl_tl.recommender.survey import Survey
 
 _VISIBLE = 0.0005
 _GUESS = 0.4

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from automl_tl.lab.decision import GainPrior
+from automl_tl.lab.strategy import Strategy
 from automl_tl.learning.estimate import paired_gain
-from automl_tl.recommender.front import GainPrior
-from automl_tl.recommender.strategy import Strategy
 from automl_tl.searcher.members import is_trained
 from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.task import Task

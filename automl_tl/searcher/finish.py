@@ -12,6 +12,9 @@ import pandas as pd
 
 from automl_tl.errors import PictureError, sentence
 from automl_tl.features.extract import batches
+from automl_tl.lab.assessment import picture_seconds
+from automl_tl.lab.extraction import extract_all
+from automl_tl.lab.sample import draw_sample
 from automl_tl.learning.estimate import Estimate, combine_gain
 from automl_tl.model.bundle import save_bundle
 from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
@@ -19,9 +22,6 @@ from automl_tl.model.forward import forward, share_stages
 from automl_tl.model.member import Member
 from automl_tl.model.model import Model
 from automl_tl.model.novelty import Novelty, measure_novelty
-from automl_tl.recommender.extraction import extract_all
-from automl_tl.recommender.sample import draw_sample
-from automl_tl.recommender.survey import picture_seconds
 from automl_tl.searcher.choice import Comparison, accuracy_gain
 from automl_tl.searcher.configuration import Frozen
 from automl_tl.searcher.deadline import EXPORT_SECONDS

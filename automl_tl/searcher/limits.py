@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from automl_tl.errors import OptionError
-from automl_tl.recommender.bench import Bench
-from automl_tl.recommender.timing import latencies
+from automl_tl.lab.networks import Bench
+from automl_tl.lab.timing import latencies
 from automl_tl.searcher.configuration import Configuration
 
 

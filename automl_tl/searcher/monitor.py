@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from automl_tl.recommender.extraction import Progress
+from automl_tl.lab.extraction import Progress
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from automl_tl.augment.policy import AugmentationPolicy
-from automl_tl.recommender.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, LR_RATIO
-from automl_tl.recommender.evidence import LARGEST_SOLVED, Candidate
-from automl_tl.recommender.strategy import FROZEN
-from automl_tl.recommender.survey import Survey
+from automl_tl.lab.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, LR_RATIO
+from automl_tl.lab.assessment import Survey
+from automl_tl.lab.evidence import LARGEST_SOLVED, Candidate
+from automl_tl.lab.strategy import FROZEN
 from automl_tl.searcher.configuration import CLASSIFIERS, VIEW_SETS, Configuration, Frozen, Training, Tuned
 from automl_tl.searcher.deadline import Costs
 from automl_tl.searcher.limits import Limits

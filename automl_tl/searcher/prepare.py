@@ -16,18 +16,18 @@ from automl_tl.durations import format_duration
 from automl_tl.errors import BackboneError, OptionError
 from automl_tl.features.engine import choose_engine
 from automl_tl.features.extract import Features
+from automl_tl.lab.assessment import Clock, Pictures, Survey, picture_seconds, read_pictures, survey
+from automl_tl.lab.decision import GainPrior
+from automl_tl.lab.evidence import Candidate, Evidence
+from automl_tl.lab.extraction import extract_each
+from automl_tl.lab.networks import Bench, Notice, usable_backbones, without_broken
+from automl_tl.lab.sample import LARGEST_SAMPLE, Sample, draw_sample, lonely_note
+from automl_tl.lab.strategy import FROZEN, Strategy, frozen_strategy
+from automl_tl.lab.timing import stage_seconds, whole_step_seconds
 from automl_tl.learning.activations import MAX_BYTES
 from automl_tl.learning.scores import get_metric
-from automl_tl.recommender.bench import Bench, Notice, usable_backbones, without_broken
-from automl_tl.recommender.evidence import Candidate, Evidence
-from automl_tl.recommender.extraction import extract_each
-from automl_tl.recommender.front import GainPrior
 from automl_tl.recommender.recommend import summarise
 from automl_tl.recommender.recommendation import Recommendation
-from automl_tl.recommender.sample import LARGEST_SAMPLE, Sample, draw_sample, lonely_note
-from automl_tl.recommender.strategy import FROZEN, Strategy, frozen_strategy
-from automl_tl.recommender.survey import Clock, Pictures, Survey, picture_seconds, read_pictures, survey
-from automl_tl.recommender.timing import stage_seconds, whole_step_seconds
 from automl_tl.searcher.deadline import Costs, Deadline, StageCosts
 from automl_tl.searcher.limits import Limits, measure_limits
 from automl_tl.searcher.monitor import Monitor

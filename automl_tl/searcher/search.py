@@ -9,9 +9,9 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
+from automl_tl.lab.assessment import Columns
+from automl_tl.lab.networks import Notice, Overrides, unheard
 from automl_tl.model.bundle import save_bundle
-from automl_tl.recommender.bench import Notice, Overrides, unheard
-from automl_tl.recommender.survey import Columns
 from automl_tl.searcher.deadline import Deadline
 from automl_tl.searcher.finish import Delivered, deliver, final_seconds, first_interim_model, interim_model
 from automl_tl.searcher.frozen import first_model

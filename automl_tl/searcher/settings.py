@@ -10,10 +10,10 @@ from typing import Any
 
 from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
+from automl_tl.lab.assessment import Columns
+from automl_tl.lab.networks import Overrides
+from automl_tl.lab.strategy import FROZEN, STRATEGIES
 from automl_tl.learning.scores import get_metric
-from automl_tl.recommender.bench import Overrides
-from automl_tl.recommender.strategy import FROZEN, STRATEGIES
-from automl_tl.recommender.survey import Columns
 
 DEFAULT_BUDGET = 600.0
 """Seconds, where neither a budget nor a number of trials is given."""

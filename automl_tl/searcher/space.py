@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from automl_tl.augment.policy import AugmentationPolicy
-from automl_tl.recommender.sources import LONGEST_JOIN
+from automl_tl.lab.feature_sources import LONGEST_JOIN
 from automl_tl.searcher.configuration import CLASSIFIERS, LAYERS, VIEW_SETS, Configuration, Frozen, Training, Tuned
 
 MANY_PICTURES = 20_000

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from automl_tl.lab.evidence import Candidate, Evidence
 from automl_tl.learning.fit import SOLVED_KINDS
 from automl_tl.learning.heads import l2_grid, solve_path
 from automl_tl.learning.linear import as_matrix, measure_scaling
 from automl_tl.learning.spectrum import decompose
-from automl_tl.recommender.evidence import Candidate, Evidence
 from automl_tl.searcher.configuration import Configuration, Frozen
 from automl_tl.searcher.frozen import score_frozen
 from automl_tl.searcher.outcome import Outcome

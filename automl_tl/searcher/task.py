@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from automl_tl.features.extract import Features
+from automl_tl.lab.extraction import extract_view
+from automl_tl.lab.networks import Bench
+from automl_tl.lab.sample import Sample
 from automl_tl.learning.activations import MAX_BYTES
 from automl_tl.learning.pixels import load_pixels
 from automl_tl.learning.scores import Metric
-from automl_tl.recommender.bench import Bench
-from automl_tl.recommender.extraction import extract_view
-from automl_tl.recommender.sample import Sample
 from automl_tl.searcher.configuration import VIEW_SETS
 
 Progress = Callable[[int, int], None]

@@ -14,7 +14,7 @@ import optuna
 from optuna.trial import Trial
 
 from automl_tl.errors import AutomlTlError, BackboneError, sentence
-from automl_tl.recommender.survey import picture_seconds
+from automl_tl.lab.assessment import picture_seconds
 from automl_tl.searcher.choice import Comparison, best_first, compare
 from automl_tl.searcher.configuration import Configuration, Frozen, Tuned
 from automl_tl.searcher.deadline import Deadline

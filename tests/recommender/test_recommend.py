@@ -17,9 +17,10 @@ from tiny_backbone import TinyBackbone
 
 import automl_tl
 from automl_tl.errors import BackboneError, DataError, OptionError
+from automl_tl.lab import networks as bench
+from automl_tl.lab.decision import FrontRow
 from automl_tl.learning.finetune import Trained, TrainingError
-from automl_tl.recommender import bench, short_training
-from automl_tl.recommender.front import FrontRow
+from automl_tl.recommender import short_training
 from automl_tl.recommender.recommendation import Recommendation
 
 Recommend = Callable[..., Recommendation]

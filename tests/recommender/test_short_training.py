@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from automl_tl.lab.decision import GainPrior
 from automl_tl.learning.estimate import Estimate
-from automl_tl.recommender.front import GainPrior
 from automl_tl.recommender.short_training import EPOCHS, SHORT_RUN_SD, ShortTraining
 
 TRIED = ShortTraining(0.8, 0.9, 0.02, 400, 400, n_scored=100, epochs=EPOCHS, unfrozen=3, seconds=30.0)

@@ -17,12 +17,12 @@ from automl_tl.backbones.plugins import Plugin
 from automl_tl.cache_dir import cache_dir
 from automl_tl.features.engine import Engine
 from automl_tl.features.extract import Picture
+from automl_tl.lab.assessment import Columns, read_pictures, silent
+from automl_tl.lab.decision import GainPrior
+from automl_tl.lab.extraction import extract_all
+from automl_tl.lab.networks import Bench, Overrides
+from automl_tl.lab.sample import Sample, draw_sample
 from automl_tl.learning.scores import get_metric
-from automl_tl.recommender.bench import Bench, Overrides
-from automl_tl.recommender.extraction import extract_all
-from automl_tl.recommender.front import GainPrior
-from automl_tl.recommender.sample import Sample, draw_sample
-from automl_tl.recommender.survey import Columns, read_pictures, silent
 from automl_tl.searcher.configuration import Configuration, Frozen, Tuned
 from automl_tl.searcher.frozen import score_frozen
 from automl_tl.searcher.outcome import Outcome

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tasks import PRIORS, RIDGE, SOFTMAX, TUNED, bare_task, outcome, reference
 
-from automl_tl.recommender.front import GainPrior
+from automl_tl.lab.decision import GainPrior
 from automl_tl.searcher.choice import accuracy_gain, best_first, compare, paired_difference
 from automl_tl.searcher.task import Task
 

@@ -10,7 +10,7 @@ from tiny_backbone import TinyBackbone
 
 from automl_tl.backbones.stages import Network, build_network
 from automl_tl.errors import OptionError
-from automl_tl.recommender.bench import Bench
+from automl_tl.lab.networks import Bench
 from automl_tl.searcher import limits as module
 from automl_tl.searcher.limits import Limits, measure_limits
 

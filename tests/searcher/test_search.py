@@ -19,8 +19,8 @@ from tiny_backbone import TinyBackbone, counting
 import automl_tl
 from automl_tl.errors import BackboneError, DataError, OptionError
 from automl_tl.features.extract import Picture
+from automl_tl.lab.sample import Sample
 from automl_tl.learning.finetune import TrainingError
-from automl_tl.recommender.sample import Sample
 from automl_tl.searcher import trials as trials_module
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.search import _comparable, search

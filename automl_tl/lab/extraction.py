@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 
 from automl_tl.errors import BackboneError
 from automl_tl.features.extract import Features, Picture, extract
-from automl_tl.recommender.bench import Bench, without_broken
+from automl_tl.lab.networks import Bench, without_broken
 
 Progress = Callable[[int, int], None]
 

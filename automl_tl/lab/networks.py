@@ -21,7 +21,7 @@ from automl_tl.data.decode import Preprocessing
 from automl_tl.errors import BackboneError
 from automl_tl.features.engine import Engine
 from automl_tl.features.store import FeatureStore
-from automl_tl.recommender.downloads import announcement
+from automl_tl.lab.downloads import announcement
 
 _KEPT_NETWORKS = 3
 T = TypeVar("T")

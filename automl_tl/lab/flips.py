@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from automl_tl.lab.evidence import Candidate
+from automl_tl.lab.sample import Sample
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.learning.screen import fit_ridge
-from automl_tl.recommender.evidence import Candidate
-from automl_tl.recommender.sample import Sample
 
 MAX_PICTURES = 100
 _HARM = 0.02

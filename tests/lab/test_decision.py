@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from automl_tl.recommender.front import FrontRow, choose, gain_prior
-from automl_tl.recommender.strategy import Strategy, place
+from automl_tl.lab.decision import FrontRow, choose, gain_prior
+from automl_tl.lab.strategy import Strategy, place
 
 
 def row(strategy: Strategy, accuracy: float, seconds: float, gain: float, stderr: float, measured: bool) -> FrontRow:

@@ -16,17 +16,17 @@ from automl_tl.data.quality import QualityReport, scan
 from automl_tl.data.split import assign_splits
 from automl_tl.domain.similarity import Domain
 from automl_tl.features.extract import Features
-from automl_tl.recommender.advice import Advice, Unfreezing, advise, stages_to_unfreeze
-from automl_tl.recommender.bench import Bench
-from automl_tl.recommender.domains import measure_domains
-from automl_tl.recommender.evidence import Candidate, Evidence, gather_evidence
-from automl_tl.recommender.extraction import Progress, extract_view
-from automl_tl.recommender.flips import MAX_PICTURES, FlipHarm, judge_flips
-from automl_tl.recommender.front import Choice, GainPrior, choose, gain_prior
-from automl_tl.recommender.outlook import Outlook, look_ahead
-from automl_tl.recommender.sample import Sample, draw_sample, sample_size
-from automl_tl.recommender.strategy import FROZEN, STRATEGIES, Matrix, Size, Strategy, judge_size, place
-from automl_tl.recommender.timing import decode_seconds, forward_seconds, training_speed
+from automl_tl.lab.advice import Advice, Unfreezing, advise, stages_to_unfreeze
+from automl_tl.lab.decision import Choice, GainPrior, choose, gain_prior
+from automl_tl.lab.domains import measure_domains
+from automl_tl.lab.evidence import Candidate, Evidence, gather_evidence
+from automl_tl.lab.expectations import Outlook, look_ahead
+from automl_tl.lab.extraction import Progress, extract_view
+from automl_tl.lab.flips import MAX_PICTURES, FlipHarm, judge_flips
+from automl_tl.lab.networks import Bench
+from automl_tl.lab.sample import Sample, draw_sample, sample_size
+from automl_tl.lab.strategy import FROZEN, STRATEGIES, Matrix, Size, Strategy, judge_size, place
+from automl_tl.lab.timing import decode_seconds, forward_seconds, training_speed
 
 Reporter = Callable[[str], AbstractContextManager[Progress]]
 

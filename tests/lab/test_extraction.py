@@ -18,9 +18,9 @@ from automl_tl.backbones import plugins
 from automl_tl.errors import BackboneError
 from automl_tl.features.engine import Engine
 from automl_tl.features.extract import Picture
-from automl_tl.recommender import bench as module
-from automl_tl.recommender.bench import Bench, Overrides
-from automl_tl.recommender.extraction import extract_all, extract_each
+from automl_tl.lab import networks as module
+from automl_tl.lab.extraction import extract_all, extract_each
+from automl_tl.lab.networks import Bench, Overrides
 
 
 class FailsLater(TinyBackbone):

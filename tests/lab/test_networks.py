@@ -14,9 +14,9 @@ from automl_tl.backbones import plugins, presets
 from automl_tl.backbones.contract import WeightsInfo
 from automl_tl.errors import BackboneError
 from automl_tl.features.engine import Engine
-from automl_tl.recommender import bench as module
-from automl_tl.recommender.bench import Bench, Overrides, usable_backbones, without_broken
-from automl_tl.recommender.downloads import announcement
+from automl_tl.lab import networks as module
+from automl_tl.lab.downloads import announcement
+from automl_tl.lab.networks import Bench, Overrides, usable_backbones, without_broken
 
 FAST = [one.backbone for one in presets.members("fast", "cpu")]
 

@@ -8,8 +8,8 @@ from automl_tl.domain.measure import SAMPLE_SIZE, measure_domain
 from automl_tl.domain.similarity import Domain, proxy
 from automl_tl.errors import BackboneError
 from automl_tl.features.extract import Features, Picture, extract
-from automl_tl.recommender.bench import Bench, Overrides
-from automl_tl.recommender.sample import Sample
+from automl_tl.lab.networks import Bench, Overrides
+from automl_tl.lab.sample import Sample
 
 STAND_IN = "efficientnet_lite0"
 """The bundled backbone that is asked when no considered one can be: small, and with a reference of its own."""

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from automl_tl.domain.similarity import Domain
-from automl_tl.recommender.advice import LR_RATIO, advise, augmentation_policy, stages_to_unfreeze
+from automl_tl.lab.advice import LR_RATIO, advise, augmentation_policy, stages_to_unfreeze
+from automl_tl.lab.flips import FlipHarm, flip_harm
 from automl_tl.recommender.confusion import confusion
-from automl_tl.recommender.flips import FlipHarm, flip_harm
 
 NEAR = Domain("b", 0.03, "embedding", 0.5, "similar", 0.9, 0.1, "ImageNet", (0.05,) * 9, 0.05, True)
 FAR = replace(NEAR, verdict="different", different=0.95, by_depth=(0.1, 0.1, 0.1, 0.1, 0.3, 0.3, 0.3, 0.4, 0.4))

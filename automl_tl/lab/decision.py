@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from automl_tl.recommender.strategy import FROZEN, Matrix, Strategy
+from automl_tl.lab.strategy import FROZEN, Matrix, Strategy
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automl_tl.recommender.strategy import FROZEN, STRATEGIES, frozen_strategy, judge_size, place
+from automl_tl.lab.strategy import FROZEN, STRATEGIES, frozen_strategy, judge_size, place
 
 LITE = 4_000_000
 

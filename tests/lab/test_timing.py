@@ -12,7 +12,7 @@ from torch import nn
 from automl_tl.backbones.stages import build_network
 from automl_tl.errors import BackboneError
 from automl_tl.features.engine import Engine
-from automl_tl.recommender.timing import training_speed
+from automl_tl.lab.timing import training_speed
 
 
 class Detached(nn.Module):
