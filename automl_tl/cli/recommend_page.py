@@ -15,8 +15,8 @@ from automl_tl.cli.text import clean, plural
 from automl_tl.domain.similarity import DEPTH_BORDERS, Domain
 from automl_tl.lab.decision import FrontRow
 from automl_tl.lab.strategy import FROZEN
+from automl_tl.recommender.reasons import sure
 from automl_tl.recommender.recommendation import Recommendation
-from automl_tl.recommender.story import sure
 
 MOST_WARNINGS = 4
 MOST_PROBE_ROWS = 8

@@ -25,9 +25,9 @@ from automl_tl.lab.networks import Bench, Notice, Overrides, unheard, usable_bac
 from automl_tl.lab.sample import draw_sample, lonely_note
 from automl_tl.learning.scores import get_metric
 from automl_tl.recommender.confusion import confusion
+from automl_tl.recommender.reasons import tell
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.recommender.short_training import with_short_training
-from automl_tl.recommender.story import tell
 
 TOTAL_SECONDS = 120.0
 """What a recommendation should take at most."""
