@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from automl_tl.model.model import Model
     from automl_tl.recommender.recommend import recommend
     from automl_tl.recommender.recommendation import Recommendation
-    from automl_tl.searcher.classifier import TransferClassifier
+    from automl_tl.searcher.estimator import TransferClassifier
     from automl_tl.searcher.result import SearchResult
     from automl_tl.searcher.search import search
 
@@ -38,7 +38,7 @@ _LAZY = {
     "Recommendation": "automl_tl.recommender.recommendation",
     "search": "automl_tl.searcher.search",
     "SearchResult": "automl_tl.searcher.result",
-    "TransferClassifier": "automl_tl.searcher.classifier",
+    "TransferClassifier": "automl_tl.searcher.estimator",
 }
 
 

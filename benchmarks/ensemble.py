@@ -24,13 +24,13 @@ from recommend_table import Regime, listed
 
 from automl_tl.learning.scores import fit_temperature
 from automl_tl.model.model import mix
-from automl_tl.searcher.deadline import Deadline
-from automl_tl.searcher.ensemble import _most_probable
+from automl_tl.searcher.delivery.ensemble import _most_probable
 from automl_tl.searcher.monitor import Silent
-from automl_tl.searcher.plan import make_space, openings
-from automl_tl.searcher.prepare import make_task, prepare, read_data
+from automl_tl.searcher.preparation import make_task, prepare, read_data
 from automl_tl.searcher.settings import PARTS, Settings
-from automl_tl.searcher.trained import score_trained
+from automl_tl.searcher.trials.deadline import Deadline
+from automl_tl.searcher.trials.openings import make_space, openings
+from automl_tl.searcher.trials.trained import score_trained
 
 RESULTS = Path(__file__).parent / "results" / "ensemble.csv"
 DRAWS = (

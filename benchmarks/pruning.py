@@ -18,14 +18,14 @@ import numpy as np
 import optuna
 import pandas as pd
 
-from automl_tl.searcher.configuration import Configuration
-from automl_tl.searcher.deadline import Deadline
 from automl_tl.searcher.monitor import Silent
-from automl_tl.searcher.plan import make_space
-from automl_tl.searcher.prepare import make_task, prepare, read_data
+from automl_tl.searcher.preparation import make_task, prepare, read_data
 from automl_tl.searcher.settings import PARTS, Settings
-from automl_tl.searcher.space import suggest
-from automl_tl.searcher.trained import score_trained
+from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.searcher.space.search_space import suggest
+from automl_tl.searcher.trials.deadline import Deadline
+from automl_tl.searcher.trials.openings import make_space
+from automl_tl.searcher.trials.trained import score_trained
 
 RESULTS = Path(__file__).parent / "results" / "pruning.csv"
 ORDERS = 200

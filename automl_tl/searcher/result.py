@@ -11,8 +11,8 @@ import pandas as pd
 from automl_tl.learning.estimate import Estimate
 from automl_tl.model.evaluate import Evaluation
 from automl_tl.recommender.recommendation import Recommendation
-from automl_tl.searcher.choice import Comparison
-from automl_tl.searcher.configuration import Configuration
+from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.searcher.trials.comparison import Comparison
 
 SCHEMA_VERSION = 1
 

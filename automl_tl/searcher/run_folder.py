@@ -19,9 +19,9 @@ from torch import Tensor
 
 from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
-from automl_tl.searcher.configuration import Configuration
-from automl_tl.searcher.outcome import Outcome
-from automl_tl.searcher.space import Space, space_from_dict, space_to_dict
+from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.searcher.space.search_space import Space, space_from_dict, space_to_dict
+from automl_tl.searcher.trials.outcome import Outcome
 
 STATES_KEPT = 3
 """Trained candidates whose weights are kept, the best ones; of the others only the scores are."""

@@ -12,22 +12,22 @@ from optuna.trial import TrialState
 from automl_tl.lab.assessment import Columns
 from automl_tl.lab.networks import Notice, Overrides, unheard
 from automl_tl.model.bundle import save_bundle
-from automl_tl.searcher.deadline import Deadline
-from automl_tl.searcher.finish import Delivered, deliver, final_seconds, first_interim_model, interim_model
-from automl_tl.searcher.frozen import first_model
-from automl_tl.searcher.leaderboard import leaderboard, write_leaderboard
-from automl_tl.searcher.members import frozen_member, is_trained
+from automl_tl.searcher.delivery.deliver import Delivered, deliver, final_seconds, first_interim_model, interim_model
+from automl_tl.searcher.delivery.members import frozen_member, is_trained
 from automl_tl.searcher.monitor import Monitor, Silent
-from automl_tl.searcher.outcome import Outcome
-from automl_tl.searcher.plan import folds_to_score, make_space, openings
-from automl_tl.searcher.prepare import Data, Prepared, make_task, prepare, read_data
+from automl_tl.searcher.preparation import Data, Prepared, make_task, prepare, read_data
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.run_folder import RunFolder, default_out
 from automl_tl.searcher.settings import Settings, checked
-from automl_tl.searcher.space import Space, outside, parameters
-from automl_tl.searcher.study import Study, open_storage
-from automl_tl.searcher.task import Task
-from automl_tl.searcher.trials import Loop
+from automl_tl.searcher.space.search_space import Space, outside, parameters
+from automl_tl.searcher.trials.deadline import Deadline
+from automl_tl.searcher.trials.frozen import first_model
+from automl_tl.searcher.trials.leaderboard import leaderboard, write_leaderboard
+from automl_tl.searcher.trials.loop import Loop
+from automl_tl.searcher.trials.openings import folds_to_score, make_space, openings
+from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.study import Study, open_storage
+from automl_tl.searcher.trials.task import Task
 
 
 def search(

@@ -27,9 +27,9 @@ from automl_tl.model.bundle import load_bundle
 from automl_tl.model.evaluate import evaluate
 from automl_tl.searcher import search as engine
 from automl_tl.searcher import settings
-from automl_tl.searcher.configuration import Frozen
 from automl_tl.searcher.monitor import Status
 from automl_tl.searcher.result import SearchResult
+from automl_tl.searcher.space.configuration import Frozen
 
 
 @pytest.fixture(scope="module", autouse=True)

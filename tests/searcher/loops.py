@@ -10,17 +10,17 @@ from typing import Any, cast
 import numpy as np
 from tasks import PRIORS, bare_task, outcome, reference, space
 
-from automl_tl.searcher.configuration import Configuration
-from automl_tl.searcher.deadline import Costs, Deadline, StageCosts
-from automl_tl.searcher.limits import Limits
 from automl_tl.searcher.monitor import Silent
-from automl_tl.searcher.outcome import Outcome
-from automl_tl.searcher.prepare import Prepared
+from automl_tl.searcher.preparation import Prepared
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.settings import Settings
-from automl_tl.searcher.study import Study, open_storage
-from automl_tl.searcher.task import Task
-from automl_tl.searcher.trials import Loop
+from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.searcher.space.limits import Limits
+from automl_tl.searcher.trials.deadline import Costs, Deadline, StageCosts
+from automl_tl.searcher.trials.loop import Loop
+from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.study import Study, open_storage
+from automl_tl.searcher.trials.task import Task
 
 FINAL_SECONDS = 5.0
 STATE: Any = {"head": np.zeros(1)}

@@ -23,12 +23,12 @@ from automl_tl.lab.extraction import extract_all
 from automl_tl.lab.networks import Bench, Overrides
 from automl_tl.lab.sample import Sample, draw_sample
 from automl_tl.learning.scores import get_metric
-from automl_tl.searcher.configuration import Configuration, Frozen, Tuned
-from automl_tl.searcher.frozen import score_frozen
-from automl_tl.searcher.outcome import Outcome
-from automl_tl.searcher.space import Space
-from automl_tl.searcher.task import Task
-from automl_tl.searcher.trained import Reference
+from automl_tl.searcher.space.configuration import Configuration, Frozen, Tuned
+from automl_tl.searcher.space.search_space import Space
+from automl_tl.searcher.trials.frozen import score_frozen
+from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.task import Task
+from automl_tl.searcher.trials.trained import Reference
 
 STAGES = 3
 RIDGE = Configuration("frozen", "tiny", STAGES, (3,), "mean", Frozen("ridge", 1.0))

@@ -6,9 +6,9 @@ import time
 import pytest
 from tasks import TUNED, retuned
 
-from automl_tl.searcher.configuration import Configuration
-from automl_tl.searcher.deadline import MARGIN, UNMEASURED, Costs, Deadline, StageCosts
-from automl_tl.searcher.trained import n_views
+from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.searcher.trials.deadline import MARGIN, UNMEASURED, Costs, Deadline, StageCosts
+from automl_tl.searcher.trials.trained import n_views
 
 STAGES = StageCosts(forward=(0.1, 0.2, 0.4), training=3.0)
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from automl_tl.searcher import space
+from automl_tl.searcher.space import search_space as space
 
 ROOT = Path(__file__).resolve().parents[2]
-NUMBERS = re.findall(r"^\| `(\w+)\.(\w+)` \| ([\d.]+) \|", (ROOT / "docs" / "search.md").read_text("utf-8"), flags=re.M)
+NUMBERS = re.findall(
+    r"^\| `([\w.]+)\.(\w+)` \| ([\d.]+) \|", (ROOT / "docs" / "search.md").read_text("utf-8"), flags=re.M
+)
 SPACE = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## The search space")[2].partition("\n## ")[0]
 ROWS = {name: row for row in SPACE.splitlines() if row.startswith("| `") for name in re.findall(r"`(\w+)`", row)}
 RANGES = ("penalty", "l2", "head_lr", "lr_ratio", "whole_lr_ratio", "weight_decay")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from tasks import SOFTMAX, TUNED, bare_task, outcome
 
-from automl_tl.searcher.ensemble import (
+from automl_tl.searcher.delivery.ensemble import (
     PRIOR_PICTURES,
     _most_probable,
     common_rows,

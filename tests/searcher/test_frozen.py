@@ -13,10 +13,10 @@ from tasks import RIDGE, SOFTMAX, tiny_task
 from automl_tl.learning.heads import solve_head, solve_path
 from automl_tl.learning.screen import fit_ridge, ridge_path
 from automl_tl.learning.spectrum import decompose
-from automl_tl.searcher import frozen as module
-from automl_tl.searcher.configuration import CLASSIFIERS, Configuration, Frozen
-from automl_tl.searcher.frozen import first_model, fit_frozen, score_frozen
-from automl_tl.searcher.task import Task
+from automl_tl.searcher.space.configuration import CLASSIFIERS, Configuration, Frozen
+from automl_tl.searcher.trials import frozen as module
+from automl_tl.searcher.trials.frozen import first_model, fit_frozen, score_frozen
+from automl_tl.searcher.trials.task import Task
 
 EVERY_VIEW = frozenset({"hflip", "vflip", "zoom"})
 

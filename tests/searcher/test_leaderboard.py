@@ -9,8 +9,8 @@ import pytest
 from optuna.trial import FrozenTrial
 from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, space
 
-from automl_tl.searcher.leaderboard import leaderboard, write_leaderboard
-from automl_tl.searcher.study import Study, open_storage
+from automl_tl.searcher.trials.leaderboard import leaderboard, write_leaderboard
+from automl_tl.searcher.trials.study import Study, open_storage
 
 FIXED = [
     "number", "kind", "state", "strategy", "backbone", "cuts", "pooling", "head", "accuracy", "seconds", "epochs",

@@ -11,8 +11,8 @@ from tiny_backbone import TinyBackbone
 from automl_tl.backbones.stages import Network, build_network
 from automl_tl.errors import OptionError
 from automl_tl.lab.networks import Bench
-from automl_tl.searcher import limits as module
-from automl_tl.searcher.limits import Limits, measure_limits
+from automl_tl.searcher.space import limits as module
+from automl_tl.searcher.space.limits import Limits, measure_limits
 
 SIZES = (240, 1140, 2916)
 """Parameters of the small backbone up to every cut: kernels, biases and norms."""

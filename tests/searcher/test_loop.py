@@ -13,12 +13,12 @@ import pytest
 from loops import FINAL_SECONDS, make_loop, seconds, trained
 from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, reference, retuned, space
 
-from automl_tl.searcher import trials as module
-from automl_tl.searcher.configuration import Configuration, Frozen, Tuned
-from automl_tl.searcher.limits import Limits
-from automl_tl.searcher.space import parameters
-from automl_tl.searcher.task import Task
-from automl_tl.searcher.trials import FROZEN_SECONDS, MOST_REFUSED, USEFUL_EPOCHS, Loop
+from automl_tl.searcher.space.configuration import Configuration, Frozen, Tuned
+from automl_tl.searcher.space.limits import Limits
+from automl_tl.searcher.space.search_space import parameters
+from automl_tl.searcher.trials import loop as module
+from automl_tl.searcher.trials.loop import FROZEN_SECONDS, MOST_REFUSED, USEFUL_EPOCHS, Loop
+from automl_tl.searcher.trials.task import Task
 
 TEN = retuned(TUNED, epochs=10, unfrozen=2, label_smoothing=0.1)
 LAYERED = retuned(TEN, layers="fully_connected", head_epochs=3)

@@ -9,10 +9,10 @@ import pytest
 from loops import make_loop, seconds, trained
 from tasks import RIDGE, TUNED, outcome, retuned
 
-from automl_tl.searcher import refit as module
-from automl_tl.searcher.members import Fitted
-from automl_tl.searcher.refit import LEAST_EPOCHS
-from automl_tl.searcher.trials import Loop
+from automl_tl.searcher.delivery import refit as module
+from automl_tl.searcher.delivery.members import Fitted
+from automl_tl.searcher.delivery.refit import LEAST_EPOCHS
+from automl_tl.searcher.trials.loop import Loop
 
 TEN = retuned(TUNED, epochs=10)
 N = 40

@@ -11,8 +11,8 @@ import torch
 from tasks import RIDGE, TUNED, bare_task, outcome
 
 from automl_tl.errors import OptionError
-from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.run_folder import STATES_KEPT, RunFolder, default_out
+from automl_tl.searcher.trials.outcome import Outcome
 
 TASK = bare_task(np.arange(12) % 3)
 

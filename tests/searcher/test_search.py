@@ -21,9 +21,9 @@ from automl_tl.errors import BackboneError, DataError, OptionError
 from automl_tl.features.extract import Picture
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.finetune import TrainingError
-from automl_tl.searcher import trials as trials_module
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.search import _comparable, search
+from automl_tl.searcher.trials import loop as trials_module
 
 WITHOUT_CLOCK = ["seconds"]
 
@@ -31,7 +31,9 @@ WITHOUT_CLOCK = ["seconds"]
 @pytest.fixture(autouse=True)
 def short_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let training take three epochs on two folds, and errors be drawn ten times: values matter little here."""
-    from automl_tl.searcher import choice, plan, space
+    from automl_tl.searcher.space import search_space as space
+    from automl_tl.searcher.trials import comparison as choice
+    from automl_tl.searcher.trials import openings as plan
 
     monkeypatch.setattr(choice, "_BOOTSTRAPS", 10)
     monkeypatch.setattr(plan, "EPOCHS", 3)
@@ -144,8 +146,8 @@ def test_one_alone_is_delivered_where_two_are_not_wanted(
 def test_a_partner_that_cannot_be_refitted_is_left_out_with_a_note(
     tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from automl_tl.searcher import finish
-    from automl_tl.searcher import refit as refitting
+    from automl_tl.searcher.delivery import deliver as finish
+    from automl_tl.searcher.delivery import refit as refitting
 
     real: list[Any] = []
 
@@ -171,7 +173,7 @@ def test_the_bundle_is_what_was_tested(
 ) -> None:
     write_pictures(tmp_path / "other", per_class=8, seed=3)
     table = split_table(tmp_path / "t.csv", train=(data, {}), test=(tmp_path / "other", {}))
-    from automl_tl.searcher import finish
+    from automl_tl.searcher.delivery import deliver as finish
 
     seen: list[np.ndarray] = []
     real = finish.evaluate_probabilities
@@ -195,7 +197,7 @@ def test_the_bundle_is_what_was_tested(
 def test_the_same_seed_gives_the_same_leaderboard(
     tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layers: str
 ) -> None:
-    monkeypatch.setattr("automl_tl.searcher.space.LAYERS", ("linear", layers))
+    monkeypatch.setattr("automl_tl.searcher.space.search_space.LAYERS", ("linear", layers))
     results = []
     for number in range(2):
         torch.rand(number + 1)  # what was drawn before does not matter
@@ -242,7 +244,7 @@ def test_where_nothing_asked_for_could_be_finished_a_note_says_so(
     def fail(*_: Any, **__: Any) -> Any:
         raise TrainingError("the loss became nan")
 
-    monkeypatch.setattr("automl_tl.searcher.trials.score_trained", fail)
+    monkeypatch.setattr("automl_tl.searcher.trials.loop.score_trained", fail)
     result = search(data, trials=1, out=tmp_path / "run", backbones=["tiny"], strategies=["fine_tuning"])
     assert result.best.training == "frozen"
     note = "Nothing of fine_tuning could be finished, so the best candidate of the sweep is delivered"
@@ -676,7 +678,7 @@ def test_a_backbone_that_is_too_large_is_left_out_with_a_note(
 def test_a_limit_of_latency_is_kept(
     tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("automl_tl.searcher.limits.latencies", lambda *_: (0.001, 0.002, 0.003))
+    monkeypatch.setattr("automl_tl.searcher.space.limits.latencies", lambda *_: (0.001, 0.002, 0.003))
     result = search(data, trials=5, out=tmp_path / "run", backbones=["tiny"], max_latency_ms=2.0)
     assert max(result.best.cuts) <= 2
     assert len(result.members) == 1  # an ensemble would take longer
@@ -688,7 +690,7 @@ def test_a_budget_too_short_for_the_classes_is_refused(
     tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three pictures of each of three classes, one second each, are nine of the ten seconds."""
-    monkeypatch.setattr("automl_tl.searcher.prepare.picture_seconds", lambda *_, **__: 1.0)
+    monkeypatch.setattr("automl_tl.searcher.preparation.picture_seconds", lambda *_, **__: 1.0)
     with pytest.raises(OptionError, match=r"too short for 3 classes: .* takes more than half of it; give --budget 18s"):
         search(data, budget=10.0, out=tmp_path / "run", backbones=["tiny"])
 
@@ -700,9 +702,9 @@ def test_a_budget_too_short_for_the_classes_is_refused(
 def test_pictures_are_mixed_where_there_are_many(
     tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: bool
 ) -> None:
-    from automl_tl.searcher import trained
+    from automl_tl.searcher.trials.loop import trained
 
-    monkeypatch.setattr("automl_tl.searcher.plan.MANY_PICTURES", 42 if many else 43)
+    monkeypatch.setattr("automl_tl.searcher.trials.openings.MANY_PICTURES", 42 if many else 43)
     mixed: list[tuple[float, float]] = []
     real = trained.finetune
 

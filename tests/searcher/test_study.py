@@ -17,12 +17,12 @@ from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, retuned, rounded, s
 
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.errors import OptionError
-from automl_tl.searcher import study as module
-from automl_tl.searcher.configuration import Frozen
-from automl_tl.searcher.outcome import Outcome
 from automl_tl.searcher.run_folder import RunFolder
-from automl_tl.searcher.space import outside
-from automl_tl.searcher.study import LEAST_TRIALS, PATIENCE, Study, open_storage
+from automl_tl.searcher.space.configuration import Frozen
+from automl_tl.searcher.space.search_space import outside
+from automl_tl.searcher.trials.loop import study as module
+from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.study import LEAST_TRIALS, PATIENCE, Study, open_storage
 
 TASK = bare_task(np.arange(40) % 2)
 OPENING = retuned(TUNED, label_smoothing=0.1)

@@ -15,12 +15,12 @@ from automl_tl.learning.activations import ActivationCache
 from automl_tl.learning.finetune import TrainingError
 from automl_tl.model.forward import forward
 from automl_tl.model.member import Member
-from automl_tl.searcher import trained as module
-from automl_tl.searcher.configuration import Configuration
-from automl_tl.searcher.members import kept_member, refitted, rescaled
-from automl_tl.searcher.outcome import Outcome
-from automl_tl.searcher.task import Task
-from automl_tl.searcher.trained import QUARTERS, Reference, estimated, make_cache, score_trained, train
+from automl_tl.searcher.delivery.members import kept_member, refitted, rescaled
+from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.searcher.trials.loop import trained as module
+from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.task import Task
+from automl_tl.searcher.trials.trained import QUARTERS, Reference, estimated, make_cache, score_trained, train
 
 JOINED = replace(TUNED, cuts=(2, 3), pooling="mean+std")
 SCRATCH = replace(retuned(TUNED, unfrozen=3, batchnorm="adapting"), training="pretrained_initialization")

@@ -18,7 +18,7 @@ from automl_tl.lab.sample import Sample
 from automl_tl.learning.activations import MAX_BYTES
 from automl_tl.learning.pixels import load_pixels
 from automl_tl.learning.scores import Metric
-from automl_tl.searcher.configuration import VIEW_SETS
+from automl_tl.searcher.space.configuration import VIEW_SETS
 
 Progress = Callable[[int, int], None]
 

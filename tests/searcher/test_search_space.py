@@ -13,8 +13,8 @@ from tasks import RIDGE, SOFTMAX, TUNED, random_study, retuned, rounded, space
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.lab.advice import augmentation_policy
 from automl_tl.lab.flips import FlipHarm
-from automl_tl.searcher.configuration import CLASSIFIERS, LAYERS, VIEW_SETS, Configuration, Frozen, Tuned
-from automl_tl.searcher.space import LONGEST_JOIN, Space, cut_of, parameters, suggest
+from automl_tl.searcher.space.configuration import CLASSIFIERS, LAYERS, VIEW_SETS, Configuration, Frozen, Tuned
+from automl_tl.searcher.space.search_space import LONGEST_JOIN, Space, cut_of, parameters, suggest
 
 NOWHERE: dict[str, frozenset[int]] = {"tiny": frozenset(), "wide": frozenset()}
 SPACES = {

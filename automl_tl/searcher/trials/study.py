@@ -15,10 +15,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState, create_trial
 
 from automl_tl.errors import OptionError
-from automl_tl.searcher.configuration import Configuration
-from automl_tl.searcher.leaderboard import CONFIGURATION, KIND, REASON, SECONDS, SWEEP, TRIAL
-from automl_tl.searcher.outcome import Outcome
-from automl_tl.searcher.space import Space, parameters, suggest
+from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.searcher.space.search_space import Space, parameters, suggest
+from automl_tl.searcher.trials.leaderboard import CONFIGURATION, KIND, REASON, SECONDS, SWEEP, TRIAL
+from automl_tl.searcher.trials.outcome import Outcome
 
 NAME = "automl-tl"
 STARTUP_TRIALS = 4

@@ -14,11 +14,11 @@ from automl_tl.learning.finetune import copy_network
 from automl_tl.learning.linear import LinearHead
 from automl_tl.learning.network_head import NetworkHead
 from automl_tl.model.member import Member
-from automl_tl.searcher.configuration import Configuration, Frozen, Tuned
-from automl_tl.searcher.frozen import fit_frozen
-from automl_tl.searcher.outcome import Outcome
-from automl_tl.searcher.task import Task
-from automl_tl.searcher.trained import empty_head, make_cache, restore, train
+from automl_tl.searcher.space.configuration import Configuration, Frozen, Tuned
+from automl_tl.searcher.trials.frozen import fit_frozen
+from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.task import Task
+from automl_tl.searcher.trials.trained import empty_head, make_cache, restore, train
 
 GO_ON_LR = 0.3
 """Share of the learning rates when training goes on with more pictures instead of beginning again."""

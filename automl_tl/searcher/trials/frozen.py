@@ -11,9 +11,9 @@ from automl_tl.learning.heads import solve_head, solve_path
 from automl_tl.learning.linear import LinearHead
 from automl_tl.learning.screen import fit_ridge, ridge_path
 from automl_tl.learning.spectrum import Spectrum, decompose
-from automl_tl.searcher.configuration import Configuration, Frozen
-from automl_tl.searcher.outcome import Outcome
-from automl_tl.searcher.task import Task
+from automl_tl.searcher.space.configuration import Configuration, Frozen
+from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.task import Task
 
 
 def score_frozen(task: Task, configuration: Configuration) -> Outcome:

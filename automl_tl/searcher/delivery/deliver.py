@@ -22,17 +22,17 @@ from automl_tl.model.forward import forward, share_stages
 from automl_tl.model.member import Member
 from automl_tl.model.model import Model
 from automl_tl.model.novelty import Novelty, measure_novelty
-from automl_tl.searcher.choice import Comparison, accuracy_gain
-from automl_tl.searcher.configuration import Frozen
-from automl_tl.searcher.deadline import EXPORT_SECONDS
-from automl_tl.searcher.ensemble import mixture_shares, own_temperature, together
-from automl_tl.searcher.members import Fitted, frozen_member, is_trained, kept_member, refitted, rescaled
-from automl_tl.searcher.outcome import Outcome
-from automl_tl.searcher.prepare import MOST_FOLDS, TRAINING_PARTS, Data, Prepared
-from automl_tl.searcher.refit import frozen_first, refit_chosen
+from automl_tl.searcher.delivery.ensemble import mixture_shares, own_temperature, together
+from automl_tl.searcher.delivery.members import Fitted, frozen_member, is_trained, kept_member, refitted, rescaled
+from automl_tl.searcher.delivery.refit import frozen_first, refit_chosen
+from automl_tl.searcher.preparation import MOST_FOLDS, TRAINING_PARTS, Data, Prepared
 from automl_tl.searcher.settings import Settings
-from automl_tl.searcher.task import Task
-from automl_tl.searcher.trials import Loop
+from automl_tl.searcher.space.configuration import Frozen
+from automl_tl.searcher.trials.comparison import Comparison, accuracy_gain
+from automl_tl.searcher.trials.deadline import EXPORT_SECONDS
+from automl_tl.searcher.trials.loop import Loop
+from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.task import Task
 
 MOST_SHOWN = 5
 """Comparisons in the result, besides those of the members."""

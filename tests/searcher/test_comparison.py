@@ -7,8 +7,8 @@ import pytest
 from tasks import PRIORS, RIDGE, SOFTMAX, TUNED, bare_task, outcome, reference
 
 from automl_tl.lab.decision import GainPrior
-from automl_tl.searcher.choice import accuracy_gain, best_first, compare, paired_difference
-from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials.comparison import accuracy_gain, best_first, compare, paired_difference
+from automl_tl.searcher.trials.task import Task
 
 SURE = {"fine_tuning": GainPrior(0.2, 1e-6), "pretrained_initialization": GainPrior(-0.1, 1e-6)}
 

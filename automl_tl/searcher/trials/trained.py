@@ -20,9 +20,9 @@ from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.recipe import Recipe, batch_size_for
 from automl_tl.learning.scores import class_weights
 from automl_tl.learning.spectrum import decompose
-from automl_tl.searcher.configuration import Configuration, Tuned
-from automl_tl.searcher.outcome import Outcome
-from automl_tl.searcher.task import Task
+from automl_tl.searcher.space.configuration import Configuration, Tuned
+from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.task import Task
 
 HIDDEN = 256
 """Units of the fully connected layers."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from automl_tl.searcher.configuration import Configuration
+from automl_tl.searcher.space.configuration import Configuration
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from automl_tl.errors import sentence
-from automl_tl.searcher.configuration import Tuned
-from automl_tl.searcher.members import Fitted, is_trained, kept_member, refitted
-from automl_tl.searcher.outcome import Outcome
-from automl_tl.searcher.trials import Loop
+from automl_tl.searcher.delivery.members import Fitted, is_trained, kept_member, refitted
+from automl_tl.searcher.space.configuration import Tuned
+from automl_tl.searcher.trials.loop import Loop
+from automl_tl.searcher.trials.outcome import Outcome
 
 LEAST_EPOCHS = 2
 """Training goes on with more pictures only where there is time for so many epochs."""

@@ -18,11 +18,11 @@ from tiny_backbone import TinyBackbone
 import automl_tl
 from automl_tl.errors import AutomlTlError, BackboneError
 from automl_tl.learning.finetune import TrainingError
-from automl_tl.searcher import finish as module
-from automl_tl.searcher.members import Fitted
+from automl_tl.searcher.delivery import deliver as module
+from automl_tl.searcher.delivery.members import Fitted
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.search import search
-from automl_tl.searcher.trials import Loop
+from automl_tl.searcher.trials.loop import Loop
 
 TEN = retuned(TUNED, epochs=10)
 

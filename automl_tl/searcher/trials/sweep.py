@@ -13,11 +13,11 @@ from automl_tl.learning.fit import SOLVED_KINDS
 from automl_tl.learning.heads import l2_grid, solve_path
 from automl_tl.learning.linear import as_matrix, measure_scaling
 from automl_tl.learning.spectrum import decompose
-from automl_tl.searcher.configuration import Configuration, Frozen
-from automl_tl.searcher.frozen import score_frozen
-from automl_tl.searcher.outcome import Outcome
-from automl_tl.searcher.task import Task
-from automl_tl.searcher.trained import Reference
+from automl_tl.searcher.space.configuration import Configuration, Frozen
+from automl_tl.searcher.trials.frozen import score_frozen
+from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.task import Task
+from automl_tl.searcher.trials.trained import Reference
 
 MOST_ENTERED = 36
 """Candidates that enter the study: over all depths and poolings, but not so many that they flood the sampler."""

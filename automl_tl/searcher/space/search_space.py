@@ -13,7 +13,15 @@ from typing import Any, Protocol, cast
 
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.lab.feature_sources import LONGEST_JOIN
-from automl_tl.searcher.configuration import CLASSIFIERS, LAYERS, VIEW_SETS, Configuration, Frozen, Training, Tuned
+from automl_tl.searcher.space.configuration import (
+    CLASSIFIERS,
+    LAYERS,
+    VIEW_SETS,
+    Configuration,
+    Frozen,
+    Training,
+    Tuned,
+)
 
 MANY_PICTURES = 20_000
 """Pictures from which mixup and cutmix are searched (BiT, Kolesnikov et al. 2020)."""

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from automl_tl.searcher.configuration import Configuration, Tuned
+from automl_tl.searcher.space.configuration import Configuration, Tuned
 
 KIND, CONFIGURATION, SECONDS, REASON = "kind", "configuration", "seconds", "reason"
 """Names of a trial's user attributes."""

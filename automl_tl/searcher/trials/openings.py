@@ -12,12 +12,12 @@ from automl_tl.lab.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, LR_RATIO
 from automl_tl.lab.assessment import Survey
 from automl_tl.lab.evidence import LARGEST_SOLVED, Candidate
 from automl_tl.lab.strategy import FROZEN
-from automl_tl.searcher.configuration import CLASSIFIERS, VIEW_SETS, Configuration, Frozen, Training, Tuned
-from automl_tl.searcher.deadline import Costs
-from automl_tl.searcher.limits import Limits
-from automl_tl.searcher.space import IMBALANCED, MANY_PICTURES, Space
-from automl_tl.searcher.sweep import Sweep
-from automl_tl.searcher.task import Task
+from automl_tl.searcher.space.configuration import CLASSIFIERS, VIEW_SETS, Configuration, Frozen, Training, Tuned
+from automl_tl.searcher.space.limits import Limits
+from automl_tl.searcher.space.search_space import IMBALANCED, MANY_PICTURES, Space
+from automl_tl.searcher.trials.deadline import Costs
+from automl_tl.searcher.trials.sweep import Sweep
+from automl_tl.searcher.trials.task import Task
 
 CLASSES_ALIKE = ("balanced_accuracy", "macro_f1")
 """Metrics for which training begins with every class weighing the same. Where plain accuracy counts that costs much:

@@ -12,9 +12,9 @@ from tasks import install
 from tiny_backbone import TinyBackbone
 
 from automl_tl.searcher import search as engine
-from automl_tl.searcher.configuration import Configuration, Tuned
-from automl_tl.searcher.plan import CLASSES_ALIKE
-from automl_tl.searcher.space import IMBALANCED, Space, parameters, suggest
+from automl_tl.searcher.space.configuration import Configuration, Tuned
+from automl_tl.searcher.space.search_space import IMBALANCED, Space, parameters, suggest
+from automl_tl.searcher.trials.openings import CLASSES_ALIKE
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from tiny_models import register
 
 import automl_tl
 from automl_tl.errors import AutomlTlError, OptionError, PictureError
-from automl_tl.searcher import classifier
-from automl_tl.searcher.classifier import ArrayError, TransferClassifier
+from automl_tl.searcher import estimator as classifier
+from automl_tl.searcher.estimator import ArrayError, TransferClassifier
 
 OWN_CHECKS = (
     "check_estimator_cloneable",

@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from automl_tl.searcher.configuration import Configuration, Tuned
-from automl_tl.searcher.trained import n_views
+from automl_tl.searcher.space.configuration import Configuration, Tuned
+from automl_tl.searcher.trials.trained import n_views
 
 MARGIN = 0.02
 """Share of the budget that is left unplanned."""

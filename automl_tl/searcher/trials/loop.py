@@ -15,19 +15,19 @@ from optuna.trial import Trial
 
 from automl_tl.errors import AutomlTlError, BackboneError, sentence
 from automl_tl.lab.assessment import picture_seconds
-from automl_tl.searcher.choice import Comparison, best_first, compare
-from automl_tl.searcher.configuration import Configuration, Frozen, Tuned
-from automl_tl.searcher.deadline import Deadline
-from automl_tl.searcher.frozen import score_frozen
-from automl_tl.searcher.members import is_trained
+from automl_tl.searcher.delivery.members import is_trained
 from automl_tl.searcher.monitor import Monitor, Status
-from automl_tl.searcher.outcome import Outcome
-from automl_tl.searcher.prepare import Prepared
+from automl_tl.searcher.preparation import Prepared
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.settings import Settings
-from automl_tl.searcher.space import Space, outside
-from automl_tl.searcher.study import Study
-from automl_tl.searcher.trained import QUARTERS, score_trained
+from automl_tl.searcher.space.configuration import Configuration, Frozen, Tuned
+from automl_tl.searcher.space.search_space import Space, outside
+from automl_tl.searcher.trials.comparison import Comparison, best_first, compare
+from automl_tl.searcher.trials.deadline import Deadline
+from automl_tl.searcher.trials.frozen import score_frozen
+from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.study import Study
+from automl_tl.searcher.trials.trained import QUARTERS, score_trained
 
 USEFUL_EPOCHS = 4
 """A trial whose time allows fewer epochs is not begun."""

@@ -28,14 +28,14 @@ from automl_tl.learning.activations import MAX_BYTES
 from automl_tl.learning.scores import get_metric
 from automl_tl.recommender.recommend import summarise
 from automl_tl.recommender.recommendation import Recommendation
-from automl_tl.searcher.deadline import Costs, Deadline, StageCosts
-from automl_tl.searcher.limits import Limits, measure_limits
 from automl_tl.searcher.monitor import Monitor
-from automl_tl.searcher.plan import allowed, is_solvable
 from automl_tl.searcher.run_folder import SAMPLE, RunFolder
 from automl_tl.searcher.settings import Settings
-from automl_tl.searcher.sweep import Sweep, sweep
-from automl_tl.searcher.task import Task
+from automl_tl.searcher.space.limits import Limits, measure_limits
+from automl_tl.searcher.trials.deadline import Costs, Deadline, StageCosts
+from automl_tl.searcher.trials.openings import allowed, is_solvable
+from automl_tl.searcher.trials.sweep import Sweep, sweep
+from automl_tl.searcher.trials.task import Task
 
 MOST_FOLDS = 5
 EXTRACTION_SHARE = 0.25
