@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from automl_tl.lab.strategy import STRATEGIES
 from automl_tl.resources import meta_path
+from automl_tl.strategies import STRATEGIES
 
 DEMO = meta_path("demo")
 

@@ -26,7 +26,7 @@ STAGES = (
     "report",
     "cli",
 )
-FOUNDATIONS = ("errors", "version", "durations", "memory", "cache_dir", "resources")
+FOUNDATIONS = ("errors", "version", "durations", "quantities", "memory", "cache_dir", "resources", "strategies", "monitor")
 """Top-level modules below every stage; they may use one another, without a cycle."""
 ENTRANCES = (PACKAGE, f"{PACKAGE}.__main__")
 """Above everything: the public names and `python -m`. Nothing inside imports them."""
@@ -38,7 +38,7 @@ TORCH_FREE = (
     "backbones.contract",
     "backbones.registry",
     "lab",
-    "lab.strategy",
+    "lab.matrix",
     "cli",
     "__main__",
 )

@@ -14,9 +14,9 @@ from automl_tl.cli.sections import facts, first_items, items, section
 from automl_tl.cli.text import clean, plural
 from automl_tl.domain.similarity import DEPTH_BORDERS, Domain
 from automl_tl.lab.decision import FrontRow
-from automl_tl.lab.strategy import FROZEN
 from automl_tl.recommender.reasons import sure
 from automl_tl.recommender.recommendation import Recommendation
+from automl_tl.strategies import FROZEN
 
 MOST_WARNINGS = 4
 MOST_PROBE_ROWS = 8

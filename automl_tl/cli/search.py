@@ -13,10 +13,10 @@ import click
 from automl_tl.cli import options
 from automl_tl.cli.app import STARTED
 from automl_tl.cli.options import PATH, named
-from automl_tl.cli.quantities import parse_bytes, parse_count, parse_milliseconds
 from automl_tl.cli.retyped import COLUMNS, OVERRIDES, retyped
 from automl_tl.durations import parse_duration
-from automl_tl.lab.strategy import STRATEGIES
+from automl_tl.quantities import parse_bytes, parse_count, parse_milliseconds
+from automl_tl.strategies import STRATEGIES
 
 if TYPE_CHECKING:
     from automl_tl.cli.search_live import Display, Lines

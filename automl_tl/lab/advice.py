@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.domain.similarity import DEPTH_BORDERS, Domain
 from automl_tl.lab.flips import FlipHarm
-from automl_tl.lab.strategy import FROZEN, Strategy
+from automl_tl.strategies import FROZEN, Strategy
 
 LR_RATIO = 3.0
 """Head : backbone learning rate, at a head's rate of 1e-3, to start fine-tuning from. Ten epochs of the last three

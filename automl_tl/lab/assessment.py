@@ -23,10 +23,11 @@ from automl_tl.lab.evidence import Candidate, Evidence, gather_evidence
 from automl_tl.lab.expectations import Outlook, look_ahead
 from automl_tl.lab.extraction import Progress, extract_view
 from automl_tl.lab.flips import MAX_PICTURES, FlipHarm, judge_flips
+from automl_tl.lab.matrix import Matrix, Size, judge_size, place
 from automl_tl.lab.networks import Bench
 from automl_tl.lab.sample import Sample, draw_sample, sample_size
-from automl_tl.lab.strategy import FROZEN, STRATEGIES, Matrix, Size, Strategy, judge_size, place
 from automl_tl.lab.timing import decode_seconds, forward_seconds, training_speed
+from automl_tl.strategies import FROZEN, STRATEGIES, Strategy
 
 Reporter = Callable[[str], AbstractContextManager[Progress]]
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from automl_tl.lab.strategy import FROZEN, Matrix, Strategy
+from automl_tl.lab.matrix import Matrix
+from automl_tl.strategies import FROZEN, Strategy
 
 
 @dataclass(frozen=True)

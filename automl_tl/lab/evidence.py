@@ -12,13 +12,13 @@ import pandas as pd
 from automl_tl.features.extract import Features
 from automl_tl.lab.feature_sources import sources
 from automl_tl.lab.sample import Sample
-from automl_tl.lab.strategy import FROZEN, Strategy, frozen_strategy
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.learning.fit import SOLVED_KINDS
 from automl_tl.learning.heads import l2_grid, solve_path
 from automl_tl.learning.scores import PenaltyPath, get_metric
 from automl_tl.learning.screen import Source, ridge_path
 from automl_tl.learning.spectrum import decompose
+from automl_tl.strategies import FROZEN, Strategy, frozen_strategy
 
 SCREEN_SIZE = 400
 """Pictures that every source is screened on; the best few are looked at again on all of them."""

@@ -11,13 +11,14 @@ import numpy as np
 from automl_tl.features.extract import Features
 from automl_tl.lab.decision import FrontRow, GainPrior, gain_prior
 from automl_tl.lab.evidence import Candidate, Evidence
+from automl_tl.lab.matrix import Size
 from automl_tl.lab.sample import Sample
-from automl_tl.lab.strategy import FROZEN, STRATEGIES, Size, Strategy
 from automl_tl.lab.timing import EPOCHS, TrainingSpeed
 from automl_tl.learning.curve import LearningCurve, learning_curve
 from automl_tl.learning.estimate import Estimate, combine_gain, expected_accuracy, paired_gain
 from automl_tl.learning.fit import fit_head
 from automl_tl.learning.scores import class_weights, correctness
+from automl_tl.strategies import FROZEN, STRATEGIES, Strategy
 
 
 @dataclass(frozen=True)

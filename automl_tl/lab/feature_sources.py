@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from automl_tl.features.extract import Features
-from automl_tl.lab.strategy import EARLY_SHARE
 from automl_tl.learning.screen import Source
+from automl_tl.strategies import EARLY_SHARE
 
 LONGEST_JOIN = 4
 

@@ -10,10 +10,11 @@ from automl_tl.lab.assessment import Survey
 from automl_tl.lab.decision import Choice
 from automl_tl.lab.evidence import Candidate, Evidence
 from automl_tl.lab.expectations import Outlook
+from automl_tl.lab.matrix import Matrix, Size
 from automl_tl.lab.sample import Sample
-from automl_tl.lab.strategy import FROZEN, Matrix, Size
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.recommender.confusion import Confusion
+from automl_tl.strategies import FROZEN
 
 _VISIBLE = 0.0005
 _GUESS = 0.4

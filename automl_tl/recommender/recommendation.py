@@ -11,10 +11,11 @@ from automl_tl.lab.advice import Advice
 from automl_tl.lab.decision import FrontRow
 from automl_tl.lab.evidence import Candidate
 from automl_tl.lab.flips import FlipHarm
-from automl_tl.lab.strategy import FROZEN, Matrix, Size, Strategy
+from automl_tl.lab.matrix import Matrix, Size
 from automl_tl.learning.curve import LearningCurve
 from automl_tl.learning.estimate import Estimate
 from automl_tl.recommender.confusion import Confusion
+from automl_tl.strategies import FROZEN, Strategy
 
 SCHEMA_VERSION = 1
 

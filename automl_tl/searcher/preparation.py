@@ -22,7 +22,6 @@ from automl_tl.lab.evidence import Candidate, Evidence
 from automl_tl.lab.extraction import extract_each
 from automl_tl.lab.networks import Bench, Notice, usable_backbones, without_broken
 from automl_tl.lab.sample import LARGEST_SAMPLE, Sample, draw_sample, lonely_note
-from automl_tl.lab.strategy import FROZEN, Strategy, frozen_strategy
 from automl_tl.lab.timing import stage_seconds, whole_step_seconds
 from automl_tl.learning.activations import MAX_BYTES
 from automl_tl.learning.scores import get_metric
@@ -36,6 +35,7 @@ from automl_tl.searcher.trials.deadline import Costs, Deadline, StageCosts
 from automl_tl.searcher.trials.openings import allowed, is_solvable
 from automl_tl.searcher.trials.sweep import Sweep, sweep
 from automl_tl.searcher.trials.task import Task
+from automl_tl.strategies import FROZEN, Strategy, frozen_strategy
 
 MOST_FOLDS = 5
 EXTRACTION_SHARE = 0.25

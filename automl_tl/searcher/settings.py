@@ -12,8 +12,8 @@ from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
 from automl_tl.lab.assessment import Columns
 from automl_tl.lab.networks import Overrides
-from automl_tl.lab.strategy import FROZEN, STRATEGIES
 from automl_tl.learning.scores import get_metric
+from automl_tl.strategies import FROZEN, STRATEGIES
 
 DEFAULT_BUDGET = 600.0
 """Seconds, where neither a budget nor a number of trials is given."""

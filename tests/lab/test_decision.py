@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from automl_tl.lab.decision import FrontRow, choose, gain_prior
-from automl_tl.lab.strategy import Strategy, place
+from automl_tl.lab.matrix import place
+from automl_tl.strategies import Strategy
 
 
 def row(strategy: Strategy, accuracy: float, seconds: float, gain: float, stderr: float, measured: bool) -> FrontRow:

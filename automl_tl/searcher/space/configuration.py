@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from automl_tl.augment.policy import AugmentationPolicy
-from automl_tl.lab.strategy import Strategy, frozen_strategy
+from automl_tl.strategies import Strategy, frozen_strategy
 
 TRAINING = ("frozen", "fine_tuning", "pretrained_initialization")
 Training = Literal["frozen", "fine_tuning", "pretrained_initialization"]

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from automl_tl.lab.decision import GainPrior
-from automl_tl.lab.strategy import Strategy
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.searcher.delivery.members import is_trained
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.task import Task
 from automl_tl.searcher.trials.trained import Reference
+from automl_tl.strategies import Strategy
 
 FROZEN_PRIOR_SD = 0.01
 """Spread of what another frozen candidate gains over the best of the sweep, before it is measured."""

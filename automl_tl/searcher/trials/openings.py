@@ -11,13 +11,13 @@ from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.lab.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, LR_RATIO
 from automl_tl.lab.assessment import Survey
 from automl_tl.lab.evidence import LARGEST_SOLVED, Candidate
-from automl_tl.lab.strategy import FROZEN
 from automl_tl.searcher.space.configuration import CLASSIFIERS, VIEW_SETS, Configuration, Frozen, Training, Tuned
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import IMBALANCED, MANY_PICTURES, Space
 from automl_tl.searcher.trials.deadline import Costs
 from automl_tl.searcher.trials.sweep import Sweep
 from automl_tl.searcher.trials.task import Task
+from automl_tl.strategies import FROZEN
 
 CLASSES_ALIKE = ("balanced_accuracy", "macro_f1")
 """Metrics for which training begins with every class weighing the same. Where plain accuracy counts that costs much:

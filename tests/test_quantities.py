@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from automl_tl.cli.quantities import parse_bytes, parse_count, parse_milliseconds
 from automl_tl.errors import OptionError
+from automl_tl.quantities import parse_bytes, parse_count, parse_milliseconds
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automl_tl.lab.strategy import FROZEN, STRATEGIES, frozen_strategy, judge_size, place
+from automl_tl.lab.matrix import judge_size, place
+from automl_tl.strategies import FROZEN, STRATEGIES, frozen_strategy
 
 LITE = 4_000_000
 

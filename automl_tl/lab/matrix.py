@@ -12,22 +12,11 @@ imports no torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, Literal
 
-Strategy = Literal["feature_extractor", "early_feature_extractor", "fine_tuning", "pretrained_initialization"]
-
-STRATEGIES: tuple[Strategy, ...] = (
-    "feature_extractor",
-    "early_feature_extractor",
-    "fine_tuning",
-    "pretrained_initialization",
-)
-FROZEN: tuple[Strategy, ...] = STRATEGIES[:2]
-EARLY_SHARE = 0.6
-"""A frozen ConvNet whose every cut lies at or before this share of its depth is an early feature extractor."""
+from automl_tl.strategies import STRATEGIES, Strategy
 
 LARGE_TOTAL = 1500
 """Pictures from which 4 million parameters are trained rather than kept: a judgement between 400, where training
@@ -137,12 +126,3 @@ def place(large: float, different: float | None) -> Matrix:
     ranked = sorted(STRATEGIES, key=lambda name: -probabilities[name])
     cell = None if different is None else ranked[0]
     return Matrix(cell, ranked[0] if cell is None else ranked[1], probabilities)
-
-
-def frozen_strategy(cuts: Sequence[int], n_stages: int) -> Strategy:
-    """Return the name of a frozen ConvNet cut after `cuts` (counted from 1).
-
-    >>> frozen_strategy([5], 9), frozen_strategy([5, 7], 9)
-    ('early_feature_extractor', 'feature_extractor')
-    """
-    return "early_feature_extractor" if max(cuts) <= EARLY_SHARE * n_stages else "feature_extractor"
