@@ -22,15 +22,19 @@ import pandas as pd
 import search_table
 from recommend_table import Regime, listed
 
+from automl_tl.lab.lab import open_lab
 from automl_tl.learning.scores import fit_temperature
 from automl_tl.model.model import mix
+from automl_tl.options import PARTS, SearchOptions
 from automl_tl.searcher.delivery.ensemble import _most_probable
-from automl_tl.searcher.monitor import Silent
-from automl_tl.searcher.preparation import make_task, prepare, read_data
-from automl_tl.searcher.settings import PARTS, Settings
+from automl_tl.searcher.preparation import Prepared, Session, prepare
+from automl_tl.searcher.run_folder import RunFolder
+from automl_tl.searcher.space.limits import Limits
+from automl_tl.searcher.space.space_for import space_for
 from automl_tl.searcher.trials.deadline import Deadline
-from automl_tl.searcher.trials.openings import make_space, openings
+from automl_tl.searcher.trials.openings import openings
 from automl_tl.searcher.trials.trained import score_trained
+from automl_tl.work import ThisProcess
 
 RESULTS = Path(__file__).parent / "results" / "ensemble.csv"
 DRAWS = (
@@ -80,26 +84,29 @@ def pictures(root: Path, regime: Regime, draw: int) -> pd.DataFrame:
     return pd.concat([train.assign(split="train"), rest.head(VALIDATION).assign(split="val")])
 
 
+def prepared_for(table: Path, options: SearchOptions, out: Path) -> Prepared:
+    """Return what a search without a budget would begin its trials with."""
+    out.mkdir()
+    session = Session(open_lab(table, options), options, RunFolder(out), Deadline(None), Limits())
+    return prepare(session, lambda task, name: None)
+
+
 def score(root: Path, regime: Regime, draw: int) -> Scored:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         frame = pictures(root, regime, draw)
         frame.to_csv(folder / "table.csv", index=False)
-        settings = Settings(
-            str(folder / "table.csv"), trials=1, out=folder / "run", backbones=(search_table.BACKBONE,), seed=3,
-            cache_dir=folder / "cache",
+        options = SearchOptions(
+            trials=1, backbones=(search_table.BACKBONE,), seed=3, cache_dir=folder / "cache",
+            group_column="group" if frame["group"].any() else None,
         )  # fmt: skip
-        if frame["group"].any():
-            settings = replace(settings, columns=replace(settings.columns, group="group"))
-        data, deadline = read_data(settings, Silent(), lambda line: None), Deadline(None)
-        task, notes = make_task(data, settings, deadline, Silent(), lambda task, name: None)
-        prepared = prepare(data, task, settings, deadline, Silent(), notes)
-        space = make_space(task, prepared.survey, parts=dict.fromkeys(PARTS, True))
-        task.n_folds = 1 if regime.per_class else 2
-        first = openings(task, prepared.survey, prepared.found, space, prepared.costs, SECONDS, data.limits)
+        prepared = prepared_for(folder / "table.csv", options, folder / "run")
+        task = replace(prepared.task, n_folds=1 if regime.per_class else 2)
+        space = space_for(task, prepared.assessment, parts=dict.fromkeys(PARTS, True))
+        first = openings(prepared, space, Limits(), SECONDS)
         configuration = next(c for c in first if c.strategy == "fine_tuning")
-        reference = prepared.found.reference
-        trained = score_trained(task, configuration, reference)
+        reference = prepared.sweep.reference
+        trained = score_trained(task, configuration, reference, ThisProcess())
         return Scored(trained.scores, reference.outcome.on(trained.rows), task.y[trained.rows])
 
 

@@ -12,20 +12,24 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pandas as pd
 
-from automl_tl.searcher.monitor import Silent
-from automl_tl.searcher.preparation import make_task, prepare, read_data
-from automl_tl.searcher.settings import PARTS, Settings
+from automl_tl.lab.lab import open_lab
+from automl_tl.options import PARTS, SearchOptions
+from automl_tl.searcher.preparation import Session, prepare
+from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import suggest
+from automl_tl.searcher.space.space_for import space_for
 from automl_tl.searcher.trials.deadline import Deadline
-from automl_tl.searcher.trials.openings import make_space
 from automl_tl.searcher.trials.trained import score_trained
+from automl_tl.work import ThisProcess
 
 RESULTS = Path(__file__).parent / "results" / "pruning.csv"
 ORDERS = 200
@@ -41,13 +45,11 @@ PRUNERS = {
 
 def measure(table: Path, trials: int, seed: int) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(str(table), trials=1, out=Path(folder), backbones=("efficientnet_lite0",), seed=seed)
-        data = read_data(settings, Silent(), lambda line: None)
-        deadline = Deadline(None)
-        task, notes = make_task(data, settings, deadline, Silent(), lambda task, name: None)
-        prepared = prepare(data, task, settings, deadline, Silent(), notes)
-        space = make_space(task, prepared.survey, parts=dict.fromkeys(PARTS, True))
-        task.n_folds = 2
+        options = SearchOptions(trials=1, backbones=("efficientnet_lite0",), seed=seed)
+        session = Session(open_lab(table, options), options, RunFolder(Path(folder)), Deadline(None), Limits())
+        prepared = prepare(session, lambda task, name: None)
+        task = replace(prepared.task, n_folds=2)
+        space = space_for(task, prepared.assessment, parts=dict.fromkeys(PARTS, True))
         sampler = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
         rows = []
         while len(rows) < trials:
@@ -58,7 +60,7 @@ def measure(table: Path, trials: int, seed: int) -> pd.DataFrame:
             if configuration.training != "fine_tuning":
                 continue
             values: dict[int, float] = {}
-            score_trained(task, configuration, prepared.found.reference, report=values.__setitem__)
+            score_trained(task, configuration, prepared.sweep.reference, ThisProcess(), report=values.__setitem__)
             rows.append({"trial": len(rows), **{f"step{step}": values.get(step) for step in SHARES}})
             print(rows[-1], flush=True)
     return pd.DataFrame(rows)

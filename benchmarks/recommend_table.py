@@ -29,7 +29,7 @@ from automl_tl.data.quality import scan
 from automl_tl.data.split import assign_splits
 from automl_tl.features.engine import choose_engine
 from automl_tl.features.extract import Picture, extract
-from automl_tl.lab.networks import Bench, Overrides
+from automl_tl.lab.networks import Networks
 from automl_tl.learning.fit import fit_head
 from automl_tl.recommender.recommendation import Recommendation
 
@@ -108,11 +108,13 @@ def true_accuracy(
     """Fit a frozen model on all training pictures of `table` and return its accuracy on the test pictures."""
     scanned, report = scan(open_dataset(table, group_column="group"), cache_dir=cache_dir(None))
     dataset = assign_splits(scanned, 0)  # of duplicates across a split the training copy goes
-    bench = Bench(choose_engine(), cache_dir(None), Overrides())
+    networks = Networks(choose_engine(), cache_dir(None))
     name = result.frozen.backbone
     frame = dataset.frame[dataset.frame["split"].isin(["train", "test"])]
     pictures = [Picture(*row) for row in frame[["path", "sha256"]].itertuples(index=False)]
-    values = extract(bench.network(name), pictures, bench.preprocessing(name, report.fit), bench.engine, bench.store)
+    values = extract(
+        networks.network(name), pictures, networks.preprocessing(name, report.fit), networks.engine, networks.store
+    )  # fmt: skip
     X, train = values.matrix(cuts, pooling), (frame["split"] == "train").to_numpy()
     classes, y = np.unique(frame["label"], return_inverse=True)
     if kind != "ridge":

@@ -125,9 +125,9 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
     from automl_tl.data.split import assign_splits
     from automl_tl.features.engine import choose_engine
     from automl_tl.features.extract import Picture, extract
-    from automl_tl.lab.networks import Bench, Overrides
-    from automl_tl.learning.activations import ActivationCache, columns
-    from automl_tl.learning.finetune import copy_network, finetune, score_rows
+    from automl_tl.lab.networks import Networks
+    from automl_tl.learning.activations import ActivationCache
+    from automl_tl.learning.finetune import Tunable, copy_network, finetune
     from automl_tl.learning.fit import fit_head
     from automl_tl.learning.heads import l2_grid, solve_path
     from automl_tl.learning.linear import LinearHead, as_matrix, measure_scaling
@@ -138,8 +138,8 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
     started = time.monotonic()
     for kind in ("scan", "features", "timing", "preflight"):
         (folder / "cache" / kind).mkdir(parents=True, exist_ok=True)
-    bench = Bench(choose_engine(), folder / "cache", Overrides())
-    scanned, report = scan(open_dataset(table, group_column="group"), cache_dir=bench.cache)
+    networks = Networks(choose_engine(), folder / "cache")
+    scanned, report = scan(open_dataset(table, group_column="group"), cache_dir=networks.cache)
     train = assign_splits(scanned, 1).frame
     train = train[train["split"] == "train"].reset_index(drop=True)
     test = scanned.frame.set_index("path").loc[[str(p) for p in test_frame(table)["path"]]].reset_index()
@@ -148,18 +148,18 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
     classes = sorted(set(train["label"]))
     y = both["label"].map({label: i for i, label in enumerate(classes)}).to_numpy()
     rows_, tests = np.arange(len(train)), np.arange(len(train), len(both))
-    network, how = bench.network(BACKBONE), bench.preprocessing(BACKBONE, report.fit)
+    network, how = networks.network(BACKBONE), networks.preprocessing(BACKBONE, report.fit)
     if row.method == "linear":
-        X = extract(network, pictures, how, bench.engine, bench.store).matrix((network.n_stages,), "mean")
+        X = extract(network, pictures, how, networks.engine, networks.store).matrix((network.n_stages,), "mean")
         folds = rows_ % 5
         np.random.default_rng(1).shuffle(folds)
         grid = l2_grid(len(rows_), X.shape[1])
         path = solve_path("softmax", X[rows_], y[rows_], folds, len(classes), grid)
         head = fit_head("softmax", X[rows_], y[rows_], len(classes), path.penalty * 0.8)
         return head.predict(X[tests]) == y[tests], {"seconds": time.monotonic() - started, "strategy": "linear"}
-    engine = bench.engine.for_training
+    engine = networks.engine.for_training
     copy = copy_network(network)
-    X = extract(network, pictures[:16], how, bench.engine, bench.store).matrix((network.n_stages,), "mean")
+    X = extract(network, pictures[:16], how, networks.engine, networks.store).matrix((network.n_stages,), "mean")
     d = X.shape[1]
     scaling = measure_scaling(as_matrix(np.random.default_rng(0).normal(size=(8, d)).astype(np.float32)))
     head_ = NetworkHead.from_linear(
@@ -171,15 +171,16 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
     torch.nn.init.normal_(head_.linear.weight, std=0.01)
     policy = AugmentationPolicy(0.5 if row.regime.data in MIRRORED else 0.0, 0.0, 10, (0.9, 1.1), 0.8)
     cache = ActivationCache(
-        copy, load_pixels(pictures, how, folder), 0, (network.n_stages,), columns("mean"), policy, engine, 1, folder
+        copy, load_pixels(pictures, how, folder), 0, (network.n_stages,), "mean", policy, engine, 1, folder
     )
     recipe = Recipe(
         network.n_stages, epochs=1000, head_lr=PLAIN_LR, lr_ratio=1.0, batchnorm="adapting",
         batch_size=batch_size_for(len(rows_)),
     )  # fmt: skip
     limit = row.budget - (time.monotonic() - started)
-    trained = finetune(copy, head_, cache, y, rows_, recipe, engine, seed=1, limit=limit)
-    right = score_rows(copy, head_, cache, tests, engine).argmax(1) == y[tests]
+    tunable = Tunable(copy, head_, cache)
+    trained = finetune(tunable, y, rows_, recipe, limit=limit)
+    right = tunable.scores(tests).argmax(1) == y[tests]
     return right, {"seconds": time.monotonic() - started, "strategy": "whole", "trials": trained.epochs}
 
 

@@ -20,15 +20,15 @@ import pandas as pd
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.cache_dir import cache_dir
 from automl_tl.features.engine import choose_engine
-from automl_tl.lab.networks import Bench, Overrides
-from automl_tl.learning.activations import ActivationCache, columns
-from automl_tl.learning.finetune import copy_network, finetune
+from automl_tl.lab.networks import Networks
+from automl_tl.learning.activations import ActivationCache
+from automl_tl.learning.finetune import Tunable, copy_network, finetune
 from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.recipe import Recipe
 
 RESULTS = Path(__file__).parent / "results" / "suffix_epoch.csv"
 POLICY = AugmentationPolicy(hflip=0.5, rotation=10, scale=(0.9, 1.15), crop=0.8)
-EPOCHS, VIEWS = 10, 4
+EPOCHS, VARIANTS = 10, 4
 
 
 def main() -> None:
@@ -36,26 +36,26 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=160)
     parser.add_argument("--backbone", default="efficientnet_lite0")
     arguments = parser.parse_args()
-    bench = Bench(choose_engine(), cache_dir(None), Overrides())
-    network = bench.network(arguments.backbone)
+    networks = Networks(choose_engine(), cache_dir(None))
+    network = networks.network(arguments.backbone)
     side, n, last = network.backbone.input_size, arguments.pictures, network.n_stages
     pixels = np.random.default_rng(0).integers(0, 256, (n, side, side, 3), dtype=np.uint8)
     y, rows = np.arange(n) % 5, np.arange(n)
     records = []
     for unfrozen in (2, 3, last):
         with tempfile.TemporaryDirectory() as folder:
-            copy, engine = copy_network(network), bench.engine.for_training
+            copy, engine = copy_network(network), networks.engine.for_training
             cache = ActivationCache(
-                copy, pixels, last - unfrozen, (last,), columns("mean"), POLICY, engine, 0, Path(folder), n_views=1
+                copy, pixels, last - unfrozen, (last,), "mean", POLICY, engine, 0, Path(folder), n_variants=1
             )
-            head = NetworkHead(network.channels[-1], 5)
+            tunable = Tunable(copy, NetworkHead(network.channels[-1], 5), cache)
             seconds = []
-            for _ in range(3):  # the first fills the view
+            for _ in range(3):  # the first fills the variant
                 start = time.perf_counter()
-                finetune(copy, head, cache, y, rows, Recipe(unfrozen, epochs=1), engine, seed=0)
+                finetune(tunable, y, rows, Recipe(unfrozen, epochs=1))
                 seconds.append(time.perf_counter() - start)
         first, cached = seconds[0], min(seconds[1:])
-        amortised = cached if unfrozen == last else (VIEWS * first + (EPOCHS - VIEWS) * cached) / EPOCHS
+        amortised = cached if unfrozen == last else (VARIANTS * first + (EPOCHS - VARIANTS) * cached) / EPOCHS
         records.append({"stages that learn": unfrozen, "first": first, "cached": cached, "amortised": amortised})
     table = pd.DataFrame(records)
     whole = table["cached"].iloc[-1]

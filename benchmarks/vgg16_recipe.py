@@ -26,9 +26,9 @@ from automl_tl.data.quality import scan
 from automl_tl.data.split import make_folds
 from automl_tl.features.engine import choose_engine
 from automl_tl.features.extract import Picture, extract
-from automl_tl.lab.networks import Bench, Overrides
-from automl_tl.learning.activations import ActivationCache, columns
-from automl_tl.learning.finetune import copy_network, finetune, score_rows
+from automl_tl.lab.networks import Networks, Overrides
+from automl_tl.learning.activations import ActivationCache
+from automl_tl.learning.finetune import Tunable, copy_network, finetune
 from automl_tl.learning.fit import SOLVED_KINDS
 from automl_tl.learning.heads import l2_grid, solve_head, solve_path
 from automl_tl.learning.linear import as_matrix, measure_scaling
@@ -62,14 +62,14 @@ def main() -> None:
     a = parser.parse_args()
     triple = {k: tuple(v) if v else None for k, v in (("mean", a.mean), ("std", a.std))}
     overrides = Overrides({NAME: a.weights}, triple["mean"], triple["std"], a.input_size)
-    bench = Bench(choose_engine(), cache_dir(None), overrides)
+    networks = Networks(choose_engine(), cache_dir(None), overrides)
     frame = chosen(a.table, a.classes, a.per_class)
     classes, y = np.unique(frame["label"], return_inverse=True)
     train, test = (np.flatnonzero(frame["split"] == part) for part in ("train", "test"))
     pictures = [Picture(*pair) for pair in frame[["path", "sha256"]].itertuples(index=False)]
-    network, how = bench.network(NAME), bench.preprocessing(NAME, "squash")
+    network, how = networks.network(NAME), networks.preprocessing(NAME, "squash")
     start = time.perf_counter()
-    X = extract(network, pictures, how, bench.engine, bench.store).matrix((network.n_stages,), "mean")
+    X = extract(network, pictures, how, networks.engine, networks.store).matrix((network.n_stages,), "mean")
     rows = [{"step": "features of the frozen ConvNet", "test accuracy": np.nan, "s": time.perf_counter() - start}]
     folds = make_folds(y[train], np.arange(len(train)), 5, 0)
     for kind in SOLVED_KINDS:
@@ -80,7 +80,7 @@ def main() -> None:
         rows.append({"step": f"{kind} on it", "test accuracy": right, "s": time.perf_counter() - start})
     from automl_tl.learning.pixels import load_pixels
 
-    copy, engine = copy_network(network), bench.engine.for_training
+    copy, engine = copy_network(network), networks.engine.for_training
     new = NetworkHead(X.shape[1], len(classes), hidden=HIDDEN)
     scaling = measure_scaling(as_matrix(X[train]))
     import torch
@@ -90,17 +90,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         pixels = load_pixels(pictures, how, Path(folder))
         cache = ActivationCache(
-            copy, pixels, network.n_stages - BLOCK, (network.n_stages,), columns("mean"), POLICY, engine, 0,
-            Path(folder), n_views=3,
+            copy, pixels, network.n_stages - BLOCK, (network.n_stages,), "mean", POLICY, engine, 0,
+            Path(folder), n_variants=3,
         )  # fmt: skip
+        tunable = Tunable(copy, new, cache)
         phases = (
             ("phase 1: new fully connected layers, 10 epochs", Recipe(BLOCK, epochs=0, head_epochs=10)),
             ("phase 2: with the last block, 8 epochs", Recipe(BLOCK, epochs=8, head_lr=3e-4, lr_ratio=10.0)),
         )
         for name, recipe in phases:
             start = time.perf_counter()
-            finetune(copy, new, cache, y, train, recipe, engine, seed=0)
-            right = (score_rows(copy, new, cache, test, engine).argmax(1) == y[test]).mean()
+            finetune(tunable, y, train, recipe)
+            right = (tunable.scores(test).argmax(1) == y[test]).mean()
             rows.append({"step": name, "test accuracy": right, "s": time.perf_counter() - start})
             print(rows[-1], flush=True)
     table = pd.DataFrame(rows)

@@ -15,6 +15,7 @@ PACKAGE = "automl_tl"
 STAGES = (
     "data",
     "backbones",
+    "options",
     "augment",
     "features",
     "domain",
@@ -26,7 +27,18 @@ STAGES = (
     "report",
     "cli",
 )
-FOUNDATIONS = ("errors", "version", "durations", "quantities", "memory", "cache_dir", "resources", "strategies", "monitor")
+FOUNDATIONS = (
+    "errors",
+    "version",
+    "durations",
+    "quantities",
+    "memory",
+    "cache_dir",
+    "resources",
+    "strategies",
+    "monitor",
+    "work",
+)
 """Top-level modules below every stage; they may use one another, without a cycle."""
 ENTRANCES = (PACKAGE, f"{PACKAGE}.__main__")
 """Above everything: the public names and `python -m`. Nothing inside imports them."""
@@ -39,6 +51,7 @@ TORCH_FREE = (
     "backbones.registry",
     "lab",
     "lab.matrix",
+    "options",
     "cli",
     "__main__",
 )

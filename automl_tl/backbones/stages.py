@@ -17,6 +17,7 @@ from automl_tl.backbones.network import Layout, Network, layout_of, normalise, s
 from automl_tl.errors import BackboneError
 
 __all__ = [
+    "POOLINGS",
     "BatchNormMode",
     "Layout",
     "Network",
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 BatchNormMode = Literal["frozen", "adapting"]
+POOLINGS = {"mean": ("mean",), "mean+std": ("mean", "std"), "grid": ("grid",)}
+"""By pooling, the statistics of `Pooled` that are its columns."""
 _BATCHNORM = nn.modules.batchnorm._BatchNorm
 
 
@@ -46,6 +49,11 @@ class Pooled:
     grid: Tensor | None
     """(N, 4 * C), means of the four quarters of a map with H, W >= 2, as C runs of top left, top right,
     bottom left, bottom right; None where the output is no map."""
+
+    def columns(self, pooling: str) -> Tensor:
+        """Return the features (N, d) float32 of a pooling."""
+        parts = [getattr(self, name) for name in POOLINGS[pooling]]
+        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
 def pool(network: Network, output: Tensor, *, last: bool) -> Pooled:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from automl_tl.cli.options import format_option, override_options, verbose_option
+from automl_tl.cli.options import declared, format_option, verbose_option
 from automl_tl.cli.text import one_line, plural
 from automl_tl.errors import OptionError
+from automl_tl.options import OverrideOptions
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,7 +23,7 @@ EXIT_FAILED = 1
 
 @click.command()
 @click.argument("name")
-@override_options
+@declared(OverrideOptions)
 @format_option
 @verbose_option
 def check(name: str, output_format: str, verbose: bool, **given: Any) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from automl_tl import cache_dir as store
-from automl_tl.cli.options import cache_dir_option, format_option, verbose_option
+from automl_tl.cli.options import declared, format_option, verbose_option
 from automl_tl.cli.text import clean, format_bytes, plural
+from automl_tl.options import CacheOptions
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,7 +30,7 @@ def cache() -> None:
 
 
 @cache.command()
-@cache_dir_option
+@declared(CacheOptions)
 @format_option
 @verbose_option
 def info(cache_dir: Path | None, output_format: str, verbose: bool) -> None:
@@ -46,7 +47,7 @@ def info(cache_dir: Path | None, output_format: str, verbose: bool) -> None:
 
 
 @cache.command()
-@cache_dir_option
+@declared(CacheOptions)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @verbose_option
 def clear(cache_dir: Path | None, yes: bool, verbose: bool) -> None:

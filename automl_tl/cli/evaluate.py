@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from automl_tl.cli.options import PATH, column_options, data_argument, device_option, format_option, verbose_option
+from automl_tl.cli.options import PATH, data_argument, declared, format_option, verbose_option
+from automl_tl.options import DeviceOptions, TableOptions
 
 SCHEMA_VERSION = 1
 
@@ -15,13 +16,13 @@ SCHEMA_VERSION = 1
 @click.command()
 @click.argument("bundle", type=PATH)
 @data_argument
-@column_options
+@declared(TableOptions)
 @click.option(
     "--split",
     type=click.Choice(["all", "train", "val", "test"]),
     help="Part of a given split that counts.  [default: test, where a split is given; else all]",
 )
-@device_option
+@declared(DeviceOptions)
 @format_option
 @verbose_option
 def evaluate(

@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from automl_tl.cli.options import (
-    cache_dir_option,
-    column_options,
-    data_argument,
-    format_option,
-    verbose_option,
-)
+from automl_tl.cli.options import data_argument, declared, format_option, verbose_option
+from automl_tl.options import CacheOptions, TableOptions
 
 if TYPE_CHECKING:
     from automl_tl.data.dataset import ImageDataset
@@ -24,8 +19,7 @@ SCHEMA_VERSION = 1
 
 @click.command()
 @data_argument
-@column_options
-@cache_dir_option
+@declared(TableOptions, CacheOptions)
 @format_option
 @verbose_option
 def inspect(data: Path, cache_dir: Path | None, output_format: str, verbose: bool, **columns: Any) -> None:

@@ -1,24 +1,18 @@
-"""Options that several commands share, as decorators; values are checked here without torch or pandas."""
+"""Options as click decorators: made from `automl_tl.options`, or of the command line alone."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import click
 
-from automl_tl.backbones.overrides import Triple, parse_assignments, parse_triple
-from automl_tl.backbones.validation import mean_fault, size_fault, std_fault
-from automl_tl.durations import parse_duration
 from automl_tl.errors import OptionError, WeightsError
+from automl_tl.options import Option, option_of
 
 F = TypeVar("F", bound=Callable[..., Any])
-Decorator = Callable[[F], F]
-
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
-LARGEST_SEED = 2**32 - 1  # the largest that numpy's and scikit-learn's generators take
 PATH = click.Path(path_type=Path)
 
 
@@ -27,49 +21,40 @@ def data_argument(function: F) -> F:
     return click.argument("data", type=PATH)(function)
 
 
-def column_options(function: F) -> F:
-    """Add --path-column, --label-column, --split-column and --group-column."""
-    options = (
-        click.option("--path-column", default="path", show_default=True, help="Table: picture files."),
-        click.option("--label-column", default="label", show_default=True, help="Table: classes."),
-        click.option("--split-column", default="split", show_default=True, help="Table: train, val or test."),
-        click.option(
-            "--group-column",
-            help="Table: pictures of one group (a patient, a drawer) stay on one side of every split.",
-        ),
-    )
-    return _all(options, function)
+def declared(*groups: type) -> Callable[[F], F]:
+    """Add the options that dataclasses declare, each with the parameter of its name.
+
+    Those that a class does not share with the class below it come first: what is special to a command.
+    """
+
+    def decorated(function: F) -> F:
+        chosen = [one for group in groups for one in _in_order(group) if option_of(one).on_command_line]
+        hints = {name: hint for group in groups for name, hint in get_type_hints(group).items()}
+        for one in reversed(chosen):
+            function = click_option(one, hints[one.name])(function)
+        return function
+
+    return decorated
 
 
-def device_option(function: F) -> F:
-    """Add --device: auto, cpu, cuda, cuda:N or mps; whether it is there is seen when it is used."""
-    return click.option(
-        "--device",
-        default="auto",
-        show_default=True,
-        callback=named(parse_device),
-        help="Where to compute: auto, cpu, cuda, cuda:N or mps.",
-    )(function)
-
-
-def seed_option(function: F) -> F:
-    """Add --seed, an int from 0 to 2**32 - 1, default 0."""
-    return click.option(
-        "--seed",
-        type=click.IntRange(0, LARGEST_SEED),
-        default=0,
-        show_default=True,
-        help="Same data and seed, same result.",
-    )(function)
-
-
-def cache_dir_option(function: F) -> F:
-    """Add --cache-dir, a Path or None; `automl_tl.cache_dir.cache_dir` resolves it."""
-    return click.option(
-        "--cache-dir",
-        type=PATH,
-        help="Where results are kept between runs.  [default: the user's cache folder]",
-    )(function)
+def click_option(one: Field[Any], kind: Any) -> Callable[[F], F]:
+    """Return the decorator of one declared option; `kind` is its resolved type."""
+    known = option_of(one)
+    flag = known.flag or f"--{one.name.replace('_', '-')}"
+    more: dict[str, Any] = {"help": known.help, "show_default": known.show_default}
+    if kind is bool:
+        more["is_flag"] = True
+    elif known.repeatable:
+        more["multiple"] = True
+    else:
+        more["default"] = one.default
+    if known.metavar:
+        more["metavar"] = known.metavar
+    if known.parse is not None:
+        more["callback"] = named(known.parse)
+    if (converted := _type_of(known, kind)) is not None:
+        more["type"] = converted
+    return click.option(flag, one.name, **more)
 
 
 def format_option(function: F) -> F:
@@ -91,124 +76,6 @@ def verbose_option(function: F) -> F:
     )(function)
 
 
-def backbone_options(function: F) -> F:
-    """Add --backbone (names of backbones and presets, a tuple) and what `override_options` adds."""
-    return click.option(
-        "--backbone",
-        "backbones",
-        multiple=True,
-        metavar="NAME",
-        help="A backbone to consider, or a preset whose weights are fetched: fast, balanced or best; repeatable.  "
-        "[default: all, those whose weights are on this machine]",
-    )(override_options(function))
-
-
-def override_options(function: F) -> F:
-    """Add --weights (dict of backbone name to file), --mean, --std and --input-size."""
-    options = (
-        click.option(
-            "--weights",
-            multiple=True,
-            metavar="NAME=FILE",
-            callback=named(parse_weights),
-            help="Weights of a backbone from a local .safetensors or .pth file; repeatable.",
-        ),
-        click.option("--mean", metavar="R,G,B", callback=named(parse_mean), help="Override the input mean."),
-        click.option("--std", metavar="R,G,B", callback=named(parse_std), help="Override the input deviation."),
-        click.option(
-            "--input-size",
-            metavar="PIXELS",
-            callback=named(parse_input_size),
-            help="Override the side of the input pictures.",
-        ),
-    )
-    return _all(options, function)
-
-
-def budget_option(function: F) -> F:
-    """Add --budget, seconds as a float or None: the training time that the user will spend afterwards."""
-    return click.option(
-        "--budget",
-        metavar="DURATION",
-        callback=named(parse_duration),
-        help="Training time that you will spend afterwards: 90, 10m, 1h30m.",
-    )(function)
-
-
-def metric_option(function: F) -> F:
-    """Add --metric, one of METRICS, default accuracy."""
-    return click.option(
-        "--metric",
-        type=click.Choice(METRICS),
-        default="accuracy",
-        show_default=True,
-        help="What is to be good.",
-    )(function)
-
-
-def max_images_option(function: F) -> F:
-    """Add --max-images, an int of at least 1 or None."""
-    return click.option(
-        "--max-images",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Look at a stratified sample of N pictures, at least two of a class.  [default: what takes two minutes]",
-    )(function)
-
-
-def try_training_option(function: F) -> F:
-    """Add --try-training, a flag."""
-    return click.option(
-        "--try-training",
-        is_flag=True,
-        help="Spend what is left of two minutes, or half of --budget where that is longer, on one short fine-tuning: "
-        "then its gain is measured on your pictures.",
-    )(function)
-
-
-def parse_device(text: str) -> str:
-    """Return `text` in lower case if it names a device, else raise OptionError."""
-    device = text.strip().lower()
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", device):
-        raise OptionError(f"{text!r} is no device; use auto, cpu, cuda, cuda:0 or mps")
-    return device
-
-
-def parse_weights(values: tuple[str, ...]) -> dict[str, Path]:
-    """Return {backbone name: file} of "NAME=FILE" values; raise OptionError, or WeightsError for no file."""
-    files = parse_assignments(values, "--weights")
-    for name, file in files.items():
-        if not file.is_file():
-            what = "is a folder" if file.is_dir() else "does not exist"
-            raise WeightsError(f"{file} {what}, but the weights of {name} must be a .safetensors or .pth file")
-    return files
-
-
-def parse_mean(text: str) -> Triple:
-    """Return the means of R, G and B, from 0 to 1; raise OptionError for anything else."""
-    return _triple(text, "--mean", mean_fault)
-
-
-def parse_std(text: str) -> Triple:
-    """Return the standard deviations of R, G and B, of inputs from 0 to 1; raise OptionError otherwise."""
-    return _triple(text, "--std", std_fault)
-
-
-def _triple(text: str, option: str, fault_of: Callable[[object], str | None]) -> Triple:
-    numbers = parse_triple(text, option)
-    if fault := fault_of(numbers):
-        raise OptionError(fault)
-    return numbers
-
-
-def parse_input_size(text: str) -> int:
-    """Return a whole number of pixels; raise OptionError for anything else."""
-    size: object = int(text) if re.fullmatch(r"[0-9]{1,9}", text.strip()) else text
-    if fault := size_fault(size):
-        raise OptionError(fault)
-    return int(text)
-
-
 def named(parse: Callable[[Any], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
     """Wrap a parser as a click callback whose errors begin with the option's name."""
 
@@ -222,12 +89,25 @@ def named(parse: Callable[[Any], Any]) -> Callable[[click.Context, click.Paramet
     return callback
 
 
+def _in_order(group: type) -> list[Field[Any]]:
+    """Return a class's options, those that its last base declares at the end."""
+    below = group.__bases__[-1]
+    shared = {one.name for one in fields(below)} if is_dataclass(below) else set()
+    own = [one for one in fields(group) if one.name not in shared]
+    return [*own, *(one for one in fields(group) if one.name in shared)]
+
+
+def _type_of(known: Option, kind: Any) -> Any:
+    low, high = known.bounds
+    if known.choices:
+        return click.Choice(known.choices)
+    if known.parse is None and "Path" in str(kind):
+        return PATH
+    if (low, high) != (None, None):
+        return click.IntRange(low, high)
+    return None
+
+
 def _remember_verbose(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
     ctx.meta["automl_tl.verbose"] = value
     return value
-
-
-def _all(options: tuple[Decorator[F], ...], function: F) -> F:
-    for option in reversed(options):
-        function = option(function)
-    return function

@@ -11,9 +11,10 @@ from typing import IO, Any
 
 import click
 
-from automl_tl.cli.options import PATH, device_option, verbose_option
+from automl_tl.cli.options import PATH, declared, verbose_option
 from automl_tl.cli.text import plural
 from automl_tl.errors import OptionError
+from automl_tl.options import DeviceOptions
 
 EXIT_BAD_PICTURES = 1
 
@@ -31,7 +32,7 @@ EXIT_BAD_PICTURES = 1
 )
 @click.option("--output", type=PATH, metavar="FILE", help="Write to FILE, which appears when all is done.")
 @click.option("--path-column", default="path", show_default=True, help="Table: picture files.")
-@device_option
+@declared(DeviceOptions)
 @verbose_option
 @click.pass_context
 def predict(

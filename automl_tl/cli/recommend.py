@@ -9,19 +9,12 @@ import click
 
 from automl_tl.cli import options
 from automl_tl.cli.retyped import COLUMNS, OVERRIDES, retyped
+from automl_tl.options import RecommendOptions
 
 
 @click.command()
 @options.data_argument
-@options.column_options
-@options.backbone_options
-@options.budget_option
-@options.metric_option
-@options.max_images_option
-@options.try_training_option
-@options.device_option
-@options.seed_option
-@options.cache_dir_option
+@options.declared(RecommendOptions)
 @options.format_option
 @options.verbose_option
 @click.pass_context
@@ -32,10 +25,10 @@ def recommend(ctx: click.Context, /, data: Path, output_format: str, verbose: bo
     minutes on a laptop's CPU; a second run on the same pictures takes seconds.
     """
     from automl_tl.cli.recommend_page import recommendation_page
-    from automl_tl.cli.render import notice, print_json, print_result, progress
+    from automl_tl.cli.render import Bars, print_json, print_result
     from automl_tl.recommender.recommend import recommend as run
 
-    result = run(data, progress=progress, notice=notice, **settings)
+    result = run(data, monitor=Bars(), **settings)
     if output_format == "json":
         print_json(result.to_dict())
         return

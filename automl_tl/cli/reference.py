@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from automl_tl.cli.options import PATH, device_option, override_options, seed_option, verbose_option
+from automl_tl.cli.options import PATH, declared, verbose_option
 from automl_tl.cli.text import clean, format_bytes
 from automl_tl.errors import OptionError
+from automl_tl.options import DeviceOptions, OverrideOptions, SeedOptions
 
 if TYPE_CHECKING:
     from automl_tl.backbones.contract import Backbone
@@ -30,9 +31,7 @@ def reference() -> None:
 @click.option(
     "--max-images", type=click.IntRange(min=1), default=1000, show_default=True, help="Most pictures to read."
 )
-@override_options
-@device_option
-@seed_option
+@declared(OverrideOptions, DeviceOptions, SeedOptions)
 @verbose_option
 def build(backbone: str, pictures: Path, out: Path | None, verbose: bool, **settings: Any) -> None:
     """Make the reference of BACKBONE from DIR, a folder of pictures of what it was trained on.

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import IO, Any
 
 from rich.console import Console, RenderableType
 from rich.text import Text
 
 from automl_tl.cli.text import clean
+from automl_tl.monitor import Progress, Status
 
 WIDTH_WITHOUT_TERMINAL = 100
 BAR_CHARACTERS = " ▏▎▍▌▋▊▉█"
-
-Progress = Callable[[int, int], None]
 
 
 def result_console() -> Console:
@@ -95,28 +94,43 @@ def notice(text: str) -> None:
     progress_console().print(literal(text), soft_wrap=True)
 
 
-@contextmanager
-def progress(stage: str) -> Iterator[Progress]:
-    """Show how far `stage` is on standard error; yields a function of (done, total).
+class Bars:
+    """A monitor that shows every activity on standard error, as `progress` does."""
 
-    On a terminal a bar that disappears at the end; elsewhere one line when the stage begins, or none
+    def activity(self, name: str) -> AbstractContextManager[Progress]:
+        """Show an activity."""
+        return progress(name)
+
+    def say(self, line: str) -> None:
+        """Print one line."""
+        notice(line)
+
+    def show(self, status: Status) -> None:
+        """Show nothing: this is no search."""
+
+
+@contextmanager
+def progress(activity: str) -> Iterator[Progress]:
+    """Show how far `activity` is on standard error; yields a function of (done, total).
+
+    On a terminal a bar that disappears at the end; elsewhere one line when it begins, or none
     where all is done at once.
     """
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        with _live_bar(stage) as update:
+        with _live_bar(activity) as update:
             yield update
     else:
-        yield _one_line(stage)
+        yield _one_line(activity)
 
 
 @contextmanager
-def _live_bar(stage: str) -> Iterator[Progress]:
+def _live_bar(activity: str) -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bars(*columns, console=progress_console(), transient=True) as bars:
-        task = bars.add_task(clean(stage), total=None)
+        task = bars.add_task(clean(activity), total=None)
 
         def update(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total)
@@ -124,13 +138,13 @@ def _live_bar(stage: str) -> Iterator[Progress]:
         yield update
 
 
-def _one_line(stage: str) -> Progress:
+def _one_line(activity: str) -> Progress:
     said = False
 
     def update(done: int, total: int) -> None:
         nonlocal said
         if not said and done < total:
             said = True
-            notice(f"{stage} ({total:,})")
+            notice(f"{activity} ({total:,})")
 
     return update

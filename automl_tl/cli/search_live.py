@@ -7,18 +7,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from automl_tl.cli.render import Progress, bar, literal, notice, progress_console
+from automl_tl.cli.render import bar, literal, notice, progress_console
 from automl_tl.cli.text import metric_words
 from automl_tl.durations import format_duration
-
-if TYPE_CHECKING:
-    from automl_tl.searcher.monitor import Status
+from automl_tl.monitor import Progress, Status, unheeded
 
 REFRESHES_PER_SECOND = 2
 BAR_WIDTH = 24
@@ -45,7 +42,7 @@ def watching(metric: str, ends: float | None) -> Iterator[Lines | Display]:
 
 
 class Lines:
-    """One line for each stage, each trial and each new best candidate."""
+    """One line for each activity, each trial and each new best candidate."""
 
     def __init__(self, metric: str) -> None:
         self.metric = metric
@@ -56,10 +53,10 @@ class Lines:
         notice(line)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Progress]:
-        """Say that a stage begins."""
+    def activity(self, name: str) -> Iterator[Progress]:
+        """Say that something begins."""
         notice(name)
-        yield lambda done, total: None
+        yield unheeded
 
     def show(self, status: Status) -> None:
         """Say which candidate is the best, where it is a new one, and what is tried now."""
@@ -78,15 +75,15 @@ class Display:
         self.started = time.monotonic()
         self.status: Status | None = None
         self.current = ("Getting ready", 0, 0)
-        """The stage with how much of it is done and how much there is: one value, as another thread reads it."""
+        """The activity with how much of it is done and how much there is: one value, as another thread reads it."""
 
     def say(self, line: str) -> None:
         """Print one line above the display."""
         self.console.print(literal(line), soft_wrap=True)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Progress]:
-        """Show a stage with how far it is, as long as it runs."""
+    def activity(self, name: str) -> Iterator[Progress]:
+        """Show what is done with how far it is, as long as it runs."""
         before = self.current
         self.current = (name, 0, 0)
 

@@ -31,7 +31,7 @@ def search_page(result: SearchResult, pictures: str, again: str, *, verbose: boo
         verbose: whether every note is shown.
     """
     sections = (
-        section(f"The best model for {clean(result.recommendation.path)}", facts(_found(result))),
+        section(f"The best model for {clean(result.path)}", facts(_found(result))),
         section("How good it is", facts(_quality(result))),
         section("The best candidates, against the best frozen one of the sweep", _candidates(result)),
         section("The search", facts(_effort(result))),
@@ -84,8 +84,8 @@ def _quality(result: SearchResult) -> Iterator[tuple[str, str]]:
         yield "by its trial", f"{metric_words(result.metric, result.value)}, not corrected"
     accuracy, (low, high) = result.predicted
     yield "predicted", f"{accuracy:.1%} (90% interval {low:.1%} to {high:.1%}) by recommend, of {result.best.strategy}"
-    if result.recommendation.strategy != result.best.strategy:
-        yield "recommended", f"{result.recommendation.strategy}, before the search"
+    if result.recommended != result.best.strategy:
+        yield "recommended", f"{result.recommended}, before the search"
 
 
 def _candidates(result: SearchResult) -> RenderableType | None:
@@ -134,7 +134,7 @@ def _effort(result: SearchResult) -> Iterator[tuple[str, str]]:
 
 
 def _notes(result: SearchResult) -> Iterable[str]:
-    return dict.fromkeys([*result.notes, *result.recommendation.report.warnings])
+    return dict.fromkeys([*result.notes, *result.report.warnings])
 
 
 def _next_steps(result: SearchResult, pictures: str, again: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from automl_tl.domain.library import find_reference
 from automl_tl.domain.looks_like import looks_like
 from automl_tl.domain.similarity import Domain, judge
 from automl_tl.features.engine import Engine
-from automl_tl.features.extract import Features, Picture, batches, recipe
+from automl_tl.features.extract import Features, Picture, batches, feature_key
 from automl_tl.features.memo import remember
 
 SAMPLE_SIZE = 150
@@ -51,6 +51,6 @@ def _profile(
         images = (pixels for _, pixels in batches(pictures, how, 32, engine.threads))
         return vars(depth_profile(network, images))
 
-    key = {**recipe(network, how, "plain", engine), "pictures": sorted(p.sha256 for p in pictures)}
+    key = {**feature_key(network, how, "plain", engine), "pictures": sorted(p.sha256 for p in pictures)}
     kept = remember(folder, key, compute)
     return DepthProfile(tuple(kept["by_depth"]), kept["distance"])

@@ -25,7 +25,8 @@ from automl_tl.data.decode import Preprocessing
 from automl_tl.domain import kernel
 from automl_tl.errors import DomainReferenceError
 from automl_tl.features.engine import Engine
-from automl_tl.features.extract import Picture, Progress, batches, statistics
+from automl_tl.features.extract import Picture, batches, statistics
+from automl_tl.monitor import Progress
 
 FORMAT_VERSION = 1
 BANDWIDTH_SHARE = 0.4

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,18 @@ import torch
 
 from automl_tl.augment.policy import fixed_view
 from automl_tl.backbones.blame import blaming
-from automl_tl.backbones.stages import Network, Pooled, normalise, pool, stage_outputs
+from automl_tl.backbones.stages import POOLINGS, Network, Pooled, normalise, pool, stage_outputs
 from automl_tl.data.decode import DECODER, Preprocessing, preprocess
 from automl_tl.errors import BackboneError, DataError, PictureError
 from automl_tl.features import store
 from automl_tl.features.engine import Engine
+from automl_tl.monitor import Progress, unheeded
 
 BATCH_SIZE = 32
 SHARD_SIZE = 512
-POOLINGS = ("mean", "mean+std", "grid")
 _LARGEST_HALF = 6e4
-Progress = Callable[[int, int], None]
+Report = Callable[[Sequence[str], Mapping[str, np.ndarray]], None]
+"""Given the hashes of a batch of pictures and their statistics."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ class Picture:
 
     path: str
     sha256: str
+
+
+Submit = Callable[[Sequence[Picture], Report], Future[None]]
+"""Has a shard of pictures computed, and its batches reported."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,7 @@ class Features:
             cuts: stages whose outputs are pooled; each contributes its channels once per statistic.
             pooling: "mean", "mean+std", or "grid" (the means of the 2x2 quarters of a map).
         """
-        statistics = {"mean": ("mean",), "mean+std": ("mean", "std"), "grid": ("grid",)}[pooling]
-        parts = [store.read(self.slices, f"{cut}/{name}") for cut in cuts for name in statistics]
+        parts = [store.read(self.slices, f"{cut}/{name}") for cut in cuts for name in POOLINGS[pooling]]
         return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
     def has_grid(self, cut: int) -> bool:
@@ -75,7 +80,7 @@ class Features:
         return Features(self.backbone, self.n_stages, len(rows), tuple(slices))
 
 
-def recipe(network: Network, how: Preprocessing, view: str, engine: Engine) -> dict[str, Any]:
+def feature_key(network: Network, how: Preprocessing, view: str, engine: Engine) -> dict[str, Any]:
     """Return everything that changes a feature but the picture itself."""
     backbone = network.backbone
     return {
@@ -101,42 +106,74 @@ def extract(
     *,
     view: str = "plain",
     batch_size: int = BATCH_SIZE,
-    progress: Progress | None = None,
+    progress: Progress = unheeded,
+    submit: Submit | None = None,
 ) -> Features:
     """Return the statistics of `pictures` at every stage; a picture that is in the store costs no pass.
+
+    Args:
+        network: a built backbone in eval mode.
+        pictures: n of them.
+        how: how they are prepared.
+        engine: where the network runs and in which number format.
+        features_store: what is kept between runs.
+        view: of `fixed_view`.
+        batch_size: pictures in one pass.
+        progress: called with (done, total) pictures that were missing in the store.
+        submit: has a shard of pictures computed elsewhere; default: here.
 
     Raises:
         DataError: a picture cannot be read although it could when the data set was scanned.
         BackboneError: the backbone fails on a batch; what was computed before it is kept.
     """
-    table = features_store.table(recipe(network, how, view, engine))
+    table = features_store.table(feature_key(network, how, view, engine))
     unique = {picture.sha256: picture for picture in pictures}
     missing = [picture for key, picture in unique.items() if key not in table]
     if missing:
-        _compute(table, network, missing, how, engine, view, batch_size, progress)
+        _compute(table, missing, submit or partial(_here, network, how, engine, view, batch_size), progress)
         features_store.trim()
     slices = table.slices([picture.sha256 for picture in pictures])
     return Features(network.name, network.n_stages, len(pictures), slices)
 
 
-def _compute(
-    table: store.FeatureTable,
+def _compute(table: store.FeatureTable, pictures: Sequence[Picture], submit: Submit, progress: Progress) -> None:
+    """Have the pictures computed shard by shard; what is known when one fails, or at an interruption, is kept."""
+    waiting = _Shard(table)
+
+    def keep(keys: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
+        waiting.add(keys, arrays)
+        progress(waiting.done, len(pictures))
+
+    try:
+        for start in range(0, len(pictures), SHARD_SIZE):
+            submit(pictures[start : start + SHARD_SIZE], keep).result()
+    finally:
+        waiting.flush()
+
+
+def _here(
+    network: Network, how: Preprocessing, engine: Engine, view: str, batch_size: int, pictures: Sequence[Picture],
+    report: Report,
+) -> Future[None]:  # fmt: skip
+    compute_shard(network, pictures, how, engine, view=view, batch_size=batch_size, report=report)
+    done: Future[None] = Future()
+    done.set_result(None)
+    return done
+
+
+def compute_shard(
     network: Network,
     pictures: Sequence[Picture],
     how: Preprocessing,
     engine: Engine,
+    *,
     view: str,
-    batch_size: int,
-    progress: Progress | None,
+    report: Report,
+    batch_size: int = BATCH_SIZE,
 ) -> None:
-    waiting = _Shard(table)
-    try:
-        for batch, images in batches(pictures, how, batch_size, engine.threads):
-            waiting.add(batch, statistics(network, images, engine, view))
-            if progress:
-                progress(waiting.done, len(pictures))
-    finally:
-        waiting.flush()
+    """Decode some pictures and run them; report the hashes and the `statistics` of every batch."""
+    for batch, images in batches(pictures, how, batch_size, engine.threads):
+        report([picture.sha256 for picture in batch], statistics(network, images, engine, view))
 
 
 class _Shard:
@@ -148,10 +185,10 @@ class _Shard:
         self.keys: list[str] = []
         self.parts: list[Mapping[str, np.ndarray]] = []
 
-    def add(self, batch: Sequence[Picture], arrays: Mapping[str, np.ndarray]) -> None:
-        self.keys += [picture.sha256 for picture in batch]
+    def add(self, keys: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
+        self.keys += keys
         self.parts.append(arrays)
-        self.done += len(batch)
+        self.done += len(keys)
         if len(self.keys) >= SHARD_SIZE:
             self.flush()
 

@@ -1,6 +1,6 @@
 """A content-addressed cache of features on disk, shared by runs and processes.
 
-A *recipe* is everything that changes a feature but the picture itself; its hash names a folder. In it
+A *key* is everything that changes a feature but the picture itself; its hash names a folder. In it
 lie immutable shards: safetensors files of some hundred pictures, written under a temporary name and
 then renamed, so that a reader never sees half a file and two processes never hinder one another (at
 worst both write the same rows). A damaged shard is left out and its pictures are computed again.
@@ -28,9 +28,9 @@ _IN_USE_SECONDS = 3600
 _KEYS = "keys"
 
 
-def digest(recipe: Mapping[str, Any]) -> str:
+def digest(key: Mapping[str, Any]) -> str:
     """Return the sha256 of a JSON-able mapping, the same for any order of its keys."""
-    text = json.dumps(recipe, sort_keys=True, default=str)
+    text = json.dumps(key, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -46,12 +46,12 @@ class Slice:
 
 
 class FeatureTable:
-    """The shards of one recipe."""
+    """The shards of one key."""
 
-    def __init__(self, folder: Path, recipe: Mapping[str, Any]) -> None:
-        self.folder = folder / digest({**recipe, "schema": SCHEMA})[:32]
+    def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
+        self.folder = folder / digest({**key, "schema": SCHEMA})[:32]
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._write("recipe.json", json.dumps(recipe, indent=1, default=str).encode())
+        self._write("key.json", json.dumps(key, indent=1, default=str).encode())
         self._where: dict[str, tuple[Path, int]] = {}
         for shard in sorted(self.folder.glob("*.safetensors")):
             self._index(shard)
@@ -98,9 +98,9 @@ class FeatureStore:
         self.folder = folder / "features"
         self.max_bytes = max_bytes
 
-    def table(self, recipe: Mapping[str, Any]) -> FeatureTable:
-        """Return the table of `recipe`, which may be empty."""
-        return FeatureTable(self.folder, recipe)
+    def table(self, key: Mapping[str, Any]) -> FeatureTable:
+        """Return the table of `key`, which may be empty."""
+        return FeatureTable(self.folder, key)
 
     def trim(self) -> None:
         """Delete the shards that were used longest ago until the rest fits, sparing the last hour's."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from automl_tl.backbones.prior import static_prior
 from automl_tl.features.extract import Features
 from automl_tl.lab.feature_sources import sources
+from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.learning.fit import SOLVED_KINDS
@@ -18,6 +20,7 @@ from automl_tl.learning.heads import l2_grid, solve_path
 from automl_tl.learning.scores import PenaltyPath, get_metric
 from automl_tl.learning.screen import Source, ridge_path
 from automl_tl.learning.spectrum import decompose
+from automl_tl.monitor import Progress
 from automl_tl.strategies import FROZEN, Strategy, frozen_strategy
 
 SCREEN_SIZE = 400
@@ -30,8 +33,6 @@ _PRIOR_SLOPE = 0.5
 """Expected difference in accuracy between two backbones, per difference in ImageNet accuracy."""
 _PRIOR_SD = 0.02
 """Spread of that expectation; evidence of a smaller standard error outweighs it."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -106,25 +107,16 @@ class Evidence:
         return _best([c for c in self.finalists if c.strategy == strategy], metric)
 
 
-def gather_evidence(
-    features: Mapping[str, Features],
-    sample: Sample,
-    metric: str,
-    seed: int,
-    prior: pd.Series,
-    progress: Progress,
-) -> Evidence:
+def gather_evidence(lab: Lab, features: Mapping[str, Features], sample: Sample, progress: Progress) -> Evidence:
     """Screen every source of every backbone, choose the backbone, and solve its best sources.
 
     Args:
+        lab: knows what is to be good.
         features: by backbone, of the sample's pictures.
         sample: the pictures.
-        metric: what is to be good.
-        seed: of the stratified part that is screened.
-        prior: ImageNet accuracy, 0 to 1, by backbone; may be empty.
         progress: called with (done, total) sources.
     """
-    rows = sample.subset(SCREEN_SIZE, seed)
+    rows, metric, prior = sample.subset(SCREEN_SIZE, lab.seed), lab.metric.name, _prior(list(features))
     listed = [(name, source) for name in features for source in sources(features[name])]
     probe = []
     for done, (name, source) in enumerate(listed, 1):
@@ -134,6 +126,12 @@ def gather_evidence(
     backbone, reason = _choose_backbone(probe, metric, prior, sample)
     finalists = _finalists([c for c in probe if c.backbone == backbone], features[backbone], sample, rows, metric)
     return Evidence(tuple(probe), tuple(finalists), backbone, reason, len(rows) == sample.n)
+
+
+def _prior(names: Sequence[str]) -> pd.Series:
+    """Return the published ImageNet accuracy, 0 to 1, of those backbones that have one."""
+    published = static_prior()["top1"] / 100
+    return published[published.index.isin(names)]
 
 
 def _screen(features: Features, source: Source, sample: Sample, rows: np.ndarray, metric: str) -> Candidate:

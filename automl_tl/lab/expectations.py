@@ -9,20 +9,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from automl_tl.features.extract import Features
-from automl_tl.lab.decision import FrontRow, GainPrior, gain_prior
+from automl_tl.lab.decision import FrontRow
 from automl_tl.lab.evidence import Candidate, Evidence
-from automl_tl.lab.matrix import Size
+from automl_tl.lab.gains import GainPrior
+from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
 from automl_tl.lab.timing import EPOCHS, TrainingSpeed
 from automl_tl.learning.curve import LearningCurve, learning_curve
 from automl_tl.learning.estimate import Estimate, combine_gain, expected_accuracy, paired_gain
 from automl_tl.learning.fit import fit_head
 from automl_tl.learning.scores import class_weights, correctness
-from automl_tl.strategies import FROZEN, STRATEGIES, Strategy
+from automl_tl.strategies import FROZEN, Strategy
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Expectations:
     """The front, and what it rests on."""
 
     front: tuple[FrontRow, ...]
@@ -36,42 +37,38 @@ class Outlook:
         return self.candidates.get(strategy, self.candidates["feature_extractor"])
 
 
-def look_ahead(
+def expect(
+    lab: Lab,
     evidence: Evidence,
     features: Features,
     sample: Sample,
-    metric: str,
-    size: Size,
-    different: float | None,
+    priors: Mapping[Strategy, GainPrior],
     speed: TrainingSpeed,
-    picture_seconds: float,
-) -> Outlook:
+) -> Expectations:
     """Return what the four strategies are expected to reach and to cost.
 
     Args:
+        lab: knows the metric that candidates are chosen by; what is expected is always accuracy.
         evidence: of frozen features.
         features: of the chosen backbone.
         sample: the pictures that both rest on.
-        metric: that candidates are chosen by; what is expected is always accuracy.
-        size: how many pictures there are.
-        different: probability that they are unlike the pretraining domain, or None where that is unknown.
+        priors: what each strategy that trains the ConvNet gains.
         speed: of a training step of the chosen backbone.
-        picture_seconds: of one picture's features, decoding included.
     """
+    metric = lab.metric.name
     found = {name: evidence.best(name, metric) for name in FROZEN}
     candidates = {name: candidate for name, candidate in found.items() if candidate is not None}
     late = evidence.late(metric)
     X = features.matrix(late.source.cuts, late.source.pooling)
     curve = _curve(X, late, evidence, sample)
     estimates = {name: _estimate(c, evidence, sample, metric, curve) for name, c in candidates.items()}
-    frozen_seconds = sample.n_training * picture_seconds + _fit_seconds(X, late, sample)
+    extracting = lab.picture_seconds(evidence.backbone, sample.pictures)
+    frozen_seconds = sample.n_training * extracting + _fit_seconds(X, late, sample)
     rows = [_frozen_row(c, late, estimates[name], sample, frozen_seconds) for name, c in candidates.items()]
-    for strategy in STRATEGIES:
-        if strategy not in FROZEN:
-            prior = gain_prior(strategy, different, size.large)
-            row = _trained_row(strategy, late, estimates[late.strategy], prior, speed, sample.n_training)
-            rows.append(replace(row, seconds=row.seconds + frozen_seconds))
-    return Outlook(tuple(rows), candidates, estimates, curve)
+    for strategy, prior in priors.items():
+        row = _trained_row(strategy, late, estimates[late.strategy], prior, speed, sample.n_training)
+        rows.append(replace(row, seconds=row.seconds + frozen_seconds))
+    return Expectations(tuple(rows), candidates, estimates, curve)
 
 
 def _estimate(chosen: Candidate, evidence: Evidence, sample: Sample, metric: str, curve: LearningCurve) -> Estimate:

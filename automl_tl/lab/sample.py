@@ -133,6 +133,12 @@ def n_folds(y: np.ndarray) -> int:
     return int(np.clip(np.median(np.bincount(y)), 2, _MOST_FOLDS))
 
 
+def affordable_sample(cost: float, everything: Sample, dataset: ImageDataset, seed: int, seconds: float) -> Sample:
+    """Return as many pictures as `seconds` of feature extraction allow, at `cost` seconds per picture."""
+    size = sample_size(everything.n, len(everything.classes), cost, seconds)
+    return everything if size >= everything.n else draw_sample(dataset, size, seed)
+
+
 def sample_size(n_training: int, n_classes: int, seconds_per_picture: float, seconds: float) -> int:
     """Return how many pictures `seconds` of feature extraction allow, in steps so that runs agree.
 

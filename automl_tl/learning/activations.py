@@ -1,13 +1,12 @@
-"""What the frozen first stages put out, run once per view of a picture and kept at the boundary.
+"""What the frozen first stages put out, run once per variant of a picture and kept at the boundary.
 
 The suffix of a ConvNet that learns is a small part of its cost. The prefix is the same at every epoch, so its
-output for a picture in one random view is kept, in half precision, and training goes round a few views.
+output for a picture in one random variant is kept, in half precision, and training goes round a few of them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,13 +20,13 @@ from automl_tl.features.engine import Engine
 from automl_tl.learning.pixels import scratch_array
 
 PLAIN = 0
-"""The view without any variation."""
+"""The variant without any variation."""
 MAX_BYTES = 2 * 1024**3
 _HALF = float(torch.finfo(torch.float16).max)
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class Activations:
     """Pictures as the suffix sees them, on the engine's device."""
 
     output: Tensor
@@ -36,93 +35,93 @@ class Batch:
     """By cut within the frozen stages, the pooled columns (m, d) float32 that the head reads of it."""
 
 
-Pooling = Callable[[Network, Tensor, int], Tensor]
-"""How a cut's output becomes columns: (network, output, cut) -> (m, d)."""
-
-
 @dataclass(eq=False)
 class ActivationCache:
-    """The outputs of the first `boundary` stages of a network for n pictures and a few views.
+    """The outputs of the first `boundary` stages of a network for n pictures and a few variants.
 
     Args:
         network: its first `boundary` stages are run in eval mode and must not change.
         pixels: uint8 (n, S, S, 3).
-        boundary: number of frozen stages; 0 keeps nothing and varies the pixels anew in every view.
+        boundary: number of frozen stages; 0 keeps nothing and varies the pixels anew in every variant.
         cuts: stages that the head reads; those within the boundary are pooled here.
-        pooling: how they are pooled.
-        policy: how pictures are varied in every view but the plain one.
+        pooling: of POOLINGS, how they are pooled.
+        policy: how pictures are varied in every variant but the plain one.
         engine: where and in which number format.
-        seed: of the views.
+        seed: of the variants, and of what is trained on them.
         folder: for the memory-mapped files.
-        n_views: views besides the plain one; `batch` goes round them.
-        max_bytes: a bound on what is kept; where it does not suffice, fewer views are, or none.
+        n_variants: variants besides the plain one; `batch` goes round them.
+        max_bytes: a bound on what is kept; where it does not suffice, fewer variants are, or none.
     """
 
     network: Network
     pixels: np.ndarray
     boundary: int
     cuts: tuple[int, ...]
-    pooling: Pooling
+    pooling: str
     policy: AugmentationPolicy
     engine: Engine
     seed: int
     folder: Path
-    n_views: int = 4
+    n_variants: int = 4
     max_bytes: int = MAX_BYTES
-    _views: dict[int, _View] = field(default_factory=dict, init=False)
+    _variants: dict[int, _Kept] = field(default_factory=dict, init=False)
     _row_bytes: int = field(default=0, init=False)
     _last: tuple[int, Variation] | None = field(default=None, init=False)
 
-    def batch(self, view: int, rows: np.ndarray) -> Batch:
-        """Return the pictures `rows`, int (m,), as seen in `view`: 0 is plain, higher ones are varied at random.
+    def batch(self, variant: int, rows: np.ndarray) -> Activations:
+        """Return the pictures `rows`, int (m,), in a variant: 0 is plain, higher ones are varied at random.
 
-        The same seed, view and row give the same picture, whatever the batch. Where the prefix is kept, views beyond
-        `n_views` are the first ones again.
+        The same seed, variant and row give the same picture, whatever the batch. Where the prefix is kept, variants
+        beyond `n_variants` are the first ones again.
         """
         if self.boundary == 0:
-            return Batch(self._pixels(self._variation(view), rows), {})
-        kept = self._kept_view(view)
+            return Activations(self._pixels(self._variation(variant), rows), {})
+        kept = self._kept(variant)
         if kept is None:
-            return self._run(self._variation(view), rows)
+            return self._run(self._variation(variant), rows)
         missing = rows[~kept.filled[rows]]
         if len(missing):
             kept.store(missing, self._run(kept.variation, missing))
         return kept.load(rows, self.engine.device)
 
+    def columns(self, output: Tensor, cut: int) -> Tensor:
+        """Return the columns (m, d) float32 that the head reads of a cut's output."""
+        return pool(self.network, output, last=cut == self.network.n_stages).columns(self.pooling)
+
     @property
     def n_kept(self) -> int:
-        """Views whose outputs are kept."""
-        return len(self._views)
+        """Variants whose outputs are kept."""
+        return len(self._variants)
 
-    def _kept_view(self, view: int) -> _View | None:
-        number = view if view == PLAIN else 1 + (view - 1) % max(1, self.n_views)
-        if number in self._views:
-            return self._views[number]
+    def _kept(self, variant: int) -> _Kept | None:
+        number = variant if variant == PLAIN else 1 + (variant - 1) % max(1, self.n_variants)
+        if number in self._variants:
+            return self._variants[number]
         if not self._row_bytes:
             self._row_bytes = self._measure_row()
         room = self.max_bytes // (self._row_bytes * len(self.pixels))
         if room < 1:
             return None
-        if len(self._views) >= room:  # go round those that there are
-            others = [key for key in self._views if key != PLAIN]
-            return self._views[others[view % len(others)]] if others and view != PLAIN else None
-        self._views[number] = _View(len(self.pixels), self._variation(number), self.folder, f"view{number}")
-        return self._views[number]
+        if len(self._variants) >= room:  # go round those that there are
+            others = [key for key in self._variants if key != PLAIN]
+            return self._variants[others[variant % len(others)]] if others and variant != PLAIN else None
+        self._variants[number] = _Kept(len(self.pixels), self._variation(number), self.folder, f"variant{number}")
+        return self._variants[number]
 
     def _measure_row(self) -> int:
         one = self._run(None, np.zeros(1, np.int64))
         return 2 * one.output.numel() + sum(4 * values.numel() for values in one.pooled.values())
 
-    def _variation(self, view: int) -> Variation | None:
-        """Return what a view does to every picture; the last one is kept, as its batches follow one another."""
-        if view == PLAIN or self.policy == AugmentationPolicy():
+    def _variation(self, variant: int) -> Variation | None:
+        """Return what a variant does to every picture; the last one is kept, as its batches follow one another."""
+        if variant == PLAIN or self.policy == AugmentationPolicy():
             return None
-        if self._last is None or self._last[0] != view:
-            self._last = (view, self._draw(view))
+        if self._last is None or self._last[0] != variant:
+            self._last = (variant, self._draw(variant))
         return self._last[1]
 
-    def _draw(self, view: int) -> Variation:
-        digest = hashlib.sha256(f"{self.seed} {view}".encode()).digest()
+    def _draw(self, variant: int) -> Variation:
+        digest = hashlib.sha256(f"{self.seed} {variant}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
         n, height, width, _ = self.pixels.shape
         return vary(self.policy, n, height, width, generator)
@@ -136,18 +135,18 @@ class ActivationCache:
         mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (backbone.mean, backbone.std))
         return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
-    def _run(self, variation: Variation | None, rows: np.ndarray) -> Batch:
+    def _run(self, variation: Variation | None, rows: np.ndarray) -> Activations:
         x, pooled = self._pixels(variation, rows), {}
         with torch.no_grad(), self.engine.autocast():
             for number, stage in enumerate(self.network.stages[: self.boundary], 1):
                 x = stage(x)
                 if number in self.cuts:
-                    pooled[number] = self.pooling(self.network, x, number)
-        return Batch(x.float(), pooled)
+                    pooled[number] = self.columns(x, number)
+        return Activations(x.float(), pooled)
 
 
-class _View:
-    """One view of n pictures; rows are filled as they are asked for."""
+class _Kept:
+    """One variant of n pictures; rows are filled as they are asked for."""
 
     def __init__(self, n: int, variation: Variation | None, folder: Path, name: str) -> None:
         self.variation, self.folder, self.name = variation, folder, name
@@ -155,7 +154,7 @@ class _View:
         self.output: np.ndarray | None = None
         self.pooled: dict[int, np.ndarray] = {}
 
-    def store(self, rows: np.ndarray, batch: Batch) -> None:
+    def store(self, rows: np.ndarray, batch: Activations) -> None:
         half = batch.output.clamp(-_HALF, _HALF).to(torch.float16).cpu()
         if self.output is None:
             n = len(self.filled)
@@ -166,12 +165,14 @@ class _View:
             self.pooled[cut][rows] = values.float().cpu().numpy()
         self.filled[rows] = True
 
-    def load(self, rows: np.ndarray, device: str) -> Batch:
+    def load(self, rows: np.ndarray, device: str) -> Activations:
         assert self.output is not None
         output = _to_device(torch.from_numpy(self.output[rows]), device).float()
         if output.ndim == 4:
             output = output.contiguous(memory_format=torch.channels_last)
-        return Batch(output, {cut: _to_device(torch.from_numpy(v[rows]), device) for cut, v in self.pooled.items()})
+        return Activations(
+            output, {cut: _to_device(torch.from_numpy(v[rows]), device) for cut, v in self.pooled.items()}
+        )
 
 
 def _to_device(values: Tensor, device: str) -> Tensor:
@@ -179,16 +180,3 @@ def _to_device(values: Tensor, device: str) -> Tensor:
     if device.startswith("cuda"):
         return values.pin_memory().to(device, non_blocking=True)
     return values.to(device)
-
-
-def columns(pooling: str) -> Pooling:
-    """Return the function that makes a cut's output into the columns of `pooling`: "mean", "mean+std" or "grid"."""
-
-    def read(network: Network, output: Tensor, cut: int) -> Tensor:
-        pooled = pool(network, output, last=cut == network.n_stages)
-        if pooling == "grid":
-            assert pooled.grid is not None
-            return pooled.grid
-        return torch.cat([pooled.mean, pooled.std], dim=1) if pooling == "mean+std" else pooled.mean
-
-    return read

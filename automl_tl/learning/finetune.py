@@ -15,7 +15,7 @@ from automl_tl.augment.mixing import Mixing, mix
 from automl_tl.backbones.stages import Network, freeze, train_mode
 from automl_tl.errors import AutomlTlError
 from automl_tl.features.engine import Engine
-from automl_tl.learning.activations import PLAIN, ActivationCache, Batch
+from automl_tl.learning.activations import PLAIN, ActivationCache, Activations
 from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.recipe import Recipe, Schedule
 
@@ -61,118 +61,105 @@ def copy_network(network: Network) -> Network:
     )  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False)
+class Tunable:
+    """A copy of a network with a head, on what its frozen stages put out."""
+
+    network: Network
+    """`copy_network`'s: its first `cache.boundary` stages stay as they are."""
+    head: NetworkHead
+    cache: ActivationCache
+    """Of the same network's prefix."""
+
+    def forward(self, batch: Activations, *, frozen: bool = False) -> Tensor:
+        """Return scores (m, C) float32 of a batch at the boundary; with `frozen` no gradient reaches the stages."""
+        cache, last = self.cache, max(self.cache.cuts)
+        x, pooled = batch.output, dict(batch.pooled)
+        with cache.engine.autocast():
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+                for number in range(cache.boundary + 1, last + 1):
+                    x = self.network.stages[number - 1](x)
+                    if number in cache.cuts:
+                        pooled[number] = cache.columns(x, number)
+            if self.head.convolution is not None:
+                pooled[last] = cache.columns(self.head.refine(x), last)
+        with torch.autocast(x.device.type, enabled=False):
+            scores: Tensor = self.head(torch.cat([pooled[cut].float() for cut in cache.cuts], dim=1))
+        return scores
+
+    def scores(self, rows: np.ndarray) -> np.ndarray:
+        """Return the scores (m, C) float32 of the pictures `rows` as they are; modules must be in eval mode."""
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(rows), _BATCHES_AT_ONCE):
+                batch = self.cache.batch(PLAIN, rows[start : start + _BATCHES_AT_ONCE])
+                parts.append(self.forward(batch).cpu().numpy())
+        return np.concatenate(parts)
+
+
 def finetune(
-    network: Network,
-    head: NetworkHead,
-    cache: ActivationCache,
+    tunable: Tunable,
     y: np.ndarray,
     rows: np.ndarray,
     recipe: Recipe,
-    engine: Engine,
     *,
-    seed: int,
-    class_weights: np.ndarray | None = None,
     limit: float | None = None,
     observe: Callable[[Step], None] | None = None,
 ) -> Trained:
-    """Train `network`'s last stages and `head` in place, on the pictures `rows`; the last epoch counts.
+    """Train the last stages and the head in place, on the pictures `rows`; the last epoch counts.
 
     Rates follow warm-up and cosine. With a `limit` in seconds the schedule is a share of the steps or of the time,
     whichever is further: so a run that turns out slower than planned still ends with small rates, in time.
 
     Args:
-        network: a copy of its own (`copy_network`); its first `cache.boundary` stages stay as they are.
-        head: where it starts from, usually a solved one.
-        cache: of the same network's prefix.
+        tunable: what is trained; its head is where that starts from, usually a solved one. The cache's seed is that of
+            the order and of dropout, too.
         y: int (n,), labels of all pictures of the cache.
         rows: int (m,), those that are learned from.
         recipe: how.
-        engine: where and in which number format.
-        seed: of the order and of dropout.
-        class_weights: (C,) of the loss, or None.
         limit: seconds, or None: then no clock is read.
         observe: called after every epoch; what it raises ends the run.
 
     Raises:
         TrainingError: the loss is no longer finite, or one picture at a time does not fit into memory.
     """
-    run = _Run(network, head, cache, y, recipe, engine, seed, class_weights)
+    run, cache = _Run(tunable, y, recipe), tunable.cache
     schedule = Schedule(recipe, _n_batches(len(rows), recipe.batch_size), limit)
     losses: list[float] = []
-    with torch.random.fork_rng(devices=_cuda_devices(engine)):
-        torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=_cuda_devices(cache.engine)):
+        torch.manual_seed(cache.seed)
         while not schedule.finished:
             loss = run.epoch(rows, len(losses), schedule)
             losses.append(loss)
             if observe is not None:
                 observe(Step(len(losses), schedule.progress, loss))
-    network.module.eval()
-    head.eval()
+    tunable.network.module.eval()
+    tunable.head.eval()
     return Trained(tuple(losses), schedule.elapsed, len(losses), schedule.shortened)
-
-
-def score_rows(
-    network: Network, head: NetworkHead, cache: ActivationCache, rows: np.ndarray, engine: Engine
-) -> np.ndarray:
-    """Return the scores (m, C) float32 of the pictures `rows` as they are; modules must be in eval mode."""
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(rows), _BATCHES_AT_ONCE):
-            batch = cache.batch(PLAIN, rows[start : start + _BATCHES_AT_ONCE])
-            parts.append(forward(network, head, cache, batch, engine).cpu().numpy())
-    return np.concatenate(parts)
-
-
-def forward(
-    network: Network, head: NetworkHead, cache: ActivationCache, batch: Batch, engine: Engine, *, frozen: bool = False
-) -> Tensor:
-    """Return scores (m, C) float32 of a batch at the boundary; with `frozen` no gradient reaches the stages."""
-    last = max(cache.cuts)
-    x, pooled = batch.output, dict(batch.pooled)
-    with engine.autocast():
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            for number in range(cache.boundary + 1, last + 1):
-                x = network.stages[number - 1](x)
-                if number in cache.cuts:
-                    pooled[number] = cache.pooling(network, x, number)
-        if head.convolution is not None:
-            pooled[last] = cache.pooling(network, head.refine(x), last)
-    with torch.autocast(x.device.type, enabled=False):
-        scores: Tensor = head(torch.cat([pooled[cut].float() for cut in cache.cuts], dim=1))
-    return scores
 
 
 class _Run:
     """The parts of one training run that stay the same over its epochs."""
 
-    def __init__(
-        self,
-        network: Network,
-        head: NetworkHead,
-        cache: ActivationCache,
-        y: np.ndarray,
-        recipe: Recipe,
-        engine: Engine,
-        seed: int,
-        class_weights: np.ndarray | None,
-    ) -> None:
-        self.network, self.head, self.cache, self.recipe, self.engine = network, head, cache, recipe, engine
+    def __init__(self, tunable: Tunable, y: np.ndarray, recipe: Recipe) -> None:
+        self.tunable, self.cache, self.recipe = tunable, tunable.cache, recipe
+        engine, seed = self.cache.engine, self.cache.seed
         self.y = torch.from_numpy(np.asarray(y, np.int64)).to(engine.device)
         self.rng = np.random.default_rng(seed)
         self.generator = torch.Generator().manual_seed(seed)
-        weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
+        weights = None if recipe.class_weights is None else torch.tensor(recipe.class_weights, dtype=torch.float32)
         self.loss = nn.CrossEntropyLoss(
             weight=None if weights is None else weights.to(engine.device), label_smoothing=recipe.label_smoothing
         )
-        freeze(network, max(cache.cuts) - recipe.unfrozen)
-        self.optimizer = _optimizer(network, head, cache, recipe)
+        freeze(tunable.network, max(self.cache.cuts) - recipe.unfrozen)
+        self.optimizer = _optimizer(tunable, recipe)
         half = engine.device.startswith("cuda") and engine.dtype == "float16"
         self.scaler = torch.amp.GradScaler(enabled=half)
         self.parts = 1
         self.head_only = False
 
     def epoch(self, rows: np.ndarray, number: int, schedule: Schedule) -> float:
-        """Go once over the pictures, each in this epoch's view; return the mean loss."""
+        """Go once over the pictures, each in this epoch's variant; return the mean loss."""
         self._set_modes(head_only=schedule.head_only)
         total, seen = 0.0, 0
         for some in _batches(self.rng.permutation(rows), self.recipe.batch_size):
@@ -186,22 +173,22 @@ class _Run:
 
     def _set_modes(self, *, head_only: bool) -> None:
         first = max(self.cache.cuts) - self.recipe.unfrozen
-        self.head.train()
+        self.tunable.head.train()
         self.head_only = head_only
         if head_only:
-            self.network.module.eval()
+            self.tunable.network.module.eval()
         else:
-            train_mode(self.network, first, batchnorm=self.recipe.batchnorm)
+            train_mode(self.tunable.network, first, batchnorm=self.recipe.batchnorm)
 
     def _set_rates(self, schedule: Schedule) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * schedule.factor
 
-    def _step(self, rows: np.ndarray, view: int) -> float:
+    def _step(self, rows: np.ndarray, variant: int) -> float:
         """Take one optimiser step; where memory does not suffice, in more and smaller parts from then on."""
         while True:
             try:
-                return self._accumulate(rows, view)
+                return self._accumulate(rows, variant)
             except (torch.OutOfMemoryError, MemoryError) as error:
                 self.optimizer.zero_grad(set_to_none=True)
                 self.scaler = torch.amp.GradScaler(enabled=self.scaler.is_enabled())
@@ -211,10 +198,10 @@ class _Run:
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
 
-    def _accumulate(self, rows: np.ndarray, view: int) -> float:
+    def _accumulate(self, rows: np.ndarray, variant: int) -> float:
         loss = 0.0
         for part in np.array_split(rows, min(self.parts, len(rows))):
-            value = self._loss(part, view) * (self._weight(part) / self._weight(rows))
+            value = self._loss(part, variant) * (self._weight(part) / self._weight(rows))
             torch.autograd.backward(self.scaler.scale(value))
             loss += float(value.detach())
         if not math.isfinite(loss):
@@ -233,27 +220,27 @@ class _Run:
             return float(len(rows))
         return float(self.loss.weight[self.y[torch.from_numpy(rows).to(self.y.device)]].sum())
 
-    def _loss(self, rows: np.ndarray, view: int) -> Tensor:
-        batch = self.cache.batch(view, rows)
+    def _loss(self, rows: np.ndarray, variant: int) -> Tensor:
+        batch = self.cache.batch(variant, rows)
         y = self.y[torch.from_numpy(rows).to(self.y.device)]
         with torch.set_grad_enabled(True):
             if self.recipe.mixing == Mixing():
                 value: Tensor = self.loss(self._forward(batch), y)
                 return value
-            targets = nn.functional.one_hot(y, self.head.n_classes).float()
+            targets = nn.functional.one_hot(y, self.tunable.head.n_classes).float()
             output, targets, pooled = mix(batch.output, targets, self.recipe.mixing, self.generator, batch.pooled)
-            value = self.loss(self._forward(Batch(output, pooled)), targets)
+            value = self.loss(self._forward(Activations(output, pooled)), targets)
             return value
 
-    def _forward(self, batch: Batch) -> Tensor:
-        return forward(self.network, self.head, self.cache, batch, self.engine, frozen=self.head_only)
+    def _forward(self, batch: Activations) -> Tensor:
+        return self.tunable.forward(batch, frozen=self.head_only)
 
 
-def _optimizer(network: Network, head: NetworkHead, cache: ActivationCache, recipe: Recipe) -> torch.optim.AdamW:
-    last = max(cache.cuts)
-    stages = nn.ModuleList(network.stages[last - recipe.unfrozen : last])
+def _optimizer(tunable: Tunable, recipe: Recipe) -> torch.optim.AdamW:
+    last = max(tunable.cache.cuts)
+    stages = nn.ModuleList(tunable.network.stages[last - recipe.unfrozen : last])
     groups = [
-        *_groups(head, recipe.head_lr, recipe.weight_decay),
+        *_groups(tunable.head, recipe.head_lr, recipe.weight_decay),
         *_groups(stages, recipe.head_lr / recipe.lr_ratio, recipe.weight_decay),
     ]
     return torch.optim.AdamW(groups)

@@ -32,6 +32,8 @@ class Recipe:
     """Share of the schedule in which the rates rise."""
     label_smoothing: float = 0.0
     mixing: Mixing = field(default_factory=Mixing)
+    class_weights: tuple[float, ...] | None = None
+    """Of the loss, by class; None: every picture counts the same."""
     batch_size: int = 32
     """Pictures of an optimiser step; `batch_size_for` says how many suit a data set."""
 

@@ -33,12 +33,5 @@ class Member:
 
 def join(pooled: Mapping[int, Pooled], cuts: Sequence[int], pooling: str) -> Tensor:
     """Return the features of stages `cuts`, joined, (N, d) float32: the columns of `Features.matrix`."""
-    parts: list[Tensor] = []
-    for cut in cuts:
-        if pooling == "grid":
-            grid = pooled[cut].grid
-            assert grid is not None
-            parts.append(grid)
-        else:
-            parts += [pooled[cut].mean, *([pooled[cut].std] if pooling == "mean+std" else [])]
+    parts = [pooled[cut].columns(pooling) for cut in cuts]
     return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]

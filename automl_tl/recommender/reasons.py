@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from automl_tl.data.names import printable
 from automl_tl.domain.similarity import Domain
-from automl_tl.lab.assessment import Survey
+from automl_tl.lab.assessment import Assessment
 from automl_tl.lab.decision import Choice
 from automl_tl.lab.evidence import Candidate, Evidence
-from automl_tl.lab.expectations import Outlook
+from automl_tl.lab.expectations import Expectations
 from automl_tl.lab.matrix import Matrix, Size
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.estimate import paired_gain
@@ -23,7 +23,7 @@ _NEAR_BORDER = 0.25
 """A runner-up of at least this probability is named."""
 
 
-def tell(found: Survey, mistakes: Confusion) -> tuple[str, ...]:
+def tell(found: Assessment, mistakes: Confusion) -> tuple[str, ...]:
     """Return the reasons for a recommendation, the weightiest first."""
     return (
         domain_sentence(found.domain),
@@ -33,8 +33,8 @@ def tell(found: Survey, mistakes: Confusion) -> tuple[str, ...]:
         *found.choice.reasons,
         found.evidence.backbone_reason,
         *_cut_sentences(found.evidence, found.frozen, found.sample),
-        *_expectation_sentences(found.outlook, found.frozen, found.choice, found.sample),
-        *_curve_sentence(found.outlook, found.sample),
+        *_expectation_sentences(found.expectations, found.frozen, found.choice, found.sample),
+        *_curve_sentence(found.expectations, found.sample),
         *_confusion_sentences(mistakes),
         *found.advice.reasons,
     )
@@ -113,8 +113,10 @@ def _cut_sentences(evidence: Evidence, frozen: Candidate, sample: Sample) -> Ite
     )
 
 
-def _expectation_sentences(outlook: Outlook, frozen: Candidate, choice: Choice, sample: Sample) -> Iterator[str]:
-    estimate = outlook.estimates[frozen.strategy]
+def _expectation_sentences(
+    expectations: Expectations, frozen: Candidate, choice: Choice, sample: Sample
+) -> Iterator[str]:
+    estimate = expectations.estimates[frozen.strategy]
     low, high = estimate.interval
     text = (
         f"The frozen model should reach {estimate.accuracy:.1%} on new pictures (90% interval {low:.1%} to {high:.1%})"
@@ -125,7 +127,7 @@ def _expectation_sentences(outlook: Outlook, frozen: Candidate, choice: Choice, 
     if high - low > _GUESS:
         yield f"On {sample.n} pictures that is little more than a guess: more pictures would make it an answer."
     if choice.strategy not in FROZEN:
-        row = next(row for row in outlook.front if row.strategy == choice.strategy)
+        row = next(row for row in expectations.front if row.strategy == choice.strategy)
         where = "partly measured here, partly what it added" if row.tried else "what it added"
         yield f"What {choice.strategy} adds to that, {100 * row.gain:+.1f} points, is {where} on other data sets."
     if sample.n < sample.n_training:
@@ -135,8 +137,8 @@ def _expectation_sentences(outlook: Outlook, frozen: Candidate, choice: Choice, 
         )
 
 
-def _curve_sentence(outlook: Outlook, sample: Sample) -> Iterator[str]:
-    gain, _ = outlook.curve.step(sample.n_training, 2 * sample.n_training)
+def _curve_sentence(expectations: Expectations, sample: Sample) -> Iterator[str]:
+    gain, _ = expectations.curve.step(sample.n_training, 2 * sample.n_training)
     yield f"About {100 * gain:+.1f} points with twice as many pictures, by the learning curve."
 
 

@@ -11,22 +11,21 @@ import numpy as np
 
 from automl_tl.errors import sentence
 from automl_tl.lab.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, LR_RATIO
-from automl_tl.lab.assessment import Survey, picture_seconds, rechosen
-from automl_tl.lab.decision import GainPrior
+from automl_tl.lab.assessment import Assessment, step_seconds
 from automl_tl.lab.evidence import Candidate
 from automl_tl.lab.expectations import expecting
-from automl_tl.lab.extraction import Progress
-from automl_tl.lab.networks import Bench
-from automl_tl.lab.timing import training_speed
-from automl_tl.learning.activations import ActivationCache, columns
+from automl_tl.lab.gains import GainPrior
+from automl_tl.lab.lab import Lab
+from automl_tl.learning.activations import ActivationCache
 from automl_tl.learning.estimate import Estimate, paired_gain
-from automl_tl.learning.finetune import copy_network, finetune, score_rows
+from automl_tl.learning.finetune import Tunable, copy_network, finetune
 from automl_tl.learning.fit import fit_head
 from automl_tl.learning.heads import solve_head
 from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.pixels import load_pixels
 from automl_tl.learning.recipe import Recipe, batch_size_for
 from automl_tl.learning.spectrum import decompose
+from automl_tl.monitor import Progress
 
 LEAST_EPOCHS, LEAST_PER_CLASS, LEAST_SHARE = 5, 2, 0.2
 """Fewer epochs, fewer pictures of a class or a smaller share of the pictures are no evidence: nothing is trained."""
@@ -88,33 +87,22 @@ class ShortTraining:
 
 
 def with_short_training(
-    bench: Bench,
-    found: Survey,
-    fit: str,
-    *,
-    metric: str,
-    seed: int,
-    seconds: float,
-    budget: float | None,
-    progress: Progress,
-) -> tuple[Survey, tuple[str, ...]]:
-    """Return the survey with a fine-tuning tried; as it was, with a note, where there is no time or it fails.
+    lab: Lab, found: Assessment, *, seconds: float, budget: float | None, progress: Progress
+) -> tuple[Assessment, tuple[str, ...]]:
+    """Return the assessment with a fine-tuning tried; as it was, with a note, where there is no time or it fails.
 
     How many pictures and epochs there is time for follows from the clock, so two runs may differ.
 
     Args:
-        bench: builds the backbones.
+        lab: builds the backbones; its metric chooses the frozen candidate that fine-tuning is compared with.
         found: what is known so far.
-        fit: how pictures become square.
-        metric: by which the frozen candidate is chosen that fine-tuning is compared with.
-        seed: of the order, the views, and the pictures that are taken.
         seconds: what it may take.
         budget: training time that will be spent afterwards, seconds, or None.
         progress: called with (done, total) percent.
     """
-    late = found.evidence.late(metric)
+    late = found.evidence.late(lab.metric.name)
     try:
-        tried = _try(bench, found, late, fit, seed, seconds, progress)
+        tried = _try(lab, found, late, seconds, progress)
     except Exception as error:  # whatever a plugin's code or the machine raises: the recommendation is there already
         return found, (f"No short fine-tuning could be run: {sentence(error)}",)
     if tried is None:
@@ -123,34 +111,32 @@ def with_short_training(
             "a larger --budget or fewer pictures (--max-images) make room."
         )
         return found, (note,)
-    base = found.outlook.estimates[late.strategy]
+    base = found.expectations.estimates[late.strategy]
     expected = tried.update(found.priors["fine_tuning"], base)
     front = tuple(
         replace(expecting(row, base, expected), tried=True) if row.strategy == "fine_tuning" else row
-        for row in found.outlook.front
+        for row in found.expectations.front
     )
-    outlook = replace(found.outlook, front=front)
-    return rechosen(replace(found, outlook=outlook, tried=tried.describe()), budget), ()
+    expectations = replace(found.expectations, front=front)
+    return replace(found, expectations=expectations, tried=tried.describe()).chosen_again(budget), ()
 
 
-def _try(
-    bench: Bench, found: Survey, late: Candidate, fit: str, seed: int, seconds: float, progress: Progress
-) -> ShortTraining | None:
+def _try(lab: Lab, found: Assessment, late: Candidate, seconds: float, progress: Progress) -> ShortTraining | None:
     """Return what fine-tuning came to, or None where it had too little time to be evidence."""
     started = time.perf_counter()
     if seconds <= 0:
         return None
     sample = found.sample
     held_out = np.flatnonzero(sample.folds == 0)
-    held_out = held_out[sample.take(held_out).subset(MOST_SCORED, seed)][:MOST_SCORED]
-    each = picture_seconds(bench, late.backbone, sample, fit)
+    held_out = held_out[sample.take(held_out).subset(MOST_SCORED, lab.seed)][:MOST_SCORED]
+    each = lab.picture_seconds(late.backbone, sample.pictures)
     scoring = each * len(held_out)
     rest = np.flatnonzero(sample.folds != 0)
-    rows = _rows(bench, found, late, rest, seed, SHARE_OF_TIME * seconds - 2 * scoring, each)
+    rows = _rows(lab, found, rest, SHARE_OF_TIME * seconds - 2 * scoring, each)
     if len(rows) == 0:
         return None
     frozen = _frozen_right(found, late, rows, held_out)
-    trained = _train(bench, found, late, fit, rows, held_out, seed, started + seconds - scoring, progress)
+    trained = _train(lab, found, rows, held_out, started + seconds - scoring, progress)
     if trained is None:
         return None
     tuned, epochs = trained
@@ -161,68 +147,56 @@ def _try(
     )  # fmt: skip
 
 
-def _rows(
-    bench: Bench, found: Survey, late: Candidate, rest: np.ndarray, seed: int, seconds: float, each: float
-) -> np.ndarray:
+def _rows(lab: Lab, found: Assessment, rest: np.ndarray, seconds: float, each: float) -> np.ndarray:
     """Return those of the rows `rest` that there is time for; none where that is too few of them."""
-    network, unfrozen = bench.network(late.backbone), found.unfreezing.count
-    speed = training_speed(network, bench.engine.for_training, late.n_stages, unfrozen, bench.cache / "timing")
+    speed = step_seconds(lab, found.evidence, found.unfreezing)
     most = int(max(seconds, 0.0) / max(LEAST_EPOCHS * speed.suffix + 3 * each, 1e-9))  # decoded once, run in two views
     if len(rest) <= most:
         return rest if len(rest) > 1 else rest[:0]
     if most < max(LEAST_PER_CLASS * len(found.sample.classes), LEAST_SHARE * len(rest)):
         return rest[:0]
-    some: np.ndarray = rest[found.sample.take(rest).subset(most, seed)]
+    some: np.ndarray = rest[found.sample.take(rest).subset(most, lab.seed)]
     return some
 
 
 def _train(
-    bench: Bench,
-    found: Survey,
-    late: Candidate,
-    fit: str,
-    rows: np.ndarray,
-    held_out: np.ndarray,
-    seed: int,
-    ends: float,
-    progress: Progress,
+    lab: Lab, found: Assessment, rows: np.ndarray, held_out: np.ndarray, ends: float, progress: Progress
 ) -> tuple[np.ndarray, int] | None:
     """Return which of the pictures held out are right after training, and the epochs; None where those are too few.
 
     Training ends when `time.perf_counter()` is `ends` at the latest.
     """
-    sample, features, network = found.sample, found.features[late.backbone], bench.network(late.backbone)
-    cuts, n_classes, engine = (late.n_stages,), len(sample.classes), bench.engine.for_training
-    unfrozen = found.unfreezing.count
+    late, sample, unfrozen = found.evidence.late(lab.metric.name), found.sample, found.unfreezing.count
+    network, cuts, engine = lab.networks.network(late.backbone), (late.n_stages,), lab.engine.for_training
     used = np.concatenate([rows, held_out])
     learned, scored = np.arange(len(rows)), np.arange(len(rows), len(used))
     y = sample.y[used]
-    copy = copy_network(network)
-    spectrum = decompose(features.matrix(cuts, "mean")[rows])
-    solved = solve_head("softmax", spectrum, y[learned], n_classes, HEAD_L2 * spectrum.unit / len(rows))
-    head = NetworkHead.from_linear(solved).to(engine.device)
+    spectrum = decompose(found.features[late.backbone].matrix(cuts, "mean")[rows])
+    strength = HEAD_L2 * spectrum.unit / len(rows)
+    head = NetworkHead.from_linear(solve_head("softmax", spectrum, y[learned], len(sample.classes), strength))
     recipe = Recipe(
         unfrozen, EPOCHS, head_lr=HEAD_LR, lr_ratio=LR_RATIO, label_smoothing=LABEL_SMOOTHING,
         batch_size=batch_size_for(len(rows)),
     )  # fmt: skip
-    with TemporaryDirectory(prefix="short_", dir=bench.cache) as folder:
-        how, scratch = bench.preprocessing(late.backbone, fit), Path(folder)
-        pixels = load_pixels([sample.pictures[row] for row in used], how, scratch, threads=bench.engine.threads)
+    with TemporaryDirectory(prefix="short_", dir=lab.networks.cache) as folder:
+        how, scratch = lab.networks.preprocessing(late.backbone, lab.report.fit), Path(folder)
+        pixels = load_pixels([sample.pictures[row] for row in used], how, scratch, threads=engine.threads)
         cache = ActivationCache(
-            network, pixels, late.n_stages - unfrozen, cuts, columns("mean"), found.advice.augmentation, engine,
-            seed, scratch,
+            network, pixels, late.n_stages - unfrozen, cuts, "mean", found.advice.augmentation, engine, lab.seed,
+            scratch,
         )  # fmt: skip
+        tunable = Tunable(copy_network(network), head.to(engine.device), cache)
         trained = finetune(
-            copy, head, cache, y, learned, recipe, engine, seed=seed, limit=ends - time.perf_counter(),
+            tunable, y, learned, recipe, limit=ends - time.perf_counter(),
             observe=lambda step: progress(round(100 * min(step.progress, 1.0)), 100),
         )  # fmt: skip
         if trained.epochs - trained.shortened < LEAST_EPOCHS:  # the last epoch of a shortened run is a part of one
             return None
-        scores = score_rows(copy, head, cache, scored, engine)
+        scores = tunable.scores(scored)
     return scores.argmax(1) == y[scored], trained.epochs
 
 
-def _frozen_right(found: Survey, late: Candidate, rows: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+def _frozen_right(found: Assessment, late: Candidate, rows: np.ndarray, held_out: np.ndarray) -> np.ndarray:
     """Return, for the pictures held out, whether the frozen candidate is right that has learned from `rows`."""
     X = found.features[late.backbone].matrix(late.source.cuts, late.source.pooling)
     sample, path = found.sample, late.path

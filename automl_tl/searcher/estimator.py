@@ -9,6 +9,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,25 @@ from automl_tl.model.bundle import load_bundle, save_bundle
 from automl_tl.model.inputs import Input
 from automl_tl.model.model import Model
 from automl_tl.model.predict import predict_inputs
+from automl_tl.options import FitOptions, option, takes
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.search import search
 
 
 class ArrayError(DataError, ValueError):
     """Paths or labels have no shape or kind that can be learned from; also a ValueError, as scikit-learn's are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimatorOptions(FitOptions):
+    """Every option of `TransferClassifier`."""
+
+    random_state: int | np.random.RandomState | None = option(
+        0, "an int from 0 to 2**32 - 1; a RandomState, or None for numpy's own, gives another seed every time."
+    )
+    out: str | Path | None = option(
+        None, "folder of the run, a new one for every fit; default: a temporary one that is removed after the fit."
+    )
 
 
 class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -39,21 +53,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     start at the working folder. Fitted, it can be pickled and copied; what is kept is the model, as its bundle, and
     `result_` stays behind.
 
-    Args:
-        budget: seconds of a fit; default: 600 where `trials` is not given either.
-        trials: trials after the sweep; without a budget no decision reads a clock.
-        backbones: names to consider; default: all whose weights are on this machine.
-        strategies: of the four, those to consider; default: all.
-        metric: "accuracy", "balanced_accuracy", "macro_f1" or "log_loss".
-        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        max_memory: bytes.
-        max_latency_ms: milliseconds for one picture.
-        max_params: parameters of the backbone up to the cut.
-        random_state: an int from 0 to 2**32 - 1; a RandomState, or None for numpy's own, gives another seed every time.
-        cache_dir: where features are kept between fits.
-        weights: local weights files by backbone name.
-        mean, std, input_size: override what a backbone says of its input.
-        out: folder of the run, a new one for every fit; default: a temporary one that is removed after the fit.
+    Its options are those of `EstimatorOptions`; they stay as they are given until a fit.
 
     Attributes:
         classes_: the labels, sorted, in the dtype in which they were given.
@@ -62,42 +62,10 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         result_: the `SearchResult`; without `out` its paths lead to nothing any more.
     """
 
-    def __init__(
-        self,
-        *,
-        budget: float | None = None,
-        trials: int | None = None,
-        backbones: Sequence[str] = (),
-        strategies: Sequence[str] = (),
-        metric: str = "accuracy",
-        device: str = "auto",
-        max_memory: int | None = None,
-        max_latency_ms: float | None = None,
-        max_params: int | None = None,
-        random_state: int | np.random.RandomState | None = 0,
-        cache_dir: str | Path | None = None,
-        weights: Mapping[str, Path] | None = None,
-        mean: tuple[float, float, float] | None = None,
-        std: tuple[float, float, float] | None = None,
-        input_size: int | None = None,
-        out: str | Path | None = None,
-    ) -> None:
-        self.budget = budget
-        self.trials = trials
-        self.backbones = backbones
-        self.strategies = strategies
-        self.metric = metric
-        self.device = device
-        self.max_memory = max_memory
-        self.max_latency_ms = max_latency_ms
-        self.max_params = max_params
-        self.random_state = random_state
-        self.cache_dir = cache_dir
-        self.weights = weights
-        self.mean = mean
-        self.std = std
-        self.input_size = input_size
-        self.out = out
+    @takes(EstimatorOptions)
+    def __init__(self, options: EstimatorOptions) -> None:
+        for one in fields(options):
+            setattr(self, one.name, getattr(options, one.name))
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> TransferClassifier:
         """Search for the best model and keep it.
@@ -263,7 +231,7 @@ def _run_folder(out: str | Path | None) -> Iterator[tuple[Path, Path]]:
 
 
 def _warn_of_lost(result: SearchResult, n: int) -> None:
-    lost = n - result.recommendation.report.n_images
+    lost = n - result.report.n_images
     if lost > 0:
         why = "they cannot be read, or identical ones have different labels; automl-tl inspect shows which"
         warnings.warn(f"{counted(lost, 'picture')} of {n:,} left out of training: {why}", stacklevel=3)

@@ -8,11 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from automl_tl.data.quality import QualityReport
+from automl_tl.lab.assessment import Assessment
 from automl_tl.learning.estimate import Estimate
 from automl_tl.model.evaluate import Evaluation
-from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.searcher.space.configuration import Configuration
 from automl_tl.searcher.trials.comparison import Comparison
+from automl_tl.strategies import Strategy
 
 SCHEMA_VERSION = 1
 
@@ -21,6 +23,12 @@ SCHEMA_VERSION = 1
 class SearchResult:
     """The best model of a search, what is known of it, and where everything is."""
 
+    path: str
+    """The data set as the user named it."""
+    report: QualityReport
+    """Of the pictures."""
+    assessment: Assessment
+    """What was known before anything was trained; the recommendation that the search began from is its choice."""
     best: Configuration
     members: tuple[Configuration, ...]
     """Of the delivered model, the best one first; two for an ensemble."""
@@ -37,7 +45,6 @@ class SearchResult:
     n_test: int
     predicted: tuple[float, tuple[float, float]]
     """What the recommendation expected of the best one's strategy: accuracy and 90 % interval."""
-    recommendation: Recommendation
     comparisons: tuple[Comparison, ...]
     """The best few candidates against the best frozen one, the best first."""
     n_trials: int
@@ -51,6 +58,11 @@ class SearchResult:
     metric: str
     budget: float | None
     notes: tuple[str, ...]
+
+    @property
+    def recommended(self) -> Strategy:
+        """The strategy that was recommended before the search."""
+        return self.assessment.choice.strategy
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as one JSON object."""
@@ -91,7 +103,7 @@ class SearchResult:
                 "accuracy": round(self.predicted[0], 4),
                 "interval": [round(v, 4) for v in self.predicted[1]],
             },
-            "recommended": self.recommendation.strategy,
+            "recommended": self.recommended,
             "n_trials": self.n_trials,
             "seconds": round(self.seconds, 2),
             "budget": self.budget,

@@ -26,7 +26,7 @@ from automl_tl.searcher.trials.outcome import Outcome
 STATES_KEPT = 3
 """Trained candidates whose weights are kept, the best ones; of the others only the scores are."""
 _RUN, _SPACE, _RESULT = "run.json", "space.json", "result.json"
-SAMPLE = "sample.json"
+_SAMPLE = "sample.json"
 _STATE = "state."
 
 
@@ -117,7 +117,13 @@ class RunFolder:
 
     def keep_sample(self, n: int) -> None:
         """Write down how many pictures the run looks at."""
-        self._write_json(SAMPLE, {"n": n})
+        self._write_json(_SAMPLE, {"n": n})
+
+    @property
+    def sample_size(self) -> int | None:
+        """How many pictures the run looks at, or None where it has not begun to."""
+        kept = self.read_json(_SAMPLE)
+        return None if kept is None else int(kept["n"])
 
     @property
     def is_finished(self) -> bool:

@@ -2,126 +2,82 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from optuna.trial import TrialState
 
-from automl_tl.lab.assessment import Columns
-from automl_tl.lab.networks import Notice, Overrides, unheard
+from automl_tl.lab.lab import Lab, open_lab
 from automl_tl.model.bundle import save_bundle
+from automl_tl.options import SearchOptions, takes
 from automl_tl.searcher.delivery.deliver import Delivered, deliver, final_seconds, first_interim_model, interim_model
-from automl_tl.searcher.delivery.members import frozen_member, is_trained
-from automl_tl.searcher.monitor import Monitor, Silent
-from automl_tl.searcher.preparation import Data, Prepared, make_task, prepare, read_data
+from automl_tl.searcher.delivery.members import frozen_member
+from automl_tl.searcher.preparation import Prepared, Session, prepare
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.run_folder import RunFolder, default_out
-from automl_tl.searcher.settings import Settings, checked
+from automl_tl.searcher.space.limits import Limits, measure_limits
 from automl_tl.searcher.space.search_space import Space, outside, parameters
+from automl_tl.searcher.space.space_for import space_for
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials.allotment import Allotment
+from automl_tl.searcher.trials.candidates import Candidates
 from automl_tl.searcher.trials.deadline import Deadline
 from automl_tl.searcher.trials.frozen import first_model
 from automl_tl.searcher.trials.leaderboard import leaderboard, write_leaderboard
 from automl_tl.searcher.trials.loop import Loop
-from automl_tl.searcher.trials.openings import folds_to_score, make_space, openings
+from automl_tl.searcher.trials.openings import folds_to_score, openings
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.study import Study, open_storage
-from automl_tl.searcher.trials.task import Task
+from automl_tl.strategies import FROZEN
 
 
-def search(
-    path: str | Path,
-    *,
-    budget: float | None = None,
-    trials: int | None = None,
-    out: str | Path | None = None,
-    resume: bool = False,
-    backbones: Sequence[str] = (),
-    strategies: Sequence[str] = (),
-    metric: str = "accuracy",
-    device: str = "auto",
-    max_memory: int | None = None,
-    max_latency_ms: float | None = None,
-    max_params: int | None = None,
-    seed: int = 0,
-    cache_dir: str | Path | None = None,
-    path_column: str = "path",
-    label_column: str = "label",
-    split_column: str = "split",
-    group_column: str | None = None,
-    weights: Mapping[str, Path] | None = None,
-    mean: tuple[float, float, float] | None = None,
-    std: tuple[float, float, float] | None = None,
-    input_size: int | None = None,
-    without: Sequence[str] = (),
-    monitor: Monitor | None = None,
-    notice: Notice = unheard,
-    started: float | None = None,
-) -> SearchResult:
-    """Find the best model for a data set, starting from the recommendation.
+@takes(SearchOptions)
+def search(path: str | Path, options: SearchOptions) -> SearchResult:
+    """Find the best model for a data set, starting from what `recommend` would say.
 
     Args:
         path: a folder of class folders, or a CSV or Parquet table.
-        budget: seconds from the start to the written model; default: 600 where `trials` is not given either.
-        trials: trials after the sweep, in all; without a budget no decision reads a clock, so the same seed gives
-            the same leaderboard but for the seconds.
-        out: folder of the run; default: runs/<time>.
-        resume: go on with the run in `out`, for the budget given now.
-        backbones: names to consider; default: all whose weights are on this machine.
-        strategies: of the four, those to consider; default: all.
-        metric: "accuracy", "balanced_accuracy", "macro_f1" or "log_loss".
-        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        max_memory: bytes of resident memory; activations are kept accordingly, a trial beyond it ends.
-        max_latency_ms: milliseconds for one picture on this device, alone in its batch.
-        max_params: parameters of the backbone up to the cut.
-        seed: of the split, the folds, the samples, the sampler and training.
-        cache_dir: where features are kept between runs.
-        path_column, label_column, split_column, group_column: columns of a table.
-        weights: local weights files by backbone name.
-        mean, std, input_size: override what a backbone says of its input.
-        without: parts to leave out, to measure what each earns: "joined", "augmented", "trained", "enqueued",
-            "ensemble".
-        monitor: who watches; default: nobody.
-        notice: told, before anything is fetched, what is not on this machine.
-        started: `time.monotonic()` when the budget began; default: now.
 
     Raises:
         AutomlTlError: the data set, a backbone or an option cannot be used; the message says why.
     """
-    begun = time.monotonic() if started is None else started
-    settings = checked(
-        Settings(
-            str(path), budget, trials, None if out is None else Path(out), resume, tuple(backbones), tuple(strategies),
-            metric, device, max_memory, max_latency_ms, max_params, seed, cache_dir,
-            Columns(path_column, label_column, split_column, group_column),
-            Overrides(weights or {}, mean, std, input_size), tuple(without),
-        )
-    )  # fmt: skip
-    settings = replace(settings, out=settings.out or default_out())
-    assert settings.out is not None
-    folder = RunFolder(settings.out)
-    folder.check(resume=settings.resume)
-    deadline, watcher = Deadline(settings.budget, begun), monitor or Silent()
-    data = read_data(settings, watcher, notice)
+    deadline = Deadline(options.budget, options.started)
+    folder = RunFolder(default_out() if options.out is None else Path(options.out))
+    folder.check(resume=options.resume)
+    lab, limits = _limited(open_lab(path, options), options)
     with folder.claimed():
-        return _run(settings, data, folder, deadline, watcher)
+        return search_in(Session(lab, options, folder, deadline, limits))
 
 
-def _run(settings: Settings, data: Data, folder: RunFolder, deadline: Deadline, monitor: Monitor) -> SearchResult:
-    asked = {**settings.asked(), "fingerprint": data.dataset.fingerprint}
-    if settings.resume:
+def _limited(lab: Lab, options: SearchOptions) -> tuple[Lab, Limits]:
+    """Return the laboratory without the backbones of which nothing is small or fast enough, and what is of the others.
+
+    Raises:
+        OptionError: nothing fits.
+    """
+    names, limits = measure_limits(
+        lab.networks, lab.backbones, max_params=options.max_params, max_latency_ms=options.max_latency_ms
+    )
+    large = (f"{name} is left out: {limits.reasons[name]}" for name, cut in limits.largest_cut.items() if cut == 0)
+    return replace(lab, backbones=names, notes=(*lab.notes, *large)), limits
+
+
+def search_in(session: Session) -> SearchResult:
+    """Search in a run folder that is held: prepare, try, deliver."""
+    folder, options = session.folder, session.options
+    asked = {**options.kept_by_resume(), "fingerprint": session.lab.dataset.fingerprint}
+    if options.resume:
         folder.check_same(asked)
     else:
         folder.begin(asked)
-    task, notes = make_task(data, settings, deadline, monitor, lambda task, name: _first_bundle(folder, task, name))
-    folder.keep_sample(task.sample.n)
-    prepared = prepare(data, task, settings, deadline, monitor, notes)
-    if not settings.resume:
-        _save_interim(folder, prepared, prepared.found.reference.outcome)
-    loop = _make_loop(settings, folder, deadline, monitor, prepared)
+    prepared = prepare(session, partial(_first_bundle, folder))
+    if not options.resume:
+        _save_interim(folder, prepared.task, prepared.sweep.reference.outcome)
+    loop = _begun(session, prepared)
     try:
-        stopped = loop.run() if settings.parts["trained"] or settings.trials else "only the sweep was asked for"
+        stopped = loop.run() if options.parts["trained"] or options.trials else "only the sweep was asked for"
         delivered = deliver(loop)
     finally:
         _write_table(loop)
@@ -130,38 +86,36 @@ def _run(settings: Settings, data: Data, folder: RunFolder, deadline: Deadline, 
     return result
 
 
-def _make_loop(settings: Settings, folder: RunFolder, deadline: Deadline, monitor: Monitor, prepared: Prepared) -> Loop:
-    task, sign = prepared.task, prepared.task.metric.sign
-    reserved = final_seconds(prepared, settings)
-    left = deadline.left - reserved if deadline.is_set else None
-    parts = settings.parts
-    today = _narrowed(make_space(task, prepared.survey, parts=parts), settings)
+def _begun(session: Session, prepared: Prepared) -> Loop:
+    """Return the loop with its study: a new one is told of the sweep and given the openings."""
+    task, options, folder, sweep = prepared.task, session.options, session.folder, prepared.sweep
+    reserved = final_seconds(session, prepared)
+    left = session.deadline.left - reserved if session.deadline.is_set else None
+    today = _narrowed(space_for(task, prepared.assessment, parts=options.parts), options.strategies)
     space = folder.space(today)
-    first = openings(task, prepared.survey, prepared.found, space, prepared.costs, left, prepared.data.limits)
+    first = openings(prepared, space, session.limits, left)
     first = [c for c in first if outside(c, space) is None]  # a resumed run keeps to what it began with
-    trained = [c for c in first if is_trained(c)]
-    task.n_folds = folds_to_score(task, prepared.costs, trained, left)
-    study = Study(open_storage(folder.journal), space, settings.seed, greater_is_better=sign > 0)
+    trained = [c for c in first if c.is_trained]
+    task = replace(task, n_folds=folds_to_score(task, prepared.costs, trained, left))
+    prepared = replace(prepared, task=task)
+    study = Study(open_storage(folder.journal), space, options.seed, greater_is_better=task.metric.sign > 0)
     study.retry_lost()
     if not study.has_sweep:
-        study.add_sweep([o for o in prepared.found.outcomes if outside(o.configuration, space) is None])
-        for configuration in first if parts["enqueued"] else []:
-            if not settings.strategies or configuration.strategy in settings.strategies:
+        study.add_sweep([o for o in sweep.outcomes if outside(o.configuration, space) is None])
+        for configuration in first if options.parts["enqueued"] else []:
+            if not options.strategies or configuration.strategy in options.strategies:
                 study.enqueue(configuration)
-    known = [t.number for t in study.finished if t.state == TrialState.COMPLETE]
-    loop = Loop(
-        prepared, settings, study, folder, deadline, today, reserved, monitor,
-        lambda outcome: _save_interim(folder, prepared, outcome),
-        outcomes=_comparable(task, folder.load(known)),
-    )  # fmt: skip
-    return loop
+    known = folder.load([t.number for t in study.finished if t.state == TrialState.COMPLETE])
+    candidates = Candidates(task, sweep.reference, prepared.assessment.priors, _comparable(task, known))
+    allotment = Allotment(session, prepared, candidates, reserved)
+    return Loop(session, prepared, study, today, candidates, allotment, partial(_save_interim, folder, task))
 
 
-def _narrowed(space: Space, settings: Settings) -> Space:
+def _narrowed(space: Space, strategies: Sequence[str]) -> Space:
     """Return the space without the kinds of training that were not asked for."""
-    if not settings.strategies:
+    if not strategies:
         return space
-    asked = {name if name in ("fine_tuning", "pretrained_initialization") else "frozen" for name in settings.strategies}
+    asked = {"frozen" if name in FROZEN else name for name in strategies}
     kinds = tuple(kind for kind in space.training if kind in asked)
     return replace(space, training=kinds or ("frozen",))
 
@@ -179,27 +133,27 @@ def _first_bundle(folder: RunFolder, task: Task, backbone: str) -> None:
     save_bundle(first_interim_model(task, frozen_member(task, configuration, head)), folder.bundle)
 
 
-def _save_interim(folder: RunFolder, prepared: Prepared, outcome: Outcome) -> None:
+def _save_interim(folder: RunFolder, task: Task, outcome: Outcome) -> None:
     """Write a candidate as the model so far; what an earlier session delivered stays until this one delivers."""
-    if folder.is_finished:
-        return
-    save_bundle(interim_model(prepared, outcome), folder.bundle)
+    if not folder.is_finished:
+        save_bundle(interim_model(task, outcome), folder.bundle)
 
 
 def _write_table(loop: Loop) -> None:
-    metric = loop.prepared.task.metric
+    metric = loop.task.metric
     table = leaderboard(loop.study.trials, metric.name, greater_is_better=metric.greater_is_better)
-    write_leaderboard(table, loop.folder.leaderboard)
+    write_leaderboard(table, loop.session.folder.leaderboard)
 
 
 def _result(loop: Loop, delivered: Delivered, stopped: str) -> SearchResult:
-    prepared, settings, task = loop.prepared, loop.settings, loop.prepared.task
+    session, assessment, metric = loop.session, loop.prepared.assessment, loop.task.metric
     best = delivered.winner.configuration
-    rows = {row.strategy: row for row in prepared.survey.outlook.front}
-    row = rows.get(best.strategy) or rows[prepared.recommendation.strategy]
-    metric = task.metric
-    finished = loop.study.finished
+    rows = {row.strategy: row for row in assessment.expectations.front}
+    row = rows.get(best.strategy) or rows[assessment.choice.strategy]
     return SearchResult(
+        path=session.lab.path,
+        report=session.lab.report,
+        assessment=assessment,
         best=best,
         members=tuple(outcome.configuration for outcome in delivered.chosen),
         shares=delivered.model.weights,
@@ -209,15 +163,14 @@ def _result(loop: Loop, delivered: Delivered, stopped: str) -> SearchResult:
         test=delivered.test,
         n_test=delivered.n_test,
         predicted=(row.accuracy, row.interval),
-        recommendation=prepared.recommendation,
         comparisons=delivered.comparisons,
-        n_trials=len(finished),
-        seconds=loop.deadline.elapsed,
+        n_trials=len(loop.study.finished),
+        seconds=session.deadline.elapsed,
         stopped_because=stopped,
-        bundle=loop.folder.bundle,
-        leaderboard=loop.folder.leaderboard,
+        bundle=session.folder.bundle,
+        leaderboard=session.folder.leaderboard,
         table=leaderboard(loop.study.trials, metric.name, greater_is_better=metric.greater_is_better),
-        metric=settings.metric,
-        budget=settings.budget,
-        notes=(*prepared.notes, *delivered.notes),
+        metric=metric.name,
+        budget=session.options.budget,
+        notes=(*loop.prepared.notes, *delivered.notes),
     )

@@ -11,20 +11,14 @@ from click.testing import CliRunner, Result
 
 from automl_tl.cli import options
 from automl_tl.cli.app import Application
+from automl_tl.options import RecommendOptions
 
 SEEN: dict[str, Any] = {}
 
 
 @click.command()
 @options.data_argument
-@options.column_options
-@options.backbone_options
-@options.budget_option
-@options.metric_option
-@options.device_option
-@options.max_images_option
-@options.seed_option
-@options.cache_dir_option
+@options.declared(RecommendOptions)
 @options.format_option
 @options.verbose_option
 def work(**values: Any) -> None:
@@ -54,6 +48,7 @@ def test_defaults() -> None:
         "metric": "accuracy",
         "device": "auto",
         "max_images": None,
+        "try_training": False,
         "seed": 0,
         "cache_dir": None,
         "output_format": "text",

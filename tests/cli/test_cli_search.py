@@ -19,15 +19,13 @@ from rich.console import Console
 from tiny_models import register
 
 from automl_tl.cli import main
-from automl_tl.cli import search as command
 from automl_tl.cli.search_live import Display, Lines, best_words
 from automl_tl.data.dataset import open_dataset
 from automl_tl.errors import OptionError
 from automl_tl.model.bundle import load_bundle
 from automl_tl.model.evaluate import evaluate
+from automl_tl.monitor import Status
 from automl_tl.searcher import search as engine
-from automl_tl.searcher import settings
-from automl_tl.searcher.monitor import Status
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.space.configuration import Frozen
 
@@ -171,9 +169,13 @@ def test_what_was_trained_is_said(page: Callable[..., str], real: tuple[Result, 
 
 
 def test_another_strategy_than_the_recommended_one_is_said(page: Callable[..., str], real: Any) -> None:
-    advised = real[1].recommendation
-    assert "recommended fine_tuning, before the search" in page(recommendation=replace(advised, strategy="fine_tuning"))
-    assert "before the search" not in page(recommendation=replace(advised, strategy=real[1].best.strategy))
+    known = real[1].assessment
+    other = next(name for name in ("fine_tuning", "feature_extractor") if name != real[1].best.strategy)
+    advised = {
+        name: replace(known, choice=replace(known.choice, strategy=name)) for name in (other, real[1].best.strategy)
+    }
+    assert f"recommended {other}, before the search" in page(assessment=advised[other])
+    assert "before the search" not in page(assessment=advised[real[1].best.strategy])
 
 
 def test_the_page_of_recommend_leads_to_the_search(data: Path) -> None:
@@ -225,10 +227,9 @@ def test_the_defaults(asked: dict[str, Any]) -> None:
     run("DATA")
     assert before <= asked.pop("started") <= time.monotonic()  # of this command, not of the process
     assert isinstance(asked.pop("monitor"), Lines)
-    assert callable(asked.pop("notice"))
     assert asked.pop("out").parent == Path("runs")
     assert asked == {
-        "path": Path("DATA"), "budget": settings.DEFAULT_BUDGET, "trials": None, "resume": False, "backbones": (),
+        "path": Path("DATA"), "budget": None, "trials": None, "resume": False, "backbones": (),
         "strategies": (), "metric": "accuracy", "device": "auto", "max_memory": None, "max_latency_ms": None,
         "max_params": None, "seed": 0, "cache_dir": None, "path_column": "path", "label_column": "label",
         "split_column": "split", "group_column": None, "weights": {}, "mean": None, "std": None, "input_size": None,
@@ -244,7 +245,6 @@ def test_the_defaults(asked: dict[str, Any]) -> None:
         ("--trials 5 --budget 20m", "budget", 1200.0),
         ("--out RUN", "out", Path("RUN")),
         ("--out RUN --resume", "resume", True),
-        ("--resume", "out", None),
         ("--strategy fine_tuning --strategy feature_extractor", "strategies", ("fine_tuning", "feature_extractor")),
         ("--max-memory 4GB", "max_memory", 4 * 10**9),
         ("--max-latency-ms 20ms", "max_latency_ms", 20.0),
@@ -305,10 +305,6 @@ def test_what_the_search_refuses_is_one_sentence(
     assert result.stderr.splitlines()[-1] == errors[0]
 
 
-def test_the_default_budget_is_the_engines() -> None:
-    assert command.DEFAULT_BUDGET == settings.DEFAULT_BUDGET
-
-
 # --- Ctrl-C -----------------------------------------------------------------------------------------
 
 
@@ -363,7 +359,7 @@ def display(ends: float | None) -> Display:
 def test_the_display_shows_time_trials_the_best_and_what_runs() -> None:
     live = display(time.monotonic() + 125)
     assert re.match("time left 2 min [45] s now Getting ready", flat(shown(live)))
-    with live.stage("Features of [x]") as update:
+    with live.activity("Features of [x]") as update:
         assert flat(shown(live)).endswith("now Features of [x]")
         update(30, 120)
         assert "now Features of [x] 30 of 120 ██████" in flat(shown(live))
@@ -372,7 +368,7 @@ def test_the_display_shows_time_trials_the_best_and_what_runs() -> None:
     assert "trials 3, after 27 frozen candidates" in text
     assert "best so far accuracy 50.0% (90% interval 40.0% to 60.0%), a [b]" in text
     assert text.endswith(r"now c\x1b[2J")
-    with live.stage("Refitting"):
+    with live.activity("Refitting"):
         assert "best so far" in shown(live)
         assert flat(shown(live)).endswith("now Refitting")
 

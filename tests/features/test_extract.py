@@ -94,7 +94,7 @@ def test_an_interruption_keeps_what_was_computed(
     network, store = tiny_network(), FeatureStore(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         extract(network, files, HOW, ENGINE, store, batch_size=4)
-    table = store.table(module.recipe(network, HOW, "plain", ENGINE))
+    table = store.table(module.feature_key(network, HOW, "plain", ENGINE))
     assert [p.sha256 in table for p in files[:9]] == [True] * 8 + [False]
 
 
@@ -173,7 +173,7 @@ def test_what_was_computed_before_a_failure_is_kept(files: list[Picture], tmp_pa
     network, store = hooked(raising), FeatureStore(tmp_path)
     with pytest.raises(BackboneError):
         extract(network, files, HOW, ENGINE, store, batch_size=4)
-    table = store.table(module.recipe(network, HOW, "plain", ENGINE))
+    table = store.table(module.feature_key(network, HOW, "plain", ENGINE))
     assert [p.sha256 in table for p in files[:9]] == [True] * 8 + [False]
 
 

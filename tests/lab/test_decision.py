@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from automl_tl.lab.decision import FrontRow, choose, gain_prior
+from automl_tl.lab.decision import FrontRow, choose
+from automl_tl.lab.gains import gain_prior
 from automl_tl.lab.matrix import place
 from automl_tl.strategies import Strategy
 

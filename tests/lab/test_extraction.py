@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from generated_pictures import MakePictures
+from small_lab import bare_lab
 from tiny_backbone import TinyBackbone
 from torch import nn
 
 from automl_tl.backbones import plugins
 from automl_tl.errors import BackboneError
-from automl_tl.features.engine import Engine
 from automl_tl.features.extract import Picture
 from automl_tl.lab import networks as module
 from automl_tl.lab.extraction import extract_all, extract_each
-from automl_tl.lab.networks import Bench, Overrides
+from automl_tl.lab.lab import Lab
 
 
 class FailsLater(TinyBackbone):
@@ -36,11 +33,6 @@ class FailsLater(TinyBackbone):
             raise RuntimeError("only two pictures, please")
 
 
-@contextmanager
-def silent(stage: str) -> Iterator[Callable[[int, int], None]]:
-    yield lambda done, total: None
-
-
 @pytest.fixture
 def pictures(make_pictures: MakePictures) -> list[Picture]:
     paths = sorted(make_pictures().rglob("*.png"))
@@ -48,18 +40,14 @@ def pictures(make_pictures: MakePictures) -> list[Picture]:
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
+def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lab:
     found = {"tiny": TinyBackbone(), "later": FailsLater(seed=1)}
     monkeypatch.setattr(module, "get_backbone", found.__getitem__)
-    return Bench(Engine("cpu", "float32"), tmp_path / "cache", Overrides())
+    return bare_lab(tmp_path / "cache")
 
 
-def run(bench: Bench, names: list[str], pictures: list[Picture], **more: Any) -> Any:
-    return extract_all(bench, names, pictures, "squash", silent, **more)
-
-
-def test_one_that_raises_on_a_later_batch_is_left_out(bench: Bench, pictures: list[Picture]) -> None:
-    features, notes = run(bench, ["later", "tiny"], pictures)
+def test_one_that_raises_on_a_later_batch_is_left_out(lab: Lab, pictures: list[Picture]) -> None:
+    features, notes = extract_all(lab, ["later", "tiny"], pictures)
     assert list(features) == ["tiny"]
     assert features["tiny"].matrix((3,)).shape == (len(pictures), 16)
     assert notes == (
@@ -67,20 +55,20 @@ def test_one_that_raises_on_a_later_batch_is_left_out(bench: Bench, pictures: li
     )
 
 
-def test_one_that_was_named_is_an_error(bench: Bench, pictures: list[Picture]) -> None:
+def test_one_that_was_named_is_an_error(lab: Lab, pictures: list[Picture], tmp_path: Path) -> None:
     with pytest.raises(BackboneError, match=r"^later could not run stage 1 of 3"):
-        run(bench, ["later", "tiny"], pictures, named=frozenset({"later"}))
+        extract_all(bare_lab(tmp_path / "cache", named={"later"}), ["later", "tiny"], pictures)
 
 
-def test_none_left_is_an_error(bench: Bench, pictures: list[Picture]) -> None:
+def test_none_left_is_an_error(lab: Lab, pictures: list[Picture]) -> None:
     with pytest.raises(BackboneError, match="no backbone could compute features of these pictures: later is left out"):
-        run(bench, ["later"], pictures)
-    features, notes = extract_each(bench, ["later"], pictures, "squash", silent)
+        extract_all(lab, ["later"], pictures)
+    features, notes = extract_each(lab, ["later"], pictures)
     assert features == {}
     assert len(notes) == 1
 
 
-def test_strict_raises(bench: Bench, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strict_raises(lab: Lab, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(plugins.STRICT, "yes")
     with pytest.raises(BackboneError, match=r"^later could not run"):
-        run(bench, ["later", "tiny"], pictures)
+        extract_all(lab, ["later", "tiny"], pictures)

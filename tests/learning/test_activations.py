@@ -16,7 +16,7 @@ from automl_tl.backbones.stages import Network, normalise
 from automl_tl.data.decode import Preprocessing
 from automl_tl.features.extract import Picture, extract
 from automl_tl.features.store import FeatureStore
-from automl_tl.learning.activations import PLAIN, ActivationCache, columns
+from automl_tl.learning.activations import PLAIN, ActivationCache
 from automl_tl.learning.pixels import load_pixels
 
 N = 7
@@ -92,7 +92,7 @@ def test_a_picture_in_a_view_is_the_same_whatever_was_asked_with_it_or_before(
 
 
 def test_without_frozen_stages_nothing_is_kept_and_every_view_is_new(tmp_path: Path) -> None:
-    cache = make_cache(tiny_network(), noise(N), 0, tmp_path, policy=STRONG, n_views=2)
+    cache = make_cache(tiny_network(), noise(N), 0, tmp_path, policy=STRONG, n_variants=2)
     views = [cache.batch(view, ALL) for view in range(1, 7)]
     assert cache.n_kept == 0
     assert views[0].pooled == {}
@@ -100,7 +100,7 @@ def test_without_frozen_stages_nothing_is_kept_and_every_view_is_new(tmp_path: P
 
 
 def test_views_go_round(tmp_path: Path) -> None:
-    cache = make_cache(tiny_network(), noise(N), 2, tmp_path, policy=STRONG, n_views=3)
+    cache = make_cache(tiny_network(), noise(N), 2, tmp_path, policy=STRONG, n_variants=3)
     views = [cache.batch(view, ALL).output for view in range(8)]
     assert cache.n_kept == 4  # the plain one as well
     assert torch.equal(views[1], views[4])
@@ -111,7 +111,7 @@ def test_views_go_round(tmp_path: Path) -> None:
 def test_the_prefix_runs_once_per_view_and_picture(tmp_path: Path) -> None:
     network = tiny_network()
     passed = row_counter(network)
-    cache = make_cache(network, noise(N), 2, tmp_path, policy=STRONG, n_views=2)
+    cache = make_cache(network, noise(N), 2, tmp_path, policy=STRONG, n_variants=2)
     cache.batch(1, np.array([0, 1, 2]))
     measured = 1  # one picture, to know how much its output takes
     assert sum(passed) == 3 + measured
@@ -127,7 +127,7 @@ def test_the_prefix_runs_once_per_view_and_picture(tmp_path: Path) -> None:
 
 def kept_bytes(cache: ActivationCache, *, pooled: bool) -> int:
     total = 0
-    for view in cache._views.values():
+    for view in cache._variants.values():
         assert view.output is not None
         total += view.output.nbytes + (sum(v.nbytes for v in view.pooled.values()) if pooled else 0)
     return total
@@ -151,7 +151,7 @@ def test_no_more_is_kept_than_may_be(tmp_path: Path, room: float) -> None:
 
 def test_pooled_columns_count_as_well(tmp_path: Path) -> None:
     network, pixels = tiny_network(), noise(N)
-    options = {"cuts": (1, 2, 3), "pooling": columns("grid"), "policy": STRONG}
+    options = {"cuts": (1, 2, 3), "pooling": "grid", "policy": STRONG}
     limit = 3 * 2 * N * 16 * 4 * 4  # three views of the last stage's output
     cache = make_cache(network, pixels, 3, tmp_path, max_bytes=limit, **options)
     for view in range(1, 6):
@@ -178,7 +178,7 @@ def test_columns_within_the_boundary_are_those_of_the_features(
     how, network = Preprocessing(32), tiny_network()
     features = extract(network, pictures, how, CPU, FeatureStore(tmp_path / "store"))
     pixels = load_pixels(pictures, how, tmp_path)
-    cache = make_cache(network, pixels, 3, tmp_path, cuts=(1, 2, 3), pooling=columns(pooling))
+    cache = make_cache(network, pixels, 3, tmp_path, cuts=(1, 2, 3), pooling=pooling)
     batch = cache.batch(PLAIN, np.arange(len(files)))
     assert sorted(batch.pooled) == [1, 2, 3]
     for cut, values in batch.pooled.items():

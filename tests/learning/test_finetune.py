@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from trainable import CPU, STRONG, coloured, make_cache, noise, tiny_network, token_network, zero_head
+from trainable import STRONG, coloured, make_cache, noise, tiny_network, token_network, zero_head
 
 from automl_tl.augment.mixing import Mixing
 from automl_tl.backbones.stages import Network
 from automl_tl.learning import finetune as module
 from automl_tl.learning import recipe as schedule_module
-from automl_tl.learning.activations import PLAIN, ActivationCache, Batch
-from automl_tl.learning.finetune import Step, Trained, TrainingError, copy_network, finetune, score_rows
-from automl_tl.learning.network_head import NetworkHead
+from automl_tl.learning.activations import PLAIN, ActivationCache, Activations
+from automl_tl.learning.finetune import Step, Trained, TrainingError, Tunable, copy_network, finetune
 from automl_tl.learning.recipe import Recipe
 
 N = 24
@@ -37,17 +36,20 @@ class Run:
         self.network = copy_network(self.origin)
         self.head = zero_head(self.origin.channels[-1], **options.pop("layers", {}))
 
-    def cache(self, unfrozen: int) -> ActivationCache:
+    def cache(self, unfrozen: int, seed: int = 0) -> ActivationCache:
         policy = {"policy": self.options["policy"]} if "policy" in self.options else {}
-        return make_cache(self.origin, self.pixels, self.origin.n_stages - unfrozen, self.folder, **policy)
+        return make_cache(self.origin, self.pixels, self.origin.n_stages - unfrozen, self.folder, seed=seed, **policy)
 
     def train(self, recipe: Recipe = RECIPE, *, seed: int = 0, **more: Any) -> Trained:
-        self.used = self.cache(recipe.unfrozen)
+        self.used = self.cache(recipe.unfrozen, seed)
         rows = np.arange(len(self.y))
-        return finetune(self.network, self.head, self.used, self.y, rows, recipe, CPU, seed=seed, **more)
+        return finetune(self.tunable(self.used), self.y, rows, recipe, **more)
+
+    def tunable(self, cache: ActivationCache) -> Tunable:
+        return Tunable(self.network, self.head, cache)
 
     def scores(self) -> np.ndarray:
-        return score_rows(self.network, self.head, self.used, np.arange(len(self.y)), CPU)
+        return self.tunable(self.used).scores(np.arange(len(self.y)))
 
 
 def state(stage: nn.Module, *, buffers: bool | None = None) -> State:
@@ -131,7 +133,7 @@ def test_training_draws_nothing_from_the_generator_of_others(tmp_path: Path) -> 
 @pytest.mark.parametrize("heavy", [0, 1])
 def test_a_class_that_weighs_more_is_predicted_more(tmp_path: Path, heavy: int) -> None:
     run = Run(tmp_path, data=(noise(N), np.arange(N) % 2))
-    run.train(replace(RECIPE, epochs=4), class_weights=np.where(np.arange(2) == heavy, 1.9, 0.1))
+    run.train(replace(RECIPE, epochs=4, class_weights=tuple(np.where(np.arange(2) == heavy, 1.9, 0.1))))
     assert (run.scores().argmax(1) == heavy).mean() > 0.8
 
 
@@ -149,17 +151,16 @@ def test_a_backbone_that_puts_out_nan_ends_training(tmp_path: Path) -> None:
 
 def refuse_more_than(most: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Let memory suffice for so many pictures at once; return the sizes of the passes that went through."""
-    real, sizes = module.forward, []
+    sizes: list[int] = []
+    real = Tunable.forward
 
-    def forward(
-        network: Network, head: NetworkHead, cache: ActivationCache, batch: Batch, *args: Any, **kw: Any
-    ) -> Any:
+    def forward(self: Tunable, batch: Activations, **kw: Any) -> Tensor:
         if len(batch.output) > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
         sizes.append(len(batch.output))
-        return real(network, head, cache, batch, *args, **kw)
+        return real(self, batch, **kw)
 
-    monkeypatch.setattr(module, "forward", forward)
+    monkeypatch.setattr(Tunable, "forward", forward)
     return sizes
 
 
@@ -167,33 +168,34 @@ def parameters(run: Run) -> Tensor:
     return torch.cat([p.detach().flatten() for p in [*run.network.module.parameters(), *run.head.parameters()]])
 
 
-@pytest.mark.parametrize("weights", [None, np.array([1.8, 0.2])])
+@pytest.mark.parametrize("weights", [None, (1.8, 0.2)])
 def test_where_memory_does_not_suffice_smaller_parts_give_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: np.ndarray | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: tuple[float, float] | None
 ) -> None:
     pixels, _ = coloured(N)
     y = (np.random.default_rng(0).random(N) < 0.3).astype(np.int64)
-    recipe = replace(RECIPE, label_smoothing=0.1)
+    recipe = replace(RECIPE, label_smoothing=0.1, class_weights=weights)
     whole = Run(tmp_path, data=(pixels, y))
-    expected = whole.train(recipe, class_weights=weights).losses
+    expected = whole.train(recipe).losses
     sizes = refuse_more_than(4, monkeypatch)
     split = Run(tmp_path, data=(pixels, y))
-    losses = split.train(recipe, class_weights=weights).losses
+    losses = split.train(recipe).losses
     assert set(sizes) == {4}
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
     torch.testing.assert_close(parameters(split), parameters(whole), rtol=1e-3, atol=1e-4)
 
 
 def test_memory_that_is_short_once_costs_one_step_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, calls = module.forward, []
+    calls: list[int] = []
+    real = Tunable.forward
 
-    def forward(*args: Any, **kwargs: Any) -> Any:
+    def forward(self: Tunable, *args: Any, **kwargs: Any) -> Any:
         calls.append(1)
         if len(calls) == 2:
             raise MemoryError
-        return real(*args, **kwargs)
+        return real(self, *args, **kwargs)
 
-    monkeypatch.setattr(module, "forward", forward)
+    monkeypatch.setattr(Tunable, "forward", forward)
     run = Run(tmp_path)
     assert len(run.train().losses) == 3
     assert len(calls) == 1 + 1 + 2 * 8  # a whole batch, the one that failed, then eight batches in two parts
@@ -210,13 +212,13 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         self.now = 0.0
-        real = module.forward
+        real = Tunable.forward
 
-        def forward(*args: Any, **kwargs: Any) -> Any:
+        def forward(tunable: Tunable, *args: Any, **kwargs: Any) -> Any:
             self.now += seconds
-            return real(*args, **kwargs)
+            return real(tunable, *args, **kwargs)
 
-        monkeypatch.setattr(module, "forward", forward)
+        monkeypatch.setattr(Tunable, "forward", forward)
         monkeypatch.setattr(schedule_module, "time", SimpleNamespace(perf_counter=lambda: self.now))
 
 
@@ -313,11 +315,11 @@ def test_weight_decay_spares_biases_and_norms(tmp_path: Path, monkeypatch: pytes
 
 def sizes_of_batches(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     asked: list[list[int]] = []
-    real: Callable[..., Batch] = ActivationCache.batch
+    real: Callable[..., Activations] = ActivationCache.batch
 
-    def batch(self: ActivationCache, view: int, rows: np.ndarray) -> Batch:
-        asked.append([view, *rows.tolist()])
-        return real(self, view, rows)
+    def batch(self: ActivationCache, variant: int, rows: np.ndarray) -> Activations:
+        asked.append([variant, *rows.tolist()])
+        return real(self, variant, rows)
 
     monkeypatch.setattr(ActivationCache, "batch", batch)
     return asked
@@ -349,7 +351,7 @@ def test_every_epoch_sees_every_picture_once_in_a_view_of_its_own(
 def test_only_the_named_pictures_are_learned_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = sizes_of_batches(monkeypatch)
     run, rows = Run(tmp_path), np.array([1, 4, 9, 16, 20])
-    finetune(run.network, run.head, run.cache(2), run.y, rows, RECIPE, CPU, seed=0)
+    finetune(run.tunable(run.cache(2)), run.y, rows, RECIPE)
     assert {row for some in asked for row in some[1:]} == set(rows.tolist())
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.backbones.stages import Network, build_network
 from automl_tl.features.engine import Engine
-from automl_tl.learning.activations import ActivationCache, columns
+from automl_tl.learning.activations import ActivationCache
 from automl_tl.learning.network_head import NetworkHead
 
 CPU = Engine("cpu", "float32")
@@ -64,7 +64,7 @@ def coloured(n: int, n_classes: int = 2, seed: int = 0) -> tuple[np.ndarray, np.
 def make_cache(network: Network, pixels: np.ndarray, boundary: int, folder: Path, **options: Any) -> ActivationCache:
     """Return a cache that reads the last stage's means in unvaried views, but for what `options` says."""
     values: dict[str, Any] = {
-        "cuts": (network.n_stages,), "pooling": columns("mean"), "policy": AugmentationPolicy(), "engine": CPU,
+        "cuts": (network.n_stages,), "pooling": "mean", "policy": AugmentationPolicy(), "engine": CPU,
         "seed": 0, **options,
     }  # fmt: skip
     return ActivationCache(network, pixels, boundary, folder=folder, **values)

@@ -17,9 +17,10 @@ from tiny_backbone import TinyBackbone
 
 import automl_tl
 from automl_tl.errors import BackboneError, DataError, OptionError
-from automl_tl.lab import networks as bench
+from automl_tl.lab import considered, networks
 from automl_tl.lab.decision import FrontRow
 from automl_tl.learning.finetune import Trained, TrainingError
+from automl_tl.monitor import Progress, Silent, unheeded
 from automl_tl.recommender import short_training
 from automl_tl.recommender.recommendation import Recommendation
 
@@ -30,8 +31,8 @@ Recommend = Callable[..., Recommendation]
 def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, TinyBackbone]:
     """Replace the installed backbones by two small ones."""
     backbones = {"tiny": TinyBackbone(), "wide": TinyBackbone((8, 12, 16, 24, 32), seed=3)}
-    monkeypatch.setattr(bench, "get_backbone", backbones.__getitem__)
-    monkeypatch.setattr(bench, "local_backbones", lambda: ["tiny"])
+    monkeypatch.setattr(networks, "get_backbone", backbones.__getitem__)
+    monkeypatch.setattr(considered, "local_backbones", lambda: ["tiny"])
     return backbones
 
 
@@ -181,18 +182,24 @@ def test_held_aside_pictures_do_not_decide_how_pictures_become_square(
     assert result.report.fit == "crop"
 
 
-def test_progress_names_every_stage(tiny: dict[str, TinyBackbone], data: Path) -> None:
-    stages: list[str] = []
+class Noting(Silent):
+    """A monitor that notes what is done."""
+
+    def __init__(self) -> None:
+        self.activities: list[str] = []
 
     @contextmanager
-    def reporter(stage: str) -> Iterator[Callable[[int, int], None]]:
-        stages.append(stage)
-        yield lambda done, total: None
+    def activity(self, name: str) -> Iterator[Progress]:
+        self.activities.append(name)
+        yield unheeded
 
-    automl_tl.recommend(data, progress=reporter)
-    assert stages[0] == "Reading pictures"
-    assert "Features of tiny" in stages
-    assert "Screening feature sources" in stages
+
+def test_a_monitor_is_told_of_every_activity(tiny: dict[str, TinyBackbone], data: Path) -> None:
+    monitor = Noting()
+    automl_tl.recommend(data, monitor=monitor)
+    assert monitor.activities[0] == "Reading pictures"
+    assert "Features of tiny" in monitor.activities
+    assert "Screening feature sources" in monitor.activities
 
 
 def test_a_broken_backbone_is_left_out_with_a_note_unless_it_was_asked_for(
@@ -203,7 +210,7 @@ def test_a_broken_backbone_is_left_out_with_a_note_unless_it_was_asked_for(
             raise RuntimeError("no network today")
 
     tiny["broken"] = Broken()
-    monkeypatch.setattr(bench, "local_backbones", lambda: ["broken", "tiny"])
+    monkeypatch.setattr(considered, "local_backbones", lambda: ["broken", "tiny"])
     result = automl_tl.recommend(data)
     assert result.frozen.backbone == "tiny"
     assert any("broken is left out" in note and "no network today" in note for note in result.notes)
@@ -306,25 +313,24 @@ def test_the_short_training_learns_from_no_picture_and_no_group_it_is_scored_on(
     pd.DataFrame(rows, columns=["path", "label", "patient"]).to_csv(table, index=False)
     pictures: list[Any] = []
     seen: dict[str, set[int]] = {}
-    real_load, real_finetune, real_score = (
-        short_training.load_pixels, short_training.finetune, short_training.score_rows,
-    )  # fmt: skip
+    real_load, real_finetune = short_training.load_pixels, short_training.finetune
 
     def load(some: Any, *rest: Any, **more: Any) -> Any:
         pictures.extend(some)
         return real_load(some, *rest, **more)
 
-    def finetune(copy: Any, head: Any, cache: Any, y: Any, rows: Any, *rest: Any, **more: Any) -> Any:
+    def finetune(tunable: Any, y: Any, rows: Any, *rest: Any, **more: Any) -> Any:
         seen["learned"] = set(rows.tolist())
-        return real_finetune(copy, head, cache, y, rows, *rest, **more)
+        return real_finetune(tunable, y, rows, *rest, **more)
 
-    def score(copy: Any, head: Any, cache: Any, rows: Any, engine: Any) -> Any:
-        seen["scored"] = set(rows.tolist())
-        return real_score(copy, head, cache, rows, engine)
+    class Tunable(short_training.Tunable):
+        def scores(self, rows: np.ndarray) -> np.ndarray:
+            seen["scored"] = set(rows.tolist())
+            return super().scores(rows)
 
     monkeypatch.setattr(short_training, "load_pixels", load)
     monkeypatch.setattr(short_training, "finetune", finetune)
-    monkeypatch.setattr(short_training, "score_rows", score)
+    monkeypatch.setattr(short_training, "Tunable", Tunable)
     assert fine_tuning_row(automl_tl.recommend(table, group_column="patient", try_training=True)).tried
     learned, scored = ({pictures[row] for row in seen[name]} for name in ("learned", "scored"))
     assert len(learned) + len(scored) == 36

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automl_tl.lab.decision import GainPrior
+from automl_tl.lab.gains import GainPrior
 from automl_tl.learning.estimate import Estimate
 from automl_tl.recommender.short_training import EPOCHS, SHORT_RUN_SD, ShortTraining
 

@@ -8,19 +8,23 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+from small_lab import bare_lab
 from tasks import PRIORS, bare_task, outcome, reference, space
 
-from automl_tl.searcher.monitor import Silent
-from automl_tl.searcher.preparation import Prepared
+from automl_tl.options import SearchOptions
+from automl_tl.searcher.preparation import Prepared, Session
 from automl_tl.searcher.run_folder import RunFolder
-from automl_tl.searcher.settings import Settings
 from automl_tl.searcher.space.configuration import Configuration
 from automl_tl.searcher.space.limits import Limits
-from automl_tl.searcher.trials.deadline import Costs, Deadline, StageCosts
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials.allotment import Allotment
+from automl_tl.searcher.trials.candidates import Candidates
+from automl_tl.searcher.trials.costs import Costs, StageCosts
+from automl_tl.searcher.trials.deadline import Deadline
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.study import Study, open_storage
-from automl_tl.searcher.trials.task import Task
+from automl_tl.searcher.trials.sweep import Sweep
 
 FINAL_SECONDS = 5.0
 STATE: Any = {"head": np.zeros(1)}
@@ -55,27 +59,23 @@ def make_loop(
         more: options of the settings.
     """
     task = bare_task(np.arange(40) % 2) if task is None else task
-    data = SimpleNamespace(
-        bench=None, report=SimpleNamespace(fit="squash"), limits=Limits(),
-        dataset=SimpleNamespace(frame=range(task.sample.n + held_aside)),
-    )  # fmt: skip
+    lab = bare_lab(folder, dataset=cast(Any, SimpleNamespace(frame=range(task.sample.n + held_aside))))
+    deadline = Standing(None if left is None else left + FINAL_SECONDS)
+    session = Session(lab, SearchOptions(**more), RunFolder(folder), deadline, Limits())
     stages = StageCosts(forward=(0.01, 0.02, 0.04), training=3.0)
     best = reference(task)
     best = replace(best, outcome=replace(best.outcome, seconds=0.0))
-    found = SimpleNamespace(reference=best, outcomes=())
-    prepared = SimpleNamespace(
-        task=task,
-        data=data,
-        found=found,
-        priors=PRIORS,
-        costs=Costs({"tiny": stages, "wide": stages}),
-        learns_from_everything=held_aside > 0,
-    )
-    deadline = Standing(None if left is None else left + FINAL_SECONDS)
-    return Loop(
-        cast(Prepared, prepared), Settings("nowhere", **more), Study(open_storage(None), space(), 0),
-        RunFolder(folder), deadline, space(), FINAL_SECONDS, Silent(), lambda outcome: None,
+    prepared = cast(
+        Prepared,
+        SimpleNamespace(
+            task=task, sweep=Sweep((), best), costs=Costs({"tiny": stages, "wide": stages}),
+            learns_from_everything=held_aside > 0,
+        ),
     )  # fmt: skip
+    candidates = Candidates(task, best, PRIORS)
+    allotment = Allotment(session, prepared, candidates, FINAL_SECONDS)
+    study = Study(open_storage(None), space(), 0)
+    return Loop(session, prepared, study, space(), candidates, allotment, lambda outcome: None)
 
 
 def trained(task: Task, configuration: Configuration, value: float = 0.8, number: int = 0) -> Outcome:

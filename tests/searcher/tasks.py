@@ -10,24 +10,24 @@ from typing import Any, cast
 import numpy as np
 import optuna
 import pytest
+from small_lab import CPU
 from tiny_backbone import TinyBackbone
 
 from automl_tl.backbones import registry
 from automl_tl.backbones.plugins import Plugin
-from automl_tl.cache_dir import cache_dir
-from automl_tl.features.engine import Engine
 from automl_tl.features.extract import Picture
-from automl_tl.lab.assessment import Columns, read_pictures, silent
-from automl_tl.lab.decision import GainPrior
 from automl_tl.lab.extraction import extract_all
-from automl_tl.lab.networks import Bench, Overrides
+from automl_tl.lab.gains import GainPrior
+from automl_tl.lab.lab import open_lab
+from automl_tl.lab.networks import Networks
 from automl_tl.lab.sample import Sample, draw_sample
 from automl_tl.learning.scores import get_metric
+from automl_tl.options import LabOptions
 from automl_tl.searcher.space.configuration import Configuration, Frozen, Tuned
 from automl_tl.searcher.space.search_space import Space
+from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.frozen import score_frozen
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.task import Task
 from automl_tl.searcher.trials.trained import Reference
 
 STAGES = 3
@@ -49,12 +49,12 @@ def install(monkeypatch: pytest.MonkeyPatch, **backbones: Any) -> None:
 
 def real_task(folder: Path, scratch: Path, *, backbones: tuple[str, ...] = ("tiny",), **more: Any) -> Task:
     """Return a task with the features of the pictures in `folder`; the backbones must be installed."""
-    bench = Bench(Engine("cpu", "float32"), cache_dir(None), Overrides())
-    dataset = read_pictures(folder, Columns(), bench, 0, silent).dataset
-    sample = draw_sample(dataset, len(dataset.frame), 0, parts=("train", "val"), most_folds=3)
-    features, _ = extract_all(bench, backbones, sample.pictures, "squash", silent)
-    task = Task(bench, sample, "squash", get_metric(more.pop("metric", "accuracy")), 0, scratch, features)
-    return replace(task, **more)
+    lab = open_lab(folder, LabOptions(device="cpu", backbones=backbones, metric=more.pop("metric", "accuracy")))
+    networks = Networks(CPU, lab.networks.cache)
+    lab = replace(lab, networks=networks)
+    sample = draw_sample(lab.dataset, len(lab.dataset.frame), 0, parts=("train", "val"), most_folds=3)
+    features, _ = extract_all(lab, backbones, sample.pictures)
+    return replace(Task(networks, sample, "squash", lab.metric, 0, scratch, features), **more)
 
 
 def tiny_task(monkeypatch: pytest.MonkeyPatch, folder: Path, scratch: Path, **more: Any) -> Task:
@@ -68,7 +68,7 @@ def bare_task(y: np.ndarray, *, n_folds: int = 4, metric: str = "accuracy", n_sc
     n, classes = len(y), tuple("abcdefgh"[: int(y.max()) + 1])
     pictures = tuple(Picture(f"{i}.png", f"{i:064x}") for i in range(n))
     sample = Sample(pictures, y, np.arange(n) % n_folds, np.arange(n), classes, n, n / len(classes))
-    nothing = cast(Bench, None)
+    nothing = cast(Networks, None)
     return Task(nothing, sample, "squash", get_metric(metric), 0, Path(), {}, n_folds=n_scored)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from tasks import PRIORS, RIDGE, SOFTMAX, TUNED, bare_task, outcome, reference
 
-from automl_tl.lab.decision import GainPrior
+from automl_tl.lab.gains import GainPrior
+from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.comparison import accuracy_gain, best_first, compare, paired_difference
-from automl_tl.searcher.trials.task import Task
 
 SURE = {"fine_tuning": GainPrior(0.2, 1e-6), "pretrained_initialization": GainPrior(-0.1, 1e-6)}
 
@@ -110,7 +110,7 @@ def test_pictures_of_one_group_are_no_evidence_of_their_own(metric: str) -> None
     few = make_task(metric, n)
     before, after = outcome(few, 0.6, seed=1).scores, outcome(few, 0.8, seed=2).scores
     many = bare_task(np.tile(few.y, copies), metric=metric)
-    many.sample = replace(many.sample, groups=np.tile(np.arange(n), copies))
+    many = replace(many, sample=replace(many.sample, groups=np.tile(np.arange(n), copies)))
     once = paired_difference(few, few.everything, before, after)
     often = paired_difference(many, many.everything, np.tile(before, (copies, 1)), np.tile(after, (copies, 1)))
     assert often[0] == pytest.approx(once[0], rel=5e-3)  # the temperature of a loss knows how many there are

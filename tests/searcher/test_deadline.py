@@ -7,8 +7,9 @@ import pytest
 from tasks import TUNED, retuned
 
 from automl_tl.searcher.space.configuration import Configuration
-from automl_tl.searcher.trials.deadline import MARGIN, UNMEASURED, Costs, Deadline, StageCosts
-from automl_tl.searcher.trials.trained import n_views
+from automl_tl.searcher.trials.costs import UNMEASURED, Costs, StageCosts
+from automl_tl.searcher.trials.deadline import MARGIN, Deadline
+from automl_tl.searcher.trials.trained import n_variants
 
 STAGES = StageCosts(forward=(0.1, 0.2, 0.4), training=3.0)
 
@@ -45,11 +46,11 @@ def planned(configuration: Configuration, n: int, epochs: int | None = None) -> 
 
 def test_the_plan_counts_pictures_epochs_and_kept_views() -> None:
     """Every epoch runs the stages that learn; those that do not are run once in each of a few views."""
-    assert planned(TUNED, 10) == pytest.approx(10 * (5 * 3.0 * 0.6 + n_views(5) * 0.1))
+    assert planned(TUNED, 10) == pytest.approx(10 * (5 * 3.0 * 0.6 + n_variants(5) * 0.1))
     assert planned(TUNED, 20) == pytest.approx(2 * planned(TUNED, 10))
-    assert planned(TUNED, 10, 2) == pytest.approx(10 * (2 * 3.0 * 0.6 + n_views(2) * 0.1))
+    assert planned(TUNED, 10, 2) == pytest.approx(10 * (2 * 3.0 * 0.6 + n_variants(2) * 0.1))
     assert planned(retuned(TUNED, unfrozen=3), 10) == pytest.approx(10 * 5 * 3.0 * 0.7)
-    assert planned(retuned(TUNED, head_epochs=3), 10) == pytest.approx(10 * (8 * 3.0 * 0.6 + n_views(8) * 0.1))
+    assert planned(retuned(TUNED, head_epochs=3), 10) == pytest.approx(10 * (8 * 3.0 * 0.6 + n_variants(8) * 0.1))
 
 
 def test_what_runs_took_corrects_the_plan() -> None:

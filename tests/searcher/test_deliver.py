@@ -37,7 +37,7 @@ def loop(tmp_path: Path) -> Loop:
 
 @pytest.mark.parametrize(("kinds", "expected"), [("ttff", 2), ("ffft", 3), ("tft", 1), ("ffff", None), ("t", None)])
 def test_the_partner_is_the_best_one_of_the_other_kind(loop: Loop, kinds: str, expected: int | None) -> None:
-    task = loop.prepared.task
+    task = loop.task
     ranked = [trained(task, TEN) if kind == "t" else outcome(task, 0.8, configuration=RIDGE) for kind in kinds]
     assert module._partner(ranked) is (None if expected is None else ranked[expected])
 
@@ -116,7 +116,8 @@ def test_a_rejected_refit_on_everything_leaves_the_tested_model(
 def test_without_time_the_tested_model_is_delivered(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "picture_seconds", lambda *_: 1e6)
+    monkeypatch.setattr("automl_tl.searcher.search.final_seconds", lambda *_: 1e6)
+    monkeypatch.setattr(module, "_everything_seconds", lambda *_: 1e6)
     result = quick_search(many, tmp_path / "run", budget=600)
     assert result.stopped_because == "the budget is used up"
     assert result.n_trials == 0

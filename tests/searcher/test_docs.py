@@ -26,7 +26,7 @@ def test_there_are_numbers_and_rows() -> None:
 
 @pytest.mark.parametrize(("module", "name", "value"), NUMBERS, ids=[name for _, name, _ in NUMBERS])
 def test_a_number_is_the_one_in_the_code(module: str, name: str, value: str) -> None:
-    assert getattr(import_module(f"automl_tl.searcher.{module}"), name) == float(value)
+    assert getattr(import_module(f"automl_tl.{module}"), name) == float(value)
 
 
 def test_every_parameter_of_the_space_has_a_row_and_no_other() -> None:

@@ -291,7 +291,7 @@ def test_bad_and_repeated_pictures_are_left_out_with_a_warning(tmp_path: Path, c
         model = TransferClassifier(trials=1, cache_dir=cache, out=out).fit(X, y)
     assert model.classes_.dtype == bool
     assert model.predict(X[:2]).dtype == bool
-    assert model.result_.recommendation.report.n_images == 16
+    assert model.result_.report.n_images == 16
     assert (out / "bundle" / "bundle.json").is_file()
     with pytest.raises(OptionError, match="holds a run already"):
         model.fit(X[:16], y[:16])

@@ -14,9 +14,9 @@ from automl_tl.learning.heads import solve_head, solve_path
 from automl_tl.learning.screen import fit_ridge, ridge_path
 from automl_tl.learning.spectrum import decompose
 from automl_tl.searcher.space.configuration import CLASSIFIERS, Configuration, Frozen
+from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import frozen as module
 from automl_tl.searcher.trials.frozen import first_model, fit_frozen, score_frozen
-from automl_tl.searcher.trials.task import Task
 
 EVERY_VIEW = frozenset({"hflip", "vflip", "zoom"})
 
@@ -113,7 +113,7 @@ def test_nothing_is_learned_by_heart_from_another_view(
 def test_the_same_picture_several_times_changes_nothing(task: Task) -> None:
     """Where views are copies a penalty means what it means without them."""
     plain = task.features["tiny"]
-    task._views = {("tiny", view): plain for view in EVERY_VIEW}
+    task.kept.views.update({("tiny", view): plain for view in EVERY_VIEW})
     for kind in CLASSIFIERS:
         alone, copied = (
             score_frozen(task, with_views(replace(RIDGE, how=Frozen(kind, 0.3)), views)).scores
@@ -128,7 +128,7 @@ def test_the_same_picture_several_times_changes_nothing(task: Task) -> None:
 
 
 def test_a_view_that_changes_the_label_is_not_looked_at(task: Task) -> None:
-    task.allowed_views = frozenset({"zoom"})
+    task = replace(task, allowed_views=frozenset({"zoom"}))
     assert task.views("flips") == ()
     assert task.views("flips+zoom") == ("zoom",)
     np.testing.assert_array_equal(
@@ -139,7 +139,7 @@ def test_a_view_that_changes_the_label_is_not_looked_at(task: Task) -> None:
 def test_a_fit_on_some_pictures_knows_no_view_of_others(task: Task) -> None:
     rows = np.flatnonzero(task.sample.folds != 1)
     before = fit_frozen(task, with_views(RIDGE, "flips+zoom"), rows)
-    task.sample = replace(task.sample, y=np.where(task.sample.folds == 1, (task.y + 1) % 3, task.y))
+    task = replace(task, sample=replace(task.sample, y=np.where(task.sample.folds == 1, (task.y + 1) % 3, task.y)))
     after = fit_frozen(task, with_views(RIDGE, "flips+zoom"), rows)
     np.testing.assert_array_equal(before.weight, after.weight)
 

@@ -13,18 +13,24 @@ import pytest
 from loops import FINAL_SECONDS, make_loop, seconds, trained
 from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, reference, retuned, space
 
+from automl_tl.lab.lab import Lab
 from automl_tl.searcher.space.configuration import Configuration, Frozen, Tuned
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import parameters
+from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import loop as module
-from automl_tl.searcher.trials.loop import FROZEN_SECONDS, MOST_REFUSED, USEFUL_EPOCHS, Loop
-from automl_tl.searcher.trials.task import Task
+from automl_tl.searcher.trials.allotment import FROZEN_SECONDS, USEFUL_EPOCHS
+from automl_tl.searcher.trials.loop import MOST_REFUSED, Loop
 
 TEN = retuned(TUNED, epochs=10, unfrozen=2, label_smoothing=0.1)
 LAYERED = retuned(TEN, layers="fully_connected", head_epochs=3)
 SCRATCH = replace(retuned(TEN, unfrozen=3, lr_ratio=2.0, batchnorm="adapting"), training="pretrained_initialization")
 N, FOLD = 40, 30
 """Pictures, and those of them that a trial learns from."""
+
+
+def limited(loop: Loop) -> None:
+    loop.session = replace(loop.session, limits=Limits({"tiny": 2}, {"tiny": "too slow"}))
 
 
 def epochs_of(configuration: Configuration) -> int:
@@ -38,7 +44,7 @@ def epochs_of(configuration: Configuration) -> int:
 def test_without_a_budget_everything_is_tried_as_it_is(tmp_path: Path) -> None:
     loop = make_loop(tmp_path, left=None)
     for configuration in (RIDGE, TEN, SCRATCH):
-        assert loop._limit(configuration) == (configuration, None)
+        assert loop.allotment.limit(configuration) == (configuration, None)
 
 
 @pytest.mark.parametrize("configuration", [TEN, LAYERED, SCRATCH])
@@ -46,7 +52,7 @@ def test_the_whole_schedule_is_tried_where_it_fits_with_its_refit(tmp_path: Path
     loop = make_loop(tmp_path)
     trial, refit = seconds(loop, configuration, FOLD), seconds(loop, configuration, N)
     loop = make_loop(tmp_path, left=trial + refit + 0.1)
-    same, limit = loop._limit(configuration)
+    same, limit = loop.allotment.limit(configuration)
     assert same == configuration
     assert limit == pytest.approx(trial + 0.1)  # the refit's time is not the trial's
 
@@ -56,17 +62,19 @@ def test_all_folds_and_the_refit_of_the_best_one_so_far_count(tmp_path: Path) ->
     loop = make_loop(tmp_path, task)
     dear = retuned(TEN, epochs=30)
     frozen = outcome(task, 0.95, number=3, seconds=0.0)
-    loop.outcomes = [trained(task, dear, 0.9, 1), trained(task, TEN, 0.8, 2), frozen]
+    loop.candidates.outcomes = [trained(task, dear, 0.9, 1), trained(task, TEN, 0.8, 2), frozen]
     needed = 2 * seconds(loop, TEN, FOLD) + seconds(loop, dear, N)
     for spare, fits in ((0.1, True), (-0.1, False)):
-        loop.deadline.seconds = FINAL_SECONDS + needed + spare  # type: ignore[attr-defined]
-        assert (loop._limit(TEN)[0] == TEN) == fits
+        loop.session.deadline.seconds = FINAL_SECONDS + needed + spare  # type: ignore[attr-defined]
+        assert (loop.allotment.limit(TEN)[0] == TEN) == fits
 
 
 def test_the_refit_on_the_test_part_counts_as_well(tmp_path: Path) -> None:
     plain, held = make_loop(tmp_path), make_loop(tmp_path, held_aside=10)
-    assert held._refit_seconds(TEN) == pytest.approx(plain._refit_seconds(TEN) + seconds(plain, TEN, N + 10))
-    assert plain._refit_seconds(None) == held._refit_seconds(None) == 0  # nothing trained is known
+    assert held.allotment.refit_seconds(TEN) == pytest.approx(
+        plain.allotment.refit_seconds(TEN) + seconds(plain, TEN, N + 10)
+    )
+    assert plain.allotment.refit_seconds(None) == held.allotment.refit_seconds(None) == 0  # nothing trained is known
 
 
 @pytest.mark.parametrize("configuration", [TEN, LAYERED])
@@ -78,15 +86,15 @@ def test_the_first_fine_tuning_is_shortened_where_it_does_not_fit(
     head = configuration.how.head_epochs  # type: ignore[union-attr]
     needed, more = (seconds(make_loop(tmp_path), configuration, FOLD, e + head) for e in (epochs, epochs + 1))
     for left in (needed + 1e-6, more - 1e-6):
-        shorter, limit = make_loop(tmp_path, left=left)._limit(configuration)
+        shorter, limit = make_loop(tmp_path, left=left).allotment.limit(configuration)
         assert shorter == retuned(configuration, epochs=epochs)
         assert limit == pytest.approx(left)
 
 
 def test_too_few_epochs_are_not_begun(tmp_path: Path) -> None:
     needed = seconds(make_loop(tmp_path), TEN, FOLD, USEFUL_EPOCHS)
-    assert make_loop(tmp_path, left=needed - 1e-6)._limit(TEN) == (TEN, 0.0)
-    assert make_loop(tmp_path, left=-3.0)._limit(TEN) == (TEN, 0.0)
+    assert make_loop(tmp_path, left=needed - 1e-6).allotment.limit(TEN) == (TEN, 0.0)
+    assert make_loop(tmp_path, left=-3.0).allotment.limit(TEN) == (TEN, 0.0)
 
 
 def short(configuration: Configuration, share: float = 0.8, *, folds: int = 1) -> float:
@@ -96,7 +104,7 @@ def short(configuration: Configuration, share: float = 0.8, *, folds: int = 1) -
 
 def test_training_of_everything_is_never_shortened(tmp_path: Path) -> None:
     """It needs its whole schedule: it begins with a head that knows nothing."""
-    assert make_loop(tmp_path, left=short(SCRATCH))._limit(SCRATCH) == (SCRATCH, 0.0)
+    assert make_loop(tmp_path, left=short(SCRATCH)).allotment.limit(SCRATCH) == (SCRATCH, 0.0)
 
 
 @pytest.mark.parametrize("n_scored", [1, 2])
@@ -105,51 +113,51 @@ def test_a_further_trial_is_shortened_to_half_its_epochs_at_least(tmp_path: Path
     """As many as there is time for, its own refit or the best one's included, whichever is longer."""
     task = bare_task(np.arange(N) % 2, n_scored=n_scored)
     loop = make_loop(tmp_path, task)
-    loop.outcomes = [trained(task, retuned(TEN, epochs=2), 0.9, 1)]
+    loop.candidates.outcomes = [trained(task, retuned(TEN, epochs=2), 0.9, 1)]
     each = [n_scored * seconds(loop, TEN, FOLD, e) + seconds(loop, TEN, N, e) for e in (epochs, epochs + 1)]
     for left in (each[0] + 1e-6, each[1] - 1e-6):
-        loop.deadline.seconds = FINAL_SECONDS + left  # type: ignore[attr-defined]
-        shorter, limit = loop._limit(TEN)
+        loop.session.deadline.seconds = FINAL_SECONDS + left  # type: ignore[attr-defined]
+        shorter, limit = loop.allotment.limit(TEN)
         assert shorter == retuned(TEN, epochs=epochs)
         assert limit == pytest.approx(left - seconds(loop, TEN, N, epochs))
-    loop.deadline.seconds = FINAL_SECONDS + each[0] * 5 / epochs * 0.9  # type: ignore[attr-defined]
-    assert loop._limit(TEN) == (TEN, 0.0)  # four epochs of ten say little
+    loop.session.deadline.seconds = FINAL_SECONDS + each[0] * 5 / epochs * 0.9  # type: ignore[attr-defined]
+    assert loop.allotment.limit(TEN) == (TEN, 0.0)  # four epochs of ten say little
 
 
 def test_a_further_trial_is_not_run_without_its_refit(tmp_path: Path) -> None:
     loop = make_loop(tmp_path, left=short(TEN))
-    assert loop._limit(TEN)[1] == short(TEN)
-    loop.outcomes = [outcome(loop.prepared.task, 0.9, configuration=TEN, number=0)]
-    assert loop._limit(TEN)[1] == short(TEN)  # of that one no weights are left
-    loop.outcomes = [trained(loop.prepared.task, TEN)]
-    assert loop._limit(TEN) == (TEN, 0.0)
+    assert loop.allotment.limit(TEN)[1] == short(TEN)
+    loop.candidates.outcomes = [outcome(loop.task, 0.9, configuration=TEN, number=0)]
+    assert loop.allotment.limit(TEN)[1] == short(TEN)  # of that one no weights are left
+    loop.candidates.outcomes = [trained(loop.task, TEN)]
+    assert loop.allotment.limit(TEN) == (TEN, 0.0)
 
 
 def test_a_trained_trial_leaves_the_best_frozen_one_its_refit(tmp_path: Path) -> None:
     """The two may be delivered together."""
     loop = make_loop(tmp_path)
-    loop.outcomes = [outcome(loop.prepared.task, 0.99, configuration=SOFTMAX, number=1, seconds=7.0)]
+    loop.candidates.outcomes = [outcome(loop.task, 0.99, configuration=SOFTMAX, number=1, seconds=7.0)]
     needed = seconds(loop, TEN, FOLD) + seconds(loop, TEN, N) + 7.0
     for spare, fits in ((0.1, True), (-0.1, False)):
-        loop.deadline.seconds = FINAL_SECONDS + needed + spare  # type: ignore[attr-defined]
-        assert (loop._limit(TEN)[0] == TEN) == fits
+        loop.session.deadline.seconds = FINAL_SECONDS + needed + spare  # type: ignore[attr-defined]
+        assert (loop.allotment.limit(TEN)[0] == TEN) == fits
 
 
 def test_a_frozen_trial_leaves_the_refit_its_time(tmp_path: Path) -> None:
     loop = make_loop(tmp_path)
-    loop.outcomes = [trained(loop.prepared.task, TEN)]
+    loop.candidates.outcomes = [trained(loop.task, TEN)]
     needed = 2 * FROZEN_SECONDS + seconds(loop, TEN, N)
     for spare, fits in ((0.1, True), (-0.1, False)):
-        loop.deadline.seconds = FINAL_SECONDS + needed + spare  # type: ignore[attr-defined]
-        assert (loop._limit(RIDGE)[1] > 0) == fits  # type: ignore[operator]
+        loop.session.deadline.seconds = FINAL_SECONDS + needed + spare  # type: ignore[attr-defined]
+        assert (loop.allotment.limit(RIDGE)[1] > 0) == fits  # type: ignore[operator]
 
 
 @pytest.fixture
 def viewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loop:
     """Return a loop whose pictures take half a second each in every view; they may be mirrored, not turned over."""
-    monkeypatch.setattr(module, "picture_seconds", lambda *_: 0.5)
+    monkeypatch.setattr(Lab, "picture_seconds", lambda *_: 0.5)
     loop = make_loop(tmp_path)
-    loop.prepared.task.allowed_views = frozenset({"hflip", "zoom"})
+    loop = make_loop(tmp_path, replace(loop.task, allowed_views=frozenset({"hflip", "zoom"})))
     return loop
 
 
@@ -159,19 +167,19 @@ def seen_as(views: str) -> Configuration:
 
 @pytest.mark.parametrize(("views", "missing"), [("plain", 0), ("flips", 1), ("flips+zoom", 2)])
 def test_views_that_are_not_known_yet_take_their_time(viewed: Loop, views: str, missing: int) -> None:
-    assert viewed._views_seconds(seen_as(views)) == missing * N * 0.5
-    known: Any = viewed.prepared.task._views
+    assert viewed.allotment._views_seconds(seen_as(views)) == missing * N * 0.5
+    known: Any = viewed.task.kept.views
     known[("wide", "hflip")] = None  # another backbone's
-    assert viewed._views_seconds(seen_as(views)) == missing * N * 0.5
+    assert viewed.allotment._views_seconds(seen_as(views)) == missing * N * 0.5
     known[("tiny", "hflip")] = None
-    assert viewed._views_seconds(seen_as(views)) == max(0, missing - 1) * N * 0.5
+    assert viewed.allotment._views_seconds(seen_as(views)) == max(0, missing - 1) * N * 0.5
 
 
 def test_views_that_take_too_long_are_not_begun(viewed: Loop) -> None:
     """They are solved twice, for the scores and on every picture."""
-    viewed.deadline.seconds = FINAL_SECONDS + 2 * FROZEN_SECONDS + N * 0.5 + 1  # type: ignore[attr-defined]
-    assert viewed._limit(seen_as("flips"))[1] == pytest.approx(2 * FROZEN_SECONDS + N * 0.5 + 1)
-    assert viewed._limit(seen_as("flips+zoom"))[1] == 0.0
+    viewed.session.deadline.seconds = FINAL_SECONDS + 2 * FROZEN_SECONDS + N * 0.5 + 1  # type: ignore[attr-defined]
+    assert viewed.allotment.limit(seen_as("flips"))[1] == pytest.approx(2 * FROZEN_SECONDS + N * 0.5 + 1)
+    assert viewed.allotment.limit(seen_as("flips+zoom"))[1] == 0.0
 
 
 # --- the loop ---------------------------------------------------------------------------------------
@@ -208,8 +216,8 @@ def test_what_fits_is_tried_within_its_seconds(tmp_path: Path, scores: Scores) -
     ((tried, limit),) = scores
     assert USEFUL_EPOCHS <= epochs_of(tried) < 10
     assert limit == short(TEN)
-    assert epochs_of(loop.outcomes[0].configuration) == epochs_of(tried)
-    assert loop.outcomes[0].sample == loop.prepared.task.digest
+    assert epochs_of(loop.candidates.outcomes[0].configuration) == epochs_of(tried)
+    assert loop.candidates.outcomes[0].sample == loop.task.digest
 
 
 def test_what_does_not_fit_is_left_for_another_session(tmp_path: Path, scores: Scores) -> None:
@@ -249,7 +257,7 @@ def test_what_is_enqueued_of_a_broken_backbone_is_passed_over(tmp_path: Path, mo
     [
         (lambda loop: setattr(loop, "today", space({"wide": 5})), "tiny is not used in this session"),
         (lambda loop: setattr(loop, "today", space(training=("frozen",))), "fine_tuning is not asked for"),
-        (lambda loop: setattr(loop.prepared.data, "limits", Limits({"tiny": 2}, {"tiny": "too slow"})), "too slow"),
+        (limited, "too slow"),
     ],
     ids=["backbone", "training", "limit"],
 )
@@ -279,7 +287,7 @@ def test_a_trial_that_takes_too_much_memory_ends(
     loop.study.enqueue(SOFTMAX)
     loop.run()
     assert reasons(loop) == ["it used 3.0 GB of memory, more than the 2.5 GB allowed", ""]
-    assert [one.configuration for one in loop.outcomes] == [SOFTMAX]
+    assert [one.configuration for one in loop.candidates.outcomes] == [SOFTMAX]
     assert loop.study.broken_backbones == frozenset()  # no backbone is to blame
 
 
@@ -339,6 +347,6 @@ def test_where_nothing_is_wrong_any_more_nothing_is_tried(
 ) -> None:
     task = bare_task(np.arange(n) % 2)
     loop = make_loop(tmp_path, task, **options)
-    loop.prepared.found.reference = reference(task, right)  # type: ignore[misc]
+    loop.candidates.reference = reference(task, right)  # type: ignore[misc]
     assert (loop.run().startswith("no picture of the validation part is wrong")) == ends
     assert (scores == []) == ends

@@ -24,8 +24,8 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Configuration], S
     kept: list[tuple[list[Configuration], Space]] = []
     real = engine.openings
 
-    def keeping(task: Any, survey: Any, found: Any, space: Space, *rest: Any) -> list[Configuration]:
-        kept.append((real(task, survey, found, space, *rest), space))
+    def keeping(prepared: Any, space: Space, *rest: Any) -> list[Configuration]:
+        kept.append((real(prepared, space, *rest), space))
         return []
 
     monkeypatch.setattr(engine, "openings", keeping)

@@ -43,13 +43,13 @@ def loop(tmp_path: Path) -> Loop:
 )
 def test_the_whole_schedule_or_a_few_epochs_more_or_nothing(loop: Loop, share: float, epochs: int | None) -> None:
     """Going on takes at most half of the schedule: the trial's weights are close already."""
-    found = trained(loop.prepared.task, TEN)
+    found = trained(loop.task, TEN)
     assert module._affordable(loop, found, share * whole(loop)) == epochs
 
 
 def test_the_head_s_own_epochs_count_as_time(loop: Loop) -> None:
     layered = retuned(TEN, layers="fully_connected", head_epochs=5)
-    found = trained(loop.prepared.task, layered)
+    found = trained(loop.task, layered)
     left = 0.5 * seconds(loop, layered, N)
     assert module._affordable(loop, found, left) == 5  # 7 of 15, but half of 10 at most
 
@@ -59,23 +59,23 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Let nothing be trained; return a list that gets how every candidate was to be refitted."""
     made: list[dict[str, Any]] = []
 
-    def refitted(task: Any, outcome: Any, l2: float, **how: Any) -> Fitted:
+    def refitted(task: Any, outcome: Any, l2: float, executor: Any, **how: Any) -> Fitted:
         made.append({"trained": bool(outcome.state), **how})
         return Fitted("refitted", task.sample.n)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "refitted", refitted)
-    monkeypatch.setattr(module, "kept_member", lambda task, outcome: "kept")
+    monkeypatch.setattr(module, "kept_member", lambda task, configuration, state: "kept")
     return made
 
 
 def at(loop: Loop, share: float) -> Loop:
     """Leave a share of a whole refit."""
-    loop.deadline.seconds = loop.final_seconds + share * whole(loop)  # type: ignore[attr-defined]
+    loop.session.deadline.seconds = loop.allotment.final_seconds + share * whole(loop)  # type: ignore[attr-defined]
     return loop
 
 
 def refit(loop: Loop) -> list[Any]:
-    task = loop.prepared.task
+    task = loop.task
     return module.refit_chosen(loop, [trained(task, TEN), outcome(task, 0.8, configuration=RIDGE)])[0]
 
 

@@ -23,6 +23,7 @@ from automl_tl.lab.sample import Sample
 from automl_tl.learning.finetune import TrainingError
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.search import _comparable, search
+from automl_tl.searcher.trials import candidates
 from automl_tl.searcher.trials import loop as trials_module
 
 WITHOUT_CLOCK = ["seconds"]
@@ -226,8 +227,8 @@ def test_a_candidate_is_compared_once(
     tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A comparison by a metric that is no mean over pictures takes a large part of a second."""
-    compare = counting(trials_module.compare)
-    monkeypatch.setattr(trials_module, "compare", compare)
+    compare = counting(candidates.compare)
+    monkeypatch.setattr(candidates, "compare", compare)
     search(data, trials=8, out=tmp_path / "run", backbones=["tiny"], without=["trained"])
     assert compare.calls == 8  # type: ignore[attr-defined]
 
@@ -459,7 +460,7 @@ def test_there_is_a_model_as_soon_as_anything_is_known(
     def stop(*args: Any, **kwargs: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("automl_tl.searcher.search.prepare", stop)
+    monkeypatch.setattr("automl_tl.searcher.preparation.assess", stop)
     with pytest.raises(KeyboardInterrupt):
         search(data, trials=6, out=tmp_path / "run", backbones=["tiny"])
     assert automl_tl.load(tmp_path / "run" / "bundle").predict(sorted(data.rglob("*.png"))[:3])
@@ -555,7 +556,7 @@ def test_scores_of_other_pictures_are_not_taken_for_these(change: Any, same: boo
     """With a budget the sample follows from what a picture costs, which is measured anew when a run goes on."""
     before, now = bare_task(np.arange(40) % 2), bare_task(np.arange(40) % 2)
     kept = outcome(before, 0.8, configuration=TUNED, rows=np.arange(10), sample=before.digest)
-    now.sample, now.features = change(now.sample), cast(Any, {"tiny": None})
+    now = replace(now, sample=change(now.sample), features=cast(Any, {"tiny": None}))
     assert _comparable(now, [kept]) == ([kept] if same else [])
 
 
@@ -690,7 +691,7 @@ def test_a_budget_too_short_for_the_classes_is_refused(
     tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three pictures of each of three classes, one second each, are nine of the ten seconds."""
-    monkeypatch.setattr("automl_tl.searcher.preparation.picture_seconds", lambda *_, **__: 1.0)
+    monkeypatch.setattr("automl_tl.lab.lab.Lab.picture_seconds", lambda *_: 1.0)
     with pytest.raises(OptionError, match=r"too short for 3 classes: .* takes more than half of it; give --budget 18s"):
         search(data, budget=10.0, out=tmp_path / "run", backbones=["tiny"])
 
@@ -702,15 +703,15 @@ def test_a_budget_too_short_for_the_classes_is_refused(
 def test_pictures_are_mixed_where_there_are_many(
     tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: bool
 ) -> None:
-    from automl_tl.searcher.trials.loop import trained
+    from automl_tl.searcher.trials import trained
 
-    monkeypatch.setattr("automl_tl.searcher.trials.openings.MANY_PICTURES", 42 if many else 43)
+    monkeypatch.setattr("automl_tl.searcher.space.space_for.MANY_PICTURES", 42 if many else 43)
     mixed: list[tuple[float, float]] = []
     real = trained.finetune
 
-    def finetune(network: Any, head: Any, cache: Any, y: Any, rows: Any, recipe: Any, *args: Any, **more: Any) -> Any:
+    def finetune(tunable: Any, y: Any, rows: Any, recipe: Any, **more: Any) -> Any:
         mixed.append((recipe.mixing.mixup, recipe.mixing.cutmix))
-        return real(network, head, cache, y, rows, recipe, *args, **more)
+        return real(tunable, y, rows, recipe, **more)
 
     monkeypatch.setattr(trained, "finetune", finetune)
     options: Any = {"strategies": ["pretrained_initialization"], "without": ["enqueued", "ensemble"]}

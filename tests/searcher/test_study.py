@@ -20,7 +20,7 @@ from automl_tl.errors import OptionError
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.space.configuration import Frozen
 from automl_tl.searcher.space.search_space import outside
-from automl_tl.searcher.trials.loop import study as module
+from automl_tl.searcher.trials import study as module
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.study import LEAST_TRIALS, PATIENCE, Study, open_storage
 

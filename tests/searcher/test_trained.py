@@ -17,11 +17,13 @@ from automl_tl.model.forward import forward
 from automl_tl.model.member import Member
 from automl_tl.searcher.delivery.members import kept_member, refitted, rescaled
 from automl_tl.searcher.space.configuration import Configuration
-from automl_tl.searcher.trials.loop import trained as module
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials import trained as module
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.task import Task
 from automl_tl.searcher.trials.trained import QUARTERS, Reference, estimated, make_cache, score_trained, train
+from automl_tl.work import ThisProcess
 
+HERE = ThisProcess()
 JOINED = replace(TUNED, cuts=(2, 3), pooling="mean+std")
 SCRATCH = replace(retuned(TUNED, unfrozen=3, batchnorm="adapting"), training="pretrained_initialization")
 LAYERED = retuned(JOINED, unfrozen=1, layers="convolution", head_epochs=1)
@@ -73,22 +75,23 @@ class Watched:
         self.learned: list[np.ndarray] = []
         self.scored: list[np.ndarray] = []
         self.solved: list[int] = []
-        finetune, score_rows, solve_head = module.finetune, module.score_rows, module.solve_head
+        finetune, solve_head, watched = module.finetune, module.solve_head, self
 
-        def record_finetune(network: Any, head: Any, cache: Any, y: Any, rows: np.ndarray, *a: Any, **kw: Any) -> Any:
+        def record_finetune(tunable: Any, y: Any, rows: np.ndarray, *a: Any, **kw: Any) -> Any:
             self.learned.append(rows)
-            return finetune(network, head, cache, y, rows, *a, **kw)
+            return finetune(tunable, y, rows, *a, **kw)
 
-        def record_scores(network: Any, head: Any, cache: Any, rows: np.ndarray, *a: Any) -> Any:
-            self.scored.append(rows)
-            return score_rows(network, head, cache, rows, *a)
+        class Tunable(module.Tunable):
+            def scores(self, rows: np.ndarray) -> np.ndarray:
+                watched.scored.append(rows)
+                return super().scores(rows)
 
         def record_solved(kind: str, X: Any, y: np.ndarray, *a: Any, **kw: Any) -> Any:
             self.solved.append(len(y))
             return solve_head(kind, X, y, *a, **kw)
 
         monkeypatch.setattr(module, "finetune", record_finetune)
-        monkeypatch.setattr(module, "score_rows", record_scores)
+        monkeypatch.setattr(module, "Tunable", Tunable)
         monkeypatch.setattr(module, "solve_head", record_solved)
 
 
@@ -97,40 +100,44 @@ def test_no_picture_is_scored_by_what_learned_from_it(
     task: Task, monkeypatch: pytest.MonkeyPatch, configuration: Configuration
 ) -> None:
     watched = Watched(monkeypatch)
-    found = score_trained(task, configuration, best_frozen(task))
+    found = score_trained(task, configuration, best_frozen(task), HERE)
     assert len(watched.learned) == len(watched.scored) == 2
     for fold, (learned, scored) in enumerate(zip(watched.learned, watched.scored, strict=True)):
         np.testing.assert_array_equal(scored, np.flatnonzero(task.sample.folds == fold))
         assert not set(learned) & set(scored)
         assert len(learned) + len(scored) == task.sample.n
     assert watched.solved == [] if configuration is SCRATCH else [len(rows) for rows in watched.learned]
-    np.testing.assert_array_equal(np.sort(found.rows), np.sort(task.validation))
+    np.testing.assert_array_equal(np.sort(found.rows), np.flatnonzero(task.sample.folds < task.n_folds))
     assert found.scores.shape == (len(found.rows), 3)
     assert (found.epochs, found.n_folds) == (2 * (5 + (configuration is LAYERED)), 2)
 
 
 def test_labels_of_a_fold_do_not_reach_its_own_scores(task: Task) -> None:
     """The whole way: other labels on the pictures of fold 0 leave what is said about them as it was."""
-    task.n_folds = 1
+    task = replace(task, n_folds=1)
     ours = best_frozen(task)
-    before = score_trained(task, JOINED, ours)
+    before = score_trained(task, JOINED, ours, HERE)
     held = task.sample.folds == 0
-    task.sample = replace(task.sample, y=np.where(held, (task.y + 1) % 3, task.y))
-    after = score_trained(task, JOINED, ours)
+    task = replace(task, sample=replace(task.sample, y=np.where(held, (task.y + 1) % 3, task.y)))
+    after = score_trained(task, JOINED, ours, HERE)
     np.testing.assert_array_equal(before.scores, after.scores)
 
 
 def test_training_learns_what_is_there(task: Task) -> None:
-    found = score_trained(task, retuned(JOINED, epochs=10, head_lr=1e-2), best_frozen(task))
+    found = score_trained(task, retuned(JOINED, epochs=10, head_lr=1e-2), best_frozen(task), HERE)
     assert task.metric.function(task.y[found.rows], found.scores) > 0.6
 
 
 @pytest.mark.parametrize("n_folds", [1, 2])
 def test_reports_come_by_the_quarter_then_by_the_fold(task: Task, n_folds: int) -> None:
-    task.n_folds = n_folds
+    task = replace(task, n_folds=n_folds)
     reports: list[tuple[int, float]] = []
     found = score_trained(
-        task, retuned(TUNED, epochs=8), best_frozen(task), report=lambda step, value: reports.append((step, value))
+        task,
+        retuned(TUNED, epochs=8),
+        best_frozen(task),
+        HERE,
+        report=lambda step, value: reports.append((step, value)),
     )
     assert [step for step, _ in reports] == [1, 2, 3, *range(QUARTERS, QUARTERS + n_folds)]
     assert reports[-1][1] == found.value
@@ -140,8 +147,8 @@ def test_reports_come_by_the_quarter_then_by_the_fold(task: Task, n_folds: int) 
 @pytest.mark.parametrize("configuration", [TUNED, LAYERED])
 def test_reports_change_nothing(task: Task, configuration: Configuration) -> None:
     ours = best_frozen(task)
-    silent = score_trained(task, configuration, ours)
-    watched = score_trained(task, configuration, ours, report=lambda step, value: None)
+    silent = score_trained(task, configuration, ours, HERE)
+    watched = score_trained(task, configuration, ours, HERE, report=lambda step, value: None)
     np.testing.assert_array_equal(silent.scores, watched.scores)
 
 
@@ -150,7 +157,7 @@ def test_what_a_report_raises_ends_the_trial(task: Task) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        score_trained(task, TUNED, best_frozen(task), report=report)
+        score_trained(task, TUNED, best_frozen(task), HERE, report=report)
 
 
 def test_folds_share_what_the_frozen_stages_put_out(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,36 +169,36 @@ def test_folds_share_what_the_frozen_stages_put_out(task: Task, monkeypatch: pyt
         return real(self, variation, some)
 
     monkeypatch.setattr(ActivationCache, "_run", run)
-    score_trained(task, retuned(TUNED, policy=AugmentationPolicy(hflip=0.5)), best_frozen(task))
-    assert sum(rows) <= task.sample.n * (module.n_views(5) + 1) + 1
+    score_trained(task, retuned(TUNED, policy=AugmentationPolicy(hflip=0.5)), best_frozen(task), HERE)
+    assert sum(rows) <= task.sample.n * (module.n_variants(5) + 1) + 1
 
 
 def test_the_original_network_stays_as_it_is(task: Task) -> None:
-    before = {name: value.clone() for name, value in task.bench.network("tiny").module.state_dict().items()}
-    score_trained(task, SCRATCH, best_frozen(task))
-    after = task.bench.network("tiny").module.state_dict()
+    before = {name: value.clone() for name, value in task.networks.network("tiny").module.state_dict().items()}
+    score_trained(task, SCRATCH, best_frozen(task), HERE)
+    after = task.networks.network("tiny").module.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
 @pytest.mark.parametrize("configuration", ALL)
 def test_the_same_task_gives_the_same_outcome(task: Task, configuration: Configuration) -> None:
     ours = best_frozen(task)
-    first = score_trained(task, configuration, ours)
+    first = score_trained(task, configuration, ours, HERE)
     torch.rand(3)  # what was drawn in between does not matter
-    again = score_trained(task, configuration, ours)
+    again = score_trained(task, configuration, ours, HERE)
     np.testing.assert_array_equal(first.scores, again.scores)
     assert first.value == again.value
 
 
 def test_balanced_training_differs(task: Task) -> None:
     ours = best_frozen(task)
-    plain, balanced = (score_trained(task, replace(TUNED, balanced=b), ours).scores for b in (False, True))
+    plain, balanced = (score_trained(task, replace(TUNED, balanced=b), ours, HERE).scores for b in (False, True))
     assert not np.allclose(plain, balanced, atol=1e-4)
 
 
 def test_a_network_that_breaks_in_training_ends_with_a_sentence(task: Task) -> None:
     with pytest.raises(TrainingError, match="the loss became nan"):
-        score_trained(task, retuned(TUNED, head_lr=1e20), best_frozen(task))
+        score_trained(task, retuned(TUNED, head_lr=1e20), best_frozen(task), HERE)
 
 
 # --- what a trial leaves ----------------------------------------------------------------------------
@@ -200,7 +207,7 @@ def test_a_network_that_breaks_in_training_ends_with_a_sentence(task: Task) -> N
 @pytest.fixture(params=range(len(ALL)), ids=["tuned", "joined", "scratch", "layered"])
 def done(request: pytest.FixtureRequest, task: Task) -> tuple[Task, Reference, Outcome]:
     ours = best_frozen(task)
-    return task, ours, score_trained(task, ALL[request.param], ours)
+    return task, ours, score_trained(task, ALL[request.param], ours, HERE)
 
 
 def pixels(task: Task, rows: np.ndarray) -> torch.Tensor:
@@ -215,7 +222,7 @@ def test_a_trial_s_weights_give_its_scores(done: tuple[Task, Reference, Outcome]
     """As a member of a model, on decoded pictures: what is delivered is what was scored."""
     task, _, found = done
     rows = task.held_out(0)
-    member = kept_member(task, found)
+    member = kept_member(task, found.configuration, found.state)
     scores = scores_of(member, pixels(task, rows)).numpy()
     np.testing.assert_allclose(scores, found.on(rows), rtol=2e-2, atol=2e-2)
 
@@ -225,7 +232,7 @@ def test_a_refit_learns_from_every_picture(
 ) -> None:
     task, ours, found = done
     watched = Watched(monkeypatch)
-    fitted = refitted(task, found, ours.l2)
+    fitted = refitted(task, found, ours.l2, HERE)
     np.testing.assert_array_equal(watched.learned[0], task.everything)
     assert (fitted.n, fitted.note) == (task.sample.n, "")
     assert fitted.member.cuts == found.configuration.cuts
@@ -233,18 +240,18 @@ def test_a_refit_learns_from_every_picture(
 
 def test_training_goes_on_from_a_trial_s_weights(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = best_frozen(task)
-    found = score_trained(task, JOINED, ours)
+    found = score_trained(task, JOINED, ours, HERE)
     recipes: list[Any] = []
     real = module.finetune
 
-    def finetune(network: Any, head: Any, cache: Any, y: Any, rows: Any, recipe: Any, *a: Any, **kw: Any) -> Any:
+    def finetune(tunable: Any, y: Any, rows: Any, recipe: Any, *a: Any, **kw: Any) -> Any:
         recipes.append(recipe)
-        learned = module.learned_state(JOINED, network, head)
+        learned = module.learned_state(JOINED, tunable)
         assert all(torch.equal(value, found.state[name]) for name, value in learned.items())
-        return real(network, head, cache, y, rows, recipe, *a, **kw)
+        return real(tunable, y, rows, recipe, *a, **kw)
 
     monkeypatch.setattr(module, "finetune", finetune)
-    fitted = refitted(task, found, ours.l2, epochs=2)
+    fitted = refitted(task, found, ours.l2, HERE, epochs=2)
     assert (recipes[0].epochs, recipes[0].head_epochs) == (2, 0)
     assert recipes[0].head_lr < JOINED.how.head_lr  # type: ignore[union-attr]
     assert fitted.n == task.sample.n
@@ -252,14 +259,14 @@ def test_training_goes_on_from_a_trial_s_weights(task: Task, monkeypatch: pytest
 
 def test_a_refit_that_diverges_is_not_delivered(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = best_frozen(task)
-    found = score_trained(task, TUNED, ours)
+    found = score_trained(task, TUNED, ours, HERE)
     real = module.finetune
 
     def diverging(*args: Any, **kwargs: Any) -> Any:
         return replace(real(*args, **kwargs), losses=(0.4, 0.9, 3.0))
 
     monkeypatch.setattr(module, "finetune", diverging)
-    fitted = refitted(task, found, ours.l2)
+    fitted = refitted(task, found, ours.l2, HERE)
     assert (
         "the refit on every training picture was rejected, since its loss rose from 0.40 to 3.00" in fitted.note.lower()
     )
@@ -270,41 +277,41 @@ def test_a_refit_that_diverges_is_not_delivered(task: Task, monkeypatch: pytest.
 
 def test_a_refit_that_breaks_is_not_delivered(task: Task) -> None:
     ours = best_frozen(task)
-    found = score_trained(task, TUNED, ours)
+    found = score_trained(task, TUNED, ours, HERE)
     broken = replace(found, configuration=retuned(TUNED, head_lr=1e20))
-    fitted = refitted(task, broken, ours.l2)
+    fitted = refitted(task, broken, ours.l2, HERE)
     assert "the loss became nan" in fitted.note
 
 
 def test_a_refit_in_which_a_backbone_raises_is_not_delivered(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = best_frozen(task)
-    found = score_trained(task, TUNED, ours)
+    found = score_trained(task, TUNED, ours, HERE)
 
     def fail(*_: Any, **__: Any) -> Any:
         raise RuntimeError("the device is\ngone")
 
     monkeypatch.setattr(module, "finetune", fail)
-    assert "since RuntimeError: the device is gone" in refitted(task, found, ours.l2).note
+    assert "since RuntimeError: the device is gone" in refitted(task, found, ours.l2, HERE).note
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, 1e-9])
 def test_a_refit_without_any_time_leaves_the_trial_s_model(task: Task, limit: float) -> None:
     ours = best_frozen(task)
-    found = score_trained(task, TUNED, ours)
-    fitted = refitted(task, found, ours.l2, limit=limit)
+    found = score_trained(task, TUNED, ours, HERE)
+    fitted = refitted(task, found, ours.l2, HERE, limit=limit)
     assert "since there was no time left for it" in fitted.note
     assert fitted.n == task.sample.n - len(task.held_out(0))
 
 
 def test_a_trial_without_any_time_has_no_outcome(task: Task) -> None:
     with pytest.raises(TrainingError, match="there was no time left for an epoch"):
-        score_trained(task, TUNED, best_frozen(task), limit=0.0)
+        score_trained(task, TUNED, best_frozen(task), HERE, limit=0.0)
 
 
 def test_a_member_of_an_ensemble_scores_alike_but_for_the_factor(done: tuple[Task, Reference, Outcome]) -> None:
     task, _, found = done
-    before = scores_of(kept_member(task, found), pixels(task, task.everything))
-    member = rescaled(kept_member(task, found), 0.25, 0.5)
+    before = scores_of(kept_member(task, found.configuration, found.state), pixels(task, task.everything))
+    member = rescaled(kept_member(task, found.configuration, found.state), 0.25, 0.5)
     torch.testing.assert_close(scores_of(member, pixels(task, task.everything)), 0.25 * before, rtol=1e-4, atol=1e-5)
     assert member.weight == 0.5
 
@@ -312,7 +319,7 @@ def test_a_member_of_an_ensemble_scores_alike_but_for_the_factor(done: tuple[Tas
 def test_a_cache_is_of_the_stages_that_do_not_learn(task: Task) -> None:
     assert make_cache(task, TUNED).boundary == 1
     assert make_cache(task, SCRATCH).boundary == 0
-    network, head, trained = train(task, TUNED, make_cache(task, TUNED), np.arange(10), 0.1)
+    tunable, trained = train(task, TUNED, make_cache(task, TUNED), np.arange(10), 0.1)
     assert trained.epochs == 5
-    assert not network.module.training
-    assert not head.training
+    assert not tunable.network.module.training
+    assert not tunable.head.training

@@ -12,8 +12,8 @@ import pandas as pd
 
 from automl_tl.errors import PictureError, sentence
 from automl_tl.features.extract import batches
-from automl_tl.lab.assessment import picture_seconds
 from automl_tl.lab.extraction import extract_all
+from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import draw_sample
 from automl_tl.learning.estimate import Estimate, combine_gain
 from automl_tl.model.bundle import save_bundle
@@ -23,16 +23,14 @@ from automl_tl.model.member import Member
 from automl_tl.model.model import Model
 from automl_tl.model.novelty import Novelty, measure_novelty
 from automl_tl.searcher.delivery.ensemble import mixture_shares, own_temperature, together
-from automl_tl.searcher.delivery.members import Fitted, frozen_member, is_trained, kept_member, refitted, rescaled
+from automl_tl.searcher.delivery.members import Fitted, frozen_member, kept_member, refitted, rescaled
 from automl_tl.searcher.delivery.refit import frozen_first, refit_chosen
-from automl_tl.searcher.preparation import MOST_FOLDS, TRAINING_PARTS, Data, Prepared
-from automl_tl.searcher.settings import Settings
-from automl_tl.searcher.space.configuration import Frozen
+from automl_tl.searcher.preparation import MOST_FOLDS, TRAINING_PARTS, Prepared, Session
+from automl_tl.searcher.task import Kept, Task
 from automl_tl.searcher.trials.comparison import Comparison, accuracy_gain
 from automl_tl.searcher.trials.deadline import EXPORT_SECONDS
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.task import Task
 
 MOST_SHOWN = 5
 """Comparisons in the result, besides those of the members."""
@@ -58,55 +56,55 @@ class Delivered:
     notes: tuple[str, ...]
 
 
-def final_seconds(prepared: Prepared, settings: Settings) -> float:
+def final_seconds(session: Session, prepared: Prepared) -> float:
     """Return what comes after the trials, the refit excepted, with the slowest backbone: tests, novelty, writing."""
-    data, task = prepared.data, prepared.task
-    n_test = int((data.dataset.frame["split"] == "test").sum())
+    lab, task = session.lab, prepared.task
+    n_test = len(_part(lab, "test"))
     passes = n_test * (2 if prepared.learns_from_everything else 1) + min(NOVELTY_PICTURES, task.sample.n)
-    each = max(picture_seconds(data.bench, name, task.sample, data.report.fit) for name in task.features)
-    return EXPORT_SECONDS + 1.0 + (SECOND_MEMBER if settings.combines else ONE_MEMBER) * passes * each
+    each = max(lab.picture_seconds(name, task.sample.pictures) for name in task.features)
+    return EXPORT_SECONDS + 1.0 + (SECOND_MEMBER if session.options.combines else ONE_MEMBER) * passes * each
 
 
 def deliver(loop: Loop) -> Delivered:
     """Choose, refit, calibrate and test; write the bundle."""
-    prepared, task = loop.prepared, loop.prepared.task
+    lab, folder = loop.session.lab, loop.session.folder
     ranked = _ranked(loop)
     chosen, shares = _choose(loop, ranked)
-    with loop.monitor.stage("Refitting on every training picture"):
+    with lab.monitor.activity("Refitting on every training picture"):
         fitted, notes = refit_chosen(loop, chosen)
     chosen, shares = chosen[: len(fitted)], shares if len(fitted) == len(chosen) else [1.0]
     notes += _not_as_asked(loop, chosen[0])
-    model = _model(loop, task, chosen, shares, [f.member for f in fitted])
-    save_bundle(model, loop.folder.bundle)  # whatever happens to the test, the refit is not lost
+    model = _model(loop, loop.task, chosen, shares, [f.member for f in fitted])
+    save_bundle(model, folder.bundle)  # whatever happens to the test, the refit is not lost
     test, n_test = None, 0
-    if not _part(prepared.data, "test").empty:
-        with loop.monitor.stage("Testing once on pictures that nothing has seen"):
+    if not _part(lab, "test").empty:
+        with lab.monitor.activity("Testing once on pictures that nothing has seen"):
             try:
-                test, n_test = _test(prepared.data, model)
+                test, n_test = _test(lab, model)
             except PictureError as error:
                 notes.append(f"The model was not tested, since the test pictures cannot be read any more: {error}")
     validation = validation_estimate(loop, chosen, shares)
     details = _details(loop, model, chosen, validation, test, n_test)
     model = replace(model, details=details)
-    save_bundle(model, loop.folder.bundle)
-    if prepared.data.held_aside:
-        with loop.monitor.stage("Learning from the test part as well"):
+    save_bundle(model, folder.bundle)
+    if lab.held_aside:
+        with lab.monitor.activity("Learning from the test part as well"):
             last, note = _whole_or_tested(loop, chosen, shares, model)
         notes.append(note)
         if last is not model:
             model = replace(last, details=details)
-            save_bundle(model, loop.folder.bundle)
+            save_bundle(model, folder.bundle)
     shown = [c for position, c in enumerate(ranked) if position < MOST_SHOWN or c.outcome in chosen]
     return Delivered(model, chosen[0], tuple(chosen), tuple(shown), validation, test, n_test, tuple(notes))
 
 
-def interim_model(prepared: Prepared, outcome: Outcome) -> Model:
+def interim_model(task: Task, outcome: Outcome) -> Model:
     """Return a candidate as a model while the search goes on: as its trial left it, or fitted on everything."""
-    task = prepared.task
-    trained = is_trained(outcome.configuration)
-    member = kept_member(task, outcome) if trained else frozen_member(task, outcome.configuration)
+    configuration = outcome.configuration
+    trained = configuration.is_trained
+    member = kept_member(task, configuration, outcome.state) if trained else frozen_member(task, configuration)
     temperature = own_temperature(task, outcome)
-    details = {"configuration": outcome.configuration.to_dict(), "metrics": {"validation": outcome.value}}
+    details = {"configuration": configuration.to_dict(), "metrics": {"validation": outcome.value}}
     return _assembled(task, (member,), temperature, None, details)
 
 
@@ -117,11 +115,10 @@ def first_interim_model(task: Task, member: Member) -> Model:
 
 def validation_estimate(loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float]) -> Estimate:
     """Return the expected accuracy: the reference's, corrected for its choice, and the model's expected gain on it."""
-    prepared, task = loop.prepared, loop.prepared.task
-    reference = prepared.found.reference
-    estimates = prepared.survey.outlook.estimates
+    task, reference = loop.task, loop.candidates.reference
+    estimates = loop.prepared.assessment.expectations.estimates
     base = estimates.get(reference.outcome.configuration.strategy) or next(iter(estimates.values()))
-    gain, sd = accuracy_gain(task, reference, _as_one(task, chosen, shares), prepared.priors)
+    gain, sd = accuracy_gain(task, reference, _as_one(task, chosen, shares), loop.candidates.priors)
     errors = max(1 - base.accuracy, 1 / task.sample.n)
     return combine_gain(base, gain / errors, sd / errors)
 
@@ -130,27 +127,26 @@ def _as_one(task: Task, chosen: Sequence[Outcome], shares: Sequence[float]) -> O
     """Return one candidate as it is, or the ensemble, of which as much is expected beforehand as of its trained one."""
     if len(chosen) == 1:
         return chosen[0]
-    trained = next((o.configuration for o in chosen if is_trained(o.configuration)), chosen[0].configuration)
+    trained = next((o.configuration for o in chosen if o.configuration.is_trained), chosen[0].configuration)
     return replace(together(task, chosen, shares), configuration=trained)
 
 
 def _ranked(loop: Loop) -> list[Comparison]:
     """Return the comparisons of every candidate that may be delivered, the best first."""
-    prepared = loop.prepared
-    known = loop.ranked()
-    ranked = [c for c in known if c.outcome.state or not is_trained(c.outcome.configuration)]
-    wanted, broken = loop.settings.strategies, loop.study.broken_backbones
+    known = loop.candidates.ranked()
+    ranked = [c for c in known if c.outcome.state or not c.outcome.configuration.is_trained]
+    wanted, broken = loop.session.options.strategies, loop.study.broken_backbones
     sound = [c for c in ranked if c.outcome.configuration.backbone not in broken] or ranked
     allowed = [c for c in sound if not wanted or c.outcome.configuration.strategy in wanted]
-    return allowed or [c for c in ranked if c.outcome is prepared.found.reference.outcome]
+    return allowed or [c for c in ranked if c.outcome is loop.candidates.reference.outcome]
 
 
 def _not_as_asked(loop: Loop, best: Outcome) -> list[str]:
     """Return a note where nothing of the strategies that were asked for could be finished."""
-    wanted = loop.settings.strategies
+    wanted = loop.session.options.strategies
     if not wanted or best.configuration.strategy in wanted:
         return []
-    names, longer = " or ".join(wanted), "give a longer --budget; " if loop.deadline.is_set else ""
+    names, longer = " or ".join(wanted), "give a longer --budget; " if loop.session.deadline.is_set else ""
     return [
         f"Nothing of {names} could be finished, so the best candidate of the sweep is delivered: {longer}"
         "the leaderboard says what stood in the way."
@@ -159,12 +155,12 @@ def _not_as_asked(loop: Loop, best: Outcome) -> list[str]:
 
 def _choose(loop: Loop, ranked: Sequence[Comparison]) -> tuple[list[Outcome], list[float]]:
     """Return the chosen candidates, the best first, and their shares."""
-    task, best = loop.prepared.task, ranked[0].outcome
+    best = ranked[0].outcome
     partner = _partner([c.outcome for c in ranked])
-    if partner is None or not loop.settings.combines:
+    if partner is None or not loop.session.options.combines:
         return [best], [1.0]
     pair = [best, partner]
-    shares = mixture_shares(task, pair)
+    shares = mixture_shares(loop.task, pair)
     return [pair[i] for i in shares], list(shares.values())
 
 
@@ -173,15 +169,15 @@ def _partner(ranked: Sequence[Outcome]) -> Outcome | None:
 
     The two kinds err on different pictures, which two heads on frozen features hardly do.
     """
-    kind = is_trained(ranked[0].configuration)
-    return next((outcome for outcome in ranked if is_trained(outcome.configuration) != kind), None)
+    kind = ranked[0].configuration.is_trained
+    return next((outcome for outcome in ranked if outcome.configuration.is_trained != kind), None)
 
 
 def _model(
     loop: Loop, task: Task, chosen: Sequence[Outcome], shares: Sequence[float], members: Sequence[Member]
 ) -> Model:
     """Return the calibrated model: of several members each has its own temperature folded into its head."""
-    temperatures = [own_temperature(loop.prepared.task, outcome) for outcome in chosen]
+    temperatures = [own_temperature(loop.task, outcome) for outcome in chosen]
     if len(members) == 1:
         calibrated, temperature = tuple(members), temperatures[0]
     else:
@@ -190,7 +186,7 @@ def _model(
             for member, own, share in zip(members, temperatures, shares, strict=True)
         )  # fmt: skip
         temperature = 1.0
-    novelty = _novelty(loop.prepared.task, calibrated[0])
+    novelty = _novelty(loop.task, calibrated[0])
     return _assembled(task, calibrated, temperature, novelty, {})
 
 
@@ -205,14 +201,14 @@ def _novelty(task: Task, member: Member) -> Novelty | None:
     pictures = [task.sample.pictures[row] for row in rows]
     if len(pictures) < 2:
         return None
-    threads = task.bench.engine.threads
+    threads = task.networks.engine.threads
     how = member.preprocessing
     parts = [forward([member], {how: images})[0][1] for _, images in batches(pictures, how, 32, threads)]
     return measure_novelty(np.concatenate([part.numpy() for part in parts]), task.seed)
 
 
-def _test(data: Data, model: Model) -> tuple[Evaluation | None, int]:
-    frame = _part(data, "test")
+def _test(lab: Lab, model: Model) -> tuple[Evaluation | None, int]:
+    frame = _part(lab, "test")
     frame = frame[frame["label"].isin(model.classes)]
     if frame.empty:
         return None, 0
@@ -222,8 +218,8 @@ def _test(data: Data, model: Model) -> tuple[Evaluation | None, int]:
     return evaluate_probabilities(y, probabilities, model.classes), len(frame)
 
 
-def _part(data: Data, name: str) -> pd.DataFrame:
-    frame: pd.DataFrame = data.dataset.frame
+def _part(lab: Lab, name: str) -> pd.DataFrame:
+    frame: pd.DataFrame = lab.dataset.frame
     return frame[frame["split"] == name]
 
 
@@ -244,21 +240,21 @@ def _learn_from_everything(
     loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float], tested: Model
 ) -> tuple[Model, str]:
     """Return the model refitted on training and test pictures together where there is time, else the tested one."""
-    data, task = loop.prepared.data, loop.prepared.task
+    lab, task, deadline = loop.session.lab, loop.task, loop.session.deadline
     if not loop.prepared.learns_from_everything:
         return tested, "The delivered model is the tested one: not all training pictures were looked at either."
     parts = (*TRAINING_PARTS, "test")
-    whole = draw_sample(data.dataset, len(data.dataset.frame), loop.settings.seed, parts=parts, most_folds=MOST_FOLDS)
+    whole = draw_sample(lab.dataset, len(lab.dataset.frame), lab.seed, parts=parts, most_folds=MOST_FOLDS)
     needed = _everything_seconds(loop, chosen, whole.n) + 1.0
-    if loop.interrupted or loop.deadline.left - EXPORT_SECONDS < needed:
+    if loop.interrupted or deadline.left - EXPORT_SECONDS < needed:
         return tested, "The delivered model is the tested one: there was no time to learn from the test part as well."
     names = list(dict.fromkeys(o.configuration.backbone for o in chosen))
-    features, _ = extract_all(data.bench, names, whole.pictures, data.report.fit, loop.monitor.stage)
-    everything = replace(task, sample=whole, features=features, _pixels={}, _views={})
+    features, _ = extract_all(lab, names, whole.pictures)
+    everything = replace(task, sample=whole, features=features, kept=Kept())
 
     def refit(outcome: Outcome) -> Fitted:
-        limit = loop.deadline.left - EXPORT_SECONDS if loop.deadline.is_set else None
-        return refitted(everything, outcome, loop.prepared.found.reference.l2, limit=limit)
+        limit = deadline.left - EXPORT_SECONDS if deadline.is_set else None
+        return refitted(everything, outcome, loop.candidates.reference.l2, lab.executor, limit=limit)
 
     fitted = frozen_first(chosen, refit)
     if not all(f.is_refit for f in fitted):
@@ -269,16 +265,16 @@ def _learn_from_everything(
 
 def _everything_seconds(loop: Loop, chosen: Sequence[Outcome], n: int) -> float:
     """Return what learning from all `n` pictures takes: new features in every view, decoding, solving, training."""
-    data, task = loop.prepared.data, loop.prepared.task
+    lab, task = loop.session.lab, loop.task
     each = {
-        name: picture_seconds(data.bench, name, task.sample, data.report.fit)
+        name: lab.picture_seconds(name, task.sample.pictures)
         for name in {outcome.configuration.backbone for outcome in chosen}
     }
     total = (n - task.sample.n) * sum(each.values())
     for outcome in chosen:
-        configuration, how = outcome.configuration, outcome.configuration.how
-        if isinstance(how, Frozen):
-            views = len(task.views(how.views))
+        configuration = outcome.configuration
+        if not configuration.is_trained:
+            views = len(task.views(configuration.frozen.views))
             total += views * (n - task.sample.n) * each[configuration.backbone] + 2 * outcome.seconds
         else:
             total += n * each[configuration.backbone] / 2 + loop.prepared.costs.seconds(configuration, n)
@@ -293,7 +289,7 @@ def _details(
     test: Evaluation | None,
     n_test: int,
 ) -> dict[str, Any]:
-    settings, data = loop.settings, loop.prepared.data
+    lab = loop.session.lab
     names = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece")
     return {
         "metrics": {
@@ -301,13 +297,13 @@ def _details(
             "test": None if test is None else {"n": n_test, **{name: getattr(test, name) for name in names}},
         },
         "data": {
-            "fingerprint": data.dataset.fingerprint,
-            "n_training": loop.prepared.task.sample.n,
+            "fingerprint": lab.dataset.fingerprint,
+            "n_training": loop.task.sample.n,
             "n_classes": len(model.classes),
         },
         "configuration": {
-            "seed": settings.seed,
-            "metric": settings.metric,
+            "seed": lab.seed,
+            "metric": lab.metric.name,
             "members": [outcome.configuration.to_dict() for outcome in chosen],
         },
     }

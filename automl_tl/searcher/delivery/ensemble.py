@@ -10,9 +10,9 @@ import numpy as np
 
 from automl_tl.learning.scores import class_weights, fit_temperature
 from automl_tl.model.model import mix
+from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.openings import CLASSES_ALIKE
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.task import Task
 
 PRIOR_PICTURES = 10.0
 """What equal shares weigh before anything is measured, in pictures for each candidate. A validation part of a hundred

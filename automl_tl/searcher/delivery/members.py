@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from automl_tl.backbones.stages import Network
 from automl_tl.errors import sentence
@@ -14,11 +16,12 @@ from automl_tl.learning.finetune import copy_network
 from automl_tl.learning.linear import LinearHead
 from automl_tl.learning.network_head import NetworkHead
 from automl_tl.model.member import Member
-from automl_tl.searcher.space.configuration import Configuration, Frozen, Tuned
+from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.frozen import fit_frozen
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.task import Task
-from automl_tl.searcher.trials.trained import empty_head, make_cache, restore, train
+from automl_tl.searcher.trials.trained import Learned, empty_head, learn, restore
+from automl_tl.work import Executor
 
 GO_ON_LR = 0.3
 """Share of the learning rates when training goes on with more pictures instead of beginning again."""
@@ -42,21 +45,26 @@ class Fitted:
 def frozen_member(task: Task, configuration: Configuration, head: LinearHead | None = None) -> Member:
     """Return a frozen candidate fitted on every picture of the task, or with a head that is at hand."""
     solved = fit_frozen(task, configuration) if head is None else head
-    network = task.bench.network(configuration.backbone)
+    network = task.networks.network(configuration.backbone)
     return _member(task, configuration, network, NetworkHead.from_linear(solved).to(network.device))
 
 
-def kept_member(task: Task, outcome: Outcome) -> Member:
-    """Return a trained candidate as its trial left it, without fold 0."""
-    configuration = outcome.configuration
-    network = copy_network(task.bench.network(configuration.backbone))
+def kept_member(task: Task, configuration: Configuration, state: Mapping[str, Tensor]) -> Member:
+    """Return a trained candidate with what it has learned."""
+    network = copy_network(task.networks.network(configuration.backbone))
     head = empty_head(task, configuration).to(network.device)
-    restore(configuration, network, head, outcome.state)
+    restore(configuration, network, head, state)
     return _member(task, configuration, network, head)
 
 
 def refitted(
-    task: Task, outcome: Outcome, l2: float, *, limit: float | None = None, epochs: int | None = None
+    task: Task,
+    outcome: Outcome,
+    l2: float,
+    executor: Executor,
+    *,
+    limit: float | None = None,
+    epochs: int | None = None,
 ) -> Fitted:
     """Return a candidate that has learned from every picture of the task.
 
@@ -64,38 +72,44 @@ def refitted(
         task: the data; it may hold more pictures than the trials saw.
         outcome: of the candidate.
         l2: multiple of columns over pictures for the solved head of a trained one.
+        executor: where it learns.
         limit: seconds, or None.
         epochs: where there is no time for the whole schedule: go on from the trial's weights for so many epochs.
     """
-    configuration, how = outcome.configuration, outcome.configuration.how
-    if isinstance(how, Frozen):
-        return Fitted(frozen_member(task, configuration), task.sample.n)
-    begun = time.perf_counter()
+    configuration, begun = outcome.configuration, time.perf_counter()
+    if not configuration.is_trained:
+        head = executor.submit(fit_frozen, task, configuration).result()
+        return Fitted(frozen_member(task, configuration, head), task.sample.n)
     if limit is not None and limit <= 0:
         return _as_it_was(task, outcome, "there was no time left for it")
+    how = configuration.tuned
     if epochs is not None:
         how = replace(how, epochs=epochs, head_epochs=0, head_lr=GO_ON_LR * how.head_lr)
     try:
-        cache = make_cache(task, configuration)
-        network, head, trained = train(
-            task, replace(configuration, how=how), cache, task.everything, l2,
-            limit=None if limit is None else limit - (time.perf_counter() - begun),
-            start=None if epochs is None else outcome.state,
-        )  # fmt: skip
+        left = None if limit is None else limit - (time.perf_counter() - begun)
+        start = None if epochs is None else outcome.state
+        learned = executor.submit(learn, task, replace(configuration, how=how), l2, limit=left, start=start).result()
     except Exception as error:  # whatever a plugin's code raises; the trial's own model is there
         return _as_it_was(task, outcome, sentence(error))
-    if not trained.losses:
-        return _as_it_was(task, outcome, "there was no time left for it")
-    last, first = trained.losses[-1], trained.losses[0]
-    if not np.isfinite(last) or last > max(DIVERGED * first, DIVERGED_LOSS):
-        return _as_it_was(task, outcome, f"its loss rose from {first:.2f} to {last:.2f}")
+    if fault := _fault(learned):
+        return _as_it_was(task, outcome, fault)
     note = ""
     if epochs is not None:
         note = f"There was no time for a whole refit: training went on with every training picture for {epochs} epochs."
-    elif trained.shortened:
+    elif learned.shortened:
         planned = how.epochs + how.head_epochs
-        note = f"The refit on every training picture had time for {trained.epochs} of {planned} epochs."
-    return Fitted(_member(task, configuration, network, head), task.sample.n, note)
+        note = f"The refit on every training picture had time for {learned.epochs} of {planned} epochs."
+    return Fitted(kept_member(task, configuration, learned.state), task.sample.n, note)
+
+
+def _fault(learned: Learned) -> str | None:
+    """Return why a refit cannot be used, or None."""
+    if not learned.losses:
+        return "there was no time left for it"
+    last, first = learned.losses[-1], learned.losses[0]
+    if not np.isfinite(last) or last > max(DIVERGED * first, DIVERGED_LOSS):
+        return f"its loss rose from {first:.2f} to {last:.2f}"
+    return None
 
 
 def rescaled(member: Member, factor: float, weight: float) -> Member:
@@ -109,9 +123,9 @@ def rescaled(member: Member, factor: float, weight: float) -> Member:
 
 
 def _as_it_was(task: Task, outcome: Outcome, reason: str) -> Fitted:
-    rows = len(task.held_out(0))
     note = f"The refit on every training picture was rejected, since {reason}."
-    return Fitted(kept_member(task, outcome), task.sample.n - rows, note, is_refit=False)
+    member = kept_member(task, outcome.configuration, outcome.state)
+    return Fitted(member, task.n_trained, note, is_refit=False)
 
 
 def _member(task: Task, configuration: Configuration, network: Network, head: NetworkHead) -> Member:
@@ -121,10 +135,5 @@ def _member(task: Task, configuration: Configuration, network: Network, head: Ne
         pooling=configuration.pooling,
         head=head.eval(),
         kind=configuration.head,
-        preprocessing=task.bench.preprocessing(configuration.backbone, task.fit),
+        preprocessing=task.networks.preprocessing(configuration.backbone, task.fit),
     )
-
-
-def is_trained(configuration: Configuration) -> bool:
-    """Return whether stages of the backbone learn."""
-    return isinstance(configuration.how, Tuned)

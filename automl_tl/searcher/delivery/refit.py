@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from automl_tl.errors import sentence
-from automl_tl.searcher.delivery.members import Fitted, is_trained, kept_member, refitted
-from automl_tl.searcher.space.configuration import Tuned
+from automl_tl.searcher.delivery.members import Fitted, kept_member, refitted
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
 
@@ -40,22 +39,23 @@ def refit_chosen(loop: Loop, chosen: Sequence[Outcome]) -> tuple[list[Fitted], l
 
 def frozen_first(chosen: Sequence[Outcome], refit: Callable[[Outcome], Fitted]) -> list[Fitted]:
     """Refit each candidate; a frozen one before a trained one, which takes the time that is left."""
-    order = sorted(range(len(chosen)), key=lambda i: is_trained(chosen[i].configuration))
+    order = sorted(range(len(chosen)), key=lambda i: chosen[i].configuration.is_trained)
     fitted = {i: refit(chosen[i]) for i in order}
     return [fitted[i] for i in range(len(chosen))]
 
 
 def _refit(loop: Loop, outcome: Outcome) -> Fitted:
     """Refit a candidate on every training picture, as far as there is time."""
-    task, l2 = loop.prepared.task, loop.prepared.found.reference.l2
-    if not is_trained(outcome.configuration):
-        return refitted(task, outcome, l2)
-    left = loop.left_for_trials
+    task, l2, executor = loop.task, loop.candidates.reference.l2, loop.session.lab.executor
+    if not outcome.configuration.is_trained:
+        return refitted(task, outcome, l2, executor)
+    left = loop.allotment.left
     epochs = _affordable(loop, outcome, left)
     if epochs == 0 or loop.interrupted:
-        unseen = len(task.held_out(0))
-        return Fitted(kept_member(task, outcome), task.sample.n - unseen, _not_refitted(loop, unseen), is_refit=False)
-    return refitted(task, outcome, l2, limit=left if loop.deadline.is_set else None, epochs=epochs)
+        member = kept_member(task, outcome.configuration, outcome.state)
+        return Fitted(member, task.n_trained, _not_refitted(loop, len(task.held_out(0))), is_refit=False)
+    limit = left if loop.session.deadline.is_set else None
+    return refitted(task, outcome, l2, executor, limit=limit, epochs=epochs)
 
 
 def _not_refitted(loop: Loop, unseen: int) -> str:
@@ -69,9 +69,8 @@ def _affordable(loop: Loop, outcome: Outcome, left: float) -> int | None:
     Refits mostly take less than is set aside for them, and one that has nearly all its epochs is worth more than a
     few epochs on top of the trial's.
     """
-    how = outcome.configuration.how
-    assert isinstance(how, Tuned)
-    seconds = loop.prepared.costs.seconds(outcome.configuration, loop.prepared.task.sample.n)
+    how = outcome.configuration.tuned
+    seconds = loop.prepared.costs.seconds(outcome.configuration, loop.task.sample.n)
     enough = NEARLY_ENOUGH if outcome.configuration.training == "fine_tuning" else 1.0
     if enough * seconds <= left:
         return None

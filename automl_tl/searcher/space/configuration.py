@@ -68,6 +68,23 @@ class Configuration:
         return frozen_strategy(self.cuts, self.n_stages) if self.training == "frozen" else self.training
 
     @property
+    def is_trained(self) -> bool:
+        """Whether stages of the backbone learn."""
+        return isinstance(self.how, Tuned)
+
+    @property
+    def tuned(self) -> Tuned:
+        """How the stages of a trained configuration learn."""
+        assert isinstance(self.how, Tuned)
+        return self.how
+
+    @property
+    def frozen(self) -> Frozen:
+        """The classifier of a frozen configuration."""
+        assert isinstance(self.how, Frozen)
+        return self.how
+
+    @property
     def head(self) -> str:
         """What the head is: a classifier of a frozen ConvNet, or the layers that learn with it."""
         return self.how.classifier if isinstance(self.how, Frozen) else self.how.layers

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from automl_tl.errors import OptionError
-from automl_tl.lab.networks import Bench
+from automl_tl.lab.networks import Networks
 from automl_tl.lab.timing import latencies
 from automl_tl.searcher.space.configuration import Configuration
 
@@ -26,7 +26,7 @@ class Limits:
 
 
 def measure_limits(
-    bench: Bench, names: tuple[str, ...], *, max_params: int | None, max_latency_ms: float | None
+    networks: Networks, names: tuple[str, ...], *, max_params: int | None, max_latency_ms: float | None
 ) -> tuple[tuple[str, ...], Limits]:
     """Return the backbones of which anything may be used, and how much of each.
 
@@ -38,19 +38,21 @@ def measure_limits(
     largest: dict[str, int] = {}
     reasons: dict[str, str] = {}
     for name in names:
-        largest[name], reasons[name] = _largest_cut(bench, name, max_params, max_latency_ms)
+        largest[name], reasons[name] = _largest_cut(networks, name, max_params, max_latency_ms)
     fitting = tuple(name for name in names if largest[name] > 0)
     if not fitting:
         raise OptionError(f"no backbone fits: {'; '.join(reasons.values())}; allow more, or name another backbone")
     return fitting, Limits(largest, reasons)
 
 
-def _largest_cut(bench: Bench, name: str, max_params: int | None, max_latency_ms: float | None) -> tuple[int, str]:
-    network = bench.network(name)
+def _largest_cut(
+    networks: Networks, name: str, max_params: int | None, max_latency_ms: float | None
+) -> tuple[int, str]:
+    network = networks.network(name)
     sizes = [
         sum(p.numel() for stage in network.stages[: k + 1] for p in stage.parameters()) for k in range(network.n_stages)
     ]
-    slow = [1000 * s for s in latencies(network, bench.engine)] if max_latency_ms is not None else []
+    slow = [1000 * s for s in latencies(network, networks.engine)] if max_latency_ms is not None else []
     cut = 0
     for k in range(network.n_stages):
         if max_params is not None and sizes[k] > max_params:

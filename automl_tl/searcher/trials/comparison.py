@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from automl_tl.lab.decision import GainPrior
+from automl_tl.lab.gains import GainPrior
 from automl_tl.learning.estimate import paired_gain
-from automl_tl.searcher.delivery.members import is_trained
+from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.task import Task
 from automl_tl.searcher.trials.trained import Reference
 from automl_tl.strategies import Strategy
 
@@ -54,7 +53,7 @@ def accuracy_gain(task: Task, reference: Reference, outcome: Outcome, priors: Pr
     gain, stderr = paired_gain(right, outcome.predictions == y, task.sample.groups[rows])
     accuracy = float((reference.outcome.predictions == task.y[reference.outcome.rows]).mean())
     mean, sd = 0.0, FROZEN_PRIOR_SD
-    if is_trained(outcome.configuration):
+    if outcome.configuration.is_trained:
         prior = priors[outcome.configuration.strategy]
         mean, sd = prior.mean * (1 - accuracy), max(prior.sd * (1 - accuracy), FROZEN_PRIOR_SD)
     weight = sd**2 / (sd**2 + stderr**2)
@@ -91,7 +90,7 @@ def paired_difference(task: Task, rows: np.ndarray, before: np.ndarray, after: n
 
 def _prior(task: Task, reference: Reference, outcome: Outcome, priors: Priors) -> tuple[float, float]:
     """Return mean and standard deviation of the gain before it is measured."""
-    if not is_trained(outcome.configuration):
+    if not outcome.configuration.is_trained:
         return 0.0, FROZEN_PRIOR_SD
     if task.metric.name == "log_loss":
         return 0.0, 1.0

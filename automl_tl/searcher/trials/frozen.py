@@ -12,8 +12,8 @@ from automl_tl.learning.linear import LinearHead
 from automl_tl.learning.screen import fit_ridge, ridge_path
 from automl_tl.learning.spectrum import Spectrum, decompose
 from automl_tl.searcher.space.configuration import Configuration, Frozen
+from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.task import Task
 
 
 def score_frozen(task: Task, configuration: Configuration) -> Outcome:
@@ -57,8 +57,7 @@ def first_model(task: Task, backbone: str) -> tuple[Configuration, LinearHead]:
 
 
 def _parts(task: Task, configuration: Configuration) -> tuple[Frozen, tuple[str, ...]]:
-    assert isinstance(configuration.how, Frozen)
-    return configuration.how, task.views(configuration.how.views)
+    return configuration.frozen, task.views(configuration.frozen.views)
 
 
 def _stacked(task: Task, configuration: Configuration, views: tuple[str, ...]) -> np.ndarray:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.lab.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, LR_RATIO
-from automl_tl.lab.assessment import Survey
-from automl_tl.lab.evidence import LARGEST_SOLVED, Candidate
-from automl_tl.searcher.space.configuration import CLASSIFIERS, VIEW_SETS, Configuration, Frozen, Training, Tuned
+from automl_tl.lab.assessment import Assessment
+from automl_tl.lab.evidence import Candidate
+from automl_tl.searcher.preparation import Prepared
+from automl_tl.searcher.space.configuration import Configuration, Tuned
 from automl_tl.searcher.space.limits import Limits
-from automl_tl.searcher.space.search_space import IMBALANCED, MANY_PICTURES, Space
-from automl_tl.searcher.trials.deadline import Costs
+from automl_tl.searcher.space.search_space import Space
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials.costs import Costs
 from automl_tl.searcher.trials.sweep import Sweep
-from automl_tl.searcher.trials.task import Task
 from automl_tl.strategies import FROZEN
 
 CLASSES_ALIKE = ("balanced_accuracy", "macro_f1")
@@ -28,55 +29,7 @@ FOLDS_BY_SIZE = ((300, 5), (1000, 2))
 """Without a budget: pictures up to which a trained candidate is scored on so many folds; beyond them on one."""
 
 
-def make_space(task: Task, survey: Survey, *, parts: Mapping[str, bool]) -> Space:
-    """Return the search space of a data set.
-
-    Args:
-        task: the data.
-        survey: what is known of them.
-        parts: which optional parts are on: "joined", "augmented", "trained".
-    """
-    networks = {name: task.bench.network(name) for name in task.features}
-    counts = np.bincount(task.y)
-    counts = counts[counts > 0]
-    training: tuple[Training, ...] = ("frozen", "fine_tuning", "pretrained_initialization")
-    solvable = is_solvable(task)
-    sets = tuple(name for name in VIEW_SETS if name == "plain" or (parts["augmented"] and task.views(name)))
-    return Space(
-        n_stages={name: network.n_stages for name, network in networks.items()},
-        grids={
-            name: frozenset(cut for cut in range(1, f.n_stages + 1) if f.has_grid(cut))
-            for name, f in task.features.items()
-        },
-        maps={
-            name: frozenset(cut for cut, layout in enumerate(network.layouts, 1) if layout == "map")
-            for name, network in networks.items()
-        },
-        training=training if parts["trained"] else ("frozen",),
-        classifiers=CLASSIFIERS if solvable else ("ridge",),
-        views=sets,
-        hflip=allowed(survey, "hflip"),
-        vflip=allowed(survey, "vflip"),
-        imbalanced=bool(counts.max() >= IMBALANCED * counts.min()),
-        many=task.sample.n >= MANY_PICTURES,
-        joined=parts["joined"],
-        augmented=parts["augmented"],
-    )
-
-
-def is_solvable(task: Task) -> bool:
-    """Return whether the document's classifiers can be solved fold by fold within seconds."""
-    return task.sample.n**2 * task.n_classes <= LARGEST_SOLVED
-
-
-def allowed(survey: Survey, view: str) -> bool:
-    """Return whether a flip leaves the label as it is."""
-    return any(flip.view == view and flip.allowed for flip in survey.flips)
-
-
-def openings(
-    task: Task, survey: Survey, found: Sweep, space: Space, costs: Costs, seconds: float | None, limits: Limits
-) -> list[Configuration]:
+def openings(prepared: Prepared, space: Space, limits: Limits, seconds: float | None) -> list[Configuration]:
     """Return what is tried first: the recommended strategy, the runner-up, every other one by its expectation.
 
     Frozen cells come last: the sweep has tried them already, and what is left of them is their best with further
@@ -84,19 +37,17 @@ def openings(
     the cells come variations of fine-tuning in one thing each.
 
     Args:
-        task: the data.
-        survey: what is known of them.
-        found: the frozen candidates.
+        prepared: the data, what is known of them, the frozen candidates, and what training costs.
         space: what may be chosen.
-        costs: of training.
-        seconds: for trials and the refit, or None.
         limits: of what may be used.
+        seconds: for trials and the refit, or None.
     """
-    order = [survey.choice.strategy, survey.matrix.runner_up]
-    order += [row.strategy for row in sorted(survey.outlook.front, key=lambda row: -row.accuracy)]
+    task, found = prepared.task, prepared.assessment
+    order = [found.choice.strategy, found.matrix.runner_up]
+    order += [row.strategy for row in sorted(found.expectations.front, key=lambda row: -row.accuracy)]
     balanced = space.imbalanced and task.metric.name in CLASSES_ALIKE
-    trained = [replace(c, balanced=balanced) for c in _trained(task, survey, space, costs, seconds, limits)]
-    frozen = list(_frozen(task, survey, found, space))
+    trained = [replace(c, balanced=balanced) for c in _trained(prepared, space, limits, seconds)]
+    frozen = list(_frozen(task, prepared.sweep, space))
     rank = {strategy: position for position, strategy in reversed(list(enumerate(order)))}
     cells = [*sorted(trained, key=lambda c: rank[c.strategy]), *sorted(frozen, key=lambda c: rank[c.strategy])]
     return [*cells, *_variations(next((c for c in trained if c.training == "fine_tuning"), None), space)]
@@ -106,17 +57,16 @@ def _variations(tuned: Configuration | None, space: Space) -> Iterator[Configura
     """Yield the recommended fine-tuning with one thing changed: what is worth knowing before TPE has its say."""
     if tuned is None:
         return
-    assert isinstance(tuned.how, Tuned)
-    yield replace(tuned, how=replace(tuned.how, epochs=3 * EPOCHS // 2))
-    yield replace(tuned, how=replace(tuned.how, lr_ratio=1.0))
+    yield replace(tuned, how=replace(tuned.tuned, epochs=3 * EPOCHS // 2))
+    yield replace(tuned, how=replace(tuned.tuned, lr_ratio=1.0))
     if space.augmented:
-        policy = tuned.how.policy
+        policy = tuned.tuned.policy
         rotation = max(20.0, policy.rotation)
         stronger = replace(policy, rotation=rotation, scale=(0.8, 1.3), crop=0.5, colour=0.2, erase=0.25)
-        yield replace(tuned, how=replace(tuned.how, policy=stronger))
+        yield replace(tuned, how=replace(tuned.tuned, policy=stronger))
 
 
-def _frozen(task: Task, survey: Survey, found: Sweep, space: Space) -> Iterator[Configuration]:
+def _frozen(task: Task, found: Sweep, space: Space) -> Iterator[Configuration]:
     richest = space.views[-1]
     if richest == "plain":
         return
@@ -124,41 +74,34 @@ def _frozen(task: Task, survey: Survey, found: Sweep, space: Space) -> Iterator[
         own = [o for o in found.outcomes if o.configuration.strategy == strategy]
         if own:
             best = max(own, key=lambda o: task.metric.sign * o.value).configuration
-            assert isinstance(best.how, Frozen)
-            yield replace(best, how=replace(best.how, views=richest))
+            yield replace(best, how=replace(best.frozen, views=richest))
 
 
-def _trained(
-    task: Task, survey: Survey, space: Space, costs: Costs, seconds: float | None, limits: Limits
-) -> Iterator[Configuration]:
+def _trained(prepared: Prepared, space: Space, limits: Limits, seconds: float | None) -> Iterator[Configuration]:
     if space.training == ("frozen",):
         return
-    late = survey.evidence.late(task.metric.name)
+    task, found, costs = prepared.task, prepared.assessment, prepared.costs
+    late = found.evidence.late(task.metric.name)
     most = limits.largest_cut.get(late.backbone, late.n_stages)
-    least, advised = max(1, round(most / 3)), min(survey.unfreezing.count, most)
+    least, advised = max(1, round(most / 3)), min(found.unfreezing.count, most)
     counts = dict.fromkeys(range(advised, least - 1, -1)) or {advised: None}
-    some = [fine_tuning(survey, late, count, space, most) for count in counts]
+    some = [fine_tuning(found, late, count, space, most) for count in counts]
     first = next((c for c in some if seconds is None or _with_refit(task, costs, c) <= seconds), some[-1])
     yield first
     if most == late.n_stages:
-        yield from_pretrained(survey, late, space)
+        yield from_pretrained(found, late, space)
     for count in dict.fromkeys((advised, most)):
-        if count > _unfrozen(first):
-            yield fine_tuning(survey, late, count, space, most)
+        if count > first.tuned.unfrozen:
+            yield fine_tuning(found, late, count, space, most)
 
 
 def _with_refit(task: Task, costs: Costs, configuration: Configuration) -> float:
     """Return the seconds of one fold's training and of the refit on everything."""
-    n = task.sample.n - len(task.held_out(0))
+    n = task.n_trained
     return costs.seconds(configuration, n) + costs.seconds(configuration, task.sample.n)
 
 
-def _unfrozen(configuration: Configuration) -> int:
-    assert isinstance(configuration.how, Tuned)
-    return configuration.how.unfrozen
-
-
-def fine_tuning(survey: Survey, late: Candidate, unfrozen: int, space: Space, most: int) -> Configuration:
+def fine_tuning(assessment: Assessment, late: Candidate, unfrozen: int, space: Space, most: int) -> Configuration:
     """Return the recommended fine-tuning with so many of the first `most` stages that learn.
 
     The head reads the last stage alone. Several cuts, with deviations, earn much where nothing is trained, and nothing
@@ -171,24 +114,24 @@ def fine_tuning(survey: Survey, late: Candidate, unfrozen: int, space: Space, mo
         head_lr=HEAD_LR,
         lr_ratio=LR_RATIO,
         label_smoothing=LABEL_SMOOTHING,
-        policy=_policy(survey, space),
+        policy=_policy(assessment, space),
     )
     return Configuration("fine_tuning", late.backbone, late.n_stages, (most,), "mean", how)
 
 
-def from_pretrained(survey: Survey, late: Candidate, space: Space) -> Configuration:
+def from_pretrained(assessment: Assessment, late: Candidate, space: Space) -> Configuration:
     """Return the recommended training of everything from the pretrained weights."""
     how = Tuned(
         unfrozen=late.n_stages, epochs=EPOCHS, head_lr=HEAD_LR, lr_ratio=2.0, batchnorm="adapting",
-        label_smoothing=LABEL_SMOOTHING, policy=_policy(survey, space),
+        label_smoothing=LABEL_SMOOTHING, policy=_policy(assessment, space),
     )  # fmt: skip
     return Configuration("pretrained_initialization", late.backbone, late.n_stages, (late.n_stages,), "mean", how)
 
 
-def _policy(survey: Survey, space: Space) -> AugmentationPolicy:
+def _policy(assessment: Assessment, space: Space) -> AugmentationPolicy:
     if not space.augmented:
         return AugmentationPolicy()
-    return survey.advice.augmentation
+    return assessment.advice.augmentation
 
 
 def folds_to_score(task: Task, costs: Costs, trained: Sequence[Configuration], seconds: float | None) -> int:
@@ -206,6 +149,6 @@ def folds_to_score(task: Task, costs: Costs, trained: Sequence[Configuration], s
     elif not trained:
         wanted = 1
     else:
-        n = task.sample.n - len(task.held_out(0))
+        n = task.n_trained
         wanted = int(SHARE_OF_TRIAL * seconds / max(costs.seconds(trained[0], n), 1e-9))
     return int(np.clip(wanted, 1, available))

@@ -14,9 +14,9 @@ from automl_tl.learning.heads import l2_grid, solve_path
 from automl_tl.learning.linear import as_matrix, measure_scaling
 from automl_tl.learning.spectrum import decompose
 from automl_tl.searcher.space.configuration import Configuration, Frozen
+from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.frozen import score_frozen
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.task import Task
 from automl_tl.searcher.trials.trained import Reference
 
 MOST_ENTERED = 36

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,22 +13,23 @@ from torch import Tensor, nn
 
 from automl_tl.augment.mixing import Mixing
 from automl_tl.backbones.stages import Network
-from automl_tl.learning.activations import ActivationCache, columns
-from automl_tl.learning.finetune import Step, Trained, TrainingError, copy_network, finetune, score_rows
+from automl_tl.learning.activations import ActivationCache
+from automl_tl.learning.finetune import Step, Trained, TrainingError, Tunable, copy_network, finetune
 from automl_tl.learning.heads import solve_head
 from automl_tl.learning.linear import LinearHead
 from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.recipe import Recipe, batch_size_for
 from automl_tl.learning.scores import class_weights
 from automl_tl.learning.spectrum import decompose
-from automl_tl.searcher.space.configuration import Configuration, Tuned
+from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.task import Task
+from automl_tl.work import Executor
 
 HIDDEN = 256
 """Units of the fully connected layers."""
-MOST_VIEWS, EPOCHS_PER_VIEW = 4, 3
-"""Varied views whose activations are kept, and how often training goes round each of them."""
+MOST_VARIANTS, EPOCHS_PER_VARIANT = 4, 3
+"""Varied copies of every picture whose activations are kept, and how often training goes round each of them."""
 QUARTERS = 4
 """Parts of the first fold's schedule after which a trial reports; further folds report once."""
 Report = Callable[[int, float], None]
@@ -42,13 +44,13 @@ class Reference:
     """Multiple of columns over pictures by which the heads are solved that training starts from."""
 
 
-def n_views(epochs: int) -> int:
-    """Return how many varied views a schedule of so many epochs goes round.
+def n_variants(epochs: int) -> int:
+    """Return how many variants of every picture a schedule of so many epochs goes round.
 
-    >>> [n_views(epochs) for epochs in (1, 4, 10, 30)]
+    >>> [n_variants(epochs) for epochs in (1, 4, 10, 30)]
     [1, 2, 4, 4]
     """
-    return min(MOST_VIEWS, max(1, -(-epochs // EPOCHS_PER_VIEW)))
+    return min(MOST_VARIANTS, max(1, -(-epochs // EPOCHS_PER_VARIANT)))
 
 
 def estimated(task: Task, reference: Reference, rows: np.ndarray, scores: np.ndarray) -> float:
@@ -62,10 +64,39 @@ def estimated(task: Task, reference: Reference, rows: np.ndarray, scores: np.nda
     return float(reference.outcome.value + gain)
 
 
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What a training run left: everything that differs from the pretrained network."""
+
+    state: Mapping[str, Tensor]
+    """Of `learned_state`."""
+    losses: tuple[float, ...]
+    """Mean loss of each epoch."""
+    shortened: bool
+    """Whether the time limit ended the schedule early."""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs, the last one perhaps not whole."""
+        return len(self.losses)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldScores:
+    """What a candidate scores on a fold that it did not learn from."""
+
+    rows: np.ndarray
+    """int (m,)."""
+    scores: np.ndarray
+    """float32 (m, C)."""
+    learned: Learned
+
+
 def score_trained(
     task: Task,
     configuration: Configuration,
     reference: Reference,
+    executor: Executor,
     *,
     limit: float | None = None,
     report: Report | None = None,
@@ -76,36 +107,79 @@ def score_trained(
         task: the data.
         configuration: a trained one.
         reference: of the estimate, and of the heads' regularisation.
+        executor: where folds are trained.
         limit: seconds for all folds together, or None.
         report: called with (step, estimated metric) along the way; what it raises ends the trial.
 
     Raises:
         TrainingError: the loss is no longer finite, or memory does not suffice.
     """
-    started, cache = time.perf_counter(), make_cache(task, configuration)
-    parts: list[tuple[np.ndarray, np.ndarray]] = []
-    state: Mapping[str, Tensor] = {}
-    epochs = 0
+    started = time.perf_counter()
+    folds: list[FoldScores] = []
     for fold in range(task.n_folds):
-        rows = task.held_out(fold)
         left = None if limit is None else (limit - (time.perf_counter() - started)) / (task.n_folds - fold)
-        watch = _watcher(task, configuration, cache, reference, rows, report) if fold == 0 else None
-        network, head, trained = train(
-            task, configuration, cache, np.flatnonzero(task.sample.folds != fold), reference.l2, limit=left, watch=watch
-        )
-        if trained.epochs == 0:
-            raise TrainingError("there was no time left for an epoch")
-        parts.append((rows, score_rows(network, head, cache, rows, task.bench.engine.for_training)))
-        epochs += trained.epochs
-        if fold == 0:
-            state = learned_state(configuration, network, head)
-        seen, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
+        first = report if fold == 0 else None
+        scored = executor.submit(score_fold, task, configuration, reference, fold, limit=left, report=first).result()
+        folds.append(scored)
+        seen, scores = (np.concatenate(parts) for parts in zip(*((f.rows, f.scores) for f in folds), strict=True))
         value = estimated(task, reference, seen, scores)
         if report is not None:
             report(QUARTERS + fold, value)
-    return Outcome(
-        configuration, value, seen, scores, time.perf_counter() - started, epochs, task.n_folds, state
-    )  # fmt: skip
+    epochs = sum(one.learned.epochs for one in folds)
+    seconds = time.perf_counter() - started
+    return Outcome(configuration, value, seen, scores, seconds, epochs, task.n_folds, folds[0].learned.state)
+
+
+def score_fold(
+    task: Task,
+    configuration: Configuration,
+    reference: Reference,
+    fold: int,
+    *,
+    limit: float | None,
+    report: Report | None = None,
+) -> FoldScores:
+    """Train a candidate without a fold and score it there: work for an executor.
+
+    Args:
+        task, configuration, reference: as for `score_trained`.
+        fold: that is left out.
+        limit: seconds, or None.
+        report: called with (step, estimated metric) after each quarter of the schedule but the last.
+    """
+    rows, cache = task.held_out(fold), _shared_cache(task, configuration)
+    learned_from = np.flatnonzero(task.sample.folds != fold)
+    watch = _watcher(task, reference, rows, report)
+    tunable, trained = train(task, configuration, cache, learned_from, reference.l2, limit=limit, watch=watch)
+    if trained.epochs == 0:
+        raise TrainingError("there was no time left for an epoch")
+    learned = Learned(learned_state(configuration, tunable), trained.losses, trained.shortened)
+    return FoldScores(rows, tunable.scores(rows), learned)
+
+
+def learn(
+    task: Task,
+    configuration: Configuration,
+    l2: float,
+    *,
+    limit: float | None,
+    start: Mapping[str, Tensor] | None = None,
+) -> Learned:
+    """Train a candidate on every picture of the task: work for an executor.
+
+    Args:
+        task: the data; it may hold more pictures than the trials saw.
+        configuration: a trained one.
+        l2: multiple of columns over pictures for the solved head.
+        limit: seconds, or None.
+        start: what a trial left, to go on from.
+    """
+    begun = time.perf_counter()
+    task.kept.activations = None
+    cache = make_cache(task, configuration)
+    left = None if limit is None else limit - (time.perf_counter() - begun)
+    tunable, trained = train(task, configuration, cache, task.everything, l2, limit=left, start=start)
+    return Learned(learned_state(configuration, tunable), trained.losses, trained.shortened)
 
 
 def train(
@@ -116,10 +190,10 @@ def train(
     l2: float,
     *,
     limit: float | None = None,
-    watch: Callable[[Network, NetworkHead, Step], None] | None = None,
+    watch: Callable[[Tunable, Step], None] | None = None,
     start: Mapping[str, Tensor] | None = None,
-) -> tuple[Network, NetworkHead, Trained]:
-    """Train a candidate on the pictures `rows`; return its network, head and how it went.
+) -> tuple[Tunable, Trained]:
+    """Train a candidate on the pictures `rows`; return it and how it went.
 
     Args:
         task: the data.
@@ -131,51 +205,53 @@ def train(
         watch: called after every epoch.
         start: what was learned before, to go on from; None starts from the pretrained stages and a solved head.
     """
-    how, begun = _tuned(configuration), time.perf_counter()
-    network = copy_network(task.bench.network(configuration.backbone))
+    how, begun = configuration.tuned, time.perf_counter()
+    network = copy_network(task.networks.network(configuration.backbone))
     head = empty_head(task, configuration) if start is not None else _starting_head(task, configuration, rows, l2)
-    head = head.to(task.bench.engine.device)
+    tunable = Tunable(network, head.to(task.networks.engine.device), cache)
     if start is not None:
         restore(configuration, network, head, start)
     if limit is not None:
         limit -= time.perf_counter() - begun
     recipe = Recipe(
         how.unfrozen, how.epochs, how.head_epochs, how.head_lr, how.lr_ratio, how.weight_decay, how.batchnorm,
-        how.warmup, how.label_smoothing, Mixing(how.mixup, how.cutmix), batch_size_for(len(rows)),
+        how.warmup, how.label_smoothing, Mixing(how.mixup, how.cutmix), _weights(task, configuration, rows),
+        batch_size_for(len(rows)),
     )  # fmt: skip
-
-    def observe(step: Step) -> None:
-        if watch is not None:
-            watch(network, head, step)
-
-    trained = finetune(
-        network, head, cache, task.y, rows, recipe, task.bench.engine.for_training, seed=task.seed,
-        class_weights=_weights(task, configuration, rows), limit=limit, observe=observe,
-    )  # fmt: skip
-    return network, head, trained
+    observe = None if watch is None else partial(watch, tunable)
+    return tunable, finetune(tunable, task.y, rows, recipe, limit=limit, observe=observe)
 
 
 def make_cache(task: Task, configuration: Configuration) -> ActivationCache:
     """Return the activations of a candidate's frozen stages, empty as yet; folds share them."""
-    how = _tuned(configuration)
+    how, networks = configuration.tuned, task.networks
     return ActivationCache(
-        task.bench.network(configuration.backbone),
+        networks.network(configuration.backbone),
         task.pixels(configuration.backbone),
         max(configuration.cuts) - how.unfrozen,
         configuration.cuts,
-        columns(configuration.pooling),
+        configuration.pooling,
         how.policy,
-        task.bench.engine.for_training,
+        networks.engine.for_training,
         task.seed,
         task.scratch,
-        n_views=n_views(how.epochs + how.head_epochs),
+        n_variants=n_variants(how.epochs + how.head_epochs),
         max_bytes=task.max_bytes,
     )
 
 
-def learned_state(configuration: Configuration, network: Network, head: NetworkHead) -> dict[str, Tensor]:
+def _shared_cache(task: Task, configuration: Configuration) -> ActivationCache:
+    """Return the activations of a candidate's frozen stages, which its folds share; another candidate's are dropped."""
+    known = task.kept.activations
+    if known is None or known[0] != configuration:
+        task.kept.activations = None  # its memory is free before the next one takes any
+        task.kept.activations = known = (configuration, make_cache(task, configuration))
+    return known[1]
+
+
+def learned_state(configuration: Configuration, tunable: Tunable) -> dict[str, Tensor]:
     """Return copies on the CPU of what was learned: the head, and the stages that are not frozen."""
-    learned = _learned(configuration, network, head).state_dict()
+    learned = _learned(configuration, tunable.network, tunable.head).state_dict()
     return {name: value.detach().cpu().clone() for name, value in learned.items()}
 
 
@@ -191,7 +267,7 @@ def empty_head(task: Task, configuration: Configuration) -> NetworkHead:
 
 
 def _learned(configuration: Configuration, network: Network, head: NetworkHead) -> nn.ModuleDict:
-    cut, unfrozen = max(configuration.cuts), _tuned(configuration).unfrozen
+    cut, unfrozen = max(configuration.cuts), configuration.tuned.unfrozen
     stages = network.stages[cut - unfrozen : cut]
     return nn.ModuleDict({"head": head, "stages": nn.ModuleList(stages)})
 
@@ -214,50 +290,38 @@ def _starting_head(task: Task, configuration: Configuration, rows: np.ndarray, l
 
 
 def _layers(task: Task, configuration: Configuration) -> dict[str, int]:
-    layers = _tuned(configuration).layers
-    channels = task.bench.network(configuration.backbone).channels[max(configuration.cuts) - 1]
+    layers = configuration.tuned.layers
+    channels = task.networks.network(configuration.backbone).channels[max(configuration.cuts) - 1]
     return {
         "hidden": HIDDEN if layers in ("fully_connected", "convolution") else 0,
         "channels": channels if layers == "convolution" else 0,
     }
 
 
-def _weights(task: Task, configuration: Configuration, rows: np.ndarray) -> np.ndarray | None:
-    """Return (C,) weights of mean 1 over the pictures, or None."""
+def _weights(task: Task, configuration: Configuration, rows: np.ndarray) -> tuple[float, ...] | None:
+    """Return C weights of mean 1 over the pictures, or None."""
     if not configuration.balanced:
         return None
     weights = np.ones(task.n_classes)
     weights[task.y[rows]] = class_weights(task.y[rows])
-    return weights
+    return tuple(weights.tolist())
 
 
 def _watcher(
-    task: Task,
-    configuration: Configuration,
-    cache: ActivationCache,
-    reference: Reference,
-    rows: np.ndarray,
-    report: Report | None,
-) -> Callable[[Network, NetworkHead, Step], None] | None:
-    """Return what reports the first fold's scores after each quarter of its schedule but the last."""
+    task: Task, reference: Reference, rows: np.ndarray, report: Report | None
+) -> Callable[[Tunable, Step], None] | None:
+    """Return what reports the scores of the pictures `rows` after each quarter of the schedule but the last."""
     if report is None:
         return None
     reported = 0
 
-    def watch(network: Network, head: NetworkHead, step: Step) -> None:
+    def watch(tunable: Tunable, step: Step) -> None:
         nonlocal reported
         quarter = min(int(QUARTERS * step.progress), QUARTERS)
         if reported < quarter < QUARTERS:
             reported = quarter
-            network.module.eval()
-            head.eval()
-            with torch.no_grad():
-                scores = score_rows(network, head, cache, rows, task.bench.engine.for_training)
-            report(quarter, estimated(task, reference, rows, scores))
+            tunable.network.module.eval()
+            tunable.head.eval()
+            report(quarter, estimated(task, reference, rows, tunable.scores(rows)))
 
     return watch
-
-
-def _tuned(configuration: Configuration) -> Tuned:
-    assert isinstance(configuration.how, Tuned)
-    return configuration.how

@@ -4,34 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from automl_tl.features.extract import Features
-from automl_tl.lab.extraction import extract_view
-from automl_tl.lab.networks import Bench
+from automl_tl.features.extract import Features, extract
+from automl_tl.lab.networks import Networks
 from automl_tl.lab.sample import Sample
-from automl_tl.learning.activations import MAX_BYTES
+from automl_tl.learning.activations import MAX_BYTES, ActivationCache
 from automl_tl.learning.pixels import load_pixels
 from automl_tl.learning.scores import Metric
-from automl_tl.searcher.space.configuration import VIEW_SETS
-
-Progress = Callable[[int, int], None]
-
-
-def _nothing(done: int, total: int) -> None:
-    pass
+from automl_tl.searcher.space.configuration import VIEW_SETS, Configuration
 
 
 @dataclass(eq=False)
-class Task:
-    """One data set to be learned, with everything that is computed once for it."""
+class Kept:
+    """What a process has computed for a task and may need again; it does not travel to another one."""
 
-    bench: Bench
+    pixels: dict[str, np.ndarray] = field(default_factory=dict)
+    """Of one backbone at a time, uint8 (n, S, S, 3)."""
+    views: dict[tuple[str, str], Features] = field(default_factory=dict)
+    """By backbone and view."""
+    activations: tuple[Configuration, ActivationCache] | None = None
+    """Of the configuration that is being trained, fold after fold."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Kept, ()
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One data set to be learned, with everything that is computed once for it; it can be pickled."""
+
+    networks: Networks
     sample: Sample
     """Training pictures with their folds; a given validation part is fold 0."""
     fit: str
@@ -47,8 +55,7 @@ class Task:
     """Folds that a trained candidate is scored on: 0 to `n_folds` - 1."""
     max_bytes: int = MAX_BYTES
     """Bound of the activations that one trial keeps."""
-    _pixels: dict[str, np.ndarray] = field(default_factory=dict)
-    _views: dict[tuple[str, str], Features] = field(default_factory=dict)
+    kept: Kept = field(default_factory=Kept)
 
     @cached_property
     def digest(self) -> str:
@@ -71,14 +78,14 @@ class Task:
         """int (n,), all rows."""
         return np.arange(self.sample.n)
 
+    @property
+    def n_trained(self) -> int:
+        """Pictures that a trained candidate learns from in its first fold."""
+        return self.sample.n - len(self.held_out(0))
+
     def held_out(self, fold: int) -> np.ndarray:
         """Return the rows of a fold, int (m,)."""
         return np.flatnonzero(self.sample.folds == fold)
-
-    @property
-    def validation(self) -> np.ndarray:
-        """int (m,), the rows that every candidate is scored on."""
-        return np.concatenate([self.held_out(fold) for fold in range(self.n_folds)])
 
     def views(self, name: str) -> tuple[str, ...]:
         """Return the allowed views of a set of VIEW_SETS."""
@@ -88,20 +95,22 @@ class Task:
         """Return features float32 (n, d) of every picture seen as `view`; extracted once, then from the store."""
         if view == "plain":
             return self.features[backbone].matrix(cuts, pooling)
-        key = (backbone, view)
-        if key not in self._views:
-            self._views[key] = extract_view(self.bench, backbone, self.sample.pictures, self.fit, _nothing, view)
-        return self._views[key].matrix(cuts, pooling)
+        if not self.has_view(backbone, view):
+            networks, how = self.networks, self.networks.preprocessing(backbone, self.fit)
+            network = networks.network(backbone)
+            self.kept.views[backbone, view] = extract(
+                network, self.sample.pictures, how, networks.engine, networks.store, view=view
+            )
+        return self.kept.views[backbone, view].matrix(cuts, pooling)
 
     def has_view(self, backbone: str, view: str) -> bool:
         """Return whether the features of a view are known already."""
-        return (backbone, view) in self._views
+        return (backbone, view) in self.kept.views
 
     def pixels(self, backbone: str) -> np.ndarray:
         """Return the pictures as a backbone takes them, uint8 (n, S, S, 3); decoded once."""
-        if backbone not in self._pixels:
-            self._pixels.clear()  # those of another backbone: one array at a time
-            how = self.bench.preprocessing(backbone, self.fit)
-            threads = self.bench.engine.threads
-            self._pixels[backbone] = load_pixels(self.sample.pictures, how, self.scratch, threads=threads)
-        return self._pixels[backbone]
+        if backbone not in self.kept.pixels:
+            self.kept.pixels.clear()  # those of another backbone: one array at a time
+            how, threads = self.networks.preprocessing(backbone, self.fit), self.networks.engine.threads
+            self.kept.pixels[backbone] = load_pixels(self.sample.pictures, how, self.scratch, threads=threads)
+        return self.kept.pixels[backbone]

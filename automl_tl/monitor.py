@@ -1,18 +1,23 @@
-"""What the search tells whoever watches it."""
+"""Who watches long work: told what is going on, how far it is, and where a search stands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from automl_tl.lab.extraction import Progress
+Progress = Callable[[int, int], None]
+"""Told how much is done, of how much."""
+
+
+def unheeded(done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where the search is."""
+    """Where a search is."""
 
     left: float | None
     """Seconds until the deadline; None without a budget."""
@@ -33,20 +38,26 @@ class Status:
 class Monitor(Protocol):
     """Someone who watches."""
 
-    def stage(self, name: str) -> AbstractContextManager[Progress]:
-        """Return a context in which a stage runs; it yields a function of (done, total)."""
+    def activity(self, name: str) -> AbstractContextManager[Progress]:
+        """Return a context in which something is done; it yields a function of (done, total)."""
+
+    def say(self, line: str) -> None:
+        """Take note of one line for the user: what will be fetched, before it is."""
 
     def show(self, status: Status) -> None:
-        """Take note of where the search is."""
+        """Take note of where a search is."""
 
 
 class Silent:
     """Nobody watches."""
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Progress]:
+    def activity(self, name: str) -> Iterator[Progress]:
         """Report nothing."""
-        yield lambda done, total: None
+        yield unheeded
+
+    def say(self, line: str) -> None:
+        """Take no note."""
 
     def show(self, status: Status) -> None:
         """Take no note."""

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_lab import bare_networks
 from tiny_backbone import TinyBackbone
 from torch import nn
 
 from automl_tl.backbones import plugins, presets
 from automl_tl.backbones.contract import WeightsInfo
 from automl_tl.errors import BackboneError
-from automl_tl.features.engine import Engine
-from automl_tl.lab import networks as module
-from automl_tl.lab.downloads import announcement
-from automl_tl.lab.networks import Bench, Overrides, usable_backbones, without_broken
+from automl_tl.lab import considered, networks
+from automl_tl.lab.considered import announcement, usable_backbones, without_broken
 
 FAST = [one.backbone for one in presets.members("fast", "cpu")]
 
@@ -44,13 +43,13 @@ class Remote(TinyBackbone):
 def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, TinyBackbone]:
     """The backbones by name; the tiny one is on this machine, and the members of a preset are remote."""
     found: dict[str, TinyBackbone] = {"tiny": TinyBackbone(), **{name: Remote() for name in FAST}}
-    monkeypatch.setattr(module, "get_backbone", found.__getitem__)
-    monkeypatch.setattr(module, "local_backbones", lambda: ["tiny"])
+    monkeypatch.setattr(networks, "get_backbone", found.__getitem__)
+    monkeypatch.setattr(considered, "local_backbones", lambda: ["tiny"])
     return found
 
 
-def make_bench(tmp_path: Path, weights: dict[str, Path] | None = None) -> Bench:
-    return Bench(Engine("cpu", "float32"), tmp_path, Overrides(weights or {}))
+def usable(folder: Path, wanted: list[str], say: Callable[[str], None] = lambda line: None) -> Any:
+    return usable_backbones(bare_networks(folder, named=wanted), wanted, say)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +65,7 @@ def make_bench(tmp_path: Path, weights: dict[str, Path] | None = None) -> Bench:
 def test_names_presets_and_all(
     wanted: list[str], expected: list[str], installed: dict[str, TinyBackbone], tmp_path: Path
 ) -> None:
-    assert usable_backbones(make_bench(tmp_path), wanted) == (tuple(expected), ())
+    assert usable(tmp_path, wanted) == (tuple(expected), ())
 
 
 def test_a_download_is_announced_before_anything_is_fetched(
@@ -75,7 +74,7 @@ def test_a_download_is_announced_before_anything_is_fetched(
     log: list[str] = []
     installed[FAST[0]] = Remote(n_bytes=None, fetched=log)
     installed[FAST[1]] = Remote(fetched=log)
-    usable_backbones(make_bench(tmp_path), ["tiny", "fast"], notice=log.append)
+    usable(tmp_path, ["tiny", "fast"], log.append)
     assert log == [
         "3 weights files are not on this machine and will be fetched, about 80 MB in all and 1 of unknown size:",
         f"  {FAST[0]}: size unknown, licence mit, from hub/x",
@@ -85,12 +84,12 @@ def test_a_download_is_announced_before_anything_is_fetched(
         "fetched",
     ]
     log.clear()
-    usable_backbones(make_bench(tmp_path), ["fast"])
+    usable(tmp_path, ["fast"])
     assert capfd.readouterr() == ("", "")  # who does not ask for notices gets none
 
 
 def test_nothing_is_announced_where_everything_is_here(installed: dict[str, TinyBackbone], tmp_path: Path) -> None:
-    usable_backbones(make_bench(tmp_path), ["tiny"], notice=lambda line: pytest.fail(line))
+    usable(tmp_path, ["tiny"], lambda line: pytest.fail(line))
 
 
 def test_an_announcement_says_what_is_unknown() -> None:
@@ -102,14 +101,14 @@ def test_an_announcement_says_what_is_unknown() -> None:
 
 def test_what_cannot_be_fetched_of_a_preset_is_left_out(installed: dict[str, TinyBackbone], tmp_path: Path) -> None:
     installed[FAST[1]] = Remote(answers=False)
-    names, notes = usable_backbones(make_bench(tmp_path), ["fast"])
+    names, notes = usable(tmp_path, ["fast"])
     assert names == (FAST[0], FAST[2])
     assert notes == (
         f"{FAST[1]} is left out: {FAST[1]} could not be built: "
         "the weights cannot be fetched (no connection to the hub)",
     )
     with pytest.raises(BackboneError, match="no connection to the hub"):
-        usable_backbones(make_bench(tmp_path), ["fast", FAST[1]])  # asked for by its own name
+        usable(tmp_path, ["fast", FAST[1]])  # asked for by its own name
 
 
 def test_without_a_hub_a_preset_is_one_sentence_with_the_way_out(
@@ -117,12 +116,12 @@ def test_without_a_hub_a_preset_is_one_sentence_with_the_way_out(
 ) -> None:
     installed.update({name: Remote(answers=False) for name in FAST})
     with pytest.raises(BackboneError) as caught:
-        usable_backbones(make_bench(tmp_path), ["fast"])
+        usable(tmp_path, ["fast"])
     assert str(caught.value) == (
         f"nothing of the preset fast can be used: {FAST[0]} could not be built: the weights cannot be fetched (no "
         "connection to the hub) (and 2 more); without --backbone those on this machine are considered (tiny)"
     )
-    assert usable_backbones(make_bench(tmp_path), ["fast", "tiny"])[0] == ("tiny",)
+    assert usable(tmp_path, ["fast", "tiny"])[0] == ("tiny",)
 
 
 def test_strict_raises_for_a_preset_too(
@@ -131,14 +130,14 @@ def test_strict_raises_for_a_preset_too(
     installed[FAST[2]] = Remote(answers=False)
     monkeypatch.setenv(plugins.STRICT, "1")
     with pytest.raises(BackboneError, match=f"{FAST[2]} could not be built"):
-        usable_backbones(make_bench(tmp_path), ["fast"])
+        usable(tmp_path, ["fast"])
 
 
 def test_the_networks_of_a_preset_are_not_all_kept(installed: dict[str, TinyBackbone], tmp_path: Path) -> None:
-    bench = make_bench(tmp_path)
-    names, _ = usable_backbones(bench, ["fast", "all"])
+    some = bare_networks(tmp_path)
+    names, _ = usable_backbones(some, ["fast", "all"], lambda line: None)
     assert len(names) == 4
-    assert list(bench._networks) == list(names[1:])
+    assert list(some._networks) == list(names[1:])
 
 
 def fails(error: Exception) -> Callable[[str], str]:
@@ -151,17 +150,17 @@ def fails(error: Exception) -> Callable[[str], str]:
 
 
 def test_one_that_fails_is_left_out_unless_it_was_named(tmp_path: Path) -> None:
-    bench = make_bench(tmp_path)
-    assert without_broken(bench, "abc", fails(BackboneError("b is ill"))) == (
+    some = bare_networks(tmp_path)
+    assert without_broken(some, "abc", fails(BackboneError("b is ill"))) == (
         {"a": "A", "c": "C"},
         ("b is left out: b is ill",),
     )
     with pytest.raises(BackboneError, match="b is ill"):
-        without_broken(bench, "abc", fails(BackboneError("b is ill")), named=frozenset("b"))
+        without_broken(bare_networks(tmp_path, named="b"), "abc", fails(BackboneError("b is ill")))
     with pytest.raises(BackboneError, match="b is ill"):
-        without_broken(make_bench(tmp_path, {"b": tmp_path}), "abc", fails(BackboneError("b is ill")))
+        without_broken(bare_networks(tmp_path, weights={"b": tmp_path}), "abc", fails(BackboneError("b is ill")))
 
 
 def test_other_errors_are_nobodys_to_leave_out(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
-        without_broken(make_bench(tmp_path), "abc", fails(ZeroDivisionError()))
+        without_broken(bare_networks(tmp_path), "abc", fails(ZeroDivisionError()))

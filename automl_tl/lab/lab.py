@@ -1,0 +1,122 @@
+"""The laboratory: one object that holds what recommending and searching work with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from automl_tl.cache_dir import cache_dir
+from automl_tl.data.dataset import ImageDataset, open_dataset
+from automl_tl.data.decode import Preprocessing
+from automl_tl.data.quality import QualityReport, scan
+from automl_tl.data.split import assign_splits
+from automl_tl.features.engine import Engine, choose_engine
+from automl_tl.features.extract import Features, Picture, Report, compute_shard, extract
+from automl_tl.lab.clock import Clock
+from automl_tl.lab.considered import usable_backbones
+from automl_tl.lab.networks import Networks, Overrides
+from automl_tl.lab.timing import decode_seconds, forward_seconds
+from automl_tl.learning.scores import Metric, get_metric
+from automl_tl.monitor import Monitor, Progress, unheeded
+from automl_tl.options import LabOptions
+from automl_tl.work import Executor, ThisProcess
+
+
+@dataclass(frozen=True, eq=False)
+class Lab:
+    """A data set, the backbones that are considered for it, what is to be good, and who watches."""
+
+    path: str
+    """The data set as the user named it."""
+    dataset: ImageDataset
+    """Scanned and split."""
+    report: QualityReport
+    """Of the scan."""
+    split_given: bool
+    """Whether the split is the user's; else a test part, if there is one, was held aside here."""
+    networks: Networks
+    backbones: tuple[str, ...]
+    """Names of those that are considered."""
+    metric: Metric
+    seed: int
+    """Of the split, the folds, the samples, the sampler and training."""
+    monitor: Monitor
+    notes: tuple[str, ...]
+    """What the user should know of the data set and of backbones that were left out."""
+    clock: Clock
+    executor: Executor = field(default_factory=ThisProcess)
+    """Where what is expensive runs."""
+
+    @property
+    def engine(self) -> Engine:
+        """Where frozen networks run, and in which number format."""
+        return self.networks.engine
+
+    @property
+    def held_aside(self) -> bool:
+        """Whether a test part was held aside here, not given."""
+        return not self.split_given and bool((self.dataset.frame["split"] == "test").any())
+
+    def features(
+        self, name: str, pictures: Sequence[Picture], view: str = "plain", progress: Progress = unheeded
+    ) -> Features:
+        """Return the features of pictures, seen as `view`, from the store where they are known.
+
+        Raises:
+            BackboneError: the backbone fails on these pictures.
+            DataError: a picture cannot be read any more.
+        """
+        networks = self.networks
+        how = networks.preprocessing(name, self.report.fit)
+
+        def submit(shard: Sequence[Picture], report: Report) -> Future[None]:
+            return self.executor.submit(compute_shard_by_name, networks, name, shard, how, view=view, report=report)
+
+        return extract(
+            networks.network(name), pictures, how, self.engine, networks.store, view=view, progress=progress,
+            submit=submit,
+        )  # fmt: skip
+
+    def picture_seconds(self, name: str, pictures: Sequence[Picture]) -> float:
+        """Return the seconds that one picture's features take, decoding included."""
+        how, timing = self.networks.preprocessing(name, self.report.fit), self.networks.timing
+        decoding = decode_seconds(pictures, how, self.engine, timing)
+        return decoding + forward_seconds(self.networks.network(name), self.engine, timing)
+
+
+def open_lab(path: str | Path, options: LabOptions) -> Lab:
+    """List, scan and split a data set, and load the backbones.
+
+    Raises:
+        AutomlTlError: the data set, a backbone or an option cannot be used; the message says why.
+    """
+    metric, clock, monitor = get_metric(options.metric), Clock(), options.monitor
+    overrides = Overrides(options.weights or {}, options.mean, options.std, options.input_size)
+    networks = Networks(
+        choose_engine(options.device), cache_dir(options.cache_dir), overrides, frozenset(options.backbones)
+    )
+    with clock("data"), monitor.activity("Reading pictures") as update:
+        listed = open_dataset(
+            path,
+            path_column=options.path_column,
+            label_column=options.label_column,
+            split_column=options.split_column,
+            group_column=options.group_column,
+        )
+        scanned, report = scan(listed, cache_dir=networks.cache, progress=update)
+        dataset = assign_splits(scanned, options.seed)
+    with clock("backbones"), monitor.activity("Loading backbones"):
+        names, notes = usable_backbones(networks, options.backbones, monitor.say)
+    return Lab(
+        str(path), dataset, report, scanned.has_given_splits, networks, names, metric, options.seed, monitor,
+        (*dataset.notes, *notes), clock,
+    )  # fmt: skip
+
+
+def compute_shard_by_name(
+    networks: Networks, name: str, pictures: Sequence[Picture], how: Preprocessing, *, view: str, report: Report
+) -> None:
+    """Compute the features of a shard of pictures: work for an executor; see `compute_shard`."""
+    compute_shard(networks.network(name), pictures, how, networks.engine, view=view, report=report)

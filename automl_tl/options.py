@@ -1,0 +1,422 @@
+"""Every option of the commands, once: name, type, default, help, and how its text is read.
+
+The functions of Python, the estimator, the command line and the commands that a page suggests all derive from the
+dataclasses below; a new option is one field. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from automl_tl.backbones.overrides import Triple, parse_assignments, parse_triple
+from automl_tl.backbones.validation import mean_fault, size_fault, std_fault
+from automl_tl.durations import parse_duration
+from automl_tl.errors import OptionError, WeightsError
+from automl_tl.monitor import Monitor, Silent
+from automl_tl.quantities import parse_bytes, parse_count, parse_milliseconds
+from automl_tl.strategies import FROZEN, STRATEGIES
+
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
+PARTS = ("joined", "augmented", "trained", "enqueued", "ensemble")
+"""Parts of the search that can be left out, to measure what each earns."""
+DEFAULT_BUDGET = 600.0
+"""Seconds of a search, where neither a budget nor a number of trials is given."""
+LEAST_BUDGET = 10.0
+LARGEST_SEED = 2**32 - 1  # the largest that numpy's and scikit-learn's generators take
+
+P = ParamSpec("P")
+Options = TypeVar("Options")
+First = TypeVar("First")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of an option besides its name, type and default."""
+
+    help: str
+    """One sentence for the command line; Python's documentation has it too unless `doc` is given."""
+    doc: str = ""
+    flag: str = ""
+    """On the command line; default: the name with hyphens."""
+    metavar: str = ""
+    parse: Callable[[Any], Any] | None = None
+    """Makes the text, or the texts of a repeatable option, into the value; raises OptionError."""
+    choices: tuple[str, ...] = ()
+    repeatable: bool = False
+    bounds: tuple[int | None, int | None] = (None, None)
+    """Of a whole number, inclusive."""
+    show_default: bool = False
+    on_command_line: bool = True
+    kept_by_resume: bool = False
+    """Whether a run that is resumed must have been begun with the same value."""
+
+
+def option(default: Any, help: str, **more: Any) -> Any:
+    """Return the field of an option of dataclass `Option`."""
+    return field(default=default, metadata={"option": Option(help, **more)})
+
+
+def option_of(one: Field[Any]) -> Option:
+    """Return what is known of the option that a dataclass's field declares."""
+    known: Option = one.metadata["option"]
+    return known
+
+
+# --- how texts are read -----------------------------------------------------------------------------
+
+
+def parse_device(text: str) -> str:
+    """Return `text` in lower case if it names a device, else raise OptionError."""
+    device = text.strip().lower()
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", device):
+        raise OptionError(f"{text!r} is no device; use auto, cpu, cuda, cuda:0 or mps")
+    return device
+
+
+def parse_weights(values: tuple[str, ...]) -> dict[str, Path]:
+    """Return {backbone name: file} of "NAME=FILE" values; raise OptionError, or WeightsError for no file."""
+    files = parse_assignments(values, "--weights")
+    for name, file in files.items():
+        if not file.is_file():
+            what = "is a folder" if file.is_dir() else "does not exist"
+            raise WeightsError(f"{file} {what}, but the weights of {name} must be a .safetensors or .pth file")
+    return files
+
+
+def parse_mean(text: str) -> Triple:
+    """Return the means of R, G and B, from 0 to 1; raise OptionError for anything else."""
+    return _triple(text, "--mean", mean_fault)
+
+
+def parse_std(text: str) -> Triple:
+    """Return the standard deviations of R, G and B, of inputs from 0 to 1; raise OptionError otherwise."""
+    return _triple(text, "--std", std_fault)
+
+
+def _triple(text: str, flag: str, fault_of: Callable[[object], str | None]) -> Triple:
+    numbers = parse_triple(text, flag)
+    if fault := fault_of(numbers):
+        raise OptionError(fault)
+    return numbers
+
+
+def parse_input_size(text: str) -> int:
+    """Return a whole number of pixels; raise OptionError for anything else."""
+    size: object = int(text) if re.fullmatch(r"[0-9]{1,9}", text.strip()) else text
+    if fault := size_fault(size):
+        raise OptionError(fault)
+    return int(text)
+
+
+# --- the options, by what they are about ------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    """Columns of a table of pictures."""
+
+    path_column: str = option("path", "Table: picture files.", show_default=True)
+    label_column: str = option("label", "Table: classes.", show_default=True)
+    split_column: str = option("split", "Table: train, val or test.", show_default=True)
+    group_column: str | None = option(
+        None, "Table: pictures of one group (a patient, a drawer) stay on one side of every split."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverrideOptions:
+    """What the user knows better than a backbone's plugin."""
+
+    weights: Mapping[str, Path] | None = option(
+        None,
+        "Weights of a backbone from a local .safetensors or .pth file; repeatable.",
+        doc="local weights files by backbone name.",
+        metavar="NAME=FILE", parse=parse_weights, repeatable=True,
+    )  # fmt: skip
+    mean: Triple | None = option(
+        None, "Override the input mean.", doc="overrides a backbone's input mean.", metavar="R,G,B", parse=parse_mean
+    )
+    std: Triple | None = option(
+        None, "Override the input deviation.", doc="overrides its deviation.", metavar="R,G,B", parse=parse_std
+    )
+    input_size: int | None = option(
+        None, "Override the side of the input pictures.", doc="overrides its input size, pixels.",
+        metavar="PIXELS", parse=parse_input_size,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneOptions:
+    """Which backbones are considered."""
+
+    backbones: Sequence[str] = option(
+        (),
+        "A backbone to consider, or a preset whose weights are fetched: fast, balanced or best; repeatable.  "
+        "[default: all, those whose weights are on this machine]",
+        doc="names to consider; default: all whose weights are on this machine.",
+        flag="--backbone", metavar="NAME", repeatable=True, kept_by_resume=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoalOptions:
+    """What is to be good."""
+
+    metric: str = option(
+        "accuracy", "What is to be good.", doc=f"what is to be good: {', '.join(METRICS)}.",
+        choices=METRICS, show_default=True, kept_by_resume=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheOptions:
+    """Where results are kept between runs."""
+
+    cache_dir: str | Path | None = option(
+        None, "Where results are kept between runs.  [default: the user's cache folder]",
+        doc="where features are kept between runs; default: the user's cache folder.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions:
+    """Where to compute."""
+
+    device: str = option(
+        "auto", "Where to compute: auto, cpu, cuda, cuda:N or mps.", doc='"auto", "cpu", "cuda", "cuda:N" or "mps".',
+        parse=parse_device, show_default=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedOptions:
+    """What chance depends on."""
+
+    seed: int = option(
+        0, "Same data and seed, same result.", doc="of the split, the folds, the samples, the sampler and training.",
+        bounds=(0, LARGEST_SEED), show_default=True, kept_by_resume=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorOptions:
+    """Who watches."""
+
+    monitor: Monitor = option(Silent(), "Who watches; default: nobody.", on_command_line=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabOptions(
+    MonitorOptions,
+    CacheOptions,
+    SeedOptions,
+    DeviceOptions,
+    GoalOptions,
+    OverrideOptions,
+    BackboneOptions,
+    TableOptions,
+):
+    """What recommending and searching have in common."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EffortOptions:
+    """What a recommendation looks at, and what it may try."""
+
+    budget: float | None = option(
+        None,
+        "Training time that you will spend afterwards: 90, 10m, 1h30m.",
+        doc="training time that will be spent afterwards, seconds; default: not considered.",
+        metavar="DURATION", parse=parse_duration,
+    )  # fmt: skip
+    max_images: int | None = option(
+        None,
+        "Look at a stratified sample of N pictures, at least two of a class.  [default: what takes two minutes]",
+        doc="look at no more training pictures than this; default: what takes about two minutes.",
+        metavar="N", bounds=(1, None),
+    )  # fmt: skip
+    try_training: bool = option(
+        False,
+        "Spend what is left of two minutes, or half of --budget where that is longer, on one short fine-tuning: "
+        "then its gain is measured on your pictures.",
+        doc="spend what is left of two minutes, or half of `budget` where that is longer, on one short fine-tuning of "
+        "the last stages: then what it gains is measured here, not taken from other data sets.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendOptions(EffortOptions, LabOptions):
+    """Every option of `recommend`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetOptions:
+    """How long a search goes on."""
+
+    budget: float | None = option(
+        None,
+        "Time from now to the finished model: 90, 10m, 1h30m.  [default: 10m, or none with --trials]",
+        doc="seconds from the start to the written model; default: 600 where `trials` is not given either.",
+        metavar="DURATION", parse=parse_duration,
+    )  # fmt: skip
+    trials: int | None = option(
+        None,
+        "Trials after the sweep, in all.",
+        doc="trials after the sweep, in all; without a budget no decision reads a clock, so the same seed gives the "
+        "same leaderboard but for the seconds.",
+        metavar="N", bounds=(1, None),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderOptions:
+    """Where a run lies."""
+
+    out: str | Path | None = option(
+        None, "Folder of the run.  [default: runs/<time>]", doc="folder of the run; default: runs/<time>.",
+        metavar="RUN",
+    )  # fmt: skip
+    resume: bool = option(
+        False, "Go on with the run in --out.", doc="go on with the run in `out`, for the budget given now."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitOptions:
+    """What may be chosen, and how large it may be."""
+
+    strategies: Sequence[str] = option(
+        (), f"A strategy to consider: {', '.join(STRATEGIES)}; repeatable.  [default: all]",
+        doc="of the four, those to consider; default: all.",
+        flag="--strategy", metavar="NAME", choices=STRATEGIES, repeatable=True, kept_by_resume=True,
+    )  # fmt: skip
+    max_memory: int | None = option(
+        None, "Memory to use, at most: 4GB, 500MB.",
+        doc="bytes of resident memory; activations are kept accordingly, a trial beyond it ends.",
+        metavar="SIZE", parse=parse_bytes,
+    )  # fmt: skip
+    max_latency_ms: float | None = option(
+        None, "Milliseconds for one picture on this device, at most.",
+        doc="milliseconds for one picture on this device, alone in its batch.",
+        metavar="MS", parse=parse_milliseconds, kept_by_resume=True,
+    )  # fmt: skip
+    max_params: int | None = option(
+        None, "Parameters of the backbone up to the cut, at most: 5M, 2.5e6.",
+        doc="parameters of the backbone up to the cut.", metavar="N", parse=parse_count, kept_by_resume=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class InsideOptions:
+    """For benchmarks and the command line itself."""
+
+    without: Sequence[str] = option(
+        (), f"Parts to leave out, to measure what each earns: {', '.join(PARTS)}.",
+        choices=PARTS, repeatable=True, on_command_line=False, kept_by_resume=True,
+    )  # fmt: skip
+    started: float | None = option(
+        None, "`time.monotonic()` when the budget began; default: now.", on_command_line=False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions(
+    LimitOptions, BudgetOptions, CacheOptions, DeviceOptions, GoalOptions, OverrideOptions, BackboneOptions
+):
+    """What the estimator has of a search's options."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions(InsideOptions, LimitOptions, FolderOptions, BudgetOptions, LabOptions):
+    """Every option of `search`.
+
+    Raises:
+        OptionError: values that make no sense.
+    """
+
+    def __post_init__(self) -> None:
+        """Check the values and fill in the default budget."""
+        for name, known in (("strategies", STRATEGIES), ("without", PARTS)):
+            unknown = [one for one in getattr(self, name) if one not in known]
+            if unknown:
+                what = "strategy" if name == "strategies" else "part"
+                raise OptionError(f"unknown {what} {unknown[0]!r}; known are {', '.join(known)}")
+        for name in ("trials", "max_memory", "max_latency_ms", "max_params"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise OptionError(f"{name} must be above 0, but is {value}")
+        if self.budget is not None and not LEAST_BUDGET <= self.budget < math.inf:
+            raise OptionError(
+                f"a budget must be {LEAST_BUDGET:g} s or more, to look at the pictures at all, but is {self.budget:g} s"
+            )
+        if self.resume and self.out is None:
+            raise OptionError("--resume needs --out, the folder of the run to go on with")
+        if self.budget is None and self.trials is None:
+            object.__setattr__(self, "budget", DEFAULT_BUDGET)
+
+    @property
+    def parts(self) -> Mapping[str, bool]:
+        """Which of PARTS are on."""
+        return {part: part not in self.without for part in PARTS}
+
+    @property
+    def combines(self) -> bool:
+        """Whether a trained and a frozen candidate may be delivered together."""
+        frozen = [name in FROZEN for name in self.strategies or STRATEGIES]
+        both = any(frozen) and not all(frozen) and self.parts["trained"]
+        return both and self.parts["ensemble"] and not self.max_latency_ms and not self.max_params
+
+    def kept_by_resume(self) -> dict[str, Any]:
+        """Return what a resumed run must have in common with the one it goes on with, as JSON values."""
+        kept = {one.name: getattr(self, one.name) for one in fields(self) if option_of(one).kept_by_resume}
+        kept["inputs"] = [sorted(map(str, (self.weights or {}).items())), self.mean, self.std, self.input_size]
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
+
+
+# --- functions that take options --------------------------------------------------------------------
+
+
+def takes(
+    options: Callable[P, Options],
+) -> Callable[[Callable[[First, Options], Result]], Callable[Concatenate[First, P], Result]]:
+    """Let a function of (something, options) be called with the options as keywords, as an editor and help() see it.
+
+    >>> @takes(SeedOptions)
+    ... def double(data, options):
+    ...     return data, 2 * options.seed
+    >>> double("DATA", seed=21)
+    ('DATA', 42)
+    >>> inspect.signature(double)
+    <Signature (data, *, seed: 'int' = 0)>
+    """
+
+    def decorated(function: Callable[[First, Options], Result]) -> Callable[Concatenate[First, P], Result]:
+        @functools.wraps(function)
+        def called(first: First, /, *args: P.args, **given: P.kwargs) -> Result:
+            return function(first, options(*args, **given))
+
+        declared = list(inspect.signature(options).parameters.values())
+        first = next(iter(inspect.signature(function).parameters.values()))
+        called.__signature__ = inspect.Signature([first, *declared])  # type: ignore[attr-defined]
+        called.__doc__ = _documented(function.__doc__ or "", options)
+        return called
+
+    return decorated
+
+
+def _documented(text: str, options: Any) -> str:
+    """Return a docstring whose "Args" also describe the options."""
+    entries = [f"        {one.name}: {option_of(one).doc or option_of(one).help}" for one in fields(options)]
+    head, args, rest = text.partition("    Args:\n")
+    if not args:
+        return text
+    own, blank, after = rest.partition("\n\n")
+    return "\n".join([head + args + own, *entries]) + blank + after

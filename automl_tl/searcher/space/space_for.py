@@ -1,0 +1,54 @@
+"""The search space of a data set: what its size, its classes and its pictures allow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from automl_tl.lab.assessment import Assessment
+from automl_tl.lab.evidence import LARGEST_SOLVED
+from automl_tl.searcher.space.configuration import CLASSIFIERS, VIEW_SETS, Training
+from automl_tl.searcher.space.search_space import IMBALANCED, MANY_PICTURES, Space
+from automl_tl.searcher.task import Task
+
+
+def space_for(task: Task, assessment: Assessment, *, parts: Mapping[str, bool]) -> Space:
+    """Return the search space of a data set.
+
+    Args:
+        task: the data.
+        assessment: what is known of them.
+        parts: which optional parts are on: "joined", "augmented", "trained".
+    """
+    networks = {name: task.networks.network(name) for name in task.features}
+    counts = np.bincount(task.y)
+    counts = counts[counts > 0]
+    training: tuple[Training, ...] = ("frozen", "fine_tuning", "pretrained_initialization")
+    solvable = is_solvable(task)
+    sets = tuple(name for name in VIEW_SETS if name == "plain" or (parts["augmented"] and task.views(name)))
+    return Space(
+        n_stages={name: network.n_stages for name, network in networks.items()},
+        grids={
+            name: frozenset(cut for cut in range(1, f.n_stages + 1) if f.has_grid(cut))
+            for name, f in task.features.items()
+        },
+        maps={
+            name: frozenset(cut for cut, layout in enumerate(network.layouts, 1) if layout == "map")
+            for name, network in networks.items()
+        },
+        training=training if parts["trained"] else ("frozen",),
+        classifiers=CLASSIFIERS if solvable else ("ridge",),
+        views=sets,
+        hflip=assessment.allows("hflip"),
+        vflip=assessment.allows("vflip"),
+        imbalanced=bool(counts.max() >= IMBALANCED * counts.min()),
+        many=task.sample.n >= MANY_PICTURES,
+        joined=parts["joined"],
+        augmented=parts["augmented"],
+    )
+
+
+def is_solvable(task: Task) -> bool:
+    """Return whether the document's classifiers can be solved fold by fold within seconds."""
+    return task.sample.n**2 * task.n_classes <= LARGEST_SOLVED

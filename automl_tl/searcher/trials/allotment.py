@@ -1,0 +1,108 @@
+"""What there is time for: the seconds of each trial, with the refit and the test set aside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from automl_tl.searcher.preparation import Prepared, Session
+from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.searcher.trials.candidates import Candidates
+
+USEFUL_EPOCHS = 4
+"""A trial whose time allows fewer epochs is not begun."""
+FROZEN_SECONDS = 3.0
+"""What a frozen trial is taken to need at least; more where the slowest so far took more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Allotment:
+    """How the time of a search is shared out.
+
+    Args:
+        session: has the deadline.
+        prepared: knows what training costs.
+        candidates: that are known so far.
+        final_seconds: what everything after the trials takes, the refit excepted.
+    """
+
+    session: Session
+    prepared: Prepared
+    candidates: Candidates
+    final_seconds: float
+
+    @property
+    def left(self) -> float:
+        """Seconds until everything after the trials must begin, the refit excepted."""
+        return self.session.deadline.left - self.final_seconds
+
+    def limit(self, configuration: Configuration) -> tuple[Configuration, float | None]:
+        """Return what is tried within which seconds: None for no limit, 0 where it would not be worth beginning.
+
+        Time for the refit on every picture is set aside. Fine-tuning that does not fit is tried with fewer epochs,
+        half of them at least; where nothing trained is known yet, with fewer still, and its model delivered as it is.
+        Training of everything needs its whole schedule: its head begins with nothing.
+        """
+        if not self.session.deadline.is_set:
+            return configuration, None
+        left = self.left
+        if not configuration.is_trained:
+            solving = self._solving_seconds(configuration)
+            needed = self._views_seconds(configuration) + 2 * solving  # once for its scores, once for the refit
+            return configuration, left if left > needed + self.refit_seconds(None) else 0.0
+        left -= self._partner_seconds
+        how, task, costs = configuration.tuned, self.prepared.task, self.prepared.costs
+        best, tunes = self.refit_seconds(None), configuration.training == "fine_tuning"
+        least = max(USEFUL_EPOCHS, math.ceil(how.epochs / 2)) if tunes else how.epochs
+        for shorter in _shortened(configuration, least):
+            spare = left - max(self.refit_seconds(shorter), best)
+            if task.n_folds * costs.seconds(shorter, task.n_trained) <= spare:
+                return shorter, spare
+        if any(o.state for o in self.candidates.outcomes) or task.n_folds > 1 or not tunes:
+            return configuration, 0.0
+        for shorter in _shortened(configuration, USEFUL_EPOCHS):
+            if costs.seconds(shorter, task.n_trained) <= left:
+                return shorter, left
+        return configuration, 0.0
+
+    def refit_seconds(self, configuration: Configuration | None) -> float:
+        """Return what the refit of a trained candidate, or of the best one so far, takes."""
+        task, costs = self.prepared.task, self.prepared.costs
+        if configuration is None:
+            best = self.candidates.best_trained
+            if best is None:
+                return 0.0
+            configuration = best.configuration
+        seconds = costs.seconds(configuration, task.sample.n)
+        if self.prepared.learns_from_everything:
+            seconds += costs.seconds(configuration, len(self.session.lab.dataset.frame))
+        return seconds
+
+    @property
+    def _partner_seconds(self) -> float:
+        """What refitting the best frozen candidate takes, which a trained one is delivered with."""
+        if not self.session.options.combines:
+            return 0.0
+        return self.candidates.best_frozen.seconds * (2 if self.prepared.learns_from_everything else 1)
+
+    def _solving_seconds(self, configuration: Configuration) -> float:
+        """Return what solving a frozen candidate takes: as the slowest so far, once per view."""
+        known = [o.seconds for o in self.candidates.outcomes if not o.configuration.is_trained]
+        slowest = max([*known, self.candidates.reference.outcome.seconds])
+        return max(FROZEN_SECONDS, slowest * (1 + len(self.prepared.task.views(configuration.frozen.views))))
+
+    def _views_seconds(self, configuration: Configuration) -> float:
+        """Return what the features of the views that are not known yet take."""
+        task, backbone = self.prepared.task, configuration.backbone
+        missing = [view for view in task.views(configuration.frozen.views) if not task.has_view(backbone, view)]
+        if not missing:
+            return 0.0
+        return len(missing) * task.sample.n * self.session.lab.picture_seconds(backbone, task.sample.pictures)
+
+
+def _shortened(configuration: Configuration, least: int) -> Iterator[Configuration]:
+    """Yield a trained configuration as it is, then with ever fewer epochs, `least` at last."""
+    yield configuration
+    for epochs in range(configuration.tuned.epochs - 1, least - 1, -1):
+        yield replace(configuration, how=replace(configuration.tuned, epochs=epochs))

@@ -1,0 +1,47 @@
+"""The candidates that are known with their scores, and how each compares with the best frozen one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials.comparison import Comparison, Priors, best_first, compare
+from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.trained import Reference
+
+
+@dataclass(eq=False)
+class Candidates:
+    """Everything that was tried, besides the reference.
+
+    Args:
+        task: the data.
+        reference: the best of the sweep.
+        priors: what training is expected to gain, by strategy.
+        outcomes: what is known already, of an earlier session.
+    """
+
+    task: Task
+    reference: Reference
+    priors: Priors
+    outcomes: list[Outcome] = field(default_factory=list)
+    _compared: dict[int, Comparison] = field(default_factory=dict)
+
+    def ranked(self) -> list[Comparison]:
+        """Return every candidate's comparison with the reference, the best first."""
+        for outcome in self.outcomes:
+            if outcome.number not in self._compared:
+                self._compared[outcome.number] = compare(self.task, self.reference, outcome, self.priors)
+        known = [replace(self._compared[o.number], outcome=o) for o in self.outcomes]
+        return best_first(self.task, self.reference, known)
+
+    @property
+    def best_frozen(self) -> Outcome:
+        """The best one whose ConvNet stays frozen."""
+        return next(c.outcome for c in self.ranked() if not c.outcome.configuration.is_trained)
+
+    @property
+    def best_trained(self) -> Outcome | None:
+        """The trained one of the best score whose weights are kept."""
+        trained = [o for o in self.outcomes if o.state]
+        return max(trained, key=lambda o: self.task.metric.sign * o.value, default=None)

@@ -1,0 +1,51 @@
+"""The seam for work: what is expensive is a plain function of picklable arguments, submitted to an executor.
+
+Whoever drives a search submits, and alone decides, keeps and delivers; where the work runs is the executor's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Executor(Protocol):
+    """Runs work, in the shape of `concurrent.futures.Executor`."""
+
+    @property
+    def n_workers(self) -> int:
+        """How much may be submitted before the first result is waited for."""
+
+    def submit(
+        self, work: Callable[..., T], /, *args: Any, report: Callable[..., None] | None = None, **options: Any
+    ) -> Future[T]:
+        """Return the future result of `work(*args, report=report, **options)`.
+
+        Args:
+            work: a function of a module.
+            args, options: what can be pickled.
+            report: passed on where it is given; what the work reports with it along the way, values that can be
+                pickled, reaches this function here, and what this function raises ends the work.
+        """
+
+
+class ThisProcess:
+    """Does the work at once, in this process and thread; an interruption is raised, not kept as a result."""
+
+    n_workers = 1
+
+    def submit(
+        self, work: Callable[..., T], /, *args: Any, report: Callable[..., None] | None = None, **options: Any
+    ) -> Future[T]:
+        """Do the work; see `Executor`."""
+        if report is not None:
+            options["report"] = report
+        future: Future[T] = Future()
+        try:
+            future.set_result(work(*args, **options))
+        except Exception as error:
+            future.set_exception(error)
+        return future
