@@ -19,7 +19,7 @@ EVERYTHING = "all"
 
 
 @dataclass(frozen=True)
-class Member:
+class PresetBackbone:
     """One backbone of a preset, with what is published about it."""
 
     preset: str
@@ -45,7 +45,7 @@ def device_kind(device: str) -> str:
     return "cuda" if device.split(":")[0] == "cuda" else "cpu"
 
 
-def members(preset: str, device: str) -> tuple[Member, ...]:
+def members(preset: str, device: str) -> tuple[PresetBackbone, ...]:
     """Return the backbones of a preset on "cpu", "cuda:0" or any other device; none for an unknown preset."""
     return tuple(one for one in all_members() if (one.preset, one.device) == (preset, device_kind(device)))
 
@@ -60,14 +60,14 @@ def expand(names: Iterable[str], device: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1)
-def all_members() -> tuple[Member, ...]:
+def all_members() -> tuple[PresetBackbone, ...]:
     """Return every backbone of every preset, as the file lists them."""
     with meta_path("presets.csv").open(encoding="utf-8", newline="") as stream:
-        return tuple(_member(row) for row in csv.DictReader(stream))
+        return tuple(_preset_backbone(row) for row in csv.DictReader(stream))
 
 
-def _member(row: dict[str, str]) -> Member:
-    return Member(
+def _preset_backbone(row: dict[str, str]) -> PresetBackbone:
+    return PresetBackbone(
         row["name"],
         row["device"],
         row["backbone"],

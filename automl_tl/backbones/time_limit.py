@@ -1,6 +1,6 @@
 """A time limit on a plugin's code in this process: its import, and the methods that describe it.
 
-What builds a network runs in a process of its own instead, see `automl_tl.backbones.trial`.
+What builds a network runs in a process of its own instead, see `automl_tl.backbones.preflight`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from automl_tl.cli.text import format_bytes, plural
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from automl_tl.backbones.presets import Member
+    from automl_tl.backbones.presets import PresetBackbone
     from automl_tl.backbones.registry import BackboneRow
 
 SCHEMA_VERSION = 1
@@ -69,7 +69,7 @@ def matches(name: str, pattern: str | None) -> bool:
 
 
 def _page(
-    rows: Sequence[BackboneRow], presets: Sequence[Member], pattern: str | None, verbose: bool
+    rows: Sequence[BackboneRow], presets: Sequence[PresetBackbone], pattern: str | None, verbose: bool
 ) -> list[RenderableType]:
     from automl_tl.cli.render import literal
 
@@ -87,13 +87,13 @@ def _page(
     return [*parts, *_preset_parts(presets)]
 
 
-def _preset_parts(presets: Sequence[Member]) -> list[RenderableType]:
+def _preset_parts(presets: Sequence[PresetBackbone]) -> list[RenderableType]:
     """Return a heading and a table with a line for each preset and device; nothing where there are none."""
     from rich.table import Table
 
     from automl_tl.cli.render import literal
 
-    groups: dict[tuple[str, str], list[Member]] = {}
+    groups: dict[tuple[str, str], list[PresetBackbone]] = {}
     for one in presets:
         groups.setdefault((one.preset, one.device), []).append(one)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

@@ -58,8 +58,8 @@ def _build(
     seed: int,
     **overrides: Any,
 ) -> DomainReference:
+    from automl_tl.backbones.preflight import try_out
     from automl_tl.backbones.stages import build_network
-    from automl_tl.backbones.trial import try_out
     from automl_tl.cli.render import progress
     from automl_tl.domain.reference import build_reference
     from automl_tl.domain.source_pictures import source_pictures

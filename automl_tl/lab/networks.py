@@ -9,9 +9,9 @@ from pathlib import Path
 
 from automl_tl.backbones.contract import Backbone
 from automl_tl.backbones.overrides import Triple, configure
+from automl_tl.backbones.preflight import try_out
 from automl_tl.backbones.registry import get_backbone
 from automl_tl.backbones.stages import Network, build_network
-from automl_tl.backbones.trial import try_out
 from automl_tl.data.decode import Preprocessing
 from automl_tl.features.engine import Engine
 from automl_tl.features.store import FeatureStore

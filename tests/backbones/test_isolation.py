@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from fake_plugins import GOOD, Install, installer, isolate_hub
 from generated_pictures import write_pictures
 
-from automl_tl.backbones import child, plugins, trial
+from automl_tl.backbones import child, plugins
+from automl_tl.backbones import preflight as preflight
 from automl_tl.backbones.contract import Backbone
 from automl_tl.backbones.overrides import configure
 from automl_tl.backbones.registry import describe, get_backbone, load_plugins, local_backbones
@@ -55,11 +56,11 @@ def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Install
 
 
 @pytest.mark.parametrize("kind", ["exits", "hangs", "crashes", "ends the interpreter"])  # the others: see BUILDING
-def test_a_trial_says_whose_fault_it_is(kind: str, install: Install, tmp_path: Path) -> None:
+def test_a_preflight_says_whose_fault_it_is(kind: str, install: Install, tmp_path: Path) -> None:
     source, expected = FAULTS[kind]
     install("bad-one", source)
     with pytest.raises(BackboneError) as caught:
-        trial.try_out("tiny", get_backbone("tiny"), memory=tmp_path / "memory")
+        preflight.try_out("tiny", get_backbone("tiny"), memory=tmp_path / "memory")
     assert str(caught.value).startswith("tiny (bad-one 1.2)")
     assert expected in str(caught.value)
     assert not list(tmp_path.glob("memory/*"))
@@ -68,7 +69,7 @@ def test_a_trial_says_whose_fault_it_is(kind: str, install: Install, tmp_path: P
 def test_missing_weights_stay_a_weights_error(install: Install) -> None:
     install("bad-one", GOOD + BUILD.format("raise FileNotFoundError('pip install the weights')"))
     with pytest.raises(WeightsError, match=r"bad-one 1\.2.*pip install the weights"):
-        trial.try_out("tiny", get_backbone("tiny"))
+        preflight.try_out("tiny", get_backbone("tiny"))
 
 
 def test_what_passed_is_remembered_until_something_changes(
@@ -81,41 +82,41 @@ def test_what_passed_is_remembered_until_something_changes(
         calls.append(args)
         return child.Ending("done")
 
-    monkeypatch.setattr(trial, "run_in_child", run)
+    monkeypatch.setattr(preflight, "run_in_child", run)
     backbone, memory = get_backbone("tiny"), tmp_path / "memory"
     for _ in range(2):
-        trial.try_out("tiny", backbone, memory=memory)
+        preflight.try_out("tiny", backbone, memory=memory)
     assert len(calls) == 1
-    trial.try_out("tiny", configure("tiny", backbone, input_size=32), memory=memory)
-    trial.try_out("tiny", backbone, memory=memory, device="cuda")
+    preflight.try_out("tiny", configure("tiny", backbone, input_size=32), memory=memory)
+    preflight.try_out("tiny", backbone, memory=memory, device="cuda")
     assert len(calls) == 3
     (folder / "fake_good_one.py").write_text(GOOD + "\n# edited\n")
-    trial.try_out("tiny", backbone, memory=memory)
+    preflight.try_out("tiny", backbone, memory=memory)
     assert len(calls) == 4
 
 
-def test_overrides_reach_the_trial(install: Install, tmp_path: Path) -> None:
+def test_overrides_reach_the_preflight(install: Install, tmp_path: Path) -> None:
     check = f"assert kw == dict(weights=__import__('pathlib').Path({str(tmp_path / 'w.pth')!r})), kw"
     body = f"def build(self, *, pretrained=True, **kw):\n    {check}\n    return Tiny.build(self)\n"
     install("good-one", GOOD + f"\nclass Own(Tiny):\n  {body.replace(chr(10), chr(10) + '  ')}\nbackbone = Own()\n")
     (tmp_path / "w.pth").touch()
     own = configure("tiny", get_backbone("tiny"), weights=tmp_path / "w.pth", input_size=24, mean=(0.1, 0.2, 0.3))
     with pytest.raises(BackboneError, match="AssertionError"):  # input_size is given to a build that takes it
-        trial.try_out("tiny", own)
-    trial.try_out("tiny", configure("tiny", get_backbone("tiny"), weights=tmp_path / "w.pth"))
+        preflight.try_out("tiny", own)
+    preflight.try_out("tiny", configure("tiny", get_backbone("tiny"), weights=tmp_path / "w.pth"))
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "timm:resnet18", "mine"])
 def test_nothing_bundled_and_no_object_of_the_caller_is_tried(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "run_in_child", lambda *args, **kwargs: pytest.fail("tried"))
+    monkeypatch.setattr(preflight, "run_in_child", lambda *args, **kwargs: pytest.fail("tried"))
     backbone: Backbone = get_backbone("efficientnet_lite0") if name == "mine" else get_backbone(name)
-    trial.try_out(name, backbone)
+    preflight.try_out(name, backbone)
 
 
-def test_zero_seconds_switch_trials_off(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zero_seconds_switch_it_off(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("bad-one", FAULTS["crashes"][0])
     monkeypatch.setenv(VARIABLE, "0")
-    trial.try_out("tiny", get_backbone("tiny"))
+    preflight.try_out("tiny", get_backbone("tiny"))
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf"])

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from automl_tl.backbones.presets import NAMES, Member, all_members, device_kind, expand, members
+from automl_tl.backbones.presets import NAMES, PresetBackbone, all_members, device_kind, expand, members
 from automl_tl.backbones.prior import static_prior
 from automl_tl.backbones.registry import get_backbone, weights_info
 
@@ -41,7 +41,7 @@ def test_networks_trained_without_labels_are_among_them() -> None:
 
 
 @pytest.mark.parametrize("member", all_members(), ids=lambda one: f"{one.preset}-{one.device}-{one.backbone}")
-def test_what_is_said_of_a_member_is_what_the_plugin_says(member: Member) -> None:
+def test_what_is_said_of_a_member_is_what_the_plugin_says(member: PresetBackbone) -> None:
     assert member.licence in ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0")
     weights = weights_info(member.backbone, get_backbone(member.backbone))
     assert (weights.identity.partition("@")[0], weights.licence) == (member.source, member.licence)

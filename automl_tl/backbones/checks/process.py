@@ -8,7 +8,7 @@ from typing import Any
 
 from automl_tl.backbones.child import serve
 from automl_tl.backbones.conformance import CHECKS, Subject, run_check
-from automl_tl.backbones.trial import requested_backbone
+from automl_tl.backbones.preflight import requested_backbone
 
 
 def check_all(request: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> None:

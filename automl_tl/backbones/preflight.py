@@ -1,11 +1,11 @@
 """Try a third party's backbone once in a process of its own, before it is built in this one.
 
 A build that raises is contained anywhere; one that hangs, crashes the interpreter or poisons a CUDA context
-is contained only there. The trial imports the plugin, builds it, and runs one batch of two pictures. One that
+is contained only there. The child process imports the plugin, builds it, and runs one batch of two pictures. One that
 passed is remembered on disk until the plugin, its weights or torch change. Bundled backbones are not tried.
 
-The limit is $AUTOML_TL_PREFLIGHT_SECONDS, 120 by default, counted once torch is imported; 0 switches trials
-off. Where the weights are still to be downloaded, the trial builds with random ones, as a download has no
+The limit is $AUTOML_TL_PREFLIGHT_SECONDS, 120 by default, counted once torch is imported; 0 switches this
+off. Where the weights are still to be downloaded, the child builds with random ones, as a download has no
 limit; the next run, with the weights here, tries those.
 """
 
@@ -28,7 +28,7 @@ from automl_tl.backbones.time_limit import VARIABLE, preflight_seconds
 from automl_tl.errors import BackboneError, WeightsError
 from automl_tl.version import __version__
 
-_CHILD = "automl_tl.backbones.trial_process"
+_CHILD = "automl_tl.backbones.preflight_process"
 
 
 def try_out(name: str, backbone: Backbone, *, device: str = "cpu", memory: Path | None = None) -> None:
@@ -38,7 +38,7 @@ def try_out(name: str, backbone: Backbone, *, device: str = "cpu", memory: Path 
         name: As the registry calls it.
         backbone: What the registry gave, with the user's overrides.
         device: Where it will be built.
-        memory: Folder where trials that passed are remembered; None remembers none.
+        memory: Folder where those that passed are remembered; None remembers none.
 
     Raises:
         WeightsError: Its weights cannot be read.

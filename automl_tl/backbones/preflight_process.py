@@ -1,4 +1,4 @@
-"""The child of a trial: `python -m automl_tl.backbones.trial_process FOLDER` builds one backbone and ends."""
+"""The child of a preflight: `python -m automl_tl.backbones.preflight_process FOLDER` builds one backbone and ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from automl_tl.backbones.building import build_network
 from automl_tl.backbones.child import serve
-from automl_tl.backbones.trial import requested_backbone
+from automl_tl.backbones.preflight import requested_backbone
 from automl_tl.errors import AutomlTlError, WeightsError
 
 
