@@ -57,10 +57,10 @@ TORCH_FREE = (
 )
 
 
-def modules(root: Path) -> dict[str, Path]:
+def modules(root: Path, package: str = PACKAGE) -> dict[str, Path]:
     """Return {dotted name: file} of every module of the package below `root`."""
     found = {}
-    for file in sorted((root / PACKAGE).rglob("*.py")):
+    for file in sorted((root / package).rglob("*.py")):
         parts = file.relative_to(root).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
     return found
@@ -88,9 +88,9 @@ def _base(node: ast.ImportFrom, name: str, is_package: bool) -> str:
     return ".".join([*parts, *([node.module] if node.module else [])])
 
 
-def graph(root: Path) -> dict[str, set[str]]:
+def graph(root: Path, package: str = PACKAGE) -> dict[str, set[str]]:
     """Return {module: modules of the package that it imports}, itself left out."""
-    files = modules(root)
+    files = modules(root, package)
     return {name: set(imported(name, file, set(files))) - {name} for name, file in files.items()}
 
 
@@ -133,6 +133,35 @@ def cycle(edges: dict[str, set[str]]) -> list[str]:
 def test_every_import_goes_to_an_earlier_stage() -> None:
     assert len(modules(ROOT)) > 30  # the walk found the package
     assert violations(ROOT) == []
+
+
+@pytest.mark.parametrize(("one", "other"), [("recommender", "searcher"), ("searcher", "recommender")])
+def test_siblings_do_not_know_each_other(one: str, other: str) -> None:
+    """Both work in the laboratory; whoever wants both, opens it and asks each."""
+    edges = [(name, target) for name, targets in graph(ROOT).items() for target in targets]
+    assert any(name.startswith(f"{PACKAGE}.{one}.") and ".lab." in target for name, target in edges)
+    assert [e for e in edges if e[0].startswith(f"{PACKAGE}.{one}.") and e[1].startswith(f"{PACKAGE}.{other}")] == []
+
+
+def test_the_acts_of_a_search_follow_one_another() -> None:
+    """What may be chosen knows of no trial, and trials know nothing of the delivery."""
+    acts = ("space", "trials", "delivery")
+
+    def act(name: str) -> int:
+        first = name.removeprefix(f"{PACKAGE}.searcher.").partition(".")[0]
+        return acts.index(first) if name.startswith(f"{PACKAGE}.searcher.") and first in acts else -1
+
+    edges = [(name, target) for name, targets in graph(ROOT).items() for target in targets]
+    assert {act(name) for name, _ in edges} == {-1, 0, 1, 2}
+    assert [(name, target) for name, target in edges if 0 <= act(name) < act(target)] == []
+
+
+@pytest.mark.parametrize("source", sorted((ROOT / "plugins").glob("*/src")), ids=lambda source: source.parent.name)
+def test_no_import_cycles_in_a_plugin(source: Path) -> None:
+    (package,) = [folder.name for folder in source.iterdir() if (folder / "__init__.py").exists()]
+    edges = graph(source, package)
+    assert edges
+    assert cycle({name: targets - {package} for name, targets in edges.items() if name != package}) == []
 
 
 def test_no_import_cycles() -> None:

@@ -91,7 +91,7 @@ class TimmBackbone:
         """
         from automl_tl_timm import loading
 
-        return loading.build(self, pretrained=pretrained, file=weights, input_size=input_size)
+        return loading.build(self.entry, self.name, pretrained=pretrained, file=weights, input_size=input_size)
 
     def stages(self, module: nn.Module) -> list[nn.Module]:
         """Return the network's stages; run in order they are timm's `forward_features`."""
@@ -118,4 +118,4 @@ class TimmBackbone:
         """
         from automl_tl_timm.heads import classifier
 
-        return classifier(self, module)
+        return classifier(self.entry, module)

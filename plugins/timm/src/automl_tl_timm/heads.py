@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from automl_tl_timm.catalogue import Entry
 from automl_tl_timm.layout import Layout, layout_of
 from automl_tl_timm.parts import own_heads
 from automl_tl_timm.splitting import evaluating, random_picture
-
-if TYPE_CHECKING:
-    from automl_tl_timm.backbone import TimmBackbone
 
 LABEL_SETS = {
     1000: "imagenet-1k",
@@ -49,16 +47,16 @@ class PooledHead(nn.Module):
         return cast(Tensor, self.__dict__["net"].forward_head(x))
 
 
-def classifier(backbone: TimmBackbone, net: nn.Module) -> nn.Module | None:
+def classifier(entry: Entry, net: nn.Module) -> nn.Module | None:
     """Return the network's own classifier of its pooled vector, if that is how it classifies.
 
     Tried on a random picture against the network itself.
     """
     if not getattr(net, "num_classes", 0):
         return None
-    layout = layout_of(backbone.entry.arch)
+    layout = layout_of(entry.arch)
     with evaluating(net), torch.no_grad():
-        picture = random_picture(net, backbone.input_size)
+        picture = random_picture(net, entry.input_size)
         output = cast(Any, net).forward_features(picture)
         head = PooledHead(net, layout, output.ndim)
         try:

@@ -6,17 +6,15 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import timm
 import torch
 from torch import Tensor, nn
 
 from automl_tl_timm import hub
+from automl_tl_timm.catalogue import Entry
 from automl_tl_timm.splitting import split
-
-if TYPE_CHECKING:
-    from automl_tl_timm.backbone import TimmBackbone
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 """Keys under which training programs keep the tensors of a checkpoint."""
@@ -28,21 +26,20 @@ NOT_A_WEIGHT = "num_batches_tracked"
 State = dict[str, Tensor]
 
 
-def build(backbone: TimmBackbone, *, pretrained: bool, file: Path | None, input_size: int | None) -> nn.Module:
+def build(entry: Entry, name: str, *, pretrained: bool, file: Path | None, input_size: int | None) -> nn.Module:
     """Return a new network; see `TimmBackbone.build`."""
-    entry = backbone.entry
     size = _size_arguments(entry.name, input_size)
     if not pretrained:
         return _without_head(_create(entry.arch, **_headless(entry.arch), **size), entry.input_size)
     if file is not None:
-        return _from_file(backbone, Path(file), size)
+        return _from_file(entry, name, Path(file), size)
     if not entry.source:
-        raise FileNotFoundError(f"timm publishes no weights for {entry.arch}; {_way_out(backbone)}")
+        raise FileNotFoundError(f"timm publishes no weights for {entry.arch}; {_way_out(name)}")
     cached = hub.cached_file(entry.source)
     if cached is None:
-        net = _downloaded(backbone, size)
+        net = _downloaded(entry, name, size)
     elif _head_needs_a_map(entry.arch):
-        return _from_file(backbone, cached[0], size)
+        return _from_file(entry, name, cached[0], size)
     else:
         # timm itself asks the hub even for a file that is here, and waits for long without a network.
         overlay = {"file": str(cached[0]), "custom_load": False}
@@ -50,27 +47,25 @@ def build(backbone: TimmBackbone, *, pretrained: bool, file: Path | None, input_
     return _without_head(net, entry.input_size) if _head_needs_a_map(entry.arch) else net
 
 
-def _downloaded(backbone: TimmBackbone, arguments: dict[str, Any]) -> nn.Module:
+def _downloaded(entry: Entry, name: str, arguments: dict[str, Any]) -> nn.Module:
     """Let timm fetch its weights from the hub, once the hub is known to answer."""
-    entry = backbone.entry
     reason = hub.offline_reason()
     if reason is not None:
         raise ConnectionError(
-            f"the weights of timm:{backbone.name} are not on this machine and cannot be fetched from "
-            f"{entry.source} ({reason}); {_way_out(backbone)}"
+            f"the weights of timm:{name} are not on this machine and cannot be fetched from "
+            f"{entry.source} ({reason}); {_way_out(name)}"
         )
     try:
         return _create(entry.name, pretrained=True, **arguments)
     except Exception as error:
         told = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConnectionError(
-            f"the weights of timm:{backbone.name} could not be fetched from {entry.source} ({told}); "
-            f"{_way_out(backbone)}"
+            f"the weights of timm:{name} could not be fetched from {entry.source} ({told}); {_way_out(name)}"
         ) from error
 
 
-def _way_out(backbone: TimmBackbone) -> str:
-    return f"give a local file with --weights timm:{backbone.name}=FILE"
+def _way_out(name: str) -> str:
+    return f"give a local file with --weights timm:{name}=FILE"
 
 
 def _create(name: str, **arguments: Any) -> nn.Module:
@@ -116,24 +111,24 @@ def _reached(net: nn.Module, input_size: int) -> State:
     return {name: tensor for name, tensor in own.items() if id(tensor) in reached}
 
 
-def _from_file(backbone: TimmBackbone, file: Path, size: dict[str, Any]) -> nn.Module:
+def _from_file(entry: Entry, name: str, file: Path, size: dict[str, Any]) -> nn.Module:
     state = read(file)
-    n_labels = _labels_in(state, backbone)
-    head = {"num_classes": n_labels} if n_labels else _headless(backbone.entry.arch)
-    net = _create(backbone.entry.arch, **head, **size)
-    needed = _reached(net, backbone.input_size)
-    fill(net, needed, state, f"{file} for timm:{backbone.name}")
-    return net if n_labels else _without_head(net, backbone.input_size)
+    n_labels = _labels_in(state, entry)
+    head = {"num_classes": n_labels} if n_labels else _headless(entry.arch)
+    net = _create(entry.arch, **head, **size)
+    needed = _reached(net, entry.input_size)
+    fill(net, needed, state, f"{file} for timm:{name}")
+    return net if n_labels else _without_head(net, entry.input_size)
 
 
-def _labels_in(state: State, backbone: TimmBackbone) -> int:
+def _labels_in(state: State, entry: Entry) -> int:
     """Return how many labels a file's classifier has, if it is the published one's number; else 0."""
-    config = timm.get_pretrained_cfg(backbone.entry.name)
+    config = timm.get_pretrained_cfg(entry.name)
     name = config.classifier if config is not None else None
     weight = state.get(f"{name}.weight") if isinstance(name, str) else None
-    expected = backbone.entry.n_labels
+    expected = entry.n_labels
     fits = weight is not None and expected > 0 and weight.shape[0] == expected
-    return expected if fits and not _head_needs_a_map(backbone.entry.arch) else 0
+    return expected if fits and not _head_needs_a_map(entry.arch) else 0
 
 
 def read(file: Path) -> State:

@@ -85,7 +85,7 @@ class TorchvisionBackbone:
         """
         from automl_tl_torchvision import loading
 
-        return loading.build(self, pretrained=pretrained, file=weights, input_size=input_size)
+        return loading.build(self.entry, self.name, pretrained=pretrained, file=weights, input_size=input_size)
 
     def stages(self, module: nn.Module) -> list[nn.Module]:
         """Return the network's stages; run in order they give what its classifier reads, before the pooling."""

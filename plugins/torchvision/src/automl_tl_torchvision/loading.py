@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +13,9 @@ from torchvision import models
 from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
 from automl_tl_torchvision import checkpoints
-from automl_tl_torchvision.catalogue import SCALED
+from automl_tl_torchvision.catalogue import SCALED, Entry
 from automl_tl_torchvision.heads import classifier
 from automl_tl_torchvision.splitting import head_name
-
-if TYPE_CHECKING:
-    from automl_tl_torchvision.backbone import TorchvisionBackbone
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "model_ema")
 """Keys under which training programs keep the tensors of a checkpoint."""
@@ -36,18 +33,18 @@ COUNTER = "num_batches_tracked"
 State = dict[str, Tensor]
 
 
-def build(backbone: TorchvisionBackbone, *, pretrained: bool, file: Path | None, input_size: int | None) -> nn.Module:
+def build(entry: Entry, name: str, *, pretrained: bool, file: Path | None, input_size: int | None) -> nn.Module:
     """Return a new network; see `TorchvisionBackbone.build`."""
-    arch, size = backbone.entry.arch, backbone.entry.input_size
+    arch, size = entry.arch, entry.input_size
     if not pretrained:
         net = _create(arch, input_size)
         _drop_head(net)
         return net
-    file = Path(file) if file is not None else _published(backbone)
+    file = Path(file) if file is not None else _published(entry, name)
     state = read(file)
     net = _unfilled(arch, input_size)
-    fill(net, state, f"{file} for torchvision:{backbone.name}")
-    if not backbone.entry.n_labels or classifier(arch, net, size) is None:
+    fill(net, state, f"{file} for torchvision:{name}")
+    if not entry.n_labels or classifier(arch, net, size) is None:
         _drop_head(net)  # VGG's is nine tenths of it
     return net
 
@@ -75,20 +72,20 @@ def _drop_head(net: nn.Module) -> None:
         setattr(net, name, nn.Identity())
 
 
-def _published(backbone: TorchvisionBackbone) -> Path:
+def _published(entry: Entry, name: str) -> Path:
     """Return the published file, downloaded where it is not here yet and its server answers."""
-    name, url = backbone.entry.file_name, backbone.entry.url
-    file = checkpoints.cached(name)
+    file_name, url = entry.file_name, entry.url
+    file = checkpoints.cached(file_name)
     if file is not None:
         return file
-    way_out = f"give a local file with --weights torchvision:{backbone.name}=FILE"
-    what = f"the weights of torchvision:{backbone.name}"
+    way_out = f"give a local file with --weights torchvision:{name}=FILE"
+    what = f"the weights of torchvision:{name}"
     if reason := checkpoints.offline_reason(url):
         raise ConnectionError(f"{what} are not on this machine and cannot be fetched from {url} ({reason}); {way_out}")
-    file = checkpoints.folder() / name
+    file = checkpoints.folder() / file_name
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(file), hash_prefix=Path(name).stem.rpartition("-")[2])
+        torch.hub.download_url_to_file(url, str(file), hash_prefix=Path(file_name).stem.rpartition("-")[2])
     except Exception as error:
         raise ConnectionError(f"{what} could not be fetched from {url} ({_said(error)}); {way_out}") from error
     return file
