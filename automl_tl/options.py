@@ -22,6 +22,7 @@ from automl_tl.errors import OptionError, WeightsError
 from automl_tl.monitor import Monitor, Silent
 from automl_tl.quantities import parse_bytes, parse_count, parse_milliseconds
 from automl_tl.strategies import FROZEN, STRATEGIES
+from automl_tl.work import Executor, ThisProcess
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
 PARTS = ("joined", "augmented", "trained", "enqueued", "ensemble")
@@ -207,15 +208,18 @@ class SeedOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MonitorOptions:
-    """Who watches."""
+class WorkOptions:
+    """Who watches, and where what is expensive runs."""
 
-    monitor: Monitor = option(Silent(), "Who watches; default: nobody.", on_command_line=False)
+    monitor: Monitor = option(Silent(), "who watches; default: nobody.", on_command_line=False)
+    executor: Executor = option(
+        ThisProcess(), "where what is expensive runs; default: in this process.", on_command_line=False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabOptions(
-    MonitorOptions,
+    WorkOptions,
     CacheOptions,
     SeedOptions,
     DeviceOptions,

@@ -111,7 +111,7 @@ def open_lab(path: str | Path, options: LabOptions) -> Lab:
         names, notes = usable_backbones(networks, options.backbones, monitor.say)
     return Lab(
         str(path), dataset, report, scanned.has_given_splits, networks, names, metric, options.seed, monitor,
-        (*dataset.notes, *notes), clock,
+        (*dataset.notes, *notes), clock, options.executor,
     )  # fmt: skip
 
 

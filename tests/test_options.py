@@ -1,0 +1,133 @@
+"""Options are declared once: everything that shows or takes one derives from its field."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, fields
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from sklearn.base import BaseEstimator, clone
+
+import automl_tl
+from automl_tl.cli.options import data_argument, declared
+from automl_tl.cli.recommend import recommend as recommend_command
+from automl_tl.cli.retyped import retyped
+from automl_tl.cli.search import search as search_command
+from automl_tl.errors import OptionError
+from automl_tl.learning.scores import METRICS as METRIC_FUNCTIONS
+from automl_tl.options import METRICS, FitOptions, RecommendOptions, SearchOptions, option, option_of, takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coloured(SearchOptions):
+    """The options of a search, and one more."""
+
+    colour: str = option("red", "Which colour.", choices=("red", "blue"), kept_by_resume=True)
+
+
+@takes(Coloured)
+def coloured(path: str, options: Coloured) -> Coloured:
+    """Return the options.
+
+    Args:
+        path: of nothing.
+    """
+    return options
+
+
+@click.command()
+@data_argument
+@declared(Coloured)
+@click.pass_context
+def command(ctx: click.Context, /, **values: Any) -> None:
+    click.echo(f"{values['colour']} {retyped(ctx, ('data', *values))}")
+
+
+class Painter(BaseEstimator):
+    @takes(Coloured)
+    def __init__(self, options: Coloured) -> None:
+        for one in fields(options):
+            setattr(self, one.name, getattr(options, one.name))
+
+
+# --- one more option is one field -------------------------------------------------------------------
+
+
+def test_a_function_takes_it() -> None:
+    assert coloured("x").colour == "red"
+    assert coloured("x", colour="blue").colour == "blue"
+    assert inspect.signature(coloured).parameters["colour"].default == "red"
+    assert "colour: Which colour." in (coloured.__doc__ or "")
+    with pytest.raises(TypeError, match="shade"):
+        coloured("x", shade="blue")  # type: ignore[call-arg]
+
+
+def test_the_command_line_has_it_and_it_can_be_typed_again() -> None:
+    assert "--colour [red|blue]" in CliRunner().invoke(command, ["--help"]).output
+    result = CliRunner().invoke(command, ["DATA", "--colour", "blue", "--budget", "90"])
+    assert result.output == "blue DATA --colour blue --budget 90s\n"
+    assert CliRunner().invoke(command, ["DATA", "--colour", "green"]).exit_code == 2
+
+
+def test_an_estimator_has_it() -> None:
+    assert Painter().get_params()["colour"] == "red"
+    assert clone(Painter(colour="blue")).get_params()["colour"] == "blue"
+
+
+def test_a_resumed_run_must_have_it_in_common() -> None:
+    assert Coloured(colour="blue").kept_by_resume()["colour"] == "blue"
+    assert "budget" not in Coloured(budget=60.0).kept_by_resume()
+
+
+# --- what there is derives from it ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("function", "shown", "options"),
+    [
+        (automl_tl.recommend, recommend_command, RecommendOptions),
+        (automl_tl.search, search_command, SearchOptions),
+    ],
+)
+def test_functions_and_commands_have_the_same_options(function: Any, shown: click.Command, options: type) -> None:
+    names = [one.name for one in fields(options)]
+    assert list(inspect.signature(function).parameters) == ["path", *names]
+    assert all(f"        {name}: " in (function.__doc__ or "") for name in names)
+    on_command_line = {one.name for one in fields(options) if option_of(one).on_command_line}
+    assert {param.name for param in shown.params} - {"data", "output_format", "verbose"} == on_command_line
+    for one in fields(options):
+        assert option_of(one).help.endswith((".", "]"))
+
+
+def test_the_estimator_has_those_of_a_search() -> None:
+    params = automl_tl.TransferClassifier().get_params()
+    assert {one.name: one.default for one in fields(FitOptions)} == {
+        name: value for name, value in params.items() if name not in ("random_state", "out")
+    }
+
+
+def test_metrics_are_those_that_there_are() -> None:
+    assert set(METRICS) == set(METRIC_FUNCTIONS)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"strategies": ("guess",)}, "unknown strategy 'guess'; known are feature_extractor"),
+        ({"without": ("luck",)}, "unknown part 'luck'; known are joined"),
+        ({"max_params": 0}, "max_params must be above 0, but is 0"),
+        ({"budget": 3.0}, "a budget must be 10 s or more, to look at the pictures at all, but is 3 s"),
+        ({"resume": True}, "--resume needs --out"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(OptionError, match=sentence):
+        SearchOptions(**values)
+
+
+def test_without_trials_there_is_a_budget() -> None:
+    assert SearchOptions().budget == 600
+    assert SearchOptions(trials=3).budget is None

@@ -1,0 +1,100 @@
+"""The seam for work: what is submitted can travel, and comes to the same wherever it runs."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from generated_pictures import MakePictures
+from tiny_models import register
+
+import automl_tl
+from automl_tl.data.decode import Preprocessing
+from automl_tl.features.extract import Picture
+from automl_tl.lab.lab import compute_shard_by_name, open_lab
+from automl_tl.lab.networks import Networks
+from automl_tl.options import LabOptions
+from automl_tl.work import ThisProcess
+
+
+class Travelling(ThisProcess):
+    """Sends everything through pickle: the work, what it is given, reports and returns."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, report: Any = None, **options: Any) -> Future[Any]:
+        sent = pickle.loads(pickle.dumps((work, args, options)))
+
+        def reported(*values: Any) -> None:
+            report(*pickle.loads(pickle.dumps(values)))
+
+        future = super().submit(sent[0], *sent[1], report=reported if report else None, **sent[2])
+        self.done.append(work.__name__)
+        if future.exception() is None:
+            arrived: Future[Any] = Future()
+            arrived.set_result(pickle.loads(pickle.dumps(future.result())))
+            return arrived
+        return future
+
+
+@pytest.fixture
+def data(monkeypatch: pytest.MonkeyPatch, make_pictures: MakePictures) -> Path:
+    register(monkeypatch)
+    monkeypatch.setenv("AUTOML_TL_PREFLIGHT_SECONDS", "0")
+    return make_pictures(per_class=8)
+
+
+def board(result: automl_tl.SearchResult) -> pd.DataFrame:
+    return result.table.drop(columns="seconds")
+
+
+def test_a_search_whose_work_travels_is_the_same_search(data: Path, tmp_path: Path) -> None:
+    executor = Travelling()
+
+    def search(name: str, **more: Any) -> automl_tl.SearchResult:
+        places = {"out": tmp_path / name, "cache_dir": tmp_path / f"{name} cache"}
+        return automl_tl.search(data, trials=6, backbones=["tiny"], **places, **more)
+
+    here, there = search("here"), search("there", executor=executor)
+    pd.testing.assert_frame_equal(board(here), board(there))
+    assert here.test == there.test
+    assert {"compute_shard_by_name", "score_frozen", "score_fold", "fit_frozen", "learn"} <= set(executor.done)
+
+
+def test_an_error_is_the_future_s_and_an_interruption_the_driver_s() -> None:
+    def raising(error: BaseException) -> None:
+        raise error
+
+    assert isinstance(ThisProcess().submit(raising, OSError("full")).exception(), OSError)
+    with pytest.raises(KeyboardInterrupt):
+        ThisProcess().submit(raising, KeyboardInterrupt())
+
+
+def collected(networks: Networks, name: str, pictures: list[Picture], how: Preprocessing) -> dict[str, np.ndarray]:
+    """Return the statistics of one batch of pictures."""
+    parts: dict[str, np.ndarray] = {}
+    compute_shard_by_name(networks, name, pictures, how, view="hflip", report=lambda keys, arrays: parts.update(arrays))
+    return parts
+
+
+def test_features_come_to_the_same_in_another_process(make_pictures: MakePictures) -> None:
+    """A real process, begun anew, which builds a bundled backbone by its name."""
+    name = "efficientnet_lite0"
+    lab = open_lab(make_pictures(per_class=2), LabOptions(backbones=(name,), device="cpu"))
+    pictures = [Picture(*pair) for pair in lab.dataset.frame[["path", "sha256"]].itertuples(index=False)]
+    work = (lab.networks, name, pictures, lab.networks.preprocessing(name, lab.report.fit))
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        there = pool.submit(collected, *work).result()
+    here = collected(*work)
+    assert here.keys() == there.keys()
+    assert len(here) > 18
+    for key, values in here.items():
+        np.testing.assert_allclose(there[key], values, rtol=1e-2, atol=1e-3)
