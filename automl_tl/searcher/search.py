@@ -12,8 +12,9 @@ from optuna.trial import TrialState
 from automl_tl.lab.lab import Lab, open_lab
 from automl_tl.model.bundle import save_bundle
 from automl_tl.options import SearchOptions, takes
-from automl_tl.searcher.delivery.deliver import Delivered, deliver, final_seconds, first_interim_model, interim_model
+from automl_tl.searcher.delivery.deliver import Delivered, deliver, final_seconds
 from automl_tl.searcher.delivery.members import frozen_member
+from automl_tl.searcher.delivery.models import first_interim_model, interim_model
 from automl_tl.searcher.preparation import Prepared, Session, prepare
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.run_folder import RunFolder, default_out

@@ -28,7 +28,7 @@ from automl_tl.searcher.space.search_space import Space
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.frozen import score_frozen
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.trained import Reference
+from automl_tl.searcher.trials.reference import Reference
 
 STAGES = 3
 RIDGE = Configuration("frozen", "tiny", STAGES, (3,), "mean", Frozen("ridge", 1.0))

@@ -19,6 +19,7 @@ import automl_tl
 from automl_tl.errors import AutomlTlError, BackboneError
 from automl_tl.learning.finetune import TrainingError
 from automl_tl.searcher.delivery import deliver as module
+from automl_tl.searcher.delivery import everything
 from automl_tl.searcher.delivery.members import Fitted
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.search import search
@@ -60,9 +61,9 @@ def test_the_tested_model_is_kept_whatever_goes_wrong(
     def fail(*_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(module, "_learn_from_everything", fail)
+    monkeypatch.setattr(everything, "_learn_from_everything", fail)
     tested: Any = SimpleNamespace()
-    model, note = module._whole_or_tested(loop, [], [], tested)
+    model, note = everything.whole_or_tested(loop, [], [], tested)
     assert model is tested
     assert note.startswith("The delivered model is the tested one")
     assert said in note
@@ -89,7 +90,7 @@ def test_the_tested_model_is_on_the_disk_before_the_test_part_is_learned_from(
         kept.append(automl_tl.load(tmp_path / "run" / "bundle"))
         raise error
 
-    monkeypatch.setattr(module, "_learn_from_everything", fail)
+    monkeypatch.setattr(everything, "_learn_from_everything", fail)
     result = quick_search(many, tmp_path / "run")
     ((before,), after) = kept, automl_tl.load(result.bundle)
     assert before.details == after.details
@@ -103,12 +104,12 @@ def test_the_tested_model_is_on_the_disk_before_the_test_part_is_learned_from(
 def test_a_rejected_refit_on_everything_leaves_the_tested_model(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real: Callable[..., Fitted] = module.refitted
+    real: Callable[..., Fitted] = everything.refitted
 
     def refitted(task: Any, *args: Any, **more: Any) -> Fitted:
         return replace(real(task, *args, **more), is_refit=task.sample.n != 120)
 
-    monkeypatch.setattr(module, "refitted", refitted)
+    monkeypatch.setattr(everything, "refitted", refitted)
     result = quick_search(many, tmp_path / "run")
     assert "The delivered model is the tested one: the refit on everything was rejected." in result.notes
 
@@ -117,7 +118,7 @@ def test_without_time_the_tested_model_is_delivered(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("automl_tl.searcher.search.final_seconds", lambda *_: 1e6)
-    monkeypatch.setattr(module, "_everything_seconds", lambda *_: 1e6)
+    monkeypatch.setattr(everything, "_everything_seconds", lambda *_: 1e6)
     result = quick_search(many, tmp_path / "run", budget=600)
     assert result.stopped_because == "the budget is used up"
     assert result.n_trials == 0

@@ -20,7 +20,8 @@ from automl_tl.searcher.space.configuration import Configuration
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import trained as module
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.trained import QUARTERS, Reference, estimated, make_cache, score_trained, train
+from automl_tl.searcher.trials.reference import Reference, estimated
+from automl_tl.searcher.trials.trained import QUARTERS, make_cache, score_trained, train
 from automl_tl.work import ThisProcess
 
 HERE = ThisProcess()

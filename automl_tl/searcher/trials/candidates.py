@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.comparison import Comparison, Priors, best_first, compare
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.trained import Reference
+from automl_tl.searcher.trials.reference import Reference
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ from automl_tl.lab.gains import GainPrior
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.trained import Reference
+from automl_tl.searcher.trials.reference import Reference
 from automl_tl.strategies import Strategy
 
 FROZEN_PRIOR_SD = 0.01

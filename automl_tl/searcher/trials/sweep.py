@@ -17,7 +17,7 @@ from automl_tl.searcher.space.configuration import Configuration, Frozen
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.frozen import score_frozen
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.trained import Reference
+from automl_tl.searcher.trials.reference import Reference
 
 MOST_ENTERED = 36
 """Candidates that enter the study: over all depths and poolings, but not so many that they flood the sampler."""

@@ -24,6 +24,7 @@ from automl_tl.learning.spectrum import decompose
 from automl_tl.searcher.space.configuration import Configuration
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.reference import Reference, estimated
 from automl_tl.work import Executor
 
 HIDDEN = 256
@@ -35,15 +36,6 @@ QUARTERS = 4
 Report = Callable[[int, float], None]
 
 
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """The best frozen candidate: what trained ones are compared with, picture by picture."""
-
-    outcome: Outcome
-    l2: float
-    """Multiple of columns over pictures by which the heads are solved that training starts from."""
-
-
 def n_variants(epochs: int) -> int:
     """Return how many variants of every picture a schedule of so many epochs goes round.
 
@@ -51,17 +43,6 @@ def n_variants(epochs: int) -> int:
     [1, 2, 4, 4]
     """
     return min(MOST_VARIANTS, max(1, -(-epochs // EPOCHS_PER_VARIANT)))
-
-
-def estimated(task: Task, reference: Reference, rows: np.ndarray, scores: np.ndarray) -> float:
-    """Return the metric that a candidate scored on the pictures `rows` alone would have on all of them.
-
-    The reference's metric on all pictures plus the difference of the two on `rows` (a control variate): what makes
-    these pictures easier or harder than the rest is in both, so candidates scored on other folds can be compared.
-    """
-    y, function = task.y, task.metric.function
-    gain = function(y[rows], scores) - function(y[rows], reference.outcome.on(rows))
-    return float(reference.outcome.value + gain)
 
 
 @dataclass(frozen=True, eq=False)

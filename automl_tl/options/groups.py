@@ -1,25 +1,23 @@
 """Every option of the commands, once: name, type, default, help, and how its text is read.
 
-The functions of Python, the estimator, the command line and the commands that a page suggests all derive from the
-dataclasses below; a new option is one field. Imports no torch.
+The functions of Python, the estimator, the command line and the commands that a page suggests all derive from these
+dataclasses; a new option is one field.
 """
 
 from __future__ import annotations
 
-import functools
-import inspect
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
-from automl_tl.backbones.overrides import Triple, parse_assignments, parse_triple
-from automl_tl.backbones.validation import mean_fault, size_fault, std_fault
+from automl_tl.backbones.overrides import Triple
 from automl_tl.durations import parse_duration
-from automl_tl.errors import OptionError, WeightsError
+from automl_tl.errors import OptionError
 from automl_tl.monitor import Monitor, Silent
+from automl_tl.options.declaration import option, option_of
+from automl_tl.options.texts import parse_device, parse_input_size, parse_mean, parse_std, parse_weights
 from automl_tl.quantities import parse_bytes, parse_count, parse_milliseconds
 from automl_tl.strategies import FROZEN, STRATEGIES
 from automl_tl.work import Executor, ThisProcess
@@ -31,93 +29,6 @@ DEFAULT_BUDGET = 600.0
 """Seconds of a search, where neither a budget nor a number of trials is given."""
 LEAST_BUDGET = 10.0
 LARGEST_SEED = 2**32 - 1  # the largest that numpy's and scikit-learn's generators take
-
-P = ParamSpec("P")
-Options = TypeVar("Options")
-First = TypeVar("First")
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Option:
-    """What is known of an option besides its name, type and default."""
-
-    help: str
-    """One sentence for the command line; Python's documentation has it too unless `doc` is given."""
-    doc: str = ""
-    flag: str = ""
-    """On the command line; default: the name with hyphens."""
-    metavar: str = ""
-    parse: Callable[[Any], Any] | None = None
-    """Makes the text, or the texts of a repeatable option, into the value; raises OptionError."""
-    choices: tuple[str, ...] = ()
-    repeatable: bool = False
-    bounds: tuple[int | None, int | None] = (None, None)
-    """Of a whole number, inclusive."""
-    show_default: bool = False
-    on_command_line: bool = True
-    kept_by_resume: bool = False
-    """Whether a run that is resumed must have been begun with the same value."""
-
-
-def option(default: Any, help: str, **more: Any) -> Any:
-    """Return the field of an option of dataclass `Option`."""
-    return field(default=default, metadata={"option": Option(help, **more)})
-
-
-def option_of(one: Field[Any]) -> Option:
-    """Return what is known of the option that a dataclass's field declares."""
-    known: Option = one.metadata["option"]
-    return known
-
-
-# --- how texts are read -----------------------------------------------------------------------------
-
-
-def parse_device(text: str) -> str:
-    """Return `text` in lower case if it names a device, else raise OptionError."""
-    device = text.strip().lower()
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", device):
-        raise OptionError(f"{text!r} is no device; use auto, cpu, cuda, cuda:0 or mps")
-    return device
-
-
-def parse_weights(values: tuple[str, ...]) -> dict[str, Path]:
-    """Return {backbone name: file} of "NAME=FILE" values; raise OptionError, or WeightsError for no file."""
-    files = parse_assignments(values, "--weights")
-    for name, file in files.items():
-        if not file.is_file():
-            what = "is a folder" if file.is_dir() else "does not exist"
-            raise WeightsError(f"{file} {what}, but the weights of {name} must be a .safetensors or .pth file")
-    return files
-
-
-def parse_mean(text: str) -> Triple:
-    """Return the means of R, G and B, from 0 to 1; raise OptionError for anything else."""
-    return _triple(text, "--mean", mean_fault)
-
-
-def parse_std(text: str) -> Triple:
-    """Return the standard deviations of R, G and B, of inputs from 0 to 1; raise OptionError otherwise."""
-    return _triple(text, "--std", std_fault)
-
-
-def _triple(text: str, flag: str, fault_of: Callable[[object], str | None]) -> Triple:
-    numbers = parse_triple(text, flag)
-    if fault := fault_of(numbers):
-        raise OptionError(fault)
-    return numbers
-
-
-def parse_input_size(text: str) -> int:
-    """Return a whole number of pixels; raise OptionError for anything else."""
-    size: object = int(text) if re.fullmatch(r"[0-9]{1,9}", text.strip()) else text
-    if fault := size_fault(size):
-        raise OptionError(fault)
-    return int(text)
-
-
-# --- the options, by what they are about ------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -383,44 +294,3 @@ class SearchOptions(InsideOptions, LimitOptions, FolderOptions, BudgetOptions, L
         kept = {one.name: getattr(self, one.name) for one in fields(self) if option_of(one).kept_by_resume}
         kept["inputs"] = [sorted(map(str, (self.weights or {}).items())), self.mean, self.std, self.input_size]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
-
-
-# --- functions that take options --------------------------------------------------------------------
-
-
-def takes(
-    options: Callable[P, Options],
-) -> Callable[[Callable[[First, Options], Result]], Callable[Concatenate[First, P], Result]]:
-    """Let a function of (something, options) be called with the options as keywords, as an editor and help() see it.
-
-    >>> @takes(SeedOptions)
-    ... def double(data, options):
-    ...     return data, 2 * options.seed
-    >>> double("DATA", seed=21)
-    ('DATA', 42)
-    >>> inspect.signature(double)
-    <Signature (data, *, seed: 'int' = 0)>
-    """
-
-    def decorated(function: Callable[[First, Options], Result]) -> Callable[Concatenate[First, P], Result]:
-        @functools.wraps(function)
-        def called(first: First, /, *args: P.args, **given: P.kwargs) -> Result:
-            return function(first, options(*args, **given))
-
-        declared = list(inspect.signature(options).parameters.values())
-        first = next(iter(inspect.signature(function).parameters.values()))
-        called.__signature__ = inspect.Signature([first, *declared])  # type: ignore[attr-defined]
-        called.__doc__ = _documented(function.__doc__ or "", options)
-        return called
-
-    return decorated
-
-
-def _documented(text: str, options: Any) -> str:
-    """Return a docstring whose "Args" also describe the options."""
-    entries = [f"        {one.name}: {option_of(one).doc or option_of(one).help}" for one in fields(options)]
-    head, args, rest = text.partition("    Args:\n")
-    if not args:
-        return text
-    own, blank, after = rest.partition("\n\n")
-    return "\n".join([head + args + own, *entries]) + blank + after

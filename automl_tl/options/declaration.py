@@ -1,0 +1,88 @@
+"""How an option is declared: one field of a dataclass, from which functions and commands derive."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+Options = TypeVar("Options")
+First = TypeVar("First")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of an option besides its name, type and default."""
+
+    help: str
+    """One sentence for the command line; Python's documentation has it too unless `doc` is given."""
+    doc: str = ""
+    flag: str = ""
+    """On the command line; default: the name with hyphens."""
+    metavar: str = ""
+    parse: Callable[[Any], Any] | None = None
+    """Makes the text, or the texts of a repeatable option, into the value; raises OptionError."""
+    choices: tuple[str, ...] = ()
+    repeatable: bool = False
+    bounds: tuple[int | None, int | None] = (None, None)
+    """Of a whole number, inclusive."""
+    show_default: bool = False
+    on_command_line: bool = True
+    kept_by_resume: bool = False
+    """Whether a run that is resumed must have been begun with the same value."""
+
+
+def option(default: Any, help: str, **more: Any) -> Any:
+    """Return the field of an option of dataclass `Option`."""
+    return field(default=default, metadata={"option": Option(help, **more)})
+
+
+def option_of(one: Field[Any]) -> Option:
+    """Return what is known of the option that a dataclass's field declares."""
+    known: Option = one.metadata["option"]
+    return known
+
+
+def takes(
+    options: Callable[P, Options],
+) -> Callable[[Callable[[First, Options], Result]], Callable[Concatenate[First, P], Result]]:
+    """Let a function of (something, options) be called with the options as keywords, as an editor and help() see it.
+
+    >>> @dataclass(kw_only=True)
+    ... class SeedOptions:
+    ...     seed: int = option(0, "Same data and seed, same result.")
+    >>> @takes(SeedOptions)
+    ... def double(data, options):
+    ...     return data, 2 * options.seed
+    >>> double("DATA", seed=21)
+    ('DATA', 42)
+    >>> inspect.signature(double)
+    <Signature (data, *, seed: 'int' = 0)>
+    """
+
+    def decorated(function: Callable[[First, Options], Result]) -> Callable[Concatenate[First, P], Result]:
+        @functools.wraps(function)
+        def called(first: First, /, *args: P.args, **given: P.kwargs) -> Result:
+            return function(first, options(*args, **given))
+
+        declared = list(inspect.signature(options).parameters.values())
+        first = next(iter(inspect.signature(function).parameters.values()))
+        called.__signature__ = inspect.Signature([first, *declared])  # type: ignore[attr-defined]
+        called.__doc__ = _documented(function.__doc__ or "", options)
+        return called
+
+    return decorated
+
+
+def _documented(text: str, options: Any) -> str:
+    """Return a docstring whose "Args" also describe the options."""
+    entries = [f"        {one.name}: {option_of(one).doc or option_of(one).help}" for one in fields(options)]
+    head, args, rest = text.partition("    Args:\n")
+    if not args:
+        return text
+    own, blank, after = rest.partition("\n\n")
+    return "\n".join([head + args + own, *entries]) + blank + after

@@ -1,0 +1,54 @@
+"""How the text of an option becomes its value; whatever it cannot be is one sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from automl_tl.backbones.overrides import Triple, parse_assignments, parse_triple
+from automl_tl.backbones.validation import mean_fault, size_fault, std_fault
+from automl_tl.errors import OptionError, WeightsError
+
+
+def parse_device(text: str) -> str:
+    """Return `text` in lower case if it names a device, else raise OptionError."""
+    device = text.strip().lower()
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", device):
+        raise OptionError(f"{text!r} is no device; use auto, cpu, cuda, cuda:0 or mps")
+    return device
+
+
+def parse_weights(values: tuple[str, ...]) -> dict[str, Path]:
+    """Return {backbone name: file} of "NAME=FILE" values; raise OptionError, or WeightsError for no file."""
+    files = parse_assignments(values, "--weights")
+    for name, file in files.items():
+        if not file.is_file():
+            what = "is a folder" if file.is_dir() else "does not exist"
+            raise WeightsError(f"{file} {what}, but the weights of {name} must be a .safetensors or .pth file")
+    return files
+
+
+def parse_mean(text: str) -> Triple:
+    """Return the means of R, G and B, from 0 to 1; raise OptionError for anything else."""
+    return _triple(text, "--mean", mean_fault)
+
+
+def parse_std(text: str) -> Triple:
+    """Return the standard deviations of R, G and B, of inputs from 0 to 1; raise OptionError otherwise."""
+    return _triple(text, "--std", std_fault)
+
+
+def _triple(text: str, flag: str, fault_of: Callable[[object], str | None]) -> Triple:
+    numbers = parse_triple(text, flag)
+    if fault := fault_of(numbers):
+        raise OptionError(fault)
+    return numbers
+
+
+def parse_input_size(text: str) -> int:
+    """Return a whole number of pixels; raise OptionError for anything else."""
+    size: object = int(text) if re.fullmatch(r"[0-9]{1,9}", text.strip()) else text
+    if fault := size_fault(size):
+        raise OptionError(fault)
+    return int(text)

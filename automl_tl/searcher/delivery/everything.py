@@ -1,0 +1,75 @@
+"""The last step: the tested model learns from the test part as well, where there is time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from automl_tl.errors import sentence
+from automl_tl.lab.extraction import extract_all
+from automl_tl.lab.sample import draw_sample
+from automl_tl.model.model import Model
+from automl_tl.searcher.delivery.members import Fitted, refitted
+from automl_tl.searcher.delivery.models import calibrated_model
+from automl_tl.searcher.delivery.refit import frozen_first
+from automl_tl.searcher.preparation import MOST_FOLDS, TRAINING_PARTS
+from automl_tl.searcher.task import Kept
+from automl_tl.searcher.trials.deadline import EXPORT_SECONDS
+from automl_tl.searcher.trials.loop import Loop
+from automl_tl.searcher.trials.outcome import Outcome
+
+
+def whole_or_tested(loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float], tested: Model) -> tuple[Model, str]:
+    """Return `_learn_from_everything`'s model, or the tested one, written already, where anything goes wrong."""
+    try:
+        return _learn_from_everything(loop, chosen, shares, tested)
+    except KeyboardInterrupt:
+        return tested, "The delivered model is the tested one: learning from the test part was interrupted."
+    except Exception as error:  # whatever a plugin's code raises; the tested model is there
+        reason = sentence(error)
+        return tested, f"The delivered model is the tested one, since learning from the test part failed: {reason}"
+
+
+def _learn_from_everything(
+    loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float], tested: Model
+) -> tuple[Model, str]:
+    """Return the model refitted on training and test pictures together where there is time, else the tested one."""
+    lab, task, deadline = loop.session.lab, loop.task, loop.session.deadline
+    if not loop.prepared.learns_from_everything:
+        return tested, "The delivered model is the tested one: not all training pictures were looked at either."
+    parts = (*TRAINING_PARTS, "test")
+    whole = draw_sample(lab.dataset, len(lab.dataset.frame), lab.seed, parts=parts, most_folds=MOST_FOLDS)
+    needed = _everything_seconds(loop, chosen, whole.n) + 1.0
+    if loop.interrupted or deadline.left - EXPORT_SECONDS < needed:
+        return tested, "The delivered model is the tested one: there was no time to learn from the test part as well."
+    names = list(dict.fromkeys(o.configuration.backbone for o in chosen))
+    features, _ = extract_all(lab, names, whole.pictures)
+    everything = replace(task, sample=whole, features=features, kept=Kept())
+
+    def refit(outcome: Outcome) -> Fitted:
+        limit = deadline.left - EXPORT_SECONDS if deadline.is_set else None
+        return refitted(everything, outcome, loop.candidates.reference.l2, lab.executor, limit=limit)
+
+    fitted = frozen_first(chosen, refit)
+    if not all(f.is_refit for f in fitted):
+        return tested, "The delivered model is the tested one: the refit on everything was rejected."
+    model = calibrated_model(loop, everything, chosen, shares, [f.member for f in fitted])
+    return model, f"The delivered model has learned from all {whole.n:,} pictures, those it was tested on included."
+
+
+def _everything_seconds(loop: Loop, chosen: Sequence[Outcome], n: int) -> float:
+    """Return what learning from all `n` pictures takes: new features in every view, decoding, solving, training."""
+    lab, task = loop.session.lab, loop.task
+    each = {
+        name: lab.picture_seconds(name, task.sample.pictures)
+        for name in {outcome.configuration.backbone for outcome in chosen}
+    }
+    total = (n - task.sample.n) * sum(each.values())
+    for outcome in chosen:
+        configuration = outcome.configuration
+        if not configuration.is_trained:
+            views = len(task.views(configuration.frozen.views))
+            total += views * (n - task.sample.n) * each[configuration.backbone] + 2 * outcome.seconds
+        else:
+            total += n * each[configuration.backbone] / 2 + loop.prepared.costs.seconds(configuration, n)
+    return total

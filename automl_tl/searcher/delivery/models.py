@@ -1,0 +1,72 @@
+"""Candidates as a model: as good as it is so far, or refitted and calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from automl_tl.features.extract import batches
+from automl_tl.model.forward import forward, share_stages
+from automl_tl.model.member import Member
+from automl_tl.model.model import Model
+from automl_tl.model.novelty import Novelty, measure_novelty
+from automl_tl.searcher.delivery.ensemble import own_temperature
+from automl_tl.searcher.delivery.members import frozen_member, kept_member, rescaled
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials.loop import Loop
+from automl_tl.searcher.trials.outcome import Outcome
+
+RIDGE_TEMPERATURE = 0.2
+"""Of ridge scores on +-1 targets, before anything was measured."""
+NOVELTY_PICTURES = 100
+
+
+def interim_model(task: Task, outcome: Outcome) -> Model:
+    """Return a candidate as a model while the search goes on: as its trial left it, or fitted on everything."""
+    configuration = outcome.configuration
+    trained = configuration.is_trained
+    member = kept_member(task, configuration, outcome.state) if trained else frozen_member(task, configuration)
+    temperature = own_temperature(task, outcome)
+    details = {"configuration": configuration.to_dict(), "metrics": {"validation": outcome.value}}
+    return _assembled(task, (member,), temperature, None, details)
+
+
+def first_interim_model(task: Task, member: Member) -> Model:
+    """Return what is written as soon as anything can be fitted."""
+    return _assembled(task, (member,), RIDGE_TEMPERATURE, None, {})
+
+
+def calibrated_model(
+    loop: Loop, task: Task, chosen: Sequence[Outcome], shares: Sequence[float], members: Sequence[Member]
+) -> Model:
+    """Return the calibrated model: of several members each has its own temperature folded into its head."""
+    temperatures = [own_temperature(loop.task, outcome) for outcome in chosen]
+    if len(members) == 1:
+        calibrated, temperature = tuple(members), temperatures[0]
+    else:
+        calibrated = tuple(
+            rescaled(member, 1 / own, share)
+            for member, own, share in zip(members, temperatures, shares, strict=True)
+        )  # fmt: skip
+        temperature = 1.0
+    novelty = _novelty(loop.task, calibrated[0])
+    return _assembled(task, calibrated, temperature, novelty, {})
+
+
+def _assembled(
+    task: Task, members: tuple[Member, ...], temperature: float, novelty: Novelty | None, details: Mapping[str, Any]
+) -> Model:
+    return Model(share_stages(members), task.sample.classes, temperature, task.fit, novelty, details)
+
+
+def _novelty(task: Task, member: Member) -> Novelty | None:
+    rows = task.sample.subset(NOVELTY_PICTURES, task.seed)[:NOVELTY_PICTURES]
+    pictures = [task.sample.pictures[row] for row in rows]
+    if len(pictures) < 2:
+        return None
+    threads = task.networks.engine.threads
+    how = member.preprocessing
+    parts = [forward([member], {how: images})[0][1] for _, images in batches(pictures, how, 32, threads)]
+    return measure_novelty(np.concatenate([part.numpy() for part in parts]), task.seed)

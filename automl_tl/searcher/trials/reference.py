@@ -1,0 +1,30 @@
+"""The best frozen candidate: what trained ones are compared with, picture by picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials.outcome import Outcome
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The best frozen candidate: what trained ones are compared with, picture by picture."""
+
+    outcome: Outcome
+    l2: float
+    """Multiple of columns over pictures by which the heads are solved that training starts from."""
+
+
+def estimated(task: Task, reference: Reference, rows: np.ndarray, scores: np.ndarray) -> float:
+    """Return the metric that a candidate scored on the pictures `rows` alone would have on all of them.
+
+    The reference's metric on all pictures plus the difference of the two on `rows` (a control variate): what makes
+    these pictures easier or harder than the rest is in both, so candidates scored on other folds can be compared.
+    """
+    y, function = task.y, task.metric.function
+    gain = function(y[rows], scores) - function(y[rows], reference.outcome.on(rows))
+    return float(reference.outcome.value + gain)
