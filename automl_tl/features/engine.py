@@ -50,6 +50,8 @@ def choose_engine(device: str = "auto") -> Engine:
     bfloat16 on a CPU is chosen only where it has matrix units for it: there it is 1.3 to 1.8 times as fast as
     float32, with AVX-512 instructions alone it was measured as equal, elsewhere it is emulated and slow.
 
+    Whoever asks is about to compute, so glibc's malloc is tuned here, once a process; importing changes nothing.
+
     Raises:
         OptionError: the device is not on this machine.
     """
