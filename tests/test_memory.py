@@ -1,15 +1,18 @@
-"""The malloc tuning is made on Linux with glibc and does nothing elsewhere."""
+"""The malloc tuning is made on Linux with glibc and does nothing elsewhere; memory is measured where it can be."""
 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from automl_tl.memory import tune_malloc
+from automl_tl import memory
+from automl_tl.memory import resident_memory, tune_malloc
 
 GLIBC = platform.libc_ver()[0] == "glibc"
 
@@ -58,3 +61,23 @@ def test_elsewhere_it_is_silent(monkeypatch: pytest.MonkeyPatch, error: type[Exc
         assert tune_malloc() is False
     finally:
         tune_malloc.cache_clear()
+
+
+@pytest.mark.parametrize("proc", [True, False])
+def test_memory_is_that_of_this_process(proc: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if not proc:
+        monkeypatch.setattr(memory, "Path", lambda _: tmp_path / "nothing")
+    region = mmap.mmap(-1, 320_000_000)  # pages of its own: what malloc had freed may serve an array again
+    before = resident_memory()
+    assert before is not None
+    assert 1e7 < before < 1e11
+    region.write(b"x" * 320_000_000)
+    held = resident_memory()
+    assert held is not None
+    assert held - before > (300e6 if proc else -1)
+    region.close()
+
+
+def test_without_either_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    assert resident_memory() is None

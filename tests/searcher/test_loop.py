@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -281,7 +280,7 @@ def test_what_this_session_may_not_try_is_refused_and_counts_for_nothing(
 def test_a_trial_that_takes_too_much_memory_ends(
     tmp_path: Path, scores: Scores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_memory", lambda: 3_000_000_000)
+    monkeypatch.setattr(module, "resident_memory", lambda: 3_000_000_000)
     loop = make_loop(tmp_path, left=None, trials=2, max_memory=2_500_000_000)
     loop.study.enqueue(TEN)
     loop.study.enqueue(SOFTMAX)
@@ -292,24 +291,12 @@ def test_a_trial_that_takes_too_much_memory_ends(
 
 
 def test_memory_that_is_allowed_ends_nothing(tmp_path: Path, scores: Scores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_memory", lambda: 3_000_000_000)
+    monkeypatch.setattr(module, "resident_memory", lambda: 3_000_000_000)
     for most in (None, 3_000_000_000):
         loop = make_loop(tmp_path, left=None, trials=1, max_memory=most)
         loop.study.enqueue(TEN)
         loop.run()
         assert reasons(loop) == [""]
-
-
-@pytest.mark.parametrize("proc", [True, False])
-def test_memory_is_that_of_this_process(proc: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    if not proc:
-        monkeypatch.setattr(module, "Path", lambda _: tmp_path / "nothing")
-    region = mmap.mmap(-1, 320_000_000)  # pages of its own: what malloc had freed may serve an array again
-    before = module._memory()
-    assert 20e6 < before < 100e9
-    region.write(b"1" * 320_000_000)
-    assert module._memory() - before > (300e6 if proc else -1)
-    region.close()
 
 
 def test_what_was_tried_already_is_not_tried_again(tmp_path: Path, scores: Scores) -> None:

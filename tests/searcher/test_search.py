@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -633,6 +634,14 @@ def test_options_that_make_no_sense_fail_before_anything_is_read(
     with pytest.raises(OptionError, match=said):
         search(tmp_path / "nowhere", **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_limit_of_memory_is_refused_where_memory_cannot_be_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    with pytest.raises(OptionError, match=r"--max-memory needs Linux or macOS: .*; leave it out"):
+        search(tmp_path, max_memory=10**9)
 
 
 def test_a_wrong_path_leaves_no_run_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import resource
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import optuna
 from optuna.trial import Trial
 
 from automl_tl.errors import AutomlTlError, BackboneError, sentence
+from automl_tl.memory import resident_memory
 from automl_tl.monitor import Status
 from automl_tl.searcher.preparation import Prepared, Session
 from automl_tl.searcher.space.configuration import Configuration
@@ -201,7 +199,7 @@ class Loop:
 
     def _check_memory(self) -> None:
         limit = self.session.options.max_memory
-        if limit is not None and (used := _memory()) > limit:
+        if limit is not None and (used := resident_memory() or 0) > limit:
             raise AutomlTlError(f"it used {used / 1e9:.1f} GB of memory, more than the {limit / 1e9:.1f} GB allowed")
 
     def _show(self, configuration: Configuration) -> None:
@@ -225,14 +223,3 @@ def status(loop: Loop, running: str) -> Status:
         interval=(max(value - spread, 0.0), min(value + spread, 1.0)) if is_accuracy else None,
         running=running,
     )
-
-
-def _memory() -> int:
-    """Return the resident memory of this process, bytes; where Linux's /proc is missing, the largest so far."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * resource.getpagesize()
-    except (OSError, ValueError, IndexError):
-        pass
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used if sys.platform == "darwin" else 1024 * used
