@@ -105,7 +105,7 @@ class ActivationCache:
         if len(self._variants) >= room:  # go round those that there are
             others = [key for key in self._variants if key != PLAIN]
             return self._variants[others[variant % len(others)]] if others and variant != PLAIN else None
-        self._variants[number] = _Kept(len(self.pixels), self._variation(number), self.folder, f"variant{number}")
+        self._variants[number] = _Kept(len(self.pixels), self._variation(number), self.folder)
         return self._variants[number]
 
     def _measure_row(self) -> int:
@@ -148,8 +148,8 @@ class ActivationCache:
 class _Kept:
     """One variant of n pictures; rows are filled as they are asked for."""
 
-    def __init__(self, n: int, variation: Variation | None, folder: Path, name: str) -> None:
-        self.variation, self.folder, self.name = variation, folder, name
+    def __init__(self, n: int, variation: Variation | None, folder: Path) -> None:
+        self.variation, self.folder = variation, folder
         self.filled = np.zeros(n, bool)
         self.output: np.ndarray | None = None
         self.pooled: dict[int, np.ndarray] = {}
@@ -158,7 +158,7 @@ class _Kept:
         half = batch.output.clamp(-_HALF, _HALF).to(torch.float16).cpu()
         if self.output is None:
             n = len(self.filled)
-            self.output = scratch_array(self.folder, self.name, (n, *half.shape[1:]), np.float16)
+            self.output = scratch_array(self.folder, (n, *half.shape[1:]), np.float16)
             self.pooled = {cut: np.zeros((n, v.shape[1]), np.float32) for cut, v in batch.pooled.items()}
         self.output[rows] = half.numpy()
         for cut, values in batch.pooled.items():

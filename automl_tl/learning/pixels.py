@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def load_pixels(
         DataError: a picture cannot be read although it could when the data set was scanned.
     """
     shape = (len(pictures), how.size, how.size, 3)
-    pixels = scratch_array(folder, "pixels", shape, np.uint8)
+    pixels = scratch_array(folder, shape, np.uint8)
     done = 0
     for batch, images in batches(pictures, how, 32, threads):
         pixels[done : done + len(batch)] = images.numpy()
@@ -39,22 +40,19 @@ def load_pixels(
     return pixels
 
 
-def scratch_array(folder: Path, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def scratch_array(folder: Path, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     """Return an array of zeros that needs little memory: up to IN_MEMORY bytes plain, else mapped from a file.
 
-    The file has no name any more, so its space is free again when the array is gone, even after a kill.
+    The file has no name any more (on Windows: until it is closed), so its space is free again when the array is gone,
+    even after a kill.
     """
     n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if n_bytes <= IN_MEMORY:
         return np.zeros(shape, dtype)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.{id(shape)}.tmp"
-    try:
-        with open(path, "wb") as file:
-            _reserve(file.fileno(), n_bytes)
-        return np.memmap(path, dtype, mode="r+", shape=shape)
-    finally:
-        path.unlink(missing_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        _reserve(file.fileno(), n_bytes)
+        return np.memmap(file, dtype, mode="r+", shape=shape)
 
 
 def _reserve(file: int, n_bytes: int) -> None:

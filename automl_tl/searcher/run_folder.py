@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from automl_tl.data.names import printable
@@ -186,7 +186,7 @@ class RunFolder:
         try:
             with safe_open(file, "pt") as opened:
                 facts = json.loads(opened.metadata()["facts"])
-            tensors: dict[str, Tensor] = load_file(file)
+            tensors: dict[str, Tensor] = load(file.read_bytes())  # mapped, Windows would not let it be replaced
             configuration = Configuration.from_dict(facts["configuration"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             return None

@@ -41,15 +41,15 @@ def test_pixels_are_the_prepared_pictures_in_their_order(
 
 def test_a_large_array_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pixels, "IN_MEMORY", 100)
-    large = scratch_array(tmp_path / "scratch", "x", (200,), np.uint8)
-    other = scratch_array(tmp_path / "scratch", "x", (200,), np.uint8)
+    large = scratch_array(tmp_path / "scratch", (200,), np.uint8)
+    other = scratch_array(tmp_path / "scratch", (200,), np.uint8)
     large[:] = 7
     assert not other.any()
     assert not list((tmp_path / "scratch").iterdir())
 
 
 def test_a_small_array_needs_no_folder(tmp_path: Path) -> None:
-    assert scratch_array(tmp_path / "scratch", "x", (3, 4), np.float16).sum() == 0
+    assert scratch_array(tmp_path / "scratch", (3, 4), np.float16).sum() == 0
     assert not (tmp_path / "scratch").exists()
 
 

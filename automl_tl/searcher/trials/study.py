@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState, create_trial
 
 from automl_tl.errors import OptionError
@@ -46,7 +46,8 @@ def open_storage(path: Path | None) -> BaseStorage:
     _cut_torn_line(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return JournalStorage(JournalFileBackend(str(path)))
+        lock = JournalFileOpenLock(str(path))  # Optuna's own choice makes symbolic links, which Windows may refuse
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
 
 
 def _cut_torn_line(path: Path) -> None:
