@@ -9,16 +9,19 @@ VENV = .venv
 RUN = $(VENV)/bin/python
 INSTALLED = $(VENV)/.installed
 SOURCES = automl_tl plugins benchmarks tests
+TEXTS = tests/test_links.py tests/test_readme.py tests/test_scaffold.py tests/searcher/test_docs.py
 # Pictures of one class per folder: any other folder of yours works as well.
 DATA ?= datasets_meta/demo
 
-.PHONY: help install demo test test-slow test-all lint format clean
+.PHONY: help install demo test test-slow test-all docs lint format dist clean
 
 help:
 	@echo "make demo      recommend a strategy for the sample photos"
 	@echo "make test      the quick tests; make test-slow the slow ones; make test-all both"
+	@echo "make docs      the texts alone: their links lead somewhere, their commands run"
 	@echo "make lint      linter, formatter and type checker, changing nothing"
 	@echo "make format    format the code"
+	@echo "make dist      build what is released, check it, and try the wheel in an environment of its own"
 	@echo "make clean     remove .venv and everything that was generated"
 
 install: $(INSTALLED)
@@ -44,6 +47,9 @@ test-slow: $(INSTALLED)
 test-all: $(INSTALLED)
 	$(RUN) -m pytest -q -m ""
 
+docs: $(INSTALLED)
+	$(RUN) -m pytest -q $(TEXTS)
+
 lint: $(INSTALLED)
 	$(RUN) -m ruff check $(SOURCES)
 	$(RUN) -m ruff format --check $(SOURCES)
@@ -52,6 +58,16 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(RUN) -m ruff format $(SOURCES)
 	$(RUN) -m ruff check --fix $(SOURCES)
+
+dist:
+	rm -rf dist build/dist build/wheel
+	$(PYTHON) -m venv build/dist
+	build/dist/bin/python -m pip install --quiet build twine
+	build/dist/bin/python -m build
+	build/dist/bin/python -m twine check --strict dist/*
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip install --quiet dist/*.whl
+	cd build && wheel/bin/automl-tl recommend ../datasets_meta/demo --backbone efficientnet_lite0
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
