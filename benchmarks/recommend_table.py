@@ -28,7 +28,7 @@ from automl_tl.data.dataset import open_dataset
 from automl_tl.data.quality import scan
 from automl_tl.data.split import assign_splits
 from automl_tl.features.engine import choose_engine
-from automl_tl.features.extract import Picture, extract
+from automl_tl.features.extract import Pass, Picture, extract
 from automl_tl.lab.networks import Networks
 from automl_tl.learning.fit import fit_head
 from automl_tl.recommender.recommendation import Recommendation
@@ -112,9 +112,8 @@ def true_accuracy(
     name = result.frozen.backbone
     frame = dataset.frame[dataset.frame["split"].isin(["train", "test"])]
     pictures = [Picture(*row) for row in frame[["path", "sha256"]].itertuples(index=False)]
-    values = extract(
-        networks.network(name), pictures, networks.preprocessing(name, report.fit), networks.engine, networks.store
-    )  # fmt: skip
+    way = Pass(networks.network(name), networks.preprocessing(name, report.fit), networks.engine)
+    values = extract(way, pictures, networks.store)
     X, train = values.matrix(cuts, pooling), (frame["split"] == "train").to_numpy()
     classes, y = np.unique(frame["label"], return_inverse=True)
     if kind != "ridge":

@@ -124,7 +124,7 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
     from automl_tl.data.quality import scan
     from automl_tl.data.split import assign_splits
     from automl_tl.features.engine import choose_engine
-    from automl_tl.features.extract import Picture, extract
+    from automl_tl.features.extract import Pass, Picture, extract
     from automl_tl.lab.networks import Networks
     from automl_tl.learning.activations import ActivationCache
     from automl_tl.learning.finetune import Tunable, copy_network, finetune
@@ -150,7 +150,7 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
     rows_, tests = np.arange(len(train)), np.arange(len(train), len(both))
     network, how = networks.network(BACKBONE), networks.preprocessing(BACKBONE, report.fit)
     if row.method == "linear":
-        X = extract(network, pictures, how, networks.engine, networks.store).matrix((network.n_stages,), "mean")
+        X = extract(Pass(network, how, networks.engine), pictures, networks.store).matrix((network.n_stages,), "mean")
         folds = rows_ % 5
         np.random.default_rng(1).shuffle(folds)
         grid = l2_grid(len(rows_), X.shape[1])
@@ -159,7 +159,7 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
         return head.predict(X[tests]) == y[tests], {"seconds": time.monotonic() - started, "strategy": "linear"}
     engine = networks.engine.for_training
     copy = copy_network(network)
-    X = extract(network, pictures[:16], how, networks.engine, networks.store).matrix((network.n_stages,), "mean")
+    X = extract(Pass(network, how, networks.engine), pictures[:16], networks.store).matrix((network.n_stages,), "mean")
     d = X.shape[1]
     scaling = measure_scaling(as_matrix(np.random.default_rng(0).normal(size=(8, d)).astype(np.float32)))
     head_ = NetworkHead.from_linear(

@@ -25,7 +25,7 @@ from automl_tl.data.dataset import open_dataset
 from automl_tl.data.quality import scan
 from automl_tl.data.split import make_folds
 from automl_tl.features.engine import choose_engine
-from automl_tl.features.extract import Picture, extract
+from automl_tl.features.extract import Pass, Picture, extract
 from automl_tl.lab.networks import Networks, Overrides
 from automl_tl.learning.activations import ActivationCache
 from automl_tl.learning.finetune import Tunable, copy_network, finetune
@@ -69,7 +69,7 @@ def main() -> None:
     pictures = [Picture(*pair) for pair in frame[["path", "sha256"]].itertuples(index=False)]
     network, how = networks.network(NAME), networks.preprocessing(NAME, "squash")
     start = time.perf_counter()
-    X = extract(network, pictures, how, networks.engine, networks.store).matrix((network.n_stages,), "mean")
+    X = extract(Pass(network, how, networks.engine), pictures, networks.store).matrix((network.n_stages,), "mean")
     rows = [{"step": "features of the frozen ConvNet", "test accuracy": np.nan, "s": time.perf_counter() - start}]
     folds = make_folds(y[train], np.arange(len(train)), 5, 0)
     for kind in SOLVED_KINDS:

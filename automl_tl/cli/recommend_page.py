@@ -20,7 +20,6 @@ from automl_tl.strategies import FROZEN
 
 MOST_WARNINGS = 4
 MOST_PROBE_ROWS = 8
-_LABEL_WIDTH = 34
 
 
 def recommendation_page(

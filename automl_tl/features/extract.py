@@ -25,6 +25,7 @@ from automl_tl.errors import BackboneError, DataError, PictureError
 from automl_tl.features import store
 from automl_tl.features.engine import Engine
 from automl_tl.monitor import Progress, unheeded
+from automl_tl.work import ThisProcess
 
 BATCH_SIZE = 32
 SHARD_SIZE = 512
@@ -80,45 +81,50 @@ class Features:
         return Features(self.backbone, self.n_stages, len(rows), tuple(slices))
 
 
-def feature_key(network: Network, how: Preprocessing, view: str, engine: Engine) -> dict[str, Any]:
-    """Return everything that changes a feature but the picture itself."""
-    backbone = network.backbone
-    return {
-        "backbone": network.name,
-        "weights": network.weights.identity,
-        "stages": network.n_stages,
-        "mean": list(backbone.mean),
-        "std": list(backbone.std),
-        "preprocessing": asdict(how),
-        "view": view,
-        "engine": engine.name,
-        "decoder": DECODER,
-        "torch": torch.__version__.split("+")[0],
-    }
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """How pictures go through a network."""
+
+    network: Network
+    """Built, in eval mode."""
+    how: Preprocessing
+    engine: Engine
+    view: str = "plain"
+    """Of `fixed_view`."""
+    batch_size: int = BATCH_SIZE
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Everything that changes a feature but the picture itself."""
+        network, backbone = self.network, self.network.backbone
+        return {
+            "backbone": network.name,
+            "weights": network.weights.identity,
+            "stages": network.n_stages,
+            "mean": list(backbone.mean),
+            "std": list(backbone.std),
+            "preprocessing": asdict(self.how),
+            "view": self.view,
+            "engine": self.engine.name,
+            "decoder": DECODER,
+            "torch": torch.__version__.split("+")[0],
+        }
 
 
 def extract(
-    network: Network,
+    way: Pass,
     pictures: Sequence[Picture],
-    how: Preprocessing,
-    engine: Engine,
     features_store: store.FeatureStore,
     *,
-    view: str = "plain",
-    batch_size: int = BATCH_SIZE,
     progress: Progress = unheeded,
     submit: Submit | None = None,
 ) -> Features:
     """Return the statistics of `pictures` at every stage; a picture that is in the store costs no pass.
 
     Args:
-        network: a built backbone in eval mode.
+        way: how they go through the network.
         pictures: n of them.
-        how: how they are prepared.
-        engine: where the network runs and in which number format.
         features_store: what is kept between runs.
-        view: of `fixed_view`.
-        batch_size: pictures in one pass.
         progress: called with (done, total) pictures that were missing in the store.
         submit: has a shard of pictures computed elsewhere; default: here.
 
@@ -126,14 +132,14 @@ def extract(
         DataError: a picture cannot be read although it could when the data set was scanned.
         BackboneError: the backbone fails on a batch; what was computed before it is kept.
     """
-    table = features_store.table(feature_key(network, how, view, engine))
+    table = features_store.table(way.key)
     unique = {picture.sha256: picture for picture in pictures}
     missing = [picture for key, picture in unique.items() if key not in table]
     if missing:
-        _compute(table, missing, submit or partial(_here, network, how, engine, view, batch_size), progress)
+        _compute(table, missing, submit or partial(_here, way), progress)
         features_store.trim()
     slices = table.slices([picture.sha256 for picture in pictures])
-    return Features(network.name, network.n_stages, len(pictures), slices)
+    return Features(way.network.name, way.network.n_stages, len(pictures), slices)
 
 
 def _compute(table: store.FeatureTable, pictures: Sequence[Picture], submit: Submit, progress: Progress) -> None:
@@ -151,29 +157,14 @@ def _compute(table: store.FeatureTable, pictures: Sequence[Picture], submit: Sub
         waiting.flush()
 
 
-def _here(
-    network: Network, how: Preprocessing, engine: Engine, view: str, batch_size: int, pictures: Sequence[Picture],
-    report: Report,
-) -> Future[None]:  # fmt: skip
-    compute_shard(network, pictures, how, engine, view=view, batch_size=batch_size, report=report)
-    done: Future[None] = Future()
-    done.set_result(None)
-    return done
+def _here(way: Pass, pictures: Sequence[Picture], report: Report) -> Future[None]:
+    return ThisProcess().submit(compute_shard, way, pictures, report=report)
 
 
-def compute_shard(
-    network: Network,
-    pictures: Sequence[Picture],
-    how: Preprocessing,
-    engine: Engine,
-    *,
-    view: str,
-    report: Report,
-    batch_size: int = BATCH_SIZE,
-) -> None:
+def compute_shard(way: Pass, pictures: Sequence[Picture], *, report: Report) -> None:
     """Decode some pictures and run them; report the hashes and the `statistics` of every batch."""
-    for batch, images in batches(pictures, how, batch_size, engine.threads):
-        report([picture.sha256 for picture in batch], statistics(network, images, engine, view))
+    for batch, images in batches(pictures, way.how, way.batch_size, way.engine.threads):
+        report([picture.sha256 for picture in batch], statistics(way.network, images, way.engine, way.view))
 
 
 class _Shard:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from automl_tl.domain.measure import SAMPLE_SIZE, measure_domain
 from automl_tl.domain.similarity import Domain, proxy
 from automl_tl.errors import BackboneError
-from automl_tl.features.extract import Features, Picture, extract
+from automl_tl.features.extract import Features, Pass, Picture, extract
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.networks import Networks
 from automl_tl.lab.sample import Sample
@@ -26,7 +26,7 @@ def measure_domains(lab: Lab, features: Mapping[str, Features], sample: Sample, 
         sample: the pictures; a stratified part of them is measured.
         update: called with (done, total) backbones.
     """
-    rows, fit = sample.subset(SAMPLE_SIZE, lab.seed), lab.report.fit[: 2 * SAMPLE_SIZE]
+    rows, fit = sample.subset(SAMPLE_SIZE, lab.seed)[: 2 * SAMPLE_SIZE], lab.report.fit
     pictures = [sample.pictures[row] for row in rows]
     domains = {}
     for done, (name, values) in enumerate(features.items(), 1):
@@ -36,8 +36,8 @@ def measure_domains(lab: Lab, features: Mapping[str, Features], sample: Sample, 
 
 
 def _measure(networks: Networks, name: str, features: Features, pictures: Sequence[Picture], fit: str) -> Domain:
-    how = networks.preprocessing(name, fit)
-    return measure_domain(networks.network(name), features, pictures, how, networks.engine, networks.cache / "domain")
+    way = Pass(networks.network(name), networks.preprocessing(name, fit), networks.engine)
+    return measure_domain(way, features, pictures, networks.cache / "domain")
 
 
 def _with_stand_in(
@@ -62,6 +62,6 @@ def _bundled(networks: Networks, on: str, pictures: Sequence[Picture], fit: str)
         network, how = plain.network(STAND_IN), plain.preprocessing(STAND_IN, fit)
     except BackboneError:
         return None
-    features = extract(network, pictures, how, plain.engine, plain.store)
+    features = extract(Pass(network, how, plain.engine), pictures, plain.store)
     domain = _measure(plain, STAND_IN, features, pictures, fit)
     return domain if domain.measure == "embedding" else None

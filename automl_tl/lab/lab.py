@@ -13,7 +13,7 @@ from automl_tl.data.decode import Preprocessing
 from automl_tl.data.quality import QualityReport, scan
 from automl_tl.data.split import assign_splits
 from automl_tl.features.engine import Engine, choose_engine
-from automl_tl.features.extract import Features, Picture, Report, compute_shard, extract
+from automl_tl.features.extract import Features, Pass, Picture, Report, compute_shard, extract
 from automl_tl.lab.clock import Clock
 from automl_tl.lab.considered import usable_backbones
 from automl_tl.lab.networks import Networks, Overrides
@@ -74,10 +74,8 @@ class Lab:
         def submit(shard: Sequence[Picture], report: Report) -> Future[None]:
             return self.executor.submit(compute_shard_by_name, networks, name, shard, how, view=view, report=report)
 
-        return extract(
-            networks.network(name), pictures, how, self.engine, networks.store, view=view, progress=progress,
-            submit=submit,
-        )  # fmt: skip
+        way = Pass(networks.network(name), how, self.engine, view)
+        return extract(way, pictures, networks.store, progress=progress, submit=submit)
 
     def picture_seconds(self, name: str, pictures: Sequence[Picture]) -> float:
         """Return the seconds that one picture's features take, decoding included."""
@@ -119,4 +117,4 @@ def compute_shard_by_name(
     networks: Networks, name: str, pictures: Sequence[Picture], how: Preprocessing, *, view: str, report: Report
 ) -> None:
     """Compute the features of a shard of pictures: work for an executor; see `compute_shard`."""
-    compute_shard(networks.network(name), pictures, how, networks.engine, view=view, report=report)
+    compute_shard(Pass(networks.network(name), how, networks.engine, view), pictures, report=report)

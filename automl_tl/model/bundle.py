@@ -67,11 +67,6 @@ def save_bundle(model: Model, folder: str | os.PathLike[str]) -> Path:
     return target
 
 
-def check_target(folder: str | os.PathLike[str]) -> None:
-    """Raise BundleError if `save_bundle` would refuse `folder`: to be asked before the work, not after it."""
-    _check_free(_absolute(folder))
-
-
 def _absolute(folder: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(os.path.expanduser(folder)))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from automl_tl.features.extract import Features, extract
+from automl_tl.features.extract import Features, Pass, extract
 from automl_tl.lab.networks import Networks
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.activations import MAX_BYTES, ActivationCache
@@ -97,10 +97,8 @@ class Task:
             return self.features[backbone].matrix(cuts, pooling)
         if not self.has_view(backbone, view):
             networks, how = self.networks, self.networks.preprocessing(backbone, self.fit)
-            network = networks.network(backbone)
-            self.kept.views[backbone, view] = extract(
-                network, self.sample.pictures, how, networks.engine, networks.store, view=view
-            )
+            way = Pass(networks.network(backbone), how, networks.engine, view)
+            self.kept.views[backbone, view] = extract(way, self.sample.pictures, networks.store)
         return self.kept.views[backbone, view].matrix(cuts, pooling)
 
     def has_view(self, backbone: str, view: str) -> bool:

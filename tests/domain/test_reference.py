@@ -25,7 +25,7 @@ from automl_tl.domain.reference import (
 )
 from automl_tl.errors import DomainReferenceError
 from automl_tl.features.engine import Engine
-from automl_tl.features.extract import Picture, extract
+from automl_tl.features.extract import Pass, Picture, extract
 from automl_tl.features.store import FeatureStore
 
 ENGINE = Engine("cpu", "float32")
@@ -57,7 +57,7 @@ def test_source_pictures_are_at_no_distance_and_edges_far(
 ) -> None:
     network = tiny_network()
     fresh = listed(make_pictures(tmp_path / "fresh", per_class=10, seed=7))
-    features = extract(network, fresh, reference_preprocessing(network), ENGINE, FeatureStore(tmp_path))
+    features = extract(Pass(network, reference_preprocessing(network), ENGINE), fresh, FeatureStore(tmp_path))
     assert abs(reference.distance(features.matrix([3]))) < 0.25 * reference.scale
     assert reference.degraded["edges"] > reference.degraded["blurred"]
 

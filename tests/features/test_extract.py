@@ -15,7 +15,7 @@ from automl_tl.data.decode import Preprocessing, preprocess
 from automl_tl.errors import BackboneError, DataError
 from automl_tl.features import extract as module
 from automl_tl.features.engine import Engine, choose_engine
-from automl_tl.features.extract import Picture, extract
+from automl_tl.features.extract import Pass, Picture, extract
 from automl_tl.features.store import FeatureStore
 
 HOW = Preprocessing(32)
@@ -30,7 +30,7 @@ def files(make_pictures: MakePictures) -> list[Picture]:
 
 def test_statistics_are_those_of_the_stage_outputs(files: list[Picture], tmp_path: Path) -> None:
     network = tiny_network()
-    features = extract(network, files, HOW, ENGINE, FeatureStore(tmp_path), batch_size=4)
+    features = extract(Pass(network, HOW, ENGINE, batch_size=4), files, FeatureStore(tmp_path))
     pixels = torch.from_numpy(np.stack([preprocess(Path(p.path), HOW) for p in files]))
     x = (pixels.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
     with torch.inference_mode():
@@ -46,9 +46,9 @@ def test_statistics_are_those_of_the_stage_outputs(files: list[Picture], tmp_pat
 def test_a_second_run_does_no_forward_pass(files: list[Picture], tmp_path: Path) -> None:
     backbone = TinyBackbone()
     network = build_network("tiny", backbone)
-    first = extract(network, files, HOW, ENGINE, FeatureStore(tmp_path))
+    first = extract(Pass(network, HOW, ENGINE), files, FeatureStore(tmp_path))
     before = backbone.passes
-    again = extract(network, files[::-1], HOW, ENGINE, FeatureStore(tmp_path))
+    again = extract(Pass(network, HOW, ENGINE), files[::-1], FeatureStore(tmp_path))
     assert backbone.passes == before
     np.testing.assert_array_equal(first.matrix([3])[::-1], again.matrix([3]))
 
@@ -56,25 +56,25 @@ def test_a_second_run_does_no_forward_pass(files: list[Picture], tmp_path: Path)
 @pytest.mark.parametrize("change", ["view", "size", "fit", "engine", "weights"])
 def test_whatever_changes_a_feature_changes_the_table(change: str, files: list[Picture], tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
-    extract(tiny_network(), files, HOW, ENGINE, store)
+    extract(Pass(tiny_network(), HOW, ENGINE), files, store)
     backbone = TinyBackbone(seed=1 if change == "weights" else 0)
     how = Preprocessing(40 if change == "size" else 32, "pad" if change == "fit" else "squash")
     engine = Engine("cpu", "bfloat16") if change == "engine" else ENGINE
     network = build_network("tiny", backbone)
     before = backbone.passes
-    extract(network, files, how, engine, store, view="hflip" if change == "view" else "plain")
+    extract(Pass(network, how, engine, view="hflip" if change == "view" else "plain"), files, store)
     assert backbone.passes > before
 
 
 def test_identical_pictures_cost_one_pass(files: list[Picture], tmp_path: Path) -> None:
-    features = extract(tiny_network(), [files[0], files[1], files[0]], HOW, ENGINE, FeatureStore(tmp_path))
+    features = extract(Pass(tiny_network(), HOW, ENGINE), [files[0], files[1], files[0]], FeatureStore(tmp_path))
     matrix = features.matrix([3])
     np.testing.assert_array_equal(matrix[0], matrix[2])
     assert np.abs(matrix[0] - matrix[1]).max() > 0
 
 
 def test_taking_rows_keeps_their_order(files: list[Picture], tmp_path: Path) -> None:
-    features = extract(tiny_network(), files, HOW, ENGINE, FeatureStore(tmp_path))
+    features = extract(Pass(tiny_network(), HOW, ENGINE), files, FeatureStore(tmp_path))
     rows = np.array([7, 0, 11])
     np.testing.assert_array_equal(features.take(rows).matrix([2]), features.matrix([2])[rows])
 
@@ -93,15 +93,15 @@ def test_an_interruption_keeps_what_was_computed(
     monkeypatch.setattr(module, "statistics", interrupted)
     network, store = tiny_network(), FeatureStore(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        extract(network, files, HOW, ENGINE, store, batch_size=4)
-    table = store.table(module.feature_key(network, HOW, "plain", ENGINE))
+        extract(Pass(network, HOW, ENGINE, batch_size=4), files, store)
+    table = store.table(Pass(network, HOW, ENGINE).key)
     assert [p.sha256 in table for p in files[:9]] == [True] * 8 + [False]
 
 
 def test_a_picture_that_vanishes_is_named(files: list[Picture], tmp_path: Path) -> None:
     Path(files[2].path).unlink()
     with pytest.raises(DataError, match=r"002\.png changed while it was being read"):
-        extract(tiny_network(), files, HOW, ENGINE, FeatureStore(tmp_path))
+        extract(Pass(tiny_network(), HOW, ENGINE), files, FeatureStore(tmp_path))
 
 
 def test_large_values_are_kept_in_full() -> None:
@@ -165,15 +165,15 @@ FAILURES: dict[str, tuple[Callable[[torch.Tensor, int], object], str]] = {
 def test_what_fails_on_a_batch_names_the_backbone(kind: str, files: list[Picture], tmp_path: Path) -> None:
     hook, sentence = FAILURES[kind]
     with pytest.raises(BackboneError) as caught:
-        extract(hooked(hook), files, HOW, ENGINE, FeatureStore(tmp_path), batch_size=4)
+        extract(Pass(hooked(hook), HOW, ENGINE, batch_size=4), files, FeatureStore(tmp_path))
     assert str(caught.value) == sentence
 
 
 def test_what_was_computed_before_a_failure_is_kept(files: list[Picture], tmp_path: Path) -> None:
     network, store = hooked(raising), FeatureStore(tmp_path)
     with pytest.raises(BackboneError):
-        extract(network, files, HOW, ENGINE, store, batch_size=4)
-    table = store.table(module.feature_key(network, HOW, "plain", ENGINE))
+        extract(Pass(network, HOW, ENGINE, batch_size=4), files, store)
+    table = store.table(Pass(network, HOW, ENGINE).key)
     assert [p.sha256 in table for p in files[:9]] == [True] * 8 + [False]
 
 
@@ -185,4 +185,4 @@ def test_what_is_not_its_fault_is_not_blamed_on_it(
         raise error
 
     with pytest.raises(error):
-        extract(hooked(interrupted), files, HOW, ENGINE, FeatureStore(tmp_path), batch_size=4)
+        extract(Pass(hooked(interrupted), HOW, ENGINE, batch_size=4), files, FeatureStore(tmp_path))

@@ -14,7 +14,7 @@ from trainable import CPU, STRONG, make_cache, noise, row_counter, tiny_network,
 
 from automl_tl.backbones.stages import Network, normalise
 from automl_tl.data.decode import Preprocessing
-from automl_tl.features.extract import Picture, extract
+from automl_tl.features.extract import Pass, Picture, extract
 from automl_tl.features.store import FeatureStore
 from automl_tl.learning.activations import PLAIN, ActivationCache
 from automl_tl.learning.pixels import load_pixels
@@ -176,7 +176,7 @@ def test_columns_within_the_boundary_are_those_of_the_features(
     files = sorted(make_pictures().rglob("*.png"))
     pictures = [Picture(str(file), hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
     how, network = Preprocessing(32), tiny_network()
-    features = extract(network, pictures, how, CPU, FeatureStore(tmp_path / "store"))
+    features = extract(Pass(network, how, CPU), pictures, FeatureStore(tmp_path / "store"))
     pixels = load_pixels(pictures, how, tmp_path)
     cache = make_cache(network, pixels, 3, tmp_path, cuts=(1, 2, 3), pooling=pooling)
     batch = cache.batch(PLAIN, np.arange(len(files)))

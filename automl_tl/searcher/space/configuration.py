@@ -8,7 +8,6 @@ from typing import Any, Literal
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.strategies import Strategy, frozen_strategy
 
-TRAINING = ("frozen", "fine_tuning", "pretrained_initialization")
 Training = Literal["frozen", "fine_tuning", "pretrained_initialization"]
 CLASSIFIERS = ("ridge", "softmax", "ovr_logistic", "linear_svm")
 LAYERS = ("linear", "fully_connected", "convolution")
