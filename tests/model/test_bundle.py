@@ -23,7 +23,7 @@ from automl_tl.backbones import registry
 from automl_tl.backbones.overrides import configure
 from automl_tl.backbones.stages import build_network
 from automl_tl.model import swap
-from automl_tl.model.bundle import check_target, load_bundle, save_bundle
+from automl_tl.model.bundle import load_bundle, save_bundle
 from automl_tl.model.errors import BundleError
 from automl_tl.model.model import Model
 
