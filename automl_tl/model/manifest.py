@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from automl_tl.backbones.overrides import Triple
+from automl_tl.backbones.stages import POOLINGS
 from automl_tl.data.decode import Preprocessing
 
 FORMAT_VERSION = 1
-POOLINGS = ("mean", "mean+std", "grid")
 _OWN = frozenset(
     {"format_version", "created_with", "files", "members", "classes", "fit", "temperature", "novelty", "aliases"}
 )
