@@ -43,9 +43,19 @@ class ThisProcess:
         """Do the work; see `Executor`."""
         if report is not None:
             options["report"] = report
-        future: Future[T] = Future()
         try:
-            future.set_result(work(*args, **options))
+            return _done(work(*args, **options))
         except Exception as error:
-            future.set_exception(error)
-        return future
+            return _failed(error)  # no name here holds it: the frame that the error remembers would never be freed
+
+
+def _done(result: T) -> Future[T]:
+    future: Future[T] = Future()
+    future.set_result(result)
+    return future
+
+
+def _failed(error: Exception) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future

@@ -61,14 +61,17 @@ def test_a_function_takes_it() -> None:
     assert coloured("x", colour="blue").colour == "blue"
     assert inspect.signature(coloured).parameters["colour"].default == "red"
     assert "colour: Which colour." in (coloured.__doc__ or "")
-    with pytest.raises(TypeError, match="shade"):
+    with pytest.raises(TypeError, match=r"^coloured\(\) got an unexpected keyword argument 'shade'"):
         coloured("x", shade="blue")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"^coloured\(\) missing a required argument: 'path'"):
+        coloured()  # type: ignore[call-arg]
+    assert coloured(path="x", colour="blue").colour == "blue"  # type: ignore[call-arg]
 
 
 def test_the_command_line_has_it_and_it_can_be_typed_again() -> None:
     assert "--colour [red|blue]" in CliRunner().invoke(command, ["--help"]).output
     result = CliRunner().invoke(command, ["DATA", "--colour", "blue", "--budget", "90"])
-    assert result.output == "blue DATA --colour blue --budget 90s\n"
+    assert result.output == "blue DATA --budget 90s --colour blue\n"
     assert CliRunner().invoke(command, ["DATA", "--colour", "green"]).exit_code == 2
 
 
@@ -107,6 +110,16 @@ def test_the_estimator_has_those_of_a_search() -> None:
     assert {one.name: one.default for one in fields(FitOptions)} == {
         name: value for name, value in params.items() if name not in ("random_state", "out")
     }
+
+
+def test_the_estimator_explains_every_option() -> None:
+    text = automl_tl.TransferClassifier.__doc__ or ""
+    assert all(f"        {name}: " in text for name in automl_tl.TransferClassifier().get_params())
+
+
+def test_names_may_be_any_sequence() -> None:
+    options = SearchOptions(backbones=["a", "b"], strategies=(name for name in ["fine_tuning"]))  # type: ignore[arg-type]
+    assert (options.backbones, options.strategies) == (("a", "b"), ("fine_tuning",))
 
 
 def test_metrics_are_those_that_there_are() -> None:

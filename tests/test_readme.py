@@ -16,7 +16,7 @@ from torch import nn
 import automl_tl
 from automl_tl.backbones import registry
 from automl_tl.cli import main
-from automl_tl.lab import networks as bench
+from automl_tl.lab import considered, networks
 from automl_tl.model import bundle
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -49,9 +49,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = [(str(p.relative_to(tmp_path)), p.parent.name, p.stem) for p in sorted(pictures.rglob("*.png"))]
     pd.DataFrame(rows, columns=["path", "label", "patient"]).to_csv("table.csv", index=False)
     Path("resnet50.safetensors").write_bytes(b"weights")
-    for module in (registry, bench, bundle):
+    for module in (registry, networks, bundle):
         monkeypatch.setattr(module, "get_backbone", lambda name: Loadable())
-    monkeypatch.setattr(bench, "local_backbones", lambda: ["efficientnet_lite0"])
+    monkeypatch.setattr(considered, "local_backbones", lambda: ["efficientnet_lite0"])
     return tmp_path
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
@@ -67,6 +69,28 @@ def test_a_search_whose_work_travels_is_the_same_search(data: Path, tmp_path: Pa
     pd.testing.assert_frame_equal(board(here), board(there))
     assert here.test == there.test
     assert {"compute_shard_by_name", "score_frozen", "score_fold", "fit_frozen", "learn"} <= set(executor.done)
+
+
+class Weights:
+    """Stands for what a piece of work holds while it runs."""
+
+
+def test_what_failed_work_held_is_free_at_once() -> None:
+    """A cycle of future, error and frame would keep a network and its activations until the next collection."""
+    known: list[weakref.ref[Weights]] = []
+
+    def failing() -> None:
+        weights = Weights()
+        known.append(weakref.ref(weights))
+        raise OSError("full")
+
+    gc.disable()
+    try:
+        with pytest.raises(OSError, match="full"):
+            ThisProcess().submit(failing).result()
+        assert known[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_an_error_is_the_future_s_and_an_interruption_the_driver_s() -> None:

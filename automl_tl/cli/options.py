@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import Field, fields, is_dataclass
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -22,13 +22,10 @@ def data_argument(function: F) -> F:
 
 
 def declared(*groups: type) -> Callable[[F], F]:
-    """Add the options that dataclasses declare, each with the parameter of its name.
-
-    Those that a class does not share with the class below it come first: what is special to a command.
-    """
+    """Add the options that dataclasses declare, in their order, each with the parameter of its name."""
 
     def decorated(function: F) -> F:
-        chosen = [one for group in groups for one in _in_order(group) if option_of(one).on_command_line]
+        chosen = [one for group in groups for one in fields(group) if option_of(one).on_command_line]
         hints = {name: hint for group in groups for name, hint in get_type_hints(group).items()}
         for one in reversed(chosen):
             function = click_option(one, hints[one.name])(function)
@@ -87,14 +84,6 @@ def named(parse: Callable[[Any], Any]) -> Callable[[click.Context, click.Paramet
             raise type(error)(text if text.startswith(option) else f"{option}: {text}") from None
 
     return callback
-
-
-def _in_order(group: type) -> list[Field[Any]]:
-    """Return a class's options, those that its last base declares at the end."""
-    below = group.__bases__[-1]
-    shared = {one.name for one in fields(below)} if is_dataclass(below) else set()
-    own = [one for one in fields(group) if one.name not in shared]
-    return [*own, *(one for one in fields(group) if one.name in shared)]
 
 
 def _type_of(known: Option, kind: Any) -> Any:

@@ -9,12 +9,23 @@ import click
 
 from automl_tl.cli import options
 from automl_tl.cli.retyped import COLUMNS, OVERRIDES, retyped
-from automl_tl.options import RecommendOptions
+from automl_tl.options import (
+    BackboneOptions,
+    CacheOptions,
+    DeviceOptions,
+    EffortOptions,
+    GoalOptions,
+    OverrideOptions,
+    SeedOptions,
+    TableOptions,
+)
 
 
 @click.command()
 @options.data_argument
-@options.declared(RecommendOptions)
+@options.declared(
+    TableOptions, BackboneOptions, OverrideOptions, EffortOptions, GoalOptions, DeviceOptions, SeedOptions, CacheOptions
+)
 @options.format_option
 @options.verbose_option
 @click.pass_context
@@ -25,10 +36,10 @@ def recommend(ctx: click.Context, /, data: Path, output_format: str, verbose: bo
     minutes on a laptop's CPU; a second run on the same pictures takes seconds.
     """
     from automl_tl.cli.recommend_page import recommendation_page
-    from automl_tl.cli.render import Bars, print_json, print_result
+    from automl_tl.cli.render import BarMonitor, print_json, print_result
     from automl_tl.recommender.recommend import recommend as run
 
-    result = run(data, monitor=Bars(), **settings)
+    result = run(data, monitor=BarMonitor(), **settings)
     if output_format == "json":
         print_json(result.to_dict())
         return

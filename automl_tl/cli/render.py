@@ -94,7 +94,7 @@ def notice(text: str) -> None:
     progress_console().print(literal(text), soft_wrap=True)
 
 
-class Bars:
+class BarMonitor:
     """A monitor that shows every activity on standard error, as `progress` does."""
 
     def activity(self, name: str) -> AbstractContextManager[Progress]:

@@ -13,7 +13,19 @@ import click
 from automl_tl.cli import options
 from automl_tl.cli.app import STARTED
 from automl_tl.cli.retyped import COLUMNS, retyped
-from automl_tl.options import SearchOptions
+from automl_tl.options import (
+    BackboneOptions,
+    BudgetOptions,
+    CacheOptions,
+    DeviceOptions,
+    FolderOptions,
+    GoalOptions,
+    LimitOptions,
+    OverrideOptions,
+    SearchOptions,
+    SeedOptions,
+    TableOptions,
+)
 
 if TYPE_CHECKING:
     from automl_tl.searcher.result import SearchResult
@@ -24,7 +36,10 @@ _SAME = ("data", *(one.name for one in fields(SearchOptions) if one.name not in 
 
 @click.command()
 @options.data_argument
-@options.declared(SearchOptions)
+@options.declared(
+    BudgetOptions, FolderOptions, BackboneOptions, OverrideOptions, LimitOptions, GoalOptions, TableOptions,
+    DeviceOptions, SeedOptions, CacheOptions,
+)  # fmt: skip
 @options.format_option
 @options.verbose_option
 @click.pass_context

@@ -118,6 +118,7 @@ def extract(
     *,
     progress: Progress = unheeded,
     submit: Submit | None = None,
+    n_workers: int = 1,
 ) -> Features:
     """Return the statistics of `pictures` at every stage; a picture that is in the store costs no pass.
 
@@ -126,7 +127,8 @@ def extract(
         pictures: n of them.
         features_store: what is kept between runs.
         progress: called with (done, total) pictures that were missing in the store.
-        submit: has a shard of pictures computed elsewhere; default: here.
+        submit: has pictures computed elsewhere; default: here.
+        n_workers: that compute; one of them gets all pictures at once, so that decoding never waits.
 
     Raises:
         DataError: a picture cannot be read although it could when the data set was scanned.
@@ -136,14 +138,17 @@ def extract(
     unique = {picture.sha256: picture for picture in pictures}
     missing = [picture for key, picture in unique.items() if key not in table]
     if missing:
-        _compute(table, missing, submit or partial(_here, way), progress)
+        size = SHARD_SIZE if n_workers > 1 else len(missing)
+        _compute(table, missing, size, submit or partial(_here, way), progress)
         features_store.trim()
     slices = table.slices([picture.sha256 for picture in pictures])
     return Features(way.network.name, way.network.n_stages, len(pictures), slices)
 
 
-def _compute(table: store.FeatureTable, pictures: Sequence[Picture], submit: Submit, progress: Progress) -> None:
-    """Have the pictures computed shard by shard; what is known when one fails, or at an interruption, is kept."""
+def _compute(
+    table: store.FeatureTable, pictures: Sequence[Picture], size: int, submit: Submit, progress: Progress
+) -> None:
+    """Have the pictures computed, so many at once; what is known when some fail, or at an interruption, is kept."""
     waiting = _Shard(table)
 
     def keep(keys: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
@@ -151,8 +156,8 @@ def _compute(table: store.FeatureTable, pictures: Sequence[Picture], submit: Sub
         progress(waiting.done, len(pictures))
 
     try:
-        for start in range(0, len(pictures), SHARD_SIZE):
-            submit(pictures[start : start + SHARD_SIZE], keep).result()
+        for start in range(0, len(pictures), size):
+            submit(pictures[start : start + size], keep).result()
     finally:
         waiting.flush()
 

@@ -85,7 +85,7 @@ def assess(lab: Lab, sample: Sample, features: Mapping[str, Features], budget: f
     matrix = place(size.large, domain.different)
     with clock("timing"), activity("Timing a training step"):
         unfreezing = stages_to_unfreeze(domain, evidence.late(lab.metric.name).n_stages)
-        speed = step_seconds(lab, evidence, unfreezing)
+        speed = tuning_speed(lab, evidence, unfreezing)
         priors = {
             strategy: gain_prior(strategy, domain.different, size.large)
             for strategy in STRATEGIES
@@ -102,7 +102,7 @@ def assess(lab: Lab, sample: Sample, features: Mapping[str, Features], budget: f
     )  # fmt: skip
 
 
-def step_seconds(lab: Lab, evidence: Evidence, unfreezing: Unfreezing) -> TrainingSpeed:
+def tuning_speed(lab: Lab, evidence: Evidence, unfreezing: Unfreezing) -> TrainingSpeed:
     """Return what a training step of the chosen backbone costs."""
     late = evidence.late(lab.metric.name)
     network = lab.networks.network(late.backbone)

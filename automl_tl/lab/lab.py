@@ -19,7 +19,7 @@ from automl_tl.lab.considered import usable_backbones
 from automl_tl.lab.networks import Networks, Overrides
 from automl_tl.lab.timing import decode_seconds, forward_seconds
 from automl_tl.learning.scores import Metric, get_metric
-from automl_tl.monitor import Monitor, Progress, unheeded
+from automl_tl.monitor import Monitor, Progress, Silent, unheeded
 from automl_tl.options import LabOptions
 from automl_tl.work import Executor, ThisProcess
 
@@ -75,7 +75,8 @@ class Lab:
             return self.executor.submit(compute_shard_by_name, networks, name, shard, how, view=view, report=report)
 
         way = Pass(networks.network(name), how, self.engine, view)
-        return extract(way, pictures, networks.store, progress=progress, submit=submit)
+        workers = self.executor.n_workers
+        return extract(way, pictures, networks.store, progress=progress, submit=submit, n_workers=workers)
 
     def picture_seconds(self, name: str, pictures: Sequence[Picture]) -> float:
         """Return the seconds that one picture's features take, decoding included."""
@@ -90,7 +91,7 @@ def open_lab(path: str | Path, options: LabOptions) -> Lab:
     Raises:
         AutomlTlError: the data set, a backbone or an option cannot be used; the message says why.
     """
-    metric, clock, monitor = get_metric(options.metric), Clock(), options.monitor
+    metric, clock, monitor = get_metric(options.metric), Clock(), options.monitor or Silent()
     overrides = Overrides(options.weights or {}, options.mean, options.std, options.input_size)
     networks = Networks(
         choose_engine(options.device), cache_dir(options.cache_dir), overrides, frozenset(options.backbones)

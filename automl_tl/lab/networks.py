@@ -100,5 +100,6 @@ _here: dict[str, Networks] = {}
 
 def _in_this_process(engine: Engine, cache: Path, overrides: Overrides, named: frozenset[str]) -> Networks:
     """Return the same networks for the same arguments, so that every piece of work in a process shares them."""
-    key = repr((engine, cache, sorted(overrides.weights.items()), overrides, sorted(named)))
+    own = overrides
+    key = repr((engine, cache, sorted(own.weights.items()), own.mean, own.std, own.input_size, sorted(named)))
     return _here.setdefault(key, Networks(engine, cache, overrides, named))

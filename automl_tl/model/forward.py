@@ -28,7 +28,7 @@ def forward(members: Sequence[Member], images: Mapping[Preprocessing, Tensor]) -
         members: of a model.
         images: the pictures for each preprocessing, uint8 (N, S, S, 3).
     """
-    passes = [_Pass(member) for member in members]
+    passes = [_Run(member) for member in members]
     with torch.inference_mode():
         for start in dict.fromkeys(one.start for one in passes):
             group, (how, mean, std) = [one for one in passes if one.start == start], start
@@ -55,7 +55,7 @@ def share_stages(members: Sequence[Member]) -> tuple[Member, ...]:
     return tuple(shared)
 
 
-class _Pass:
+class _Run:
     """A member on its way through its stages."""
 
     def __init__(self, member: Member) -> None:
@@ -76,12 +76,12 @@ class _Pass:
         return scores.float().cpu(), self.pooled[self.last].mean.float().cpu()
 
 
-def _advance(passes: Sequence[_Pass], x: Tensor, done: int) -> None:
+def _advance(passes: Sequence[_Run], x: Tensor, done: int) -> None:
     """Take members on that have the first `done` stages in common, whose output is `x`."""
     for one in passes:
         if done in one.member.cuts:
             one.keep(x, done)
-    branches: dict[int, list[_Pass]] = {}
+    branches: dict[int, list[_Run]] = {}
     for one in passes:
         if one.last > done:
             branches.setdefault(id(one.next_stage(done)), []).append(one)

@@ -1,6 +1,6 @@
 """Every option of the commands, declared once. Imports no torch."""
 
-from automl_tl.options.declaration import Option, option, option_of, takes
+from automl_tl.options.declaration import Option, documented, option, option_of, takes
 from automl_tl.options.groups import (
     DEFAULT_BUDGET,
     LEAST_BUDGET,
@@ -48,6 +48,7 @@ __all__ = [
     "SeedOptions",
     "TableOptions",
     "WorkOptions",
+    "documented",
     "option",
     "option_of",
     "takes",

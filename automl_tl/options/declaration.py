@@ -65,20 +65,25 @@ def takes(
     """
 
     def decorated(function: Callable[[First, Options], Result]) -> Callable[Concatenate[First, P], Result]:
-        @functools.wraps(function)
-        def called(first: First, /, *args: P.args, **given: P.kwargs) -> Result:
-            return function(first, options(*args, **given))
-
-        declared = list(inspect.signature(options).parameters.values())
         first = next(iter(inspect.signature(function).parameters.values()))
-        called.__signature__ = inspect.Signature([first, *declared])  # type: ignore[attr-defined]
-        called.__doc__ = _documented(function.__doc__ or "", options)
+        signature = inspect.Signature([first, *inspect.signature(options).parameters.values()])
+
+        @functools.wraps(function)
+        def called(*args: Any, **given: Any) -> Result:
+            try:
+                values = signature.bind(*args, **given).arguments
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}() {error}") from None
+            return function(values.pop(first.name), options(**values))  # type: ignore[call-arg]
+
+        called.__signature__ = signature  # type: ignore[attr-defined]
+        called.__doc__ = documented(function.__doc__ or "", options)
         return called
 
     return decorated
 
 
-def _documented(text: str, options: Any) -> str:
+def documented(text: str, options: Any) -> str:
     """Return a docstring whose "Args" also describe the options."""
     entries = [f"        {one.name}: {option_of(one).doc or option_of(one).help}" for one in fields(options)]
     head, args, rest = text.partition("    Args:\n")

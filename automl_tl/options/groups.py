@@ -16,7 +16,7 @@ from automl_tl.backbones.overrides import Triple
 from automl_tl.durations import parse_duration
 from automl_tl.errors import OptionError
 from automl_tl.memory import resident_memory
-from automl_tl.monitor import Monitor, Silent
+from automl_tl.monitor import Monitor
 from automl_tl.options.declaration import option, option_of
 from automl_tl.options.texts import parse_device, parse_input_size, parse_mean, parse_std, parse_weights
 from automl_tl.quantities import parse_bytes, parse_count, parse_milliseconds
@@ -123,7 +123,7 @@ class SeedOptions:
 class WorkOptions:
     """Who watches, and where what is expensive runs."""
 
-    monitor: Monitor = option(Silent(), "who watches; default: nobody.", on_command_line=False)
+    monitor: Monitor | None = option(None, "who watches; default: nobody.", on_command_line=False)
     executor: Executor = option(
         ThisProcess(), "where what is expensive runs; default: in this process.", on_command_line=False
     )
@@ -171,6 +171,10 @@ class EffortOptions:
 @dataclass(frozen=True, kw_only=True)
 class RecommendOptions(EffortOptions, LabOptions):
     """Every option of `recommend`."""
+
+    def __post_init__(self) -> None:
+        """Let names be given as any sequence."""
+        object.__setattr__(self, "backbones", tuple(self.backbones))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,6 +264,8 @@ class SearchOptions(InsideOptions, LimitOptions, FolderOptions, BudgetOptions, L
 
     def __post_init__(self) -> None:
         """Check the values and fill in the default budget."""
+        for name in ("backbones", "strategies", "without"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         for name, known in (("strategies", STRATEGIES), ("without", PARTS)):
             unknown = [one for one in getattr(self, name) if one not in known]
             if unknown:

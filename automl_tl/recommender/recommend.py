@@ -53,10 +53,10 @@ def recommend_in(lab: Lab, options: RecommendOptions) -> Recommendation:
         seconds = max(TOTAL_SECONDS - clock.seconds["total"], (options.budget or 0.0) / 2)
         with clock("training"), monitor.activity("Fine-tuning the last stages for a moment") as update:
             found, untried = with_short_training(lab, found, seconds=seconds, budget=options.budget, progress=update)
-    return _told(lab, found, options.budget, (*lab.notes, *slow, *lost, *lonely_note(sample), *untried))
+    return _recommendation(lab, found, options.budget, (*lab.notes, *slow, *lost, *lonely_note(sample), *untried))
 
 
-def _told(lab: Lab, found: Assessment, budget: float | None, notes: tuple[str, ...]) -> Recommendation:
+def _recommendation(lab: Lab, found: Assessment, budget: float | None, notes: tuple[str, ...]) -> Recommendation:
     """Return the recommendation that an assessment amounts to, with its reasons."""
     sample, frozen, expectations = found.sample, found.frozen, found.expectations
     mistakes = confusion(sample.y, frozen.path.predictions[frozen.path.best], sample.classes)

@@ -11,7 +11,7 @@ import numpy as np
 
 from automl_tl.errors import sentence
 from automl_tl.lab.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, LR_RATIO
-from automl_tl.lab.assessment import Assessment, step_seconds
+from automl_tl.lab.assessment import Assessment, tuning_speed
 from automl_tl.lab.evidence import Candidate
 from automl_tl.lab.expectations import expecting
 from automl_tl.lab.gains import GainPrior
@@ -30,7 +30,7 @@ from automl_tl.monitor import Progress
 LEAST_EPOCHS, LEAST_PER_CLASS, LEAST_SHARE = 5, 2, 0.2
 """Fewer epochs, fewer pictures of a class or a smaller share of the pictures are no evidence: nothing is trained."""
 SHARE_OF_TIME = 0.8
-"""Of the seconds allowed, for decoding, the views' first runs and the epochs, as far as they can be foreseen."""
+"""Of the seconds allowed, for decoding, the variants' first runs and the epochs, as far as they can be foreseen."""
 MOST_SCORED = 300
 HEAD_L2 = 0.1
 """Strength of the solved head, as a multiple of columns over pictures."""
@@ -149,8 +149,8 @@ def _try(lab: Lab, found: Assessment, late: Candidate, seconds: float, progress:
 
 def _rows(lab: Lab, found: Assessment, rest: np.ndarray, seconds: float, each: float) -> np.ndarray:
     """Return those of the rows `rest` that there is time for; none where that is too few of them."""
-    speed = step_seconds(lab, found.evidence, found.unfreezing)
-    most = int(max(seconds, 0.0) / max(LEAST_EPOCHS * speed.suffix + 3 * each, 1e-9))  # decoded once, run in two views
+    speed = tuning_speed(lab, found.evidence, found.unfreezing)
+    most = int(max(seconds, 0.0) / max(LEAST_EPOCHS * speed.suffix + 3 * each, 1e-9))  # decoded, then two variants
     if len(rest) <= most:
         return rest if len(rest) > 1 else rest[:0]
     if most < max(LEAST_PER_CLASS * len(found.sample.classes), LEAST_SHARE * len(rest)):

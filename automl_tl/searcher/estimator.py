@@ -25,7 +25,7 @@ from automl_tl.model.bundle import load_bundle, save_bundle
 from automl_tl.model.inputs import Input
 from automl_tl.model.model import Model
 from automl_tl.model.predict import predict_inputs
-from automl_tl.options import FitOptions, option, takes
+from automl_tl.options import FitOptions, documented, option, takes
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.search import search
 
@@ -53,7 +53,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     start at the working folder. Fitted, it can be pickled and copied; what is kept is the model, as its bundle, and
     `result_` stays behind.
 
-    Its options are those of `EstimatorOptions`; they stay as they are given until a fit.
+    Args:
+        The options stay as they are given until a fit.
 
     Attributes:
         classes_: the labels, sorted, in the dtype in which they were given.
@@ -153,6 +154,9 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         super().__setstate__(dict(state))
         if "model_" in state:
             self.model_ = _from_bytes(state["model_"], self.device)
+
+
+TransferClassifier.__doc__ = documented(TransferClassifier.__doc__ or "", EstimatorOptions)
 
 
 # --- what is given ----------------------------------------------------------------------------------

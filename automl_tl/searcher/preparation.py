@@ -35,7 +35,7 @@ EXTRACTION_SHARE = 0.25
 FURTHER_SHARE, FURTHER_SECONDS = 0.15, 10.0
 """Of the budget, for the features of all backbones together; a further one is taken only if it fits, with the seconds
 that its timing, domain distance and screening take besides (three backbones made a search of a minute overrun)."""
-SURVEYED_PER_SECOND = 4.0
+ASSESSED_PER_SECOND = 4.0
 """Pictures that the assessment may rest on, per second of the budget: 240 for a minute. With 500 of them screening,
 solving and timing took half of a minute, and the deadline was missed."""
 LEAST_PER_CLASS, LARGEST_SHARE = 3, 0.5
@@ -78,9 +78,9 @@ def prepare(session: Session, first: Callable[[Task, str], None]) -> Prepared:
     `first` is called with the task and the backbone as soon as anything can be fitted.
     """
     lab, options = session.lab, session.options
-    task, lost = _extracted(session, first)
+    task, lost = _extract_features(session, first)
     session.folder.keep_sample(task.sample.n)
-    task, costs, untrainable = _timed(session, task)
+    task, costs, untrainable = _time_training(session, task)
     rows = _assessed_rows(session, task)
     features = {name: f.take(rows) for name, f in task.features.items()}
     left = session.deadline.left if session.deadline.is_set else None
@@ -97,7 +97,7 @@ def prepare(session: Session, first: Callable[[Task, str], None]) -> Prepared:
     return Prepared(task, found, swept, costs, everything, notes)
 
 
-def _extracted(session: Session, first: Callable[[Task, str], None]) -> tuple[Task, tuple[str, ...]]:
+def _extract_features(session: Session, first: Callable[[Task, str], None]) -> tuple[Task, tuple[str, ...]]:
     """Extract features, the cheapest backbone first, others while there is time; return the task, and notes."""
     lab, deadline = session.lab, session.deadline
     everything = draw_sample(lab.dataset, len(lab.dataset.frame), lab.seed, parts=TRAINING_PARTS, most_folds=MOST_FOLDS)
@@ -162,7 +162,7 @@ def _too_short(budget: float, needed: float, n_classes: int) -> str:
     )
 
 
-def _timed(session: Session, task: Task) -> tuple[Task, Costs, tuple[str, ...]]:
+def _time_training(session: Session, task: Task) -> tuple[Task, Costs, tuple[str, ...]]:
     """Return what training costs, and a note for each backbone that cannot be trained: it leaves the task."""
     networks = session.lab.networks
     engine = networks.engine.for_training
@@ -184,7 +184,7 @@ def _assessed_rows(session: Session, task: Task) -> np.ndarray:
     """Return the rows that the assessment rests on: fewer than all where it would take too much of the budget."""
     most, budget = LARGEST_SAMPLE, session.deadline.budget
     if budget is not None:
-        most = max(3 * task.n_classes, min(most, int(SURVEYED_PER_SECOND * budget)))
+        most = max(3 * task.n_classes, min(most, int(ASSESSED_PER_SECOND * budget)))
     return task.sample.subset(most, task.seed)
 
 

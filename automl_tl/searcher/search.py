@@ -47,20 +47,23 @@ def search(path: str | Path, options: SearchOptions) -> SearchResult:
     deadline = Deadline(options.budget, options.started)
     folder = RunFolder(default_out() if options.out is None else Path(options.out))
     folder.check(resume=options.resume)
-    lab, limits = _limited(open_lab(path, options), options)
+    lab, limits = _without_unfit(open_lab(path, options), options)
     with folder.claimed():
         return search_in(Session(lab, options, folder, deadline, limits))
 
 
-def _limited(lab: Lab, options: SearchOptions) -> tuple[Lab, Limits]:
+def _without_unfit(lab: Lab, options: SearchOptions) -> tuple[Lab, Limits]:
     """Return the laboratory without the backbones of which nothing is small or fast enough, and what is of the others.
 
     Raises:
         OptionError: nothing fits.
     """
-    names, limits = measure_limits(
-        lab.networks, lab.backbones, max_params=options.max_params, max_latency_ms=options.max_latency_ms
-    )
+    if options.max_params is None and options.max_latency_ms is None:
+        return lab, Limits()
+    with lab.monitor.activity("Measuring parameters and latency"):
+        names, limits = measure_limits(
+            lab.networks, lab.backbones, max_params=options.max_params, max_latency_ms=options.max_latency_ms
+        )
     large = (f"{name} is left out: {limits.reasons[name]}" for name, cut in limits.largest_cut.items() if cut == 0)
     return replace(lab, backbones=names, notes=(*lab.notes, *large)), limits
 
@@ -76,7 +79,7 @@ def search_in(session: Session) -> SearchResult:
     prepared = prepare(session, partial(_first_bundle, folder))
     if not options.resume:
         _save_interim(folder, prepared.task, prepared.sweep.reference.outcome)
-    loop = _begun(session, prepared)
+    loop = _make_loop(session, prepared)
     try:
         stopped = loop.run() if options.parts["trained"] or options.trials else "only the sweep was asked for"
         delivered = deliver(loop)
@@ -87,7 +90,7 @@ def search_in(session: Session) -> SearchResult:
     return result
 
 
-def _begun(session: Session, prepared: Prepared) -> Loop:
+def _make_loop(session: Session, prepared: Prepared) -> Loop:
     """Return the loop with its study: a new one is told of the sweep and given the openings."""
     task, options, folder, sweep = prepared.task, session.options, session.folder, prepared.sweep
     reserved = final_seconds(session, prepared)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -293,6 +294,47 @@ def test_a_refit_in_which_a_backbone_raises_is_not_delivered(task: Task, monkeyp
 
     monkeypatch.setattr(module, "finetune", fail)
     assert "since RuntimeError: the device is gone" in refitted(task, found, ours.l2, HERE).note
+
+
+def test_training_goes_on_in_the_candidate_s_own_variants(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer epochs do not see fewer variants of every picture than the trial did."""
+    ours = best_frozen(task)
+    ten = retuned(TUNED, epochs=10)
+    found = score_trained(task, ten, ours, HERE)
+    sizes: list[int] = []
+    real = module.finetune
+
+    def finetune(tunable: Any, *args: Any, **more: Any) -> Any:
+        sizes.append(tunable.cache.n_variants)
+        return real(tunable, *args, **more)
+
+    monkeypatch.setattr(module, "finetune", finetune)
+    refitted(task, found, ours.l2, HERE, epochs=3)
+    assert sizes == [module.n_variants(10)]
+    assert module.n_variants(3) < module.n_variants(10)
+
+
+def test_decoding_counts_against_the_limit(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float] = []
+    real, cache = module.finetune, module.make_cache
+
+    def slow(*args: Any) -> Any:
+        time.sleep(0.3)
+        return cache(*args)
+
+    def finetune(*args: Any, limit: float, **more: Any) -> Any:
+        limits.append(limit)
+        return real(*args, limit=limit, **more)
+
+    monkeypatch.setattr(module, "make_cache", slow)
+    monkeypatch.setattr(module, "finetune", finetune)
+    score_trained(replace(task, n_folds=1), TUNED, best_frozen(task), HERE, limit=20.0)
+    assert limits[0] < 20.0 - 0.3
+
+
+def test_nothing_of_a_trial_is_kept_when_it_ends(task: Task) -> None:
+    score_trained(task, TUNED, best_frozen(task), HERE)
+    assert task.kept.activations is None
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, 1e-9])

@@ -23,8 +23,6 @@ from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.trained import Learned, empty_head, learn, restore
 from automl_tl.work import Executor
 
-GO_ON_LR = 0.3
-"""Share of the learning rates when training goes on with more pictures instead of beginning again."""
 DIVERGED = 2.0
 """A refit whose last loss is so many times the trial's, and above DIVERGED_LOSS, is rejected."""
 DIVERGED_LOSS = 0.5
@@ -82,24 +80,27 @@ def refitted(
         return Fitted(frozen_member(task, configuration, head), task.sample.n)
     if limit is not None and limit <= 0:
         return _as_it_was(task, outcome, "there was no time left for it")
-    how = configuration.tuned
-    if epochs is not None:
-        how = replace(how, epochs=epochs, head_epochs=0, head_lr=GO_ON_LR * how.head_lr)
     try:
         left = None if limit is None else limit - (time.perf_counter() - begun)
         start = None if epochs is None else outcome.state
-        learned = executor.submit(learn, task, replace(configuration, how=how), l2, limit=left, start=start).result()
+        work = executor.submit(learn, task, configuration, l2, limit=left, start=start, epochs=epochs)
+        learned = work.result()
+        if fault := _fault(learned):
+            return _as_it_was(task, outcome, fault)
+        member = kept_member(task, configuration, learned.state)
     except Exception as error:  # whatever a plugin's code raises; the trial's own model is there
         return _as_it_was(task, outcome, sentence(error))
-    if fault := _fault(learned):
-        return _as_it_was(task, outcome, fault)
-    note = ""
+    return Fitted(member, task.sample.n, _time_note(configuration, learned, epochs))
+
+
+def _time_note(configuration: Configuration, learned: Learned, epochs: int | None) -> str:
+    """Return what there was no time for, in a sentence, or nothing."""
     if epochs is not None:
-        note = f"There was no time for a whole refit: training went on with every training picture for {epochs} epochs."
-    elif learned.shortened:
-        planned = how.epochs + how.head_epochs
-        note = f"The refit on every training picture had time for {learned.epochs} of {planned} epochs."
-    return Fitted(kept_member(task, configuration, learned.state), task.sample.n, note)
+        return f"There was no time for a whole refit: training went on with every training picture for {epochs} epochs."
+    planned = configuration.tuned.epochs + configuration.tuned.head_epochs
+    if not learned.shortened:
+        return ""
+    return f"The refit on every training picture had time for {learned.epochs} of {planned} epochs."
 
 
 def _fault(learned: Learned) -> str | None:

@@ -39,7 +39,7 @@ class Costs:
     _ratios: list[float] = field(default_factory=list)
 
     def seconds(self, configuration: Configuration, n: int, epochs: int | None = None) -> float:
-        """Return the seconds of training a candidate on `n` pictures once, its views included.
+        """Return the seconds of training a candidate on `n` pictures once, its variants included.
 
         Args:
             configuration: a trained one.
@@ -66,5 +66,5 @@ class Costs:
         rounds = how.epochs + how.head_epochs if epochs is None else epochs
         last = max(configuration.cuts)
         boundary = last - how.unfrozen
-        views = n_variants(rounds) if boundary else 0
-        return n * (rounds * costs.step(boundary, last) + views * costs.prefix(boundary))
+        variants = n_variants(rounds) if boundary else 0
+        return n * (rounds * costs.step(boundary, last) + variants * costs.prefix(boundary))

@@ -17,7 +17,7 @@ class Outcome:
 
     configuration: Configuration
     value: float
-    """The metric, estimated for all pictures: see `trained.estimated`."""
+    """The metric, estimated for all pictures: see `reference.estimated`."""
     rows: np.ndarray
     """int (m,), the pictures that it was scored on."""
     scores: np.ndarray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -33,6 +33,8 @@ MOST_VARIANTS, EPOCHS_PER_VARIANT = 4, 3
 """Varied copies of every picture whose activations are kept, and how often training goes round each of them."""
 QUARTERS = 4
 """Parts of the first fold's schedule after which a trial reports; further folds report once."""
+GO_ON_LR = 0.3
+"""Share of the learning rates when training goes on with more pictures instead of beginning again."""
 Report = Callable[[int, float], None]
 
 
@@ -96,19 +98,37 @@ def score_trained(
         TrainingError: the loss is no longer finite, or memory does not suffice.
     """
     started = time.perf_counter()
+    try:
+        folds = _scored_folds(task, configuration, reference, executor, limit, report)
+    finally:
+        task.kept.activations = None
+    scores = np.concatenate([one.scores for one in folds])
+    rows = np.concatenate([one.rows for one in folds])
+    epochs, state = sum(one.learned.epochs for one in folds), folds[0].learned.state
+    value, seconds = estimated(task, reference, rows, scores), time.perf_counter() - started
+    return Outcome(configuration, value, rows, scores, seconds, epochs, task.n_folds, state)
+
+
+def _scored_folds(
+    task: Task,
+    configuration: Configuration,
+    reference: Reference,
+    executor: Executor,
+    limit: float | None,
+    report: Report | None,
+) -> list[FoldScores]:
+    """Return what every fold came to, one after the other; after each of them the estimate so far is reported."""
+    started = time.perf_counter()
     folds: list[FoldScores] = []
     for fold in range(task.n_folds):
         left = None if limit is None else (limit - (time.perf_counter() - started)) / (task.n_folds - fold)
         first = report if fold == 0 else None
         scored = executor.submit(score_fold, task, configuration, reference, fold, limit=left, report=first).result()
         folds.append(scored)
-        seen, scores = (np.concatenate(parts) for parts in zip(*((f.rows, f.scores) for f in folds), strict=True))
-        value = estimated(task, reference, seen, scores)
         if report is not None:
-            report(QUARTERS + fold, value)
-    epochs = sum(one.learned.epochs for one in folds)
-    seconds = time.perf_counter() - started
-    return Outcome(configuration, value, seen, scores, seconds, epochs, task.n_folds, folds[0].learned.state)
+            seen, scores = (np.concatenate(parts) for parts in zip(*((f.rows, f.scores) for f in folds), strict=True))
+            report(QUARTERS + fold, estimated(task, reference, seen, scores))
+    return folds
 
 
 def score_fold(
@@ -128,14 +148,15 @@ def score_fold(
         limit: seconds, or None.
         report: called with (step, estimated metric) after each quarter of the schedule but the last.
     """
-    rows, cache = task.held_out(fold), _shared_cache(task, configuration)
-    learned_from = np.flatnonzero(task.sample.folds != fold)
+    begun, rows = time.perf_counter(), task.held_out(fold)
+    cache, learned_from = _shared_cache(task, configuration), np.flatnonzero(task.sample.folds != fold)
+    left = None if limit is None else limit - (time.perf_counter() - begun)
     watch = _watcher(task, reference, rows, report)
-    tunable, trained = train(task, configuration, cache, learned_from, reference.l2, limit=limit, watch=watch)
+    tunable, trained = train(task, configuration, cache, learned_from, reference.l2, limit=left, watch=watch)
     if trained.epochs == 0:
         raise TrainingError("there was no time left for an epoch")
-    learned = Learned(learned_state(configuration, tunable), trained.losses, trained.shortened)
-    return FoldScores(rows, tunable.scores(rows), learned)
+    state = learned_state(configuration, tunable) if fold == 0 else {}  # one fold's is kept
+    return FoldScores(rows, tunable.scores(rows), Learned(state, trained.losses, trained.shortened))
 
 
 def learn(
@@ -145,6 +166,7 @@ def learn(
     *,
     limit: float | None,
     start: Mapping[str, Tensor] | None = None,
+    epochs: int | None = None,
 ) -> Learned:
     """Train a candidate on every picture of the task: work for an executor.
 
@@ -153,12 +175,16 @@ def learn(
         configuration: a trained one.
         l2: multiple of columns over pictures for the solved head.
         limit: seconds, or None.
-        start: what a trial left, to go on from.
+        start: what a trial left, to go on from, at a smaller rate and in the candidate's own variants.
+        epochs: for so many epochs then.
     """
     begun = time.perf_counter()
-    task.kept.activations = None
     cache = make_cache(task, configuration)
     left = None if limit is None else limit - (time.perf_counter() - begun)
+    if epochs is not None:
+        how = configuration.tuned
+        how = replace(how, epochs=epochs, head_epochs=0, head_lr=GO_ON_LR * how.head_lr)
+        configuration = replace(configuration, how=how)
     tunable, trained = train(task, configuration, cache, task.everything, l2, limit=left, start=start)
     return Learned(learned_state(configuration, tunable), trained.losses, trained.shortened)
 
