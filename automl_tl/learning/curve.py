@@ -9,7 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from automl_tl.errors import OptionError
-from automl_tl.learning.screen import check_folds, check_labels, one_against_rest, solve_positive
+from automl_tl.learning.ridge import one_against_rest, solve_positive
+from automl_tl.learning.screen import check_folds, check_labels
 from automl_tl.learning.spectrum import Spectrum, decompose
 from automl_tl.learning.threads import threads_for
 
@@ -72,7 +73,7 @@ def learning_curve(
     spectrum = X if isinstance(X, Spectrum) else decompose(X)
     clusters = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
     order = np.random.default_rng(seed).permutation(int(clusters.max()) + 1)[clusters]
-    refit = _Refit(spectrum.rotated, one_against_rest(y, n_classes, spectrum.left.device), penalty * spectrum.unit)
+    refit = _Refit(spectrum.rotated, one_against_rest(y, n_classes, spectrum.device), penalty * spectrum.unit)
     with threads_for(spectrum.n**2 * spectrum.rank):
         rows = [_measure(refit, y, folds, order, share) for share in _check_fractions(fractions)]
     sizes, correct = (np.stack(part) for part in zip(*rows, strict=True))
@@ -95,7 +96,7 @@ class _Refit:
 
     def predict(self, train: np.ndarray, test: np.ndarray) -> np.ndarray:
         """Classes of the test rows after ridge regression on the training rows, by the smaller system."""
-        Z, targets = self.Z[train], self.targets[train]
+        Z, targets = self.Z[train].double(), self.targets[train]
         center, mean = Z.mean(dim=0), targets.mean(dim=0)
         A, B = Z - center, targets - mean
         wide = A.shape[0] <= A.shape[1]
@@ -103,7 +104,7 @@ class _Refit:
         gram.diagonal().add_(self.strength)
         solved = solve_positive(gram, B if wide else A.T @ B)
         weight = A.T @ solved if wide else solved
-        best: np.ndarray = (mean + (self.Z[test] - center) @ weight).argmax(dim=1).cpu().numpy()
+        best: np.ndarray = (mean + (self.Z[test].double() - center) @ weight).argmax(dim=1).cpu().numpy()
         return best
 
 

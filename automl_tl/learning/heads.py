@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -131,10 +132,12 @@ def solve_path(
     *,
     balanced: bool = False,
     metric: str = "accuracy",
+    deadline: float = math.inf,
 ) -> PenaltyPath:
     """Out-of-fold scores along a path of L2 strengths, ended once PATIENCE of them in a row brought nothing.
 
-    Arguments as in `solve_head`; folds is int (n,); l2s is descending, as `l2_grid` gives it. A fold's solution
+    Arguments as in `solve_head`; folds is int (n,); l2s is descending, as `l2_grid` gives it; deadline is a
+    time.monotonic() at which the path ends with the strengths that are done, one at least. A fold's solution
     starts where its own path leads, and is solved to PATH_TOLERANCE. Only the standardisation and the choice of
     coordinates are from all pictures. A class that is missing from the training part of a fold cannot be predicted
     there: its score is one below the lowest other.
@@ -143,7 +146,7 @@ def solve_path(
     check_folds(folds, len(y))
     spectrum = X if isinstance(X, Spectrum) else decompose(X)
     scores = _fold_scores(kind, spectrum.rotated, y, folds, n_classes, l2s, balanced)
-    return follow_path(kind, y, l2s, scores, get_metric(metric), patience=PATIENCE)
+    return follow_path(kind, y, l2s, scores, get_metric(metric), patience=PATIENCE, deadline=deadline)
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,7 @@ class _Problem:
 
     def scales(self, l2: float) -> Tensor:
         """(r + 1, 1): one over the root of the objective's curvature in each row of the weights, and in the bias."""
-        curvature = self.loss.curvature * self.Z.square().mean(dim=0).double() + l2
+        curvature = self.loss.curvature * torch.linalg.vector_norm(self.Z, dim=0).double() ** 2 / len(self.Z) + l2
         return torch.cat([curvature, curvature.new_tensor([self.loss.curvature])]).rsqrt()[:, None]
 
 
@@ -242,7 +245,7 @@ def _spread(solution: _Solution, present: np.ndarray, n_classes: int, n: int) ->
 
 def _from_head(head: LinearHead, spectrum: Spectrum, present: np.ndarray) -> _Solution:
     """A head in this problem's coordinates; what lies outside the span of the features is lost."""
-    device = spectrum.left.device
+    device = spectrum.device
     raw, bias = (torch.as_tensor(part, device=device).double() for part in head.folded())
     center, scale = (torch.as_tensor(part, device=device) for part in (spectrum.scaling.center, spectrum.scaling.scale))
     weight = (raw * scale) @ spectrum.directions()
@@ -260,8 +263,13 @@ def _fold_scores(
             problem = _pose(kind, Z[~test], y[folds != fold], balanced)
             solution = _solve(problem, float(l2), _ahead(path), PATH_TOLERANCE)
             path[:] = [*path[-1:], solution]
-            oof[folds == fold] = _fill(torch.addmm(solution.bias, Z[test], solution.weight), problem.present, n_classes)
+            oof[folds == fold] = _fill(_scores(Z[test], solution), problem.present, n_classes)
         yield oof
+
+
+def _scores(Z: Tensor, solution: _Solution) -> Tensor:
+    """Scores (m, C') float64 of rotated features (m, r)."""
+    return (Z @ solution.weight.to(Z.dtype)).double() + solution.bias
 
 
 def _ahead(path: list[_Solution]) -> _Solution | None:

@@ -10,11 +10,12 @@ from scipy.special import softmax
 from torch import Tensor
 
 from automl_tl.errors import OptionError
+from automl_tl.learning.threads import SMALL
 
 # A column whose spread is below this share of its root mean square is constant up to float32 rounding (1.2e-7).
 CONSTANT = 1e-6
-# Columns handled at once where a float64 copy is needed; bounds the copy to n * 2048 * 8 bytes.
-COLUMNS = 2048
+# Columns, and numbers, handled at once at most where a float64 copy is needed: 2^24 are 128 MB.
+COLUMNS, NUMBERS = 2048, 2**24
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,15 @@ class Scaling:
     scale: np.ndarray
     varies: np.ndarray
 
+    @property
+    def unit(self) -> float:
+        """The mean diagonal of the kernel Xs Xs^T (its mean eigenvalue over pictures): the unit of penalties.
+
+        It equals the number of columns that vary, whatever n is, so one penalty means the same at every size:
+        in the Bayesian reading of ridge regression it is the noise variance in units of the signal's.
+        """
+        return float(max(int(self.varies.sum()), 1))
+
     def apply(self, X: Tensor, columns: slice = slice(None)) -> Tensor:
         """Standardise columns of a tensor, (n, d) -> (n, len(columns)) float64; constant columns become 0."""
         center, factor = (
@@ -40,6 +50,33 @@ class Scaling:
             for part in (self.center, np.where(self.varies, 1 / self.scale, 0.0))
         )
         return (X[:, columns].double() - center) * factor
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """Features X (n, d) as they came; their rows are standardised when they are asked for."""
+
+    X: Tensor
+    scaling: Scaling
+
+    @property
+    def n(self) -> int:
+        """Number of pictures."""
+        return self.X.shape[0]
+
+    @property
+    def rank(self) -> int:
+        """Number d of columns."""
+        return self.X.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        return self.X.device
+
+    def rows(self, which: Tensor) -> Tensor:
+        """Those of the pictures `which`, int (k,): float64 (k, d)."""
+        return self.scaling.apply(self.X[which])
 
 
 def as_matrix(X: np.ndarray | Tensor) -> Tensor:
@@ -52,15 +89,27 @@ def as_matrix(X: np.ndarray | Tensor) -> Tensor:
         raise OptionError(
             f"features must be a matrix of 2 or more rows and 1 or more columns, got {tuple(matrix.shape)}"
         )
-    if not torch.isfinite(matrix).all():
+    if not all(bool(torch.isfinite(end)) for end in torch.aminmax(matrix)):  # isfinite() of all would copy them twice
         row = int((~torch.isfinite(matrix)).any(dim=1).nonzero()[0])
         raise OptionError(f"features must be finite, but row {row} holds NaN or infinity; leave that picture out")
     return matrix.cpu() if matrix.device.type == "mps" else matrix
 
 
+def placed(matrix: Tensor, multiplications: float, device: str | None) -> Tensor:
+    """The matrix on the device that is to solve it: "cpu", "cuda", "cuda:1"; None leaves it where it is.
+
+    Small problems stay on the CPU, whose eigendecompositions are faster there than a GPU's. So does everything where
+    the device is Apple's ("mps"): it has no float64, and small penalties need the digits.
+    """
+    if device is None:
+        return matrix
+    return matrix.to("cpu" if device == "mps" or multiplications < SMALL else device)
+
+
 def measure_scaling(X: Tensor) -> Scaling:
     """Means and standard deviations of the columns of X (n, d), in float64, a block of columns at a time."""
-    parts = [_moments(X[:, start : start + COLUMNS].double()) for start in range(0, X.shape[1], COLUMNS)]
+    width = max(1, min(COLUMNS, NUMBERS // len(X)))
+    parts = [_moments(X[:, start : start + width].double()) for start in range(0, X.shape[1], width)]
     mean, std, rms = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
     varies = std > CONSTANT * rms
     return Scaling(mean, np.where(varies, std, 1.0), varies)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -155,22 +156,27 @@ def follow_path(
     scores: Iterable[np.ndarray],
     metric: Metric,
     patience: int | None = None,
+    deadline: float = math.inf,
 ) -> PenaltyPath:
     """Keep the best of the out-of-fold scores (n, C) of one penalty after another.
 
-    It stops drawing scores after `patience` penalties in a row without a better value, and the path ends there.
+    It stops drawing scores after `patience` penalties in a row without a better value, or once time.monotonic() has
+    come to `deadline`, and the path ends there.
     """
     predictions: list[np.ndarray] = []
     values: list[float] = []
-    best, improved, kept = 0, 0, np.empty(0)
+    best, improved, kept, loss = 0, 0, np.empty(0), math.nan
     for index, oof in enumerate(scores):
         predictions.append(oof.argmax(axis=1).astype(np.int32))
         values.append(metric.function(y, oof))
         gain = metric.sign * (values[index] - values[best])
         improved = index if gain > 0 else improved
-        if index == 0 or gain > 0 or (gain == 0 and log_loss(y, oof) < log_loss(y, kept)):
-            best, kept = index, oof.astype(np.float32)
-        if patience is not None and index - improved >= patience:
+        own = math.nan  # of a thousand classes a log loss takes longer than solving them
+        if index > 0 and gain == 0:
+            own, loss = log_loss(y, oof), log_loss(y, kept) if math.isnan(loss) else loss
+        if index == 0 or gain > 0 or own < loss:
+            best, kept, loss = index, oof.astype(np.float32), own
+        if (patience is not None and index - improved >= patience) or time.monotonic() >= deadline:
             break
     reached = np.asarray(penalties)[: len(values)]
     return PenaltyPath(kind, reached, np.stack(predictions), np.array(values), best, kept)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from automl_tl.errors import OptionError
-from automl_tl.learning.linear import LinearHead
+from automl_tl.learning.linear import LinearHead, Standardised, as_matrix, measure_scaling, placed
+from automl_tl.learning.ridge import Columns, fit_columns, one_against_rest, out_of_fold
 from automl_tl.learning.scores import PenaltyPath, follow_path, get_metric
 from automl_tl.learning.spectrum import Spectrum, decompose
 from automl_tl.learning.threads import threads_for
 
-# Relative to the kernel's mean diagonal (`Spectrum.unit`), two per decade.
+# Relative to the kernel's mean diagonal (`Scaling.unit`), two per decade.
 PENALTIES = np.logspace(-3, 3, 13)
 
 
@@ -36,55 +36,56 @@ def ridge_path(
     *,
     penalties: np.ndarray = PENALTIES,
     metric: str = "accuracy",
+    device: str | None = None,
+    deadline: float = math.inf,
 ) -> PenaltyPath:
-    """Exact K-fold out-of-fold scores of ridge regression at every penalty, from one eigendecomposition.
+    """Exact K-fold out-of-fold scores of ridge regression at every penalty, without one refit (`ridge.out_of_fold`).
 
-    Ridge regression on +-1 targets (one against the rest) with a free intercept smooths linearly: yhat = H y with
-    H = 1 1^T / n + U diag(l / (l + lambda)) U^T. What the model would say about the pictures b of one fold without
-    having seen any of them follows without a refit: e_b = (I - H_bb)^-1 (y_b - yhat_b), oof_b = y_b - e_b (Cook and
-    Weisberg 1982; leave-one-out is the case of n folds). The standardisation alone is from all pictures.
+    The targets are +-1, one against the rest; the intercept is free. The standardisation alone is from all pictures.
 
     X: features (n, d), or their Spectrum if it is at hand. y: int (n,), classes from 0. folds: int (n,), at least
-    two different. penalties: (p,) positive, lambda in units of `Spectrum.unit`. metric: chooses the best penalty.
+    two different. penalties: (p,) positive, lambda in units of `Scaling.unit`. metric: chooses the best penalty.
+    device: where features that are large enough are solved (`linear.placed`). deadline: a time.monotonic() at which
+    the path ends with the penalties that are done, one at least.
     Raises OptionError for labels, folds or penalties that make no sense.
     """
     check_labels(y, n_classes)
     check_folds(folds, len(y))
-    spectrum = X if isinstance(X, Spectrum) else decompose(X)
     _check_penalties(penalties)
-    scores = _out_of_fold(spectrum, y, folds, n_classes, penalties)
-    with threads_for(spectrum.n**2 * spectrum.rank):
-        return follow_path("ridge", y, penalties, scores, get_metric(metric))
+    smallest = int(np.unique(folds, return_counts=True)[1].min())
+    columns = X if isinstance(X, Spectrum) else _columns(X, smallest, device)
+    scores = out_of_fold(columns, y, folds, n_classes, penalties * columns.scaling.unit)
+    with threads_for(columns.n * columns.rank * (columns.n if smallest <= columns.rank else columns.rank)):
+        return follow_path("ridge", y, penalties, scores, get_metric(metric), deadline=deadline)
 
 
-def fit_ridge(X: np.ndarray | Tensor | Spectrum, y: np.ndarray, n_classes: int, penalty: float) -> LinearHead:
+def fit_ridge(
+    X: np.ndarray | Tensor | Spectrum, y: np.ndarray, n_classes: int, penalty: float, *, device: str | None = None
+) -> LinearHead:
     """Ridge regression on all pictures at one penalty, as a head; arguments as in `ridge_path`."""
     check_labels(y, n_classes)
     _check_penalties(np.array([penalty]))
-    spectrum = X if isinstance(X, Spectrum) else decompose(X)
-    targets = one_against_rest(y, n_classes, spectrum.left.device)
-    length = spectrum.eigenvalues
-    shrunk = (length.sqrt() / (length + penalty * spectrum.unit))[:, None] * (spectrum.left.T @ targets)
-    weight = (spectrum.directions() @ shrunk).T.cpu().numpy()
-    return LinearHead.standardised("ridge", weight, targets.mean(dim=0).cpu().numpy(), spectrum.scaling)
+    columns = X if isinstance(X, Spectrum) else _columns(X, len(y), device)
+    strength = penalty * columns.scaling.unit
+    if isinstance(columns, Spectrum):
+        targets = one_against_rest(y, n_classes, columns.device)
+        bias = targets.mean(dim=0)
+        weight = columns.directions() @ (columns.project(targets) / (columns.eigenvalues + strength)[:, None])
+    else:
+        with threads_for(columns.n * columns.rank**2):
+            solved = fit_columns(columns, y, n_classes, strength)
+        bias, weight = solved[0], solved[1:]
+    return LinearHead.standardised("ridge", weight.T.cpu().numpy(), bias.cpu().numpy(), columns.scaling)
 
 
-def one_against_rest(y: np.ndarray, n_classes: int, device: torch.device) -> Tensor:
-    """Targets (n, C) float64: +1 for the picture's class, -1 for the others."""
-    targets = torch.full((len(y), n_classes), -1.0, dtype=torch.float64, device=device)
-    return targets.scatter_(1, torch.as_tensor(y, dtype=torch.int64, device=device)[:, None], 1.0)
-
-
-def solve_positive(A: Tensor, B: Tensor) -> Tensor:
-    """Solve A X = B for positive definite A (..., m, m) and B (..., m, c), singular up to rounding at worst.
-
-    By Cholesky: torch.linalg.solve hangs on batches with several threads (pytorch issue 142815, seen with 2.14).
-    """
-    factor, failed = torch.linalg.cholesky_ex(A)
-    if failed.any():
-        lift = 1e-10 * A.diagonal(dim1=-2, dim2=-1).mean(dim=-1)[..., None, None]
-        factor = torch.linalg.cholesky(A + lift * torch.eye(A.shape[-1], dtype=A.dtype, device=A.device))
-    return torch.cholesky_solve(B, factor)
+def _columns(X: np.ndarray | Tensor, smallest: int, device: str | None) -> Columns:
+    """The features as they are where the smallest part has more pictures than columns, else their spectrum."""
+    matrix = as_matrix(X)
+    n, d = matrix.shape
+    if smallest <= d:
+        return decompose(matrix, device)
+    matrix = placed(matrix, n * d**2, device)
+    return Standardised(matrix, measure_scaling(matrix))
 
 
 def check_labels(y: np.ndarray, n_classes: int) -> None:
@@ -103,53 +104,3 @@ def check_folds(folds: np.ndarray, n: int) -> None:
 def _check_penalties(penalties: np.ndarray) -> None:
     if len(penalties) == 0 or not (np.min(penalties) > 0 and np.isfinite(penalties).all()):
         raise OptionError(f"penalties must be positive and finite, got {penalties}")
-
-
-@dataclass(frozen=True)
-class _Block:
-    """All folds of one size m, stacked: what does not depend on the penalty.
-
-    rows: (B * m,) positions. left: (B, m, r), rows of U. unexplained: (B, m, m), the diagonal blocks of the
-    projector I - 1 1^T / n - U U^T on what no column explains.
-    """
-
-    rows: Tensor
-    left: Tensor
-    unexplained: Tensor
-
-
-def _out_of_fold(
-    spectrum: Spectrum, y: np.ndarray, folds: np.ndarray, n_classes: int, penalties: np.ndarray
-) -> Iterator[np.ndarray]:
-    left = spectrum.left
-    targets = one_against_rest(y, n_classes, left.device)
-    blocks = _stack_folds(spectrum, folds)
-    projected = left.T @ targets
-    beyond = targets - targets.mean(dim=0) - left @ projected
-    for penalty in penalties:
-        # I - H = unexplained + U diag(lambda / (l + lambda)) U^T: no digits are lost where H is close to I.
-        strength = float(penalty) * spectrum.unit
-        kept = strength / (spectrum.eigenvalues + strength)
-        residual = beyond + left @ (kept[:, None] * projected)
-        oof = torch.empty_like(targets)
-        for block in blocks:
-            hidden = torch.baddbmm(block.unexplained, block.left * kept, block.left.mT)
-            error = solve_positive(hidden, residual[block.rows].reshape(*hidden.shape[:2], -1))
-            oof[block.rows] = targets[block.rows] - error.flatten(0, 1)
-        yield oof.cpu().numpy()
-
-
-def _stack_folds(spectrum: Spectrum, folds: np.ndarray) -> list[_Block]:
-    _, fold, counts = np.unique(folds, return_inverse=True, return_counts=True)
-    order = np.argsort(fold, kind="stable")
-    sizes = counts[fold[order]]
-    return [_block(spectrum, order[sizes == size], int(size)) for size in np.unique(counts)]
-
-
-def _block(spectrum: Spectrum, rows: np.ndarray, size: int) -> _Block:
-    positions = torch.as_tensor(rows, device=spectrum.left.device)
-    left = spectrum.left[positions].reshape(len(rows) // size, size, spectrum.rank)
-    unexplained = torch.eye(size, dtype=left.dtype, device=left.device) - 1 / spectrum.n - left @ left.mT
-    if spectrum.rank == spectrum.n - 1:
-        unexplained.zero_()  # what is left is rounding
-    return _Block(positions, left, unexplained)

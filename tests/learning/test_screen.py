@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from gaussians import mixture, stratified_folds
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from automl_tl.errors import OptionError
-from automl_tl.learning.screen import PENALTIES, _out_of_fold, fit_ridge, ridge_path, solve_positive
+from automl_tl.learning.linear import Standardised
+from automl_tl.learning.ridge import out_of_fold, solve_positive
+from automl_tl.learning.screen import PENALTIES, fit_ridge, ridge_path
 from automl_tl.learning.spectrum import decompose
 from automl_tl.learning.threads import threads_for
 
@@ -32,7 +37,14 @@ def brute_force(X: np.ndarray, y: np.ndarray, folds: np.ndarray, classes: int, p
 
 
 def exact(X: np.ndarray, y: np.ndarray, folds: np.ndarray, classes: int, penalties: np.ndarray) -> list[np.ndarray]:
-    return list(_out_of_fold(decompose(X), y, folds, classes, penalties))
+    """The screen's scores: from the spectrum, and the same from the features as they are where they are few."""
+    spectrum = decompose(X)
+    scores = list(out_of_fold(spectrum, y, folds, classes, penalties * spectrum.unit))
+    if min(np.bincount(folds)[np.unique(folds)]) > X.shape[1]:
+        plain = Standardised(torch.from_numpy(X), spectrum.scaling)
+        for one, other in zip(out_of_fold(plain, y, folds, classes, penalties * spectrum.unit), scores, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6)
+    return scores
 
 
 FOLDS = {
@@ -51,6 +63,69 @@ def test_out_of_fold_scores_equal_refits(name: str, d: int):
     folds = FOLDS[name](y)
     for penalty, oof in zip(PENALTIES[::4], exact(X, y, folds, 4, PENALTIES[::4]), strict=True):
         np.testing.assert_allclose(oof, brute_force(X, y, folds, 4, penalty), atol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 999), n=st.integers(8, 60), d=st.integers(1, 30), n_folds=st.integers(2, 6),
+    piece=st.sampled_from([1, 4000, 2**28]),
+)  # fmt: skip
+def test_any_folds_in_any_pieces_equal_refits(seed: int, n: int, d: int, n_folds: int, piece: int):
+    """Folds of any sizes, solved in their pictures or in the columns, one by one or together."""
+    X, y = mixture(n, d, 3, seed=seed)
+    folds = np.random.default_rng(seed).integers(0, n_folds, n) ** 2
+    folds[:2] = 0, 1
+    penalties = np.array([0.01, 1.0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("automl_tl.learning.ridge.PIECE", piece)
+        scores = exact(X, y, folds, 3, penalties)
+    for penalty, oof in zip(penalties, scores, strict=True):
+        np.testing.assert_allclose(oof, brute_force(X, y, folds, 3, penalty), atol=1e-6)
+
+
+def test_features_that_are_kept_in_single_precision_give_the_same(monkeypatch: pytest.MonkeyPatch):
+    X, y = mixture(400, 30, 5)
+    folds = stratified_folds(y, 5)
+    before = decompose(X)
+    monkeypatch.setattr("automl_tl.learning.spectrum.LARGE", 0)
+    after = decompose(X)
+    assert after.rotated.dtype == torch.float32
+    for part in (folds, np.arange(400)):
+        for one, other in zip(
+            *(out_of_fold(s, y, part, 5, PENALTIES[::4] * s.unit) for s in (before, after)), strict=True
+        ):
+            np.testing.assert_allclose(one, other, atol=1e-6)
+    np.testing.assert_allclose(fit_ridge(after, y, 5, 0.1).scores(X), fit_ridge(before, y, 5, 0.1).scores(X), atol=1e-5)
+
+
+class Largest(TorchDispatchMode):
+    """The most numbers in any tensor that is computed."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.numbers = max(self.numbers, result.numel())
+        return result
+
+
+@pytest.mark.parametrize("solved", [decompose, lambda X: X], ids=["spectrum", "features"])
+def test_where_there_are_few_columns_nothing_grows_with_the_square_of_the_pictures(solved: Any):
+    X, y = mixture(3000, 12, 5)
+    with Largest() as largest:
+        path = ridge_path(solved(X), y, np.arange(3000) % 2, 5)
+    assert path.value > 0.5
+    assert largest.numbers <= 3000 * 13
+
+
+def test_the_path_ends_at_the_deadline_with_what_is_done():
+    X, y = mixture(60, 10, 3)
+    folds = stratified_folds(y, 5)
+    whole, first = (ridge_path(X, y, folds, 3, deadline=deadline) for deadline in (np.inf, 0.0))
+    assert len(whole.penalties) == len(PENALTIES)
+    assert first.penalties == PENALTIES[:1]
+    np.testing.assert_array_equal(first.predictions, whole.predictions[:1])
 
 
 @pytest.mark.parametrize("d", [10, 100])
