@@ -95,8 +95,14 @@ def correctness(y: np.ndarray, predictions: Iterable[np.ndarray]) -> np.ndarray:
 
 def negative_log_likelihood(y: np.ndarray, scores: np.ndarray, temperature: float = 1.0) -> float:
     """Mean of -log softmax(scores / temperature)[y], in nats."""
+    return float(negative_log_likelihoods(y, scores, temperature).mean())
+
+
+def negative_log_likelihoods(y: np.ndarray, scores: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """-log softmax(scores / temperature)[y] of each picture, float64 (n,), in nats."""
     logits = scores.astype(np.float64) / temperature
-    return float((logsumexp(logits, axis=1) - logits[np.arange(len(y)), y]).mean())
+    losses: np.ndarray = logsumexp(logits, axis=1) - logits[np.arange(len(y)), y]
+    return losses
 
 
 def fit_temperature(y: np.ndarray, scores: np.ndarray) -> float:

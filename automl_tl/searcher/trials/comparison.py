@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from automl_tl.lab.gains import GainPrior
+from automl_tl.learning.bootstrap import stderr_of_difference
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
@@ -16,7 +17,6 @@ from automl_tl.strategies import Strategy
 
 FROZEN_PRIOR_SD = 0.01
 """Spread of what another frozen candidate gains over the best of the sweep, before it is measured."""
-_BOOTSTRAPS = 300
 
 Priors = Mapping[Strategy, GainPrior]
 
@@ -77,15 +77,10 @@ def paired_difference(task: Task, rows: np.ndarray, before: np.ndarray, after: n
     y, clusters = task.y[rows], task.sample.groups[rows]
     if task.metric.name == "accuracy":
         return paired_gain(before.argmax(1) == y, after.argmax(1) == y, clusters)
-    function: Callable[[np.ndarray, np.ndarray], float] = task.metric.function
-    difference = task.metric.sign * (function(y, after) - function(y, before))
-    members = [np.flatnonzero(clusters == cluster) for cluster in np.unique(clusters)]
-    rng = np.random.default_rng(task.seed)
-    drawn = []
-    for _ in range(_BOOTSTRAPS):
-        some = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
-        drawn.append(task.metric.sign * (function(y[some], after[some]) - function(y[some], before[some])))
-    return difference, float(np.hypot(np.std(drawn), 1 / len(rows)))
+    value, sign = task.metric.function, task.metric.sign
+    difference = sign * (value(y, after) - value(y, before))
+    stderr = stderr_of_difference(task.metric, y, before, after, clusters, task.seed)
+    return difference, float(np.hypot(stderr, 1 / len(rows)))
 
 
 def _prior(task: Task, reference: Reference, outcome: Outcome, priors: Priors) -> tuple[float, float]:
