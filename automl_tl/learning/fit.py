@@ -1,14 +1,18 @@
-"""One name for every kind of linear classifier."""
+"""One name for every kind of linear classifier, and the one that training begins with."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
 
+from automl_tl.learning.effort import solving
 from automl_tl.learning.heads import LOSSES, solve_head
-from automl_tl.learning.linear import LinearHead
-from automl_tl.learning.screen import fit_ridge
-from automl_tl.learning.spectrum import Spectrum
+from automl_tl.learning.linear import LinearHead, as_matrix
+from automl_tl.learning.scores import fit_temperature
+from automl_tl.learning.screen import PENALTIES, fit_ridge, ridge_path
+from automl_tl.learning.spectrum import Spectrum, decompose
 
 SOLVED_KINDS: tuple[str, ...] = tuple(LOSSES)
 """The source document's classifiers, solved to the optimum; "ridge" is the screen's."""
@@ -22,3 +26,29 @@ def fit_head(kind: str, X: np.ndarray | Tensor | Spectrum, y: np.ndarray, n_clas
     if kind == "ridge":
         return fit_ridge(X, y, n_classes, penalty)
     return solve_head(kind, X, y, n_classes, penalty)
+
+
+def starting_head(
+    X: np.ndarray | Tensor, y: np.ndarray, n_classes: int, l2: float, *, balanced: bool = False,
+    device: str | None = None,
+) -> LinearHead:  # fmt: skip
+    """The head that fine-tuning begins with: softmax, solved; beyond `effort.MOST` ridge, as logits.
+
+    X: features (n, d). y: int (n,). l2: strength as a multiple of columns over pictures. balanced: as in `solve_head`;
+    ridge is not. device: `linear.placed`.
+    """
+    matrix = as_matrix(X)
+    n, d = matrix.shape
+    if not solving(n, d, n_classes).affordable:
+        return _ridge_as_logits(matrix, y, n_classes, device)
+    spectrum = decompose(matrix, device)
+    return solve_head("softmax", spectrum, y, n_classes, l2 * spectrum.unit / n, balanced=balanced)
+
+
+def _ridge_as_logits(X: Tensor, y: np.ndarray, n_classes: int, device: str | None) -> LinearHead:
+    """Ridge regression at its best penalty of two folds, its scores over their best temperature."""
+    halves = np.empty(len(y), dtype=np.int64)
+    halves[np.argsort(y, kind="stable")] = np.arange(len(y)) % 2
+    path = ridge_path(X, y, halves, n_classes, penalties=PENALTIES[::2], device=device)
+    head, temperature = fit_ridge(X, y, n_classes, path.penalty, device=device), fit_temperature(y, path.oof)
+    return replace(head, weight=head.weight / np.float32(temperature), bias=head.bias / np.float32(temperature))

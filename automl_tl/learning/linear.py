@@ -150,6 +150,11 @@ class LinearHead:
         """Number of classes C."""
         return len(self.bias)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays."""
+        return sum(part.nbytes for part in (self.weight, self.bias, self.center, self.scale))
+
     def scores(self, X: np.ndarray) -> np.ndarray:
         """Scores (n, C) float32 of features (n, d); logits for the logistic kinds, margins for the others."""
         if X.ndim != 2 or X.shape[1] != len(self.center):

@@ -52,7 +52,7 @@ def ridge_path(
     check_labels(y, n_classes)
     check_folds(folds, len(y))
     _check_penalties(penalties)
-    smallest = int(np.unique(folds, return_counts=True)[1].min())
+    smallest = smallest_fold(folds)
     columns = X if isinstance(X, Spectrum) else _columns(X, smallest, device)
     scores = out_of_fold(columns, y, folds, n_classes, penalties * columns.scaling.unit)
     with threads_for(columns.n * columns.rank * (columns.n if smallest <= columns.rank else columns.rank)):
@@ -78,11 +78,21 @@ def fit_ridge(
     return LinearHead.standardised("ridge", weight.T.cpu().numpy(), bias.cpu().numpy(), columns.scaling)
 
 
+def is_tall(shape: tuple[int, ...], smallest: int) -> bool:
+    """Whether the smallest part that is solved has more pictures than features (n, d) have columns."""
+    return smallest > shape[1]
+
+
+def smallest_fold(folds: np.ndarray) -> int:
+    """Pictures of the smallest fold."""
+    return int(np.unique(folds, return_counts=True)[1].min())
+
+
 def _columns(X: np.ndarray | Tensor, smallest: int, device: str | None) -> Columns:
     """The features as they are where the smallest part has more pictures than columns, else their spectrum."""
     matrix = as_matrix(X)
     n, d = matrix.shape
-    if smallest <= d:
+    if not is_tall(matrix.shape, smallest):
         return decompose(matrix, device)
     matrix = placed(matrix, n * d**2, device)
     return Standardised(matrix, measure_scaling(matrix))

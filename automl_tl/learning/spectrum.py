@@ -58,6 +58,11 @@ class Spectrum:
         return self.rotated.device
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the matrices that it holds."""
+        return sum(matrix.nbytes for matrix in (self.rotated, self.X, self.basis) if matrix is not None)
+
+    @property
     def unit(self) -> float:
         """`Scaling.unit`, of penalties."""
         return self.scaling.unit

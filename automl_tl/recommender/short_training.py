@@ -19,12 +19,10 @@ from automl_tl.lab.lab import Lab
 from automl_tl.learning.activations import ActivationCache
 from automl_tl.learning.estimate import Estimate, paired_gain
 from automl_tl.learning.finetune import Tunable, copy_network, finetune
-from automl_tl.learning.fit import fit_head
-from automl_tl.learning.heads import solve_head
+from automl_tl.learning.fit import fit_head, starting_head
 from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.pixels import load_pixels
 from automl_tl.learning.recipe import Recipe, batch_size_for
-from automl_tl.learning.spectrum import decompose
 from automl_tl.monitor import Progress
 
 LEAST_EPOCHS, LEAST_PER_CLASS, LEAST_SHARE = 5, 2, 0.2
@@ -171,9 +169,9 @@ def _train(
     used = np.concatenate([rows, held_out])
     learned, scored = np.arange(len(rows)), np.arange(len(rows), len(used))
     y = sample.y[used]
-    spectrum = decompose(found.features[late.backbone].matrix(cuts, "mean")[rows])
-    strength = HEAD_L2 * spectrum.unit / len(rows)
-    head = NetworkHead.from_linear(solve_head("softmax", spectrum, y[learned], len(sample.classes), strength))
+    X = found.features[late.backbone].matrix(cuts, "mean")[rows]
+    solved = starting_head(X, y[learned], len(sample.classes), HEAD_L2, device=engine.device)
+    head = NetworkHead.from_linear(solved)
     recipe = Recipe(
         unfrozen, EPOCHS, head_lr=HEAD_LR, lr_ratio=LR_RATIO, label_smoothing=LABEL_SMOOTHING,
         batch_size=batch_size_for(len(rows)),

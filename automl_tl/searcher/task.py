@@ -15,24 +15,27 @@ from automl_tl.features.extract import Features, Pass, extract
 from automl_tl.lab.networks import Networks
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.activations import MAX_BYTES, ActivationCache
+from automl_tl.learning.kept import Kept
 from automl_tl.learning.pixels import load_pixels
 from automl_tl.learning.scores import Metric
 from automl_tl.searcher.space.configuration import VIEW_SETS, Configuration
 
 
 @dataclass(eq=False)
-class Kept:
+class Computed:
     """What a process has computed for a task and may need again; it does not travel to another one."""
 
     pixels: dict[str, np.ndarray] = field(default_factory=dict)
     """Of one backbone at a time, uint8 (n, S, S, 3)."""
     views: dict[tuple[str, str], Features] = field(default_factory=dict)
     """By backbone and view."""
+    solved: Kept = field(default_factory=Kept)
+    """Spectra and solved heads, by what they depend on."""
     activations: tuple[Configuration, ActivationCache] | None = None
     """Of the configuration that is being trained, fold after fold."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Kept, ()
+        return Computed, ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +58,7 @@ class Task:
     """Folds that a trained candidate is scored on: 0 to `n_folds` - 1."""
     max_bytes: int = MAX_BYTES
     """Bound of the activations that one trial keeps."""
-    kept: Kept = field(default_factory=Kept)
+    computed: Computed = field(default_factory=Computed)
 
     @cached_property
     def digest(self) -> str:
@@ -98,17 +101,17 @@ class Task:
         if not self.has_view(backbone, view):
             networks, how = self.networks, self.networks.preprocessing(backbone, self.fit)
             way = Pass(networks.network(backbone), how, networks.engine, view)
-            self.kept.views[backbone, view] = extract(way, self.sample.pictures, networks.store)
-        return self.kept.views[backbone, view].matrix(cuts, pooling)
+            self.computed.views[backbone, view] = extract(way, self.sample.pictures, networks.store)
+        return self.computed.views[backbone, view].matrix(cuts, pooling)
 
     def has_view(self, backbone: str, view: str) -> bool:
         """Return whether the features of a view are known already."""
-        return (backbone, view) in self.kept.views
+        return (backbone, view) in self.computed.views
 
     def pixels(self, backbone: str) -> np.ndarray:
         """Return the pictures as a backbone takes them, uint8 (n, S, S, 3); decoded once."""
-        if backbone not in self.kept.pixels:
-            self.kept.pixels.clear()  # those of another backbone: one array at a time
+        if backbone not in self.computed.pixels:
+            self.computed.pixels.clear()  # those of another backbone: one array at a time
             how, threads = self.networks.preprocessing(backbone, self.fit), self.networks.engine.threads
-            self.kept.pixels[backbone] = load_pixels(self.sample.pictures, how, self.scratch, threads=threads)
-        return self.kept.pixels[backbone]
+            self.computed.pixels[backbone] = load_pixels(self.sample.pictures, how, self.scratch, threads=threads)
+        return self.computed.pixels[backbone]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,17 @@ import numpy as np
 import pytest
 from generated_pictures import MakePictures
 from PIL import Image
-from tasks import RIDGE, SOFTMAX, tiny_task
+from tasks import RIDGE, SOFTMAX, TUNED, tiny_task
 
+from automl_tl.learning import effort
+from automl_tl.learning.effort import Effort
 from automl_tl.learning.heads import solve_head, solve_path
 from automl_tl.learning.screen import fit_ridge, ridge_path
 from automl_tl.learning.spectrum import decompose
 from automl_tl.searcher.space.configuration import CLASSIFIERS, Configuration, Frozen
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import frozen as module
-from automl_tl.searcher.trials.frozen import first_model, fit_frozen, score_frozen
+from automl_tl.searcher.trials.frozen import first_model, fit_frozen, score_frozen, too_much
 
 EVERY_VIEW = frozenset({"hflip", "vflip", "zoom"})
 
@@ -65,16 +68,22 @@ def test_a_fitted_classifier_is_the_solved_one(task: Task, kind: str) -> None:
 @pytest.mark.parametrize("kind", CLASSIFIERS)
 def test_views_are_in_the_fold_of_their_picture(task: Task, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     asked: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    ridge, solved = module.ridge_path, module.solve_path
+    stacked, ridge, solved = module._stacked, module.ridge_path, module.solve_path
+    matrices: list[np.ndarray] = []
+
+    def record_features(*args: Any) -> np.ndarray:
+        matrices.append(stacked(*args))
+        return matrices[-1]
 
     def record_ridge(X: Any, y: np.ndarray, folds: np.ndarray, *args: Any, **more: Any) -> Any:
-        asked.append((X.X.numpy(), y, folds))
+        asked.append((matrices[-1], y, folds))
         return ridge(X, y, folds, *args, **more)
 
     def record(kind: str, X: Any, y: np.ndarray, folds: np.ndarray, *args: Any, **more: Any) -> Any:
-        asked.append((X.X.numpy(), y, folds))
+        asked.append((matrices[-1], y, folds))
         return solved(kind, X, y, folds, *args, **more)
 
+    monkeypatch.setattr(module, "_stacked", record_features)
     monkeypatch.setattr(module, "ridge_path", record_ridge)
     monkeypatch.setattr(module, "solve_path", record)
     score_frozen(task, with_views(replace(RIDGE, how=Frozen(kind, 0.5)), "flips+zoom"))
@@ -86,6 +95,41 @@ def test_views_are_in_the_fold_of_their_picture(task: Task, monkeypatch: pytest.
         np.testing.assert_array_equal(X[part], task.matrix("tiny", (3,), "mean", view))
         np.testing.assert_array_equal(y[part], task.y)
         np.testing.assert_array_equal(folds[part], task.sample.folds)
+
+
+def test_a_source_is_decomposed_once_and_a_head_solved_once(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    decomposed: list[Any] = []
+    monkeypatch.setattr(module, "decompose", lambda *args: decomposed.append(args) or decompose(*args))
+    soft = replace(SOFTMAX, how=Frozen("softmax", 0.5))
+    first, again, other = (
+        score_frozen(task, replace(soft, how=how)) for how in (soft.how, soft.how, Frozen("linear_svm", 0.1))
+    )
+    np.testing.assert_array_equal(first.scores, again.scores)
+    assert not np.array_equal(first.scores, other.scores)
+    head = fit_frozen(task, soft)
+    assert len(decomposed) == 1
+    assert fit_frozen(task, soft) is head
+    score_frozen(task, with_views(soft, "flips"))
+    fit_frozen(task, soft, np.arange(15))
+    assert len(decomposed) == 3  # other pictures, other features
+
+
+def test_a_head_is_solved_again_for_other_labels(task: Task) -> None:
+    before = fit_frozen(task, SOFTMAX)
+    task.sample = replace(task.sample, y=(task.y + 1) % 3)
+    assert not np.allclose(fit_frozen(task, SOFTMAX).weight, before.weight)
+
+
+def test_a_trial_that_takes_too_much_is_not_begun(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = [with_views(replace(SOFTMAX, how=Frozen(kind, 0.5)), "flips+zoom") for kind in CLASSIFIERS]
+    assert [too_much(task, c) for c in [*every, TUNED]] == [None] * 5
+    monkeypatch.setattr(effort, "MOST", Effort(1.0, 1e9))
+    assert too_much(task, TUNED) is None
+    for configuration in every:
+        assert re.fullmatch(
+            r"solving it takes \d\.\de\+\d\d operations and 0\.0 GB, too much for a trial",
+            too_much(task, configuration),
+        )
 
 
 @pytest.mark.parametrize("kind", ["ridge", "softmax"])
@@ -113,7 +157,7 @@ def test_nothing_is_learned_by_heart_from_another_view(
 def test_the_same_picture_several_times_changes_nothing(task: Task) -> None:
     """Where views are copies a penalty means what it means without them."""
     plain = task.features["tiny"]
-    task.kept.views.update({("tiny", view): plain for view in EVERY_VIEW})
+    task.computed.views.update({("tiny", view): plain for view in EVERY_VIEW})
     for kind in CLASSIFIERS:
         alone, copied = (
             score_frozen(task, with_views(replace(RIDGE, how=Frozen(kind, 0.3)), views)).scores

@@ -167,7 +167,7 @@ def seen_as(views: str) -> Configuration:
 @pytest.mark.parametrize(("views", "missing"), [("plain", 0), ("flips", 1), ("flips+zoom", 2)])
 def test_views_that_are_not_known_yet_take_their_time(viewed: Loop, views: str, missing: int) -> None:
     assert viewed.allotment._views_seconds(seen_as(views)) == missing * N * 0.5
-    known: Any = viewed.task.kept.views
+    known: Any = viewed.task.computed.views
     known[("wide", "hflip")] = None  # another backbone's
     assert viewed.allotment._views_seconds(seen_as(views)) == missing * N * 0.5
     known[("tiny", "hflip")] = None
@@ -198,6 +198,7 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Configuration, float |
 
     monkeypatch.setattr(module, "score_trained", score)
     monkeypatch.setattr(module, "score_frozen", score)
+    monkeypatch.setattr(module, "too_much", lambda *_: None)
     return tried
 
 
@@ -272,6 +273,18 @@ def test_what_this_session_may_not_try_is_refused_and_counts_for_nothing(
     refused = [t for t in loop.study.trials if t.user_attrs.get("refused")]
     assert refused
     assert not {t.number for t in refused} & {t.number for t in loop.study.finished}
+
+
+def test_what_would_take_too_much_to_solve_is_refused(
+    tmp_path: Path, scores: Scores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "too_much", lambda task, configuration: "much" if configuration == RIDGE else None)
+    loop = make_loop(tmp_path, left=None, trials=1)
+    loop.study.enqueue(RIDGE)
+    loop.run()
+    assert reasons(loop)[0] == "much"
+    assert RIDGE not in [configuration for configuration, _ in scores]
+    assert len(loop.study.finished) == 1
 
 
 # --- memory -----------------------------------------------------------------------------------------

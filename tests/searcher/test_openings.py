@@ -6,14 +6,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from generated_pictures import MakePictures
-from tasks import install
+from tasks import RIDGE, bare_task, install, space
 from tiny_backbone import TinyBackbone
 
 from automl_tl.searcher import search as engine
 from automl_tl.searcher.space.configuration import Configuration, Tuned
 from automl_tl.searcher.space.search_space import IMBALANCED, Space, parameters, suggest
+from automl_tl.searcher.trials import openings as module
 from automl_tl.searcher.trials.openings import CLASSES_ALIKE
 
 
@@ -80,3 +82,12 @@ def test_classes_weigh_the_same_only_where_the_metric_says_so(
     trained = [c for c in configurations if isinstance(c.how, Tuned)]
     assert trained
     assert all(c.balanced == (metric in CLASSES_ALIKE) for c in trained)
+
+
+def test_a_frozen_candidate_opens_with_the_most_views_that_can_be_solved(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, views = bare_task(np.arange(40) % 2), ("plain", "flips", "flips+zoom")
+    for largest, expected in (("flips+zoom", ["flips+zoom"]), ("flips", ["flips"]), ("plain", [])):
+        small = set(views[: views.index(largest) + 1])
+        monkeypatch.setattr(module, "too_much", lambda _, c, small=small: None if c.how.views in small else "much")
+        opened = module._with_most_views(task, RIDGE, space(views=views))
+        assert [configuration.how.views for configuration in opened] == expected

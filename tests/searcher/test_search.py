@@ -32,12 +32,10 @@ WITHOUT_CLOCK = ["seconds"]
 
 @pytest.fixture(autouse=True)
 def short_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let training take three epochs on two folds, and errors be drawn ten times: values matter little here."""
+    """Let training take three epochs on two folds: values matter little here."""
     from automl_tl.searcher.space import search_space as space
-    from automl_tl.searcher.trials import comparison as choice
     from automl_tl.searcher.trials import openings as plan
 
-    monkeypatch.setattr(choice, "_BOOTSTRAPS", 10)
     monkeypatch.setattr(plan, "EPOCHS", 3)
     monkeypatch.setattr(plan, "FOLDS_BY_SIZE", ((1000, 2),))
     monkeypatch.setattr(space, "FEWEST_EPOCHS", 2)

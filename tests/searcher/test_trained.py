@@ -77,7 +77,7 @@ class Watched:
         self.learned: list[np.ndarray] = []
         self.scored: list[np.ndarray] = []
         self.solved: list[int] = []
-        finetune, solve_head, watched = module.finetune, module.solve_head, self
+        finetune, starting_head, watched = module.finetune, module.starting_head, self
 
         def record_finetune(tunable: Any, y: Any, rows: np.ndarray, *a: Any, **kw: Any) -> Any:
             self.learned.append(rows)
@@ -88,13 +88,13 @@ class Watched:
                 watched.scored.append(rows)
                 return super().scores(rows)
 
-        def record_solved(kind: str, X: Any, y: np.ndarray, *a: Any, **kw: Any) -> Any:
+        def record_solved(X: Any, y: np.ndarray, *a: Any, **kw: Any) -> Any:
             self.solved.append(len(y))
-            return solve_head(kind, X, y, *a, **kw)
+            return starting_head(X, y, *a, **kw)
 
         monkeypatch.setattr(module, "finetune", record_finetune)
         monkeypatch.setattr(module, "Tunable", Tunable)
-        monkeypatch.setattr(module, "solve_head", record_solved)
+        monkeypatch.setattr(module, "starting_head", record_solved)
 
 
 @pytest.mark.parametrize("configuration", ALL)
@@ -334,7 +334,7 @@ def test_decoding_counts_against_the_limit(task: Task, monkeypatch: pytest.Monke
 
 def test_nothing_of_a_trial_is_kept_when_it_ends(task: Task) -> None:
     score_trained(task, TUNED, best_frozen(task), HERE)
-    assert task.kept.activations is None
+    assert task.computed.activations is None
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, 1e-9])

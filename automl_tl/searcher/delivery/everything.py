@@ -13,7 +13,7 @@ from automl_tl.searcher.delivery.members import Fitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
 from automl_tl.searcher.delivery.refit import frozen_first
 from automl_tl.searcher.preparation import MOST_FOLDS, TRAINING_PARTS
-from automl_tl.searcher.task import Kept
+from automl_tl.searcher.task import Computed
 from automl_tl.searcher.trials.deadline import EXPORT_SECONDS
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
@@ -44,7 +44,7 @@ def _learn_from_everything(
         return tested, "The delivered model is the tested one: there was no time to learn from the test part as well."
     names = list(dict.fromkeys(o.configuration.backbone for o in chosen))
     features, _ = extract_all(lab, names, whole.pictures)
-    everything = replace(task, sample=whole, features=features, kept=Kept())
+    everything = replace(task, sample=whole, features=features, computed=Computed())
 
     def refit(outcome: Outcome) -> Fitted:
         limit = deadline.left - EXPORT_SECONDS if deadline.is_set else None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from automl_tl.lab.assessment import Assessment
-from automl_tl.lab.evidence import LARGEST_SOLVED
+from automl_tl.learning.effort import solving
 from automl_tl.searcher.space.configuration import CLASSIFIERS, VIEW_SETS, Training
 from automl_tl.searcher.space.search_space import IMBALANCED, MANY_PICTURES, Space
 from automl_tl.searcher.task import Task
@@ -51,4 +51,5 @@ def space_for(task: Task, assessment: Assessment, *, parts: Mapping[str, bool]) 
 
 def is_solvable(task: Task) -> bool:
     """Return whether the document's classifiers can be solved fold by fold within seconds."""
-    return task.sample.n**2 * task.n_classes <= LARGEST_SOLVED
+    n, n_folds = task.sample.n, len(np.unique(task.sample.folds))
+    return solving(n, n, task.n_classes, n_folds=n_folds, path=True).affordable

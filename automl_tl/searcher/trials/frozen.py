@@ -6,14 +6,18 @@ import time
 
 import numpy as np
 
+from automl_tl.learning.effort import screening, solving
 from automl_tl.learning.fit import fit_head
 from automl_tl.learning.heads import solve_head, solve_path
 from automl_tl.learning.linear import LinearHead
-from automl_tl.learning.screen import fit_ridge, ridge_path
+from automl_tl.learning.screen import fit_ridge, is_tall, ridge_path, smallest_fold
 from automl_tl.learning.spectrum import Spectrum, decompose
 from automl_tl.searcher.space.configuration import Configuration, Frozen
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
+
+_STATISTICS = {"mean": 1, "mean+std": 2, "grid": 4}
+"""Columns of each pooling per channel."""
 
 
 def score_frozen(task: Task, configuration: Configuration) -> Outcome:
@@ -23,14 +27,19 @@ def score_frozen(task: Task, configuration: Configuration) -> Outcome:
     """
     started = time.perf_counter()
     how, views = _parts(task, configuration)
-    spectrum = decompose(_stacked(task, configuration, views))
     y, folds = (np.tile(part, 1 + len(views)) for part in (task.y, task.sample.folds))
-    strength = np.array([_strength(how, spectrum, task.sample.n, len(views))])
+    X = _stacked(task, configuration, views)
     if how.classifier == "ridge":
-        path = ridge_path(spectrum, y, folds, task.n_classes, penalties=strength)
+        known = X if is_tall(X.shape, smallest_fold(folds)) else kept_spectrum(task, configuration, X)
+        penalties = np.array([how.penalty * (1 + len(views))])
+        path = ridge_path(
+            known, y, folds, task.n_classes, penalties=penalties, device=task.networks.engine.device
+        )  # fmt: skip
     else:
+        spectrum = kept_spectrum(task, configuration, X)
+        strengths = np.array([how.penalty * spectrum.unit / task.sample.n])
         path = solve_path(
-            how.classifier, spectrum, y, folds, task.n_classes, strength, balanced=configuration.balanced
+            how.classifier, spectrum, y, folds, task.n_classes, strengths, balanced=configuration.balanced
         )  # fmt: skip
     scores = path.oof[: task.sample.n]
     value = task.metric.function(task.y, scores)
@@ -39,14 +48,54 @@ def score_frozen(task: Task, configuration: Configuration) -> Outcome:
 
 def fit_frozen(task: Task, configuration: Configuration, rows: np.ndarray | None = None) -> LinearHead:
     """Return the classifier of a frozen candidate, fitted on the pictures `rows`, int (m,), or on all."""
+    learned = task.everything if rows is None else rows
+    key = ("frozen head", configuration, learned.tobytes(), task.y[learned].tobytes())
+    return task.computed.solved.get(key, lambda: _fit(task, configuration, rows))
+
+
+def _fit(task: Task, configuration: Configuration, rows: np.ndarray | None) -> LinearHead:
     how, views = _parts(task, configuration)
-    kept = task.everything if rows is None else rows
-    X = _stacked(task, configuration, views).reshape(1 + len(views), task.sample.n, -1)[:, kept]
-    spectrum, y = decompose(X.reshape(-1, X.shape[2])), np.tile(task.y[kept], 1 + len(views))
-    strength = _strength(how, spectrum, len(kept), len(views))
+    X, y = _stacked(task, configuration, views), task.y
+    if rows is not None:
+        X, y = X.reshape(1 + len(views), task.sample.n, -1)[:, rows].reshape(-1, X.shape[1]), y[rows]
+    n, y = len(y), np.tile(y, 1 + len(views))
     if how.classifier == "ridge":
-        return fit_ridge(spectrum, y, task.n_classes, strength)
+        known = X if is_tall(X.shape, len(y)) else kept_spectrum(task, configuration, X, rows)
+        penalty = how.penalty * (1 + len(views))
+        return fit_ridge(known, y, task.n_classes, penalty, device=task.networks.engine.device)
+    spectrum = kept_spectrum(task, configuration, X, rows)
+    strength = how.penalty * spectrum.unit / n
     return solve_head(how.classifier, spectrum, y, task.n_classes, strength, balanced=configuration.balanced)
+
+
+def kept_spectrum(task: Task, configuration: Configuration, X: np.ndarray, rows: np.ndarray | None = None) -> Spectrum:
+    """Return the decomposition of X, the stacked features of the pictures `rows`, or of all, in a candidate's views.
+
+    It is kept for the next candidate of the same source, whatever its classifier.
+    """
+    source = (configuration.backbone, configuration.cuts, configuration.pooling)
+    views = _parts(task, configuration)[1]
+    which = None if rows is None else rows.tobytes()
+    return task.computed.solved.get(
+        ("spectrum", source, views, which), lambda: decompose(X, task.networks.engine.device)
+    )
+
+
+def too_much(task: Task, configuration: Configuration) -> str | None:
+    """Return why a frozen candidate may not be tried: what it takes, where that is more than `effort.MOST`; or None."""
+    if not isinstance(configuration.how, Frozen):
+        return None
+    how, views = _parts(task, configuration)
+    n, n_folds = (1 + len(views)) * task.sample.n, len(np.unique(task.sample.folds))
+    channels = task.networks.network(configuration.backbone).channels
+    d = _STATISTICS[configuration.pooling] * sum(channels[cut - 1] for cut in configuration.cuts)
+    if how.classifier == "ridge":
+        needed = screening(n, d, task.n_classes, n_folds, n_penalties=1)
+    else:
+        needed = solving(n, d, task.n_classes, n_folds=n_folds)
+    if needed.affordable:
+        return None
+    return f"solving it takes {needed.operations:.1e} operations and {needed.bytes / 1e9:.1f} GB, too much for a trial"
 
 
 def first_model(task: Task, backbone: str) -> tuple[Configuration, LinearHead]:
@@ -63,9 +112,11 @@ def _parts(task: Task, configuration: Configuration) -> tuple[Frozen, tuple[str,
 def _stacked(task: Task, configuration: Configuration, views: tuple[str, ...]) -> np.ndarray:
     """Return the features of all pictures as they are, then in each further view: float32 ((1 + views) n, d)."""
     source = (configuration.backbone, configuration.cuts, configuration.pooling)
-    return np.concatenate([task.matrix(*source, view) for view in ("plain", *views)])
-
-
-def _strength(how: Frozen, spectrum: Spectrum, n: int, n_views: int) -> float:
-    """Return the classifier's own penalty; ridge sums over rows, so it grows with the views, the others average."""
-    return how.penalty * (1 + n_views) if how.classifier == "ridge" else how.penalty * spectrum.unit / n
+    plain = task.matrix(*source)
+    if not views:
+        return plain
+    stacked = np.empty((1 + len(views), *plain.shape), np.float32)
+    stacked[0] = plain
+    for place, view in zip(stacked[1:], views, strict=True):
+        place[:] = task.matrix(*source, view)
+    return stacked.reshape(-1, plain.shape[1])

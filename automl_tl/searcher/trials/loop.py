@@ -19,7 +19,7 @@ from automl_tl.searcher.space.search_space import Space, outside
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allotment import Allotment
 from automl_tl.searcher.trials.candidates import Candidates
-from automl_tl.searcher.trials.frozen import score_frozen
+from automl_tl.searcher.trials.frozen import score_frozen, too_much
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.study import Study
 from automl_tl.searcher.trials.trained import QUARTERS, score_trained
@@ -121,6 +121,7 @@ class Loop:
         wanted = self.session.options.strategies
         if fault is None and wanted and configuration.strategy not in wanted:
             fault = f"{configuration.strategy} was not asked for"
+        fault = fault or too_much(self.task, configuration)
         if configuration.backbone in self.study.broken_backbones:
             fault = f"{configuration.backbone} has failed before"
         return fault

@@ -17,6 +17,7 @@ from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import Space
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.costs import Costs
+from automl_tl.searcher.trials.frozen import too_much
 from automl_tl.searcher.trials.sweep import Sweep
 from automl_tl.strategies import FROZEN
 
@@ -67,14 +68,20 @@ def _variations(tuned: Configuration | None, space: Space) -> Iterator[Configura
 
 
 def _frozen(task: Task, found: Sweep, space: Space) -> Iterator[Configuration]:
-    richest = space.views[-1]
-    if richest == "plain":
-        return
     for strategy in FROZEN:
         own = [o for o in found.outcomes if o.configuration.strategy == strategy]
         if own:
             best = max(own, key=lambda o: task.metric.sign * o.value).configuration
-            yield replace(best, how=replace(best.frozen, views=richest))
+            yield from _with_most_views(task, best, space)
+
+
+def _with_most_views(task: Task, plain: Configuration, space: Space) -> Iterator[Configuration]:
+    """Yield the candidate with the most views of every picture that are not too much to solve."""
+    for views in reversed(space.views[1:]):
+        richer = replace(plain, how=replace(plain.frozen, views=views))
+        if too_much(task, richer) is None:
+            yield richer
+            return
 
 
 def _trained(prepared: Prepared, space: Space, limits: Limits, seconds: float | None) -> Iterator[Configuration]:

@@ -15,12 +15,11 @@ from automl_tl.augment.mixing import Mixing
 from automl_tl.backbones.stages import Network
 from automl_tl.learning.activations import ActivationCache
 from automl_tl.learning.finetune import Step, Trained, TrainingError, Tunable, copy_network, finetune
-from automl_tl.learning.heads import solve_head
-from automl_tl.learning.linear import LinearHead
+from automl_tl.learning.fit import starting_head
+from automl_tl.learning.linear import LinearHead, as_matrix, measure_scaling
 from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.recipe import Recipe, batch_size_for
 from automl_tl.learning.scores import class_weights
-from automl_tl.learning.spectrum import decompose
 from automl_tl.searcher.space.configuration import Configuration
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
@@ -101,7 +100,7 @@ def score_trained(
     try:
         folds = _scored_folds(task, configuration, reference, executor, limit, report)
     finally:
-        task.kept.activations = None
+        task.computed.activations = None
     scores = np.concatenate([one.scores for one in folds])
     rows = np.concatenate([one.rows for one in folds])
     epochs, state = sum(one.learned.epochs for one in folds), folds[0].learned.state
@@ -249,10 +248,10 @@ def make_cache(task: Task, configuration: Configuration) -> ActivationCache:
 
 def _shared_cache(task: Task, configuration: Configuration) -> ActivationCache:
     """Return the activations of a candidate's frozen stages, which its folds share; another candidate's are dropped."""
-    known = task.kept.activations
+    known = task.computed.activations
     if known is None or known[0] != configuration:
-        task.kept.activations = None  # its memory is free before the next one takes any
-        task.kept.activations = known = (configuration, make_cache(task, configuration))
+        task.computed.activations = None  # its memory is free before the next one takes any
+        task.computed.activations = known = (configuration, make_cache(task, configuration))
     return known[1]
 
 
@@ -281,16 +280,17 @@ def _learned(configuration: Configuration, network: Network, head: NetworkHead) 
 
 def _starting_head(task: Task, configuration: Configuration, rows: np.ndarray, l2: float) -> NetworkHead:
     """Solve the head on cached features: phase one at its end. `pretrained_initialization` begins with zeros."""
-    X = task.matrix(configuration.backbone, configuration.cuts, configuration.pooling)[rows]
-    spectrum = decompose(X)
+    source = (configuration.backbone, configuration.cuts, configuration.pooling)
     if configuration.training == "pretrained_initialization":
+        X = as_matrix(task.matrix(*source)[rows])
         zeros = np.zeros((task.n_classes, X.shape[1]))
-        solved = LinearHead.standardised("softmax", zeros, np.zeros(task.n_classes), spectrum.scaling)
+        solved = LinearHead.standardised("softmax", zeros, np.zeros(task.n_classes), measure_scaling(X))
     else:
-        strength = l2 * spectrum.unit / len(rows)
-        solved = solve_head(
-            "softmax", spectrum, task.y[rows], task.n_classes, strength, balanced=configuration.balanced
-        )  # fmt: skip
+        key = ("starting head", source, rows.tobytes(), task.y[rows].tobytes(), l2, configuration.balanced)
+        solved = task.computed.solved.get(key, lambda: starting_head(
+            task.matrix(*source)[rows], task.y[rows], task.n_classes, l2, balanced=configuration.balanced,
+            device=task.networks.engine.device,
+        ))  # fmt: skip
     with torch.random.fork_rng(devices=[]):  # what is added to the solved head begins at random
         torch.manual_seed(task.seed)
         return NetworkHead.from_linear(solved, **_layers(task, configuration))
