@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -67,7 +68,14 @@ class Assessment:
         return replace(self, choice=choice, advice=advise(choice.strategy, self.unfreezing, self.flips))
 
 
-def assess(lab: Lab, sample: Sample, features: Mapping[str, Features], budget: float | None) -> Assessment:
+def assess(
+    lab: Lab,
+    sample: Sample,
+    features: Mapping[str, Features],
+    budget: float | None,
+    *,
+    deadline: float = math.inf,
+) -> Assessment:
     """Measure domain and evidence, look ahead at the four strategies, and choose one.
 
     Args:
@@ -75,12 +83,13 @@ def assess(lab: Lab, sample: Sample, features: Mapping[str, Features], budget: f
         sample: the pictures that everything rests on.
         features: by backbone, of those pictures.
         budget: training time that will be spent afterwards, seconds, or None.
+        deadline: `time.monotonic()` at which the evidence is what there is by then.
     """
     clock, activity = lab.clock, lab.monitor.activity
     with clock("domain"), activity("Measuring the domain distance") as update:
         domains = measure_domains(lab, features, sample, update)
     with clock("evidence"), activity("Screening feature sources") as update:
-        evidence = gather_evidence(lab, features, sample, update)
+        evidence = gather_evidence(lab, features, sample, update, deadline=deadline)
     domain, size = domains[evidence.backbone], _size(lab.networks, evidence.backbone, sample)
     matrix = place(size.large, domain.different)
     with clock("timing"), activity("Timing a training step"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from automl_tl.features.extract import Features
 from automl_tl.lab.feature_sources import sources
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
+from automl_tl.learning.effort import solving
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.learning.fit import SOLVED_KINDS
 from automl_tl.learning.heads import l2_grid, solve_path
@@ -26,13 +29,13 @@ from automl_tl.strategies import FROZEN, Strategy, frozen_strategy
 SCREEN_SIZE = 400
 """Pictures that every source is screened on; the best few are looked at again on all of them."""
 N_FINALISTS = 4
-LARGEST_SOLVED = 2e8
-"""Pictures squared times classes up to which the document's classifiers are solved fold by fold: half a minute.
-Beyond it (1,000 classes, say) the screen's own classifier is what is recommended."""
 _PRIOR_SLOPE = 0.5
 """Expected difference in accuracy between two backbones, per difference in ImageNet accuracy."""
 _PRIOR_SD = 0.02
 """Spread of that expectation; evidence of a smaller standard error outweighs it."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,14 @@ class Evidence:
         return _best([c for c in self.finalists if c.strategy == strategy], metric)
 
 
-def gather_evidence(lab: Lab, features: Mapping[str, Features], sample: Sample, progress: Progress) -> Evidence:
+def gather_evidence(
+    lab: Lab,
+    features: Mapping[str, Features],
+    sample: Sample,
+    progress: Progress,
+    *,
+    deadline: float = math.inf,
+) -> Evidence:
     """Screen every source of every backbone, choose the backbone, and solve its best sources.
 
     Args:
@@ -115,17 +125,29 @@ def gather_evidence(lab: Lab, features: Mapping[str, Features], sample: Sample, 
         features: by backbone, of the sample's pictures.
         sample: the pictures.
         progress: called with (done, total) sources.
+        deadline: `time.monotonic()` at which it ends with the sources that are done, one at least.
     """
     rows, metric, prior = sample.subset(SCREEN_SIZE, lab.seed), lab.metric.name, _prior(list(features))
     listed = [(name, source) for name in features for source in sources(features[name])]
-    probe = []
-    for done, (name, source) in enumerate(listed, 1):
-        probe.append(_screen(features[name], source, sample, rows, metric))
-        progress(done, len(listed))
+    order = sorted(listed, key=lambda item: item[1].cuts != (features[item[0]].n_stages,))  # every last cut first
+    screened: dict[Source, Candidate] = {}
+    for name, source in until(deadline, order):
+        screened[source] = _screen(features[name], source, sample, rows, metric)
+        progress(len(screened), len(listed))
+    probe = [screened[source] for _, source in listed if source in screened]
     probe.sort(key=lambda c: -_utility(c, metric))
     backbone, reason = _choose_backbone(probe, metric, prior, sample)
-    finalists = _finalists([c for c in probe if c.backbone == backbone], features[backbone], sample, rows, metric)
+    own = [c for c in probe if c.backbone == backbone]
+    finalists = _finalists(own, features[backbone], sample, rows, metric, deadline)
     return Evidence(tuple(probe), tuple(finalists), backbone, reason, len(rows) == sample.n)
+
+
+def until(deadline: float, items: Iterable[T]) -> Iterator[T]:
+    """Yield the first item, and further ones as long as `time.monotonic()` is before the deadline."""
+    for number, item in enumerate(items):
+        if number > 0 and time.monotonic() >= deadline:
+            return
+        yield item
 
 
 def _prior(names: Sequence[str]) -> pd.Series:
@@ -152,33 +174,51 @@ def _candidate(source: Source, n_stages: int, path: PenaltyPath, rows: np.ndarra
 
 
 def _finalists(
-    probe: Sequence[Candidate], features: Features, sample: Sample, rows: np.ndarray, metric: str
+    probe: Sequence[Candidate],
+    features: Features,
+    sample: Sample,
+    rows: np.ndarray,
+    metric: str,
+    deadline: float,
 ) -> Iterator[Candidate]:
     """Look at the best sources of each frozen strategy on the whole sample, and solve the very best."""
     everything = np.arange(sample.n)
     screened_all = len(rows) == sample.n
     for strategy in FROZEN:
         some = [c for c in probe if c.strategy == strategy][: None if screened_all else N_FINALISTS]
-        whole = some if screened_all else [_screen(features, c.source, sample, everything, metric) for c in some]
-        yield from whole
-        solvable = sample.n**2 * len(sample.classes) <= LARGEST_SOLVED
-        if solvable and (best := _best(whole, metric)) is not None:
-            yield from _solve(best.source, features, sample, rows, metric)
+        if not screened_all:
+            some = [_screen(features, c.source, sample, everything, metric) for c in until(deadline, some)]
+        yield from some
+        if time.monotonic() < deadline and _is_solvable(sample) and (best := _best(some, metric)) is not None:
+            yield from _solve(best.source, features, sample, rows, metric, deadline)
 
 
-def _solve(source: Source, features: Features, sample: Sample, rows: np.ndarray, metric: str) -> Iterator[Candidate]:
+def _is_solvable(sample: Sample) -> bool:
+    """Return whether the document's classifiers can be solved fold by fold, whatever the source: its rank is below n.
+
+    Where they cannot (1,000 classes, say) the screen's own classifier is what is recommended.
+    """
+    n_folds = len(np.unique(sample.folds))
+    return solving(sample.n, sample.n, len(sample.classes), n_folds=n_folds, path=True).affordable
+
+
+def _solve(
+    source: Source, features: Features, sample: Sample, rows: np.ndarray, metric: str, deadline: float
+) -> Iterator[Candidate]:
     """Solve the document's classifiers on the screened part; on a larger sample only the best of them again."""
     spectrum = decompose(_matrix(features, source, rows))
     y, folds, n_classes = sample.y, sample.folds, len(sample.classes)
     strengths = l2_grid(len(rows), round(spectrum.unit))
     paths = [
-        solve_path(kind, spectrum, y[rows], folds[rows], n_classes, strengths, metric=metric) for kind in SOLVED_KINDS
+        solve_path(kind, spectrum, y[rows], folds[rows], n_classes, strengths, metric=metric, deadline=deadline)
+        for kind in until(deadline, SOLVED_KINDS)
     ]
     if len(rows) < sample.n:
         best = max(paths, key=lambda path: _path_utility(path, metric))
         near = best.penalties[max(best.best - 1, 0) : best.best + 2] * len(rows) / sample.n
         rows = np.arange(sample.n)
-        paths = [solve_path(best.kind, _matrix(features, source, rows), y, folds, n_classes, near, metric=metric)]
+        X = _matrix(features, source, rows)
+        paths = [solve_path(best.kind, X, y, folds, n_classes, near, metric=metric, deadline=deadline)]
     for path in paths:
         yield _candidate(source, features.n_stages, path, rows, sample)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -40,6 +41,10 @@ ASSESSED_PER_SECOND = 4.0
 solving and timing took half of a minute, and the deadline was missed."""
 LEAST_PER_CLASS, LARGEST_SHARE = 3, 0.5
 """Pictures of every class that are looked at in any case; a budget of which their features take more is refused."""
+EVIDENCE_SHARE = 0.5
+"""Of the time that is left, after which screening and solving for the recommendation end with what there is."""
+EVIDENCE_SHARE = 0.5
+"""Of the time that is left, after which screening and solving for the recommendation end with what there is."""
 SWEEP_SHARE, LEAST_SWEEP = 0.15, 10.0
 SOLVING_SHARE = 0.05
 """Of the time that is left, for solving further sources: training earns more where time is short."""
@@ -84,7 +89,8 @@ def prepare(session: Session, first: Callable[[Task, str], None]) -> Prepared:
     rows = _assessed_rows(session, task)
     features = {name: f.take(rows) for name, f in task.features.items()}
     left = session.deadline.left if session.deadline.is_set else None
-    found = assess(lab, task.sample.take(rows), features, left)
+    ends = time.monotonic() + EVIDENCE_SHARE * session.deadline.left
+    found = assess(lab, task.sample.take(rows), features, left, deadline=ends)
     task = replace(task, allowed_views=frozenset({"zoom", *(v for v in ("hflip", "vflip") if found.allows(v))}))
     with lab.monitor.activity("Solving the best sources"):
         evidence = _permitted(found.evidence, options, session.limits)

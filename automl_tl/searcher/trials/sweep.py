@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +13,9 @@ from automl_tl.lab.evidence import Candidate, Evidence
 from automl_tl.learning.fit import SOLVED_KINDS
 from automl_tl.learning.heads import l2_grid, solve_path
 from automl_tl.learning.linear import as_matrix, measure_scaling
-from automl_tl.learning.spectrum import decompose
 from automl_tl.searcher.space.configuration import Configuration, Frozen
 from automl_tl.searcher.task import Task
-from automl_tl.searcher.trials.frozen import score_frozen
+from automl_tl.searcher.trials.frozen import kept_spectrum, score_frozen
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.reference import Reference
 
@@ -44,21 +44,17 @@ def sweep(task: Task, evidence: Evidence, *, solvable: bool, seconds: float | No
         solvable: whether the document's classifiers are within reach of these pictures and classes.
         seconds: what this may take, or None.
     """
-    started = time.perf_counter()
-
-    def left() -> bool:
-        return seconds is None or time.perf_counter() - started < seconds
-
+    deadline = math.inf if seconds is None else time.monotonic() + seconds
     outcomes: list[Outcome] = []
     for candidate in _spread(evidence.probe, MOST_ENTERED):
         if evidence.screened_all:
             outcomes.append(_known(task, candidate))
-        elif left() or len(outcomes) < 3:
+        elif time.monotonic() < deadline or len(outcomes) < 3:
             outcomes.append(_without_scores(score_frozen(task, _configuration(task, candidate))))
     outcomes += [_known(task, c) for c in evidence.finalists if c.path.kind != "ridge" and len(c.rows) == task.sample.n]
     ranked = sorted((o for o in outcomes), key=lambda o: -task.metric.sign * o.value)
     if solvable:
-        outcomes += list(_solve_more(task, ranked, left))
+        outcomes += list(_solve_more(task, ranked, deadline))
     best = max(outcomes, key=lambda o: task.metric.sign * o.value)
     reference = score_frozen(task, best.configuration)
     return Sweep(tuple(outcomes), Reference(reference, _l2(task, outcomes)))
@@ -94,23 +90,24 @@ def _without_scores(outcome: Outcome) -> Outcome:
     return Outcome(outcome.configuration, outcome.value, none, np.empty((0, 0), np.float32), outcome.seconds)
 
 
-def _solve_more(task: Task, ranked: Sequence[Outcome], left: Callable[[], bool]) -> Iterator[Outcome]:
+def _solve_more(task: Task, ranked: Sequence[Outcome], deadline: float) -> Iterator[Outcome]:
     """Solve the document's classifiers on the best sources that have not been solved yet."""
     solved = {_source(o) for o in ranked if o.configuration.head != "ridge"}
     rest = [o for o in ranked if _source(o) not in solved]
     for outcome in list({_source(o): o for o in reversed(rest)}.values())[::-1][:SOURCES_SOLVED]:
         backbone, cuts, pooling = _source(outcome)
-        if not left():
+        if time.monotonic() >= deadline:
             return
-        spectrum = decompose(task.matrix(backbone, cuts, pooling))
+        spectrum = kept_spectrum(task, outcome.configuration, task.matrix(backbone, cuts, pooling))
         strengths = l2_grid(task.sample.n, round(spectrum.unit))
         for kind in SOLVED_KINDS:
-            if not left():
+            if time.monotonic() >= deadline:
                 return
             begun = time.perf_counter()
             path = solve_path(
-                kind, spectrum, task.y, task.sample.folds, task.n_classes, strengths, metric=task.metric.name
-            )
+                kind, spectrum, task.y, task.sample.folds, task.n_classes, strengths, metric=task.metric.name,
+                deadline=deadline,
+            )  # fmt: skip
             how = Frozen(kind, path.penalty * task.sample.n / spectrum.unit)
             configuration = Configuration("frozen", backbone, outcome.configuration.n_stages, cuts, pooling, how)
             none = np.empty(0, np.int64)

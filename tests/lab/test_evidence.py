@@ -1,0 +1,100 @@
+"""The evidence under a deadline: what there is by then is enough to go on with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from automl_tl.features.extract import Features, Picture
+from automl_tl.lab import evidence as module
+from automl_tl.lab.evidence import Evidence, gather_evidence, until
+from automl_tl.lab.sample import Sample
+
+N, CLASSES, STAGES = 60, 3, 4
+
+
+class Generated:
+    """Features of every stage, as `Features` gives them; later stages tell the classes apart better."""
+
+    n_stages, n = STAGES, N
+
+    def __init__(self, backbone: str, rows: np.ndarray | None = None) -> None:
+        self.backbone, self.rows = backbone, np.arange(N) if rows is None else rows
+        self.n = len(self.rows)
+
+    def matrix(self, cuts: Sequence[int], pooling: str) -> np.ndarray:
+        rng = np.random.default_rng([len(self.backbone), *cuts])
+        means = rng.standard_normal((CLASSES, 8)) * max(cuts) / STAGES
+        X = means[np.arange(N) % CLASSES] + rng.standard_normal((N, 8))
+        return X.astype(np.float32)[self.rows]
+
+    def has_grid(self, cut: int) -> bool:
+        return False
+
+    def take(self, rows: np.ndarray) -> Generated:
+        return Generated(self.backbone, self.rows[rows])
+
+
+def gather(deadline: float, names: Sequence[str] = ("a", "bb")) -> Evidence:
+    pictures = tuple(Picture(f"{i}.png", f"{i:064x}") for i in range(N))
+    y, classes = np.arange(N) % CLASSES, ("x", "y", "z")
+    sample = Sample(pictures, y, np.arange(N) // CLASSES % 5, np.arange(N), classes, N, N / CLASSES)
+    features = cast(dict[str, Features], {name: Generated(name) for name in names})
+    return gather_evidence(
+        features, sample, "accuracy", 0, pd.Series(dtype=float), lambda done, total: None, deadline=deadline
+    )
+
+
+def stub_clock(monkeypatch: pytest.MonkeyPatch, ticks: int) -> None:
+    """Let a deadline of 0 be reached when the clock has been asked `ticks` times."""
+    asked = iter(range(10**6))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: -1 if next(asked) < ticks else 1))
+
+
+def test_without_a_deadline_everything_is_screened_in_any_order():
+    found = gather(math.inf)
+    assert len(found.probe) == 2 * len(gather(math.inf, ("a",)).probe)
+    values = [candidate.path.value for candidate in found.probe]
+    assert values == sorted(values, reverse=True)
+    assert {candidate.path.kind for candidate in found.finalists} > {"ridge", "softmax"}
+
+
+def test_at_the_deadline_there_is_the_last_cut_of_one_backbone_at_least():
+    found = gather(0.0)
+    assert [(c.backbone, c.source.cuts) for c in found.probe] == [("a", (STAGES,))]
+    assert found.late("accuracy").source == found.probe[0].source
+    assert [c.path.kind for c in found.finalists] == ["ridge"]
+
+
+@pytest.mark.parametrize("ticks", [1, 3, 4, 10, 30, 60])
+def test_evidence_holds_together_wherever_it_ends(monkeypatch: pytest.MonkeyPatch, ticks: int):
+    stub_clock(monkeypatch, ticks)
+    some = gather(0.0)
+    monkeypatch.undo()
+    known = {c.source: c.path.value for c in gather(math.inf).probe}
+    assert 1 <= len(some.probe) <= len(known)
+    assert all(c.path.value == known[c.source] for c in some.probe)
+    assert some.late("accuracy").backbone == some.backbone
+    assert some.late("accuracy").n_stages == STAGES
+
+
+def test_larger_samples_are_looked_at_again_as_far_as_there_is_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "SCREEN_SIZE", 30)
+    for deadline in (0.0, math.inf):
+        found = gather(deadline)
+        assert not found.screened_all
+        assert all(len(c.rows) == N for c in found.finalists)
+        assert found.late("accuracy") in found.finalists
+
+
+def test_the_first_item_comes_whatever_the_time_is():
+    items: list[Any] = list(until(0.0, "abc"))
+    assert items == ["a"]
+    assert list(until(math.inf, "abc")) == ["a", "b", "c"]
+    assert list(until(0.0, "")) == []
