@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from gaussians import mixture
+from gaussians import mixture, stratified_folds
 
 from automl_tl.errors import OptionError
-from automl_tl.learning.linear import LinearHead, measure_scaling
-from automl_tl.learning.screen import fit_ridge
+from automl_tl.learning.heads import l2_grid, solve_head, solve_path
+from automl_tl.learning.linear import LinearHead, measure_scaling, placed
+from automl_tl.learning.screen import fit_ridge, ridge_path
 from automl_tl.learning.spectrum import decompose
 
 
@@ -33,6 +34,30 @@ def test_blocks_of_columns_are_put_together(monkeypatch: pytest.MonkeyPatch):
     np.testing.assert_allclose(abs(parts.directions()), abs(whole.directions()), atol=1e-8)
     tall, again = decompose(X.T), decompose(X.T.copy())
     np.testing.assert_allclose(tall.eigenvalues, again.eigenvalues)
+
+
+@pytest.mark.parametrize(
+    ("device", "multiplications", "expected"),
+    [(None, 1e12, "cpu"), ("cpu", 1e12, "cpu"), ("mps", 1e12, "cpu"), ("meta", 1e6, "cpu"), ("meta", 1e12, "meta")],
+)
+def test_only_what_is_worth_it_is_moved_to_a_device_that_has_float64(
+    device: str | None, multiplications: float, expected: str
+):
+    assert placed(torch.ones(3, 2), multiplications, device).device.type == expected
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device here")
+@pytest.mark.parametrize("shape", [(300, 20), (60, 80)])
+def test_a_gpu_gives_what_the_cpu_gives(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]):
+    X, y = mixture(*shape, 3)
+    folds = stratified_folds(y, 4)
+    monkeypatch.setattr("automl_tl.learning.linear.SMALL", 0)
+    here, there = ([ridge_path(X, y, folds, 3, device=d).oof, fit_ridge(X, y, 3, 0.1, device=d).weight,
+                    solve_head("softmax", decompose(X, d), y, 3, 0.1).weight,
+                    solve_path("softmax", decompose(X, d), y, folds, 3, l2_grid(*shape)).oof]
+                   for d in ("cpu", "cuda"))  # fmt: skip
+    for ours, theirs in zip(here, there, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
 @pytest.mark.parametrize("shape", [(30, 80), (80, 30), (40, 40)])
