@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
-import pandas as pd
 import pytest
+from small_lab import bare_lab
 
 from automl_tl.features.extract import Features, Picture
 from automl_tl.lab import evidence as module
 from automl_tl.lab.evidence import Evidence, gather_evidence, until
 from automl_tl.lab.sample import Sample
+from automl_tl.monitor import unheeded
 
 N, CLASSES, STAGES = 60, 3, 4
 
@@ -46,9 +48,7 @@ def gather(deadline: float, names: Sequence[str] = ("a", "bb")) -> Evidence:
     y, classes = np.arange(N) % CLASSES, ("x", "y", "z")
     sample = Sample(pictures, y, np.arange(N) // CLASSES % 5, np.arange(N), classes, N, N / CLASSES)
     features = cast(dict[str, Features], {name: Generated(name) for name in names})
-    return gather_evidence(
-        features, sample, "accuracy", 0, pd.Series(dtype=float), lambda done, total: None, deadline=deadline
-    )
+    return gather_evidence(bare_lab(Path()), features, sample, unheeded, deadline=deadline)
 
 
 def stub_clock(monkeypatch: pytest.MonkeyPatch, ticks: int) -> None:
