@@ -101,9 +101,15 @@ def normalise(pictures: Tensor, mean: tuple[float, ...], std: tuple[float, ...])
     if pictures.dtype != torch.uint8 or pictures.ndim != 4 or 3 not in (pictures.shape[1], pictures.shape[3]):
         raise ValueError(f"uint8 (N, S, S, 3) or (N, 3, S, S) expected, but got {pictures.dtype} {shown(pictures)}")
     channels_first = pictures.permute(0, 3, 1, 2) if pictures.shape[3] == 3 else pictures
-    shift = torch.tensor(mean, device=pictures.device).view(1, 3, 1, 1) * 255
-    scale = torch.tensor(std, device=pictures.device).view(1, 3, 1, 1) * 255
-    return (channels_first.float() - shift) / scale
+    return standardise(channels_first.float(), mean, std)
+
+
+def standardise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Return pixels (N, 3, S, S), float32 from 0 to 255, as a network takes them that was trained on inputs in [0, 1]
+    of this mean and standard deviation."""
+    shift = torch.tensor(mean, device=pixels.device).view(1, 3, 1, 1) * 255
+    scale = torch.tensor(std, device=pixels.device).view(1, 3, 1, 1) * 255
+    return (pixels - shift) / scale
 
 
 def shown(tensor: Tensor) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from automl_tl.backbones.building import build_network
-from automl_tl.backbones.network import Layout, Network, layout_of, normalise, stage_outputs, tokens
+from automl_tl.backbones.network import Layout, Network, layout_of, normalise, stage_outputs, standardise, tokens
 from automl_tl.errors import BackboneError
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "normalise",
     "pool",
     "stage_outputs",
+    "standardise",
     "tokens",
     "train_mode",
 ]
@@ -56,7 +57,7 @@ class Pooled:
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
-def pool(network: Network, output: Tensor, *, last: bool) -> Pooled:
+def pool(network: Network, output: Tensor, *, last: bool, layout: Layout | None = None) -> Pooled:
     """Return mean, standard deviation and 2x2 grid over the positions of a stage's output, in float32.
 
     Statistics are taken in float32 whatever the output's dtype is, also under autocast.
@@ -65,10 +66,12 @@ def pool(network: Network, output: Tensor, *, last: bool) -> Pooled:
         network: The network that made `output`.
         output: Output of one of its stages, any float dtype.
         last: Whether that stage is the last; then `mean` is the backbone's own pooled vector if it has one.
+        layout: Of that stage, where it is known; else it is found out from the output's values, which a graph that is
+            traced for export does not have.
     """
     with torch.autocast(output.device.type, enabled=False):
         output = output.float()
-        grid_map = _as_map(network, output)
+        grid_map = _as_map(output, layout or layout_of(network, output))
         if grid_map is not None:
             mean, std = _mean_and_std(grid_map, (2, 3))
         else:
@@ -125,9 +128,8 @@ def train_mode(network: Network, k: int, *, batchnorm: BatchNormMode = "frozen")
                     module.eval()
 
 
-def _as_map(network: Network, output: Tensor) -> Tensor | None:
+def _as_map(output: Tensor, layout: Layout) -> Tensor | None:
     """Return a stage's output as (N, C, H, W) if that is what it is."""
-    layout = layout_of(network, output)
     if layout == "tokens":
         return None
     return output if layout == "map" else output.permute(0, 3, 1, 2)

@@ -36,10 +36,11 @@ FORMATS = (
     "PCX", "SGI", "DDS", "QOI", "PSD", "SUN", "MSP", "IM", "XBM", "XPM", "FITS",
 )  # fmt: skip
 FITS = ("squash", "pad", "crop")
+MAX_CROP_ASPECT = 8
+"""Beyond it "crop" cuts the far ends off before resizing: 1 x 10,000 pixels must not explode."""
 _FILTERS = {name.lower(): Image.Resampling[name] for name in Image.Resampling.__members__}
 _MANY_PIXELS = 25_000_000  # decoded one at a time, whatever the number of threads, to bound memory
 _one_large_picture = threading.Lock()
-_MAX_CROP_ASPECT = 8  # beyond it the ends are cut off before resizing: 1 x 10,000 pixels must not explode
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -250,7 +251,7 @@ def _crop(image: Image.Image, how: Preprocessing) -> Image.Image:
 
 
 def _without_far_ends(image: Image.Image) -> Image.Image:
-    limit = _MAX_CROP_ASPECT * min(image.size)
+    limit = MAX_CROP_ASPECT * min(image.size)
     width, height = (min(side, limit) for side in image.size)
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image if (width, height) == image.size else image.crop((left, top, left + width, top + height))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -15,11 +15,13 @@ from automl_tl.data.decode import Preprocessing
 from automl_tl.model.member import Member, join
 
 Result = tuple[Tensor, Tensor]
-"""Scores (N, C) and embeddings (N, D), float32 on the CPU."""
+"""Scores (N, C) and embeddings (N, D), float32."""
+Inputs = Callable[[Network, Preprocessing], Tensor]
+"""What gives the pictures as a network takes them, normalised float32 (N, 3, S, S), prepared in one way."""
 
 
 def forward(members: Sequence[Member], images: Mapping[Preprocessing, Tensor]) -> list[Result]:
-    """Return scores and embeddings of the pictures for every member.
+    """Return scores and embeddings of the pictures for every member, on the CPU, without gradients.
 
     The embedding is the mean-pooled output of a member's last cut, by which unusual pictures are known. Networks and
     heads must be in eval mode; nothing is autocast.
@@ -28,13 +30,22 @@ def forward(members: Sequence[Member], images: Mapping[Preprocessing, Tensor]) -
         members: of a model.
         images: the pictures for each preprocessing, uint8 (N, S, S, 3).
     """
-    passes = [_Run(member) for member in members]
+
+    def inputs(network: Network, how: Preprocessing) -> Tensor:
+        return normalise(images[how].to(network.device), *normalisation(network))
+
     with torch.inference_mode():
-        for start in dict.fromkeys(one.start for one in passes):
-            group, (how, mean, std) = [one for one in passes if one.start == start], start
-            x = normalise(images[how].to(group[0].network.device), mean, std)
-            _advance(group, x.contiguous(memory_format=torch.channels_last), 0)
-        return [one.result() for one in passes]
+        return [(scores.cpu(), embeddings.cpu()) for scores, embeddings in run(members, inputs)]
+
+
+def run(members: Sequence[Member], inputs: Inputs) -> list[Result]:
+    """Return scores and embeddings for every member, where the inputs are; differentiable, and can be traced."""
+    passes = [_Run(member) for member in members]
+    for start in dict.fromkeys(one.start for one in passes):
+        group = [one for one in passes if one.start == start]
+        x = inputs(group[0].network, group[0].member.preprocessing)
+        _advance(group, x.contiguous(memory_format=torch.channels_last), 0)
+    return [one.result() for one in passes]
 
 
 def share_stages(members: Sequence[Member]) -> tuple[Member, ...]:
@@ -60,7 +71,7 @@ class _Run:
 
     def __init__(self, member: Member) -> None:
         self.member, self.network, self.last = member, member.network, max(member.cuts)
-        self.start = (member.preprocessing, *_normalisation(self.network))
+        self.start = (member.preprocessing, normalisation(self.network))
         self.pooled: dict[int, Pooled] = {}
 
     def next_stage(self, done: int) -> nn.Module:
@@ -69,11 +80,12 @@ class _Run:
     def keep(self, output: Tensor, done: int) -> None:
         """Take from the output of stage `done` what the head reads."""
         refined = self.member.head.refine(output) if done == self.last else output
-        self.pooled[done] = pool(self.network, refined, last=done == self.network.n_stages)
+        last, layout = done == self.network.n_stages, self.network.layouts[done - 1]
+        self.pooled[done] = pool(self.network, refined, last=last, layout=layout)
 
     def result(self) -> Result:
         scores = self.member.head(join(self.pooled, self.member.cuts, self.member.pooling))
-        return scores.float().cpu(), self.pooled[self.last].mean.float().cpu()
+        return scores.float(), self.pooled[self.last].mean.float()
 
 
 def _advance(passes: Sequence[_Run], x: Tensor, done: int) -> None:
@@ -92,13 +104,13 @@ def _advance(passes: Sequence[_Run], x: Tensor, done: int) -> None:
         _advance(branch, output, done + 1)
 
 
-def _normalisation(network: Network) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def normalisation(network: Network) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation; a plugin may hold them as lists."""
     return tuple(network.backbone.mean), tuple(network.backbone.std)
 
 
 def _same_plugin(one: Network, other: Network) -> bool:
-    ways = [(n.name, n.n_stages, n.backbone.input_size, _normalisation(n)) for n in (one, other)]
+    ways = [(n.name, n.n_stages, n.backbone.input_size, normalisation(n)) for n in (one, other)]
     return ways[0] == ways[1]
 
 

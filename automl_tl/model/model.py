@@ -16,6 +16,7 @@ from automl_tl.errors import BackboneError, PictureError
 from automl_tl.model.decoding import BATCH_SIZE, Images, Source, decoded_batches
 from automl_tl.model.forward import forward
 from automl_tl.model.member import Member
+from automl_tl.model.module import PictureClassifier
 from automl_tl.model.novelty import Novelty, beyond
 from automl_tl.model.predict import Answers, Prediction, predict
 
@@ -84,6 +85,13 @@ class Model:
             return Answers(probabilities, None, np.zeros(len(probabilities), dtype=bool))
         distance = self.novelty.distance(embeddings.numpy())
         return Answers(probabilities, distance, beyond(distance, self.novelty.threshold))
+
+    def module(self) -> PictureClassifier:
+        """Return the model as an `nn.Module`: pictures (N, H, W, 3) in, probabilities (N, C) out.
+
+        It takes uint8, or float32 from 0 to 1, of any size, and resizes them itself.
+        """
+        return PictureClassifier(self.members, self.temperature)
 
     @property
     def weights(self) -> tuple[float, ...]:

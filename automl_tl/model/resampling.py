@@ -1,0 +1,117 @@
+"""Pillow's resizing in plain tensor operations: squares of one size out of pictures of any size, on any device.
+
+Resizing is linear, and an axis at a time: a resized picture is `down @ picture @ across.T`, where a row of such a
+matrix holds what one new pixel takes of every old one. The weights are Pillow's (`precompute_coeffs` of its
+`Resample.c`): the filter, widened where the picture shrinks, around the centre of the new pixel. As the matrices have S
+rows whatever the pictures' size is, squashing, padding and cropping are the same two products, and in an exported graph
+height and width stay free.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from automl_tl.data.decode import MAX_CROP_ASPECT, Preprocessing
+from automl_tl.errors import OptionError
+
+Filter = Callable[[Tensor], Tensor]
+"""The weight of an old pixel at a distance from a new one's centre, in pixels of the coarser of the two grids."""
+
+
+def resample(pictures: Tensor, how: Preprocessing) -> Tensor:
+    """Return pictures as `data.decode.preprocess` makes them, (N, 3, S, S) float32 from 0 to 255.
+
+    Args:
+        pictures: (N, H, W, 3), RGB, upright, all of one size: uint8, or floating point from 0 to 1.
+        how: of which interpolations "nearest", "bilinear" and "bicubic" are known.
+
+    uint8 pixels are rounded after each axis, across first, and so are Pillow's but for rare ties. (Pillow 13 resizes
+    tall pictures down first; then one pixel in twenty differs by 1.) Others are not rounded, so that gradients pass.
+
+    Raises:
+        OptionError: Another interpolation.
+    """
+    if how.interpolation not in FILTERS:
+        raise OptionError(f"interpolation must be one of {', '.join(FILTERS)} here, but is {how.interpolation!r}")
+    whole = pictures.dtype == torch.uint8
+    x = pictures.permute(0, 3, 1, 2).to(torch.float32)
+    x = x if whole else x * 255
+    height, width = x.shape[2:]
+    down, across = (_weights(*sides, how).to(x) for sides in ((height, width), (width, height)))
+    x = _settled(x @ across.T, whole)
+    x = _settled(down @ x, whole)
+    return _filled(x, down, across, how.fill) if how.fit == "pad" else x
+
+
+@dataclass(frozen=True)
+class _Place:
+    """How the pixels of an axis lie: old ones from `start`, `used` of them, become `resized` new ones, and the output
+    begins at number `offset` of these. Scalars, float64 on the CPU, whose values a traced graph does not know."""
+
+    start: Tensor
+    used: Tensor
+    resized: Tensor
+    offset: Tensor
+
+
+def _place(side: Tensor, other: Tensor, how: Preprocessing) -> _Place:
+    """Return what `data.decode` does along a side (pixels) of a picture whose other side is `other`."""
+    start, used, resized = torch.zeros_like(side), side, torch.full_like(side, how.size)
+    if how.fit == "pad":
+        resized = (side * (how.size / torch.maximum(side, other))).round().clamp_min(1)
+    elif how.fit == "crop":
+        shorter = torch.minimum(side, other)
+        used = torch.minimum(side, shorter * MAX_CROP_ASPECT)
+        start = ((side - used) / 2).floor()
+        resized = (math.floor(how.size / how.crop_pct) * used / shorter).floor()
+    return _Place(start, used, resized, ((resized - how.size) / 2).round())
+
+
+def _weights(side: int, other: int, how: Preprocessing) -> Tensor:
+    """Return the matrix (S, side) of an axis, float64; its rows sum to 1, those of padding to 0."""
+    own, across = (torch.scalar_tensor(n, dtype=torch.float64) for n in (side, other))
+    place = _place(own, across, how)
+    new = torch.arange(how.size, dtype=torch.float64)[:, None] + place.offset
+    old = torch.arange(side, dtype=torch.float64) + 0.5
+    step = place.used / place.resized
+    centre = place.start + (new + 0.5) * step
+    if how.interpolation == "nearest":
+        centre, step = centre.floor() + 0.5, torch.ones_like(step)
+    weights = FILTERS[how.interpolation](((old - centre) / step.clamp_min(1)).abs())
+    inside = (old > place.start) & (old < place.start + place.used) & (new >= 0) & (new < place.resized)
+    weights = torch.where(inside, weights, torch.zeros_like(weights))
+    return weights / weights.sum(1, keepdim=True).clamp_min(1e-12)
+
+
+def _filled(x: Tensor, down: Tensor, across: Tensor, fill: tuple[int, int, int]) -> Tensor:
+    """Return the pictures with the padding in its colour."""
+    picture = (down.sum(1) > 0.5)[:, None] & (across.sum(1) > 0.5)
+    return torch.where(picture, x, torch.tensor(fill).to(x).view(3, 1, 1))
+
+
+def _settled(x: Tensor, whole: bool) -> Tensor:
+    """Return what a picture can hold: whole numbers from 0 to 255 where it is uint8."""
+    return (x + 0.5).floor().clamp(0, 255) if whole else x
+
+
+def _box(x: Tensor) -> Tensor:
+    return (x < 0.5).to(x)
+
+
+def _triangle(x: Tensor) -> Tensor:
+    return (1 - x).clamp_min(0)
+
+
+def _cubic(x: Tensor) -> Tensor:
+    """Keys' cubic convolution with a = -0.5, as in Pillow."""
+    near, far = (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
+
+
+FILTERS: dict[str, Filter] = {"nearest": _box, "bilinear": _triangle, "bicubic": _cubic}
+"""By their names in `Preprocessing`; "nearest" takes the one pixel that the centre lies in."""
