@@ -1,8 +1,9 @@
-"""A model on the disk: a folder with `model.safetensors`, `bundle.json` and `SHA256SUMS`.
+"""A model on the disk: a folder with `model.safetensors`, `bundle.json`, `SHA256SUMS` and `README.md`.
 
 - `model.safetensors` holds every tensor that the scores depend on, as it is; see `tensors.gather` for the names.
 - `bundle.json` says everything else; see `manifest.Manifest`. It has the first file's sha256.
 - `SHA256SUMS` has the sha256 of both, so that `sha256sum -c SHA256SUMS` checks the folder without automl-tl.
+- `README.md` is the model card. Nothing reads it, and people may edit it, so it is in no checksum and may be missing.
 
 To predict one needs the folder and the plugins of its backbones, but no pretrained weights. Nothing in it is code.
 The folder is replaced as a whole, see `automl_tl.model.swap`.
@@ -30,6 +31,7 @@ from automl_tl.errors import AutomlTlError, BackboneError
 from automl_tl.features.engine import choose_engine
 from automl_tl.learning.network_head import NetworkHead
 from automl_tl.model import tensors
+from automl_tl.model.card import CARD, model_card
 from automl_tl.model.checking import FILES, MANIFEST, TENSORS, foreign, read_manifest
 from automl_tl.model.errors import BundleError
 from automl_tl.model.forward import share_stages
@@ -79,8 +81,9 @@ def _check_free(target: Path) -> None:
         return
     if not target.is_dir():
         raise BundleError(f"{name} is a file, but a bundle is a folder: give the name of a folder.")
-    others = sorted(set(os.listdir(target)) - set(FILES) - _SYSTEM_FILES)
-    if others:
+    names = set(os.listdir(target))
+    card = {CARD} if MANIFEST in names else set()  # a README of a folder that is no bundle is somebody's own
+    if others := sorted(names - set(FILES) - card - _SYSTEM_FILES):
         raise BundleError(f"The folder {name} holds other files than a bundle ({quoted(others)}): give a new folder.")
 
 
@@ -101,6 +104,7 @@ def _write(model: Model, folder: Path) -> None:
     text = json.dumps(manifest.to_json(), indent=1, ensure_ascii=True, allow_nan=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="ascii", newline="\n")
     write_sums(folder, (MANIFEST, TENSORS))
+    (folder / CARD).write_text(model_card(model), encoding="utf-8", newline="\n")
 
 
 def _described(member: Member) -> MemberSpec:
@@ -120,6 +124,7 @@ def _described(member: Member) -> MemberSpec:
         mean=backbone.mean,
         std=backbone.std,
         input_size=backbone.input_size,
+        licence=network.weights.licence,
     )
 
 
@@ -197,7 +202,7 @@ def _fresh(folder: Path, spec: MemberSpec, n_classes: int, device: str) -> Membe
             _other_layers(folder, spec, f"{network.n_stages} stages there, {spec.n_stages} in the bundle")
         )
     return Member(
-        network=replace(network, weights=WeightsInfo(spec.weights)),
+        network=replace(network, weights=WeightsInfo(spec.weights, licence=spec.licence)),
         cuts=spec.cuts,
         pooling=spec.pooling,
         head=head.to(device).eval(),

@@ -50,6 +50,8 @@ class MemberSpec:
     mean: Triple
     std: Triple
     input_size: int
+    licence: str = ""
+    """Of the weights; "" where it is not known, and in bundles from before it was kept."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,7 @@ def _member(values: Any) -> MemberSpec:
         mean=_triple(values["mean"]),
         std=_triple(values["std"]),
         input_size=_whole(values["input_size"], 1),
+        licence=_is(values.get("licence", ""), str),
     )
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from automl_tl.errors import PictureError
 from automl_tl.lab.lab import Lab
+from automl_tl.lab.sample import Sample
 from automl_tl.learning.estimate import Estimate, combine_gain
 from automl_tl.model.bundle import save_bundle
 from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
@@ -84,7 +85,7 @@ def deliver(loop: Loop) -> Delivered:
             last, note = whole_or_tested(loop, chosen, shares, model)
         notes.append(note)
         if last is not model:
-            model = replace(last, details=details)
+            model = replace(last, details={**details, "data": {**details["data"], "learned_from_test": True}})
             save_bundle(model, folder.bundle)
     shown = [c for position, c in enumerate(ranked) if position < MOST_SHOWN or c.outcome in chosen]
     return Delivered(model, chosen[0], tuple(chosen), tuple(shown), validation, test, n_test, tuple(notes))
@@ -166,6 +167,11 @@ def _part(lab: Lab, name: str) -> pd.DataFrame:
     return frame[frame["split"] == name]
 
 
+def _per_class(sample: Sample) -> dict[str, int]:
+    counts = np.bincount(sample.y, minlength=len(sample.classes))
+    return {label: int(n) for label, n in zip(sample.classes, counts, strict=True)}
+
+
 def _details(
     loop: Loop,
     model: Model,
@@ -185,6 +191,7 @@ def _details(
             "fingerprint": lab.dataset.fingerprint,
             "n_training": loop.task.sample.n,
             "n_classes": len(model.classes),
+            "per_class": _per_class(loop.task.sample),
         },
         "configuration": {
             "seed": lab.seed,
