@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from automl_tl.version import __version__
 
 if TYPE_CHECKING:
+    from automl_tl.exporter.export import export
     from automl_tl.model.bundle import load
     from automl_tl.model.model import Model
     from automl_tl.recommender.recommend import recommend
@@ -26,12 +27,14 @@ __all__ = [
     "SearchResult",
     "TransferClassifier",
     "__version__",
+    "export",
     "load",
     "recommend",
     "search",
 ]
 
 _LAZY = {
+    "export": "automl_tl.exporter.export",
     "load": "automl_tl.model.bundle",
     "Model": "automl_tl.model.model",
     "recommend": "automl_tl.recommender.recommend",

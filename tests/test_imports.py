@@ -21,6 +21,7 @@ STAGES = (
     "domain",
     "learning",
     "model",
+    "exporter",
     "lab",
     "recommender",
     "searcher",
@@ -38,6 +39,7 @@ FOUNDATIONS = (
     "strategies",
     "monitor",
     "work",
+    "output",
 )
 """Top-level modules below every stage; they may use one another, without a cycle."""
 ENTRANCES = (PACKAGE, f"{PACKAGE}.__main__")

@@ -20,6 +20,7 @@ COMMANDS = {
     "search": ("automl_tl.cli.search:search", "Find and train the best model in the time given."),
     "predict": ("automl_tl.cli.predict:predict", "Say what is in pictures, with a trained model."),
     "evaluate": ("automl_tl.cli.evaluate:evaluate", "Say how good a trained model is on labelled pictures."),
+    "export": ("automl_tl.cli.export:export", "Write a trained model for ONNX Runtime, torch or timm."),
     "inspect": ("automl_tl.cli.inspect:inspect", "Report on the pictures alone: counts, sizes, duplicates."),
     "backbones": ("automl_tl.cli.backbones:backbones", "List, check and start backbones."),
     "reference": ("automl_tl.cli.reference:reference", "Describe a backbone's own pretraining domain."),

@@ -15,6 +15,7 @@ from automl_tl.cli.options import PATH, declared, verbose_option
 from automl_tl.cli.text import plural
 from automl_tl.errors import OptionError
 from automl_tl.options import DeviceOptions
+from automl_tl.output import check_output
 
 EXIT_BAD_PICTURES = 1
 
@@ -59,7 +60,8 @@ def predict(
     from automl_tl.model.inputs import list_inputs
     from automl_tl.model.predict import predict_inputs
 
-    check_output(output)
+    if output is not None:
+        check_output(output)
     inputs = list_inputs(paths, path_column=path_column)
     model = load_bundle(bundle, device)
     kind = output_format or _by_ending(output)
@@ -77,18 +79,6 @@ def predict(
     if n_bad:
         notice(f"{n_bad:,} of {plural(len(inputs), 'picture')} cannot be read: the reason is in the row.")
         ctx.exit(EXIT_BAD_PICTURES)
-
-
-def check_output(output: Path | None) -> None:
-    """Raise OptionError if a file cannot be written there: before the work, not after it."""
-    if output is None:
-        return
-    folder = output.expanduser().absolute().parent
-    if output.is_dir():
-        raise OptionError(f"--output {str(output)!r} is a folder; name a file in it")
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        what = "cannot be written" if folder.is_dir() else "does not exist"
-        raise OptionError(f"--output {str(output)!r}: its folder {what}; choose another one or make it first")
 
 
 def _by_ending(output: Path | None) -> str:
