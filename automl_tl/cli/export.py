@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from automl_tl.cli.options import PATH, verbose_option
-from automl_tl.cli.text import format_bytes
+from automl_tl.cli.text import format_bytes, plural
 
 if TYPE_CHECKING:
     from automl_tl.exporter.export import Exported
@@ -52,6 +52,7 @@ def _page(exported: Exported) -> Iterator[str]:
     found = exported.agreement
     yield f"Wrote {exported.file} ({format_bytes(exported.n_bytes)})"
     yield f"  compared with the bundle on {found.pictures}"
-    yield f"  largest difference of a probability {found.difference:.1e}, on {found.n:,} pictures of the model's size"
+    sized = plural(found.n, "picture")
+    yield f"  largest difference of a probability {found.difference:.1e}, on {sized} of the model's size"
     if found.n_files:
-        yield f"  the same label for {found.n_same:,} of {found.n_files:,} files in their own sizes"
+        yield f"  the same label for {found.n_same:,} of {plural(found.n_files, 'file')}, each in its own size"

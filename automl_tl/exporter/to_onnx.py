@@ -20,6 +20,8 @@ from automl_tl.model.model import Model
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 INPUT, OUTPUT = "pictures", "probabilities"
 OPSET = 20
+MOST_BYTES = 2**31 - 2**20
+"""Of weights: a file in protobuf's format holds 2 GiB."""
 
 
 def check_installed() -> None:
@@ -37,6 +39,11 @@ def write(model: Model, file: Path) -> None:
     """
     check_installed()
     program = trace(model)
+    n_bytes = sum(tensor.nbytes for tensor in program.state_dict.values())
+    if n_bytes > MOST_BYTES:
+        raise ExportError(
+            f"An ONNX file holds 2 GiB, but the weights take {n_bytes / 2**30:.1f} GiB: use --format torch"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the exporter, about its own parts

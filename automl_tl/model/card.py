@@ -9,8 +9,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from scipy.stats import binomtest
-
 from automl_tl.backbones.registry import origin
 from automl_tl.data.names import counted, printable
 from automl_tl.model.member import Member
@@ -118,6 +116,8 @@ def _expected(validation: Any) -> Iterator[str]:
 
 
 def _tested(test: Any) -> Iterator[str]:
+    from scipy.stats import binomtest  # slow to import, and reading a bundle needs none of it
+
     accuracy, n = _inside(test, "accuracy"), _inside(test, "n")
     if isinstance(accuracy, float) and isinstance(n, int) and n > 0:
         low, high = binomtest(round(accuracy * n), n).proportion_ci(LEVEL, method="wilson")

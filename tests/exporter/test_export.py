@@ -241,6 +241,13 @@ def test_a_missing_extra_is_named(tmp_path: Path, photos: Path, monkeypatch: pyt
     assert str(caught.value) == ("ONNX needs an extra (onnx_that_is_not_there missing): pip install 'automl-tl[onnx]'")
 
 
+@needs_onnx
+def test_weights_that_no_onnx_file_holds(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(to_onnx, "MOST_BYTES", 10)
+    with pytest.raises(ExportError, match="holds 2 GiB"):
+        exported(ensemble(), tmp_path, "onnx", photos)
+
+
 def test_bad_arguments(tmp_path: Path, photos: Path) -> None:
     bundle = save_bundle(ensemble(), tmp_path / "bundle")
     with pytest.raises(OptionError, match=r"must be one of onnx, torch, timm, but is 'tflite'"):
@@ -266,7 +273,7 @@ def test_the_command(tmp_path: Path, photos: Path) -> None:
     assert result.exit_code == 0, result.output
     assert f"compared with the bundle on 8 pictures of '{photos}'" in " ".join(result.stdout.split())
     assert "on 7 pictures of the model's size" in result.stdout
-    assert "the same label for 7 of 7 files in their own sizes" in result.stdout
+    assert "the same label for 7 of 7 files, each in its own size" in result.stdout
     assert (tmp_path / "m.pt2").is_file()
 
 

@@ -125,3 +125,15 @@ def test_without_time_the_tested_model_is_delivered(
     assert result.best.training == "frozen"
     assert result.test is not None
     assert any("there was no time to learn from the test part as well" in note for note in result.notes)
+
+
+def test_the_card_of_a_delivered_model_says_what_it_learned_from(many: Path, tmp_path: Path) -> None:
+    result = quick_search(many, tmp_path / "run")
+    card = (result.bundle / "README.md").read_text(encoding="utf-8")
+    assert result.test is not None
+    assert "96 training pictures in 2 classes" in card
+    assert "| a | 48 |" in card
+    assert f"Accuracy {result.test.accuracy:.1%}" in card
+    assert f"Expected accuracy {result.validation.accuracy:.1%}" in card
+    assert ("learned from the test pictures as well" in card) == any("learned from all" in one for one in result.notes)
+    assert f"| tiny | {result.best.strategy.replace('_', chr(92) + '_')} |" in card
