@@ -37,6 +37,10 @@ class OptionError(AutomlTlError):
     """An option's value makes no sense."""
 
 
+class ShortageError(AutomlTlError):
+    """Memory does not suffice, here or on the device."""
+
+
 class CacheError(AutomlTlError):
     """The cache folder cannot be used."""
 

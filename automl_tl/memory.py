@@ -1,11 +1,14 @@
-"""The memory of this process: how much it holds, and how glibc is kept from handing it back after every layer."""
+"""The memory of this process: how much it holds, what says that there is no more, how glibc keeps it."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import sys
 from functools import cache
 from pathlib import Path
+
+from automl_tl.errors import ShortageError
 
 # The parameters' numbers in glibc's <malloc.h>.
 M_TRIM_THRESHOLD = -1
@@ -16,6 +19,9 @@ M_MMAP_MAX = -4
 MMAP_THRESHOLD_BYTES = 1 << 30
 TRIM_THRESHOLD_BYTES = (1 << 31) - 1  # the largest that fits mallopt's int
 TOP_PAD_BYTES = 256 << 20
+
+_SHORTAGES = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
+"""In torch's RuntimeErrors: CUDA's, the CPU allocator's on Windows and elsewhere, those of cuDNN and cuBLAS."""
 
 
 @cache
@@ -60,3 +66,18 @@ def resident_memory() -> int | None:
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most if sys.platform == "darwin" else 1024 * most
     return pages * resource.getpagesize()
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Return whether an error says that memory did not suffice, here or on a device: no plugin's fault.
+
+    >>> is_shortage(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"))
+    True
+    >>> is_shortage(RuntimeError("shapes differ")), is_shortage(OSError(errno.ENOMEM, "Cannot allocate memory"))
+    (False, True)
+    """
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if isinstance(error, RuntimeError):
+        return any(words in str(error).lower() for words in _SHORTAGES)
+    return isinstance(error, MemoryError | ShortageError)

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from automl_tl.backbones.plugins import said
 from automl_tl.backbones.registry import installed_plugin
-from automl_tl.errors import AutomlTlError, BackboneError, WeightsError
+from automl_tl.errors import AutomlTlError, BackboneError, ShortageError, WeightsError
+from automl_tl.memory import is_shortage
 
 
 @contextmanager
@@ -22,6 +23,7 @@ def blaming(name: str, what: str) -> Iterator[None]:
         what: What failed, to follow the name: "could not be built".
 
     Raises:
+        ShortageError: Memory did not suffice: that is the machine's fault, not the backbone's.
         WeightsError: A file or a connection failed (an OSError).
         BackboneError: Anything else was raised, SystemExit too.
     """
@@ -35,10 +37,18 @@ def blaming(name: str, what: str) -> Iterator[None]:
     except (AutomlTlError, KeyboardInterrupt):
         raise
     except OSError as error:
+        if is_shortage(error):
+            raise _shortage(name, what, error) from error
         sentence = " ".join(str(error).split()) or type(error).__name__
         raise WeightsError(_with_distribution(name, f"{name} {what}: {sentence}")) from error
     except BaseException as error:
+        if is_shortage(error):
+            raise _shortage(name, what, error) from error
         raise BackboneError(_with_distribution(name, f"{name} {what}: it raised {said(error)}")) from error
+
+
+def _shortage(name: str, what: str, error: BaseException) -> ShortageError:
+    return ShortageError(f"memory did not suffice: {name} {what} ({said(error)})")
 
 
 def _with_distribution(name: str, text: str) -> str:

@@ -10,7 +10,8 @@ import traceback
 import click
 
 from automl_tl.cli.text import one_line
-from automl_tl.errors import AutomlTlError
+from automl_tl.errors import AutomlTlError, ShortageError, sentence
+from automl_tl.memory import is_shortage
 
 INTERRUPTED = "Interrupted; what was computed is cached, run the same command to go on."
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -22,8 +23,8 @@ TRACEBACK_VARIABLE = "AUTOML_TL_TRACEBACK"
 def report_failure(error: BaseException, *, verbose: bool) -> int:
     """Tell the user about `error` and return the exit code.
 
-    An error of ours is its own sentence. Anything else is a bug: its type and message, and how to
-    see the traceback, which `verbose` or AUTOML_TL_TRACEBACK=1 shows at once.
+    An error of ours is its own sentence, and so is a lack of memory. Anything else is a bug: its type and message,
+    and how to see the traceback, which `verbose` or AUTOML_TL_TRACEBACK=1 shows at once.
     """
     if isinstance(error, BrokenPipeError):
         _silence_stdout()
@@ -33,6 +34,8 @@ def report_failure(error: BaseException, *, verbose: bool) -> int:
         _say_notes(error)
         return EXIT_INTERRUPTED
     wanted = os.environ.get(TRACEBACK_VARIABLE, "") not in ("", "0")
+    if is_shortage(error) and not isinstance(error, AutomlTlError):
+        error = ShortageError(f"memory did not suffice: {sentence(error)}")
     if isinstance(error, AutomlTlError):
         _show_traceback(error, wanted)
         _say_sentence(error)

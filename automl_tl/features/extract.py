@@ -24,6 +24,7 @@ from automl_tl.data.decode import DECODER, Preprocessing, preprocess
 from automl_tl.errors import BackboneError, DataError, PictureError
 from automl_tl.features import store
 from automl_tl.features.engine import Engine
+from automl_tl.features.halving import halving
 from automl_tl.monitor import Progress, unheeded
 from automl_tl.work import ThisProcess
 
@@ -198,6 +199,8 @@ class _Shard:
 def statistics(network: Network, images: torch.Tensor, engine: Engine, view: str = "plain") -> dict[str, np.ndarray]:
     """Return mean, std and quarters of every stage for one batch, float32 by names like "3/mean".
 
+    Where memory does not suffice for the batch it is halved.
+
     Args:
         network: a built backbone in eval mode.
         images: (N, S, S, 3) uint8, on the CPU.
@@ -206,7 +209,18 @@ def statistics(network: Network, images: torch.Tensor, engine: Engine, view: str
 
     Raises:
         BackboneError: a stage raises, loses pictures, or gives NaN or infinite values.
+        ShortageError: one picture at a time does not fit into memory.
     """
+    return halving(partial(_statistics, network, images, engine, view), len(images))[0]
+
+
+def _statistics(network: Network, images: torch.Tensor, engine: Engine, view: str, parts: int) -> dict[str, np.ndarray]:
+    """Return the statistics of a batch that goes through the network in so many parts."""
+    found = [_checked(network, part, engine, view) for part in images.tensor_split(min(parts, len(images)))]
+    return {name: np.concatenate([one[name] for one in found]) for name in found[0]} if parts > 1 else found[0]
+
+
+def _checked(network: Network, images: torch.Tensor, engine: Engine, view: str) -> dict[str, np.ndarray]:
     with blaming(network.name, f"could not be run on {len(images)} pictures"):
         pooled = _pooled(network, images, engine, view)
         for name, values in pooled.items():

@@ -11,7 +11,7 @@ from automl_tl.backbones.contract import WeightsInfo
 from automl_tl.backbones.plugins import is_strict
 from automl_tl.backbones.presets import EVERYTHING, expand
 from automl_tl.backbones.registry import local_backbones, weights_info
-from automl_tl.errors import BackboneError
+from automl_tl.errors import BackboneError, ShortageError
 from automl_tl.lab.networks import Networks
 
 T = TypeVar("T")
@@ -61,13 +61,14 @@ def without_broken(
 
     Raises:
         BackboneError: one that was named, or has the user's weights, fails; any one in strict mode.
+        ShortageError: the same, where memory did not suffice for it.
     """
     results: dict[str, T] = {}
     notes = []
     for name in names:
         try:
             results[name] = work(name)
-        except BackboneError as error:
+        except (BackboneError, ShortageError) as error:
             if name in networks.named or name in networks.overrides.weights or is_strict():
                 raise
             notes.append(f"{name} is left out: {error}")

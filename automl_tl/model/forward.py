@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.network import Network
 from automl_tl.backbones.stages import Pooled, normalise, pool
 from automl_tl.data.decode import Preprocessing
+from automl_tl.features.halving import halving
 from automl_tl.model.member import Member, join
 
 Result = tuple[Tensor, Tensor]
@@ -24,13 +26,28 @@ def forward(members: Sequence[Member], images: Mapping[Preprocessing, Tensor]) -
     """Return scores and embeddings of the pictures for every member, on the CPU, without gradients.
 
     The embedding is the mean-pooled output of a member's last cut, by which unusual pictures are known. Networks and
-    heads must be in eval mode; nothing is autocast.
+    heads must be in eval mode; nothing is autocast. Where memory does not suffice for the batch it is halved.
 
     Args:
         members: of a model.
         images: the pictures for each preprocessing, uint8 (N, S, S, 3).
-    """
 
+    Raises:
+        ShortageError: one picture at a time does not fit into memory.
+    """
+    return halving(partial(_in_parts, members, images), len(next(iter(images.values()))))[0]
+
+
+def _in_parts(members: Sequence[Member], images: Mapping[Preprocessing, Tensor], parts: int) -> list[Result]:
+    if parts == 1:
+        return _forward(members, images)
+    split = {how: pixels.tensor_split(min(parts, len(pixels))) for how, pixels in images.items()}
+    n_parts = len(next(iter(split.values())))
+    results = [_forward(members, {how: some[i] for how, some in split.items()}) for i in range(n_parts)]
+    return [(torch.cat([s for s, _ in own]), torch.cat([e for _, e in own])) for own in zip(*results, strict=True)]
+
+
+def _forward(members: Sequence[Member], images: Mapping[Preprocessing, Tensor]) -> list[Result]:
     def inputs(network: Network, how: Preprocessing) -> Tensor:
         return normalise(images[how].to(network.device), *normalisation(network))
 

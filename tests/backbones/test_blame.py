@@ -9,7 +9,7 @@ import pytest
 from fake_plugins import Install, installer, isolate_hub
 
 from automl_tl.backbones.blame import blaming
-from automl_tl.errors import AutomlTlError, BackboneError, OptionError, WeightsError
+from automl_tl.errors import AutomlTlError, BackboneError, OptionError, ShortageError, WeightsError
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Install
 CASES: list[tuple[BaseException, type[AutomlTlError], str]] = [
     (ValueError("two\nlines"), BackboneError, "tiny (some-one 1.2) failed: it raised ValueError: two lines"),
     (SystemExit(3), BackboneError, "tiny (some-one 1.2) failed: it raised SystemExit: 3"),
-    (MemoryError(), BackboneError, "tiny (some-one 1.2) failed: it raised MemoryError"),
+    (MemoryError(), ShortageError, "memory did not suffice: tiny failed (MemoryError)"),
     (OSError("no file"), WeightsError, "tiny (some-one 1.2) failed: no file"),
     (ConnectionError(), WeightsError, "tiny (some-one 1.2) failed: ConnectionError"),
     (BackboneError("tiny: bad"), BackboneError, "tiny (some-one 1.2): bad"),
