@@ -1,4 +1,4 @@
-"""Who watches long work: told what is going on, how far it is, and where a search stands."""
+"""Who watches long work: told what is going on, how far it is, where a search and where a training run stands."""
 
 from __future__ import annotations
 
@@ -35,6 +35,31 @@ class Status:
     """What is being done now, in words."""
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """Where a training run is after an epoch."""
+
+    number: int
+    """Epochs done, of both phases."""
+    planned: int
+    """Of the whole schedule."""
+    progress: float
+    """Share of the schedule that is done, by steps or by the clock, 0 to 1."""
+    loss: float
+    """Mean of the epoch."""
+    rate: float
+    """Learning rate of the head at its last step."""
+    seconds: float
+    """Since the run began."""
+    score: float | None = None
+    """The metric on pictures that are not learned from; None where they were not looked at."""
+
+    @property
+    def left(self) -> float:
+        """Seconds until the end, if the rest is as fast."""
+        return self.seconds * (1 / max(self.progress, 1e-9) - 1)
+
+
 class Monitor(Protocol):
     """Someone who watches."""
 
@@ -46,6 +71,9 @@ class Monitor(Protocol):
 
     def show(self, status: Status) -> None:
         """Take note of where a search is."""
+
+    def learned(self, epoch: Epoch) -> None:
+        """Take note of an epoch of training."""
 
 
 class Silent:
@@ -60,4 +88,7 @@ class Silent:
         """Take no note."""
 
     def show(self, status: Status) -> None:
+        """Take no note."""
+
+    def learned(self, epoch: Epoch) -> None:
         """Take no note."""

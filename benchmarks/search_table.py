@@ -126,14 +126,16 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
     from automl_tl.features.engine import choose_engine
     from automl_tl.features.extract import Pass, Picture, extract
     from automl_tl.lab.networks import Networks
-    from automl_tl.learning.activations import ActivationCache
-    from automl_tl.learning.finetune import Tunable, copy_network, finetune
+    from automl_tl.learning.callbacks import Deadline
+    from automl_tl.learning.configuration import Configuration
     from automl_tl.learning.fit import fit_head
     from automl_tl.learning.heads import l2_grid, solve_path
-    from automl_tl.learning.linear import LinearHead, as_matrix, measure_scaling
     from automl_tl.learning.network_head import NetworkHead
     from automl_tl.learning.pixels import load_pixels
-    from automl_tl.learning.recipe import Recipe, batch_size_for
+    from automl_tl.learning.recipe import Recipe
+    from automl_tl.learning.trainer import Material, learned_state, make_cache
+    from automl_tl.learning.trainer import train as train_one
+    from automl_tl.learning.tunable import Tunable
 
     started = time.monotonic()
     for kind in ("scan", "features", "timing", "preflight"):
@@ -157,34 +159,29 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
         path = solve_path("softmax", X[rows_], y[rows_], folds, len(classes), grid)
         head = fit_head("softmax", X[rows_], y[rows_], len(classes), path.penalty * 0.8)
         return head.predict(X[tests]) == y[tests], {"seconds": time.monotonic() - started, "strategy": "linear"}
-    engine = networks.engine.for_training
-    copy = copy_network(network)
     X = extract(Pass(network, how, networks.engine), pictures[:16], networks.store).matrix((network.n_stages,), "mean")
-    d = X.shape[1]
-    scaling = measure_scaling(as_matrix(np.random.default_rng(0).normal(size=(8, d)).astype(np.float32)))
-    head_ = NetworkHead.from_linear(
-        LinearHead.standardised("softmax", np.zeros((len(classes), d)), np.zeros(len(classes)), scaling)
-    )
-    head_.center.zero_()
-    head_.scale.fill_(1.0)
-    torch.manual_seed(1)
-    torch.nn.init.normal_(head_.linear.weight, std=0.01)
+    d, last = X.shape[1], network.n_stages
     policy = AugmentationPolicy(0.5 if row.regime.data in MIRRORED else 0.0, 0.0, 10, (0.9, 1.1), 0.8)
-    cache = ActivationCache(
-        copy, load_pixels(pictures, how, folder), 0, (network.n_stages,), "mean", policy, engine, 1, folder
-    )
-    recipe = Recipe(
-        network.n_stages, epochs=1000, head_lr=PLAIN_LR, lr_ratio=1.0, batchnorm="adapting",
-        batch_size=batch_size_for(len(rows_)),
+    recipe = Recipe(last, epochs=1000, head_lr=PLAIN_LR, lr_ratio=1.0, batchnorm="adapting", policy=policy)
+    whole = Configuration("pretrained_initialization", BACKBONE, last, (last,), "mean", recipe)
+    material = Material(
+        network, load_pixels(pictures, how, folder), np.zeros((len(y), d), np.float32), y, len(classes),
+        networks.engine.for_training, 1, folder,
     )  # fmt: skip
-    limit = row.budget - (time.monotonic() - started)
-    tunable = Tunable(copy, head_, cache)
-    trained = finetune(tunable, y, rows_, recipe, limit=limit)
+    head = NetworkHead(d, len(classes))  # as one begins by hand: small random weights on the features as they are
+    torch.manual_seed(1)
+    torch.nn.init.normal_(head.linear.weight, std=0.01)
+    torch.nn.init.zeros_(head.linear.bias)
+    start = learned_state(whole, Tunable(network, head, make_cache(material, whole)))
+    deadline = Deadline(row.budget - (time.monotonic() - started))
+    tunable, trained = train_one(material, whole, rows_, 0.0, start=start, callbacks=[deadline])
     right = tunable.scores(tests).argmax(1) == y[tests]
     return right, {"seconds": time.monotonic() - started, "strategy": "whole", "trials": trained.epochs}
 
 
 def measure(root: Path, row: Row) -> dict[str, object]:
+    from automl_tl.learning.trainer import TRAINER_VERSION
+
     folder = Path(tempfile.mkdtemp(prefix="search_table_"))
     try:
         table = table_of(root, row.regime, folder, row.draw)
@@ -196,7 +193,7 @@ def measure(root: Path, row: Row) -> dict[str, object]:
     bits = "".join("1" if r else "0" for r in right)
     return {
         "regime": row.regime.name, "budget": row.budget, "method": row.method, "draw": row.draw,
-        "accuracy": right.mean(), "n_test": len(right), **facts, "right": bits,
+        "accuracy": right.mean(), "n_test": len(right), **facts, "trainer": TRAINER_VERSION, "right": bits,
     }  # fmt: skip
 
 

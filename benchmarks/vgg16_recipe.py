@@ -28,12 +28,13 @@ from automl_tl.features.engine import choose_engine
 from automl_tl.features.extract import Pass, Picture, extract
 from automl_tl.lab.networks import Networks, Overrides
 from automl_tl.learning.activations import ActivationCache
-from automl_tl.learning.finetune import Tunable, copy_network, finetune
+from automl_tl.learning.finetune import finetune
 from automl_tl.learning.fit import SOLVED_KINDS
 from automl_tl.learning.heads import l2_grid, solve_head, solve_path
 from automl_tl.learning.linear import as_matrix, measure_scaling
 from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.recipe import Recipe
+from automl_tl.learning.tunable import Tunable, copy_network
 
 RESULTS = Path(__file__).parent / "results" / "vgg16_recipe.csv"
 NAME, BLOCK = "timm:vgg16", 1
@@ -100,7 +101,7 @@ def main() -> None:
         )
         for name, recipe in phases:
             start = time.perf_counter()
-            finetune(tunable, y, train, recipe)
+            finetune(tunable, y, train, recipe, batch_size=32)
             right = (tunable.scores(test).argmax(1) == y[test]).mean()
             rows.append({"step": name, "test accuracy": right, "s": time.perf_counter() - start})
             print(rows[-1], flush=True)

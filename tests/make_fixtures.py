@@ -11,8 +11,6 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,19 +33,16 @@ from recorded import (
 )
 
 import automl_tl
+from automl_tl.monitor import Silent
 
 _LEFT_BEHIND = shutil.ignore_patterns(".lock", "scratch", ".*.tmp")
 
 
-class Killer:
+class Killer(Silent):
     """Watches a search and ends its process, as a kill would, when so many trials are done."""
 
     def __init__(self, trials: int) -> None:
         self.trials = trials
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[Any]:
-        yield lambda done, total: None
 
     def show(self, status: Any) -> None:
         if status.n_trials == self.trials:

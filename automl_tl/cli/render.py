@@ -12,8 +12,8 @@ from typing import IO, Any
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from automl_tl.cli.text import clean
-from automl_tl.monitor import Progress, Status
+from automl_tl.cli.text import clean, epoch_words
+from automl_tl.monitor import Epoch, Progress, Status
 
 WIDTH_WITHOUT_TERMINAL = 100
 BAR_CHARACTERS = " ▏▎▍▌▋▊▉█"
@@ -107,6 +107,10 @@ class BarMonitor:
 
     def show(self, status: Status) -> None:
         """Show nothing: this is no search."""
+
+    def learned(self, epoch: Epoch) -> None:
+        """Print where training is."""
+        notice(epoch_words(epoch))
 
 
 @contextmanager

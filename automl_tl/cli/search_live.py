@@ -13,12 +13,14 @@ from rich.live import Live
 from rich.table import Table
 
 from automl_tl.cli.render import bar, literal, notice, progress_console
-from automl_tl.cli.text import metric_words
+from automl_tl.cli.text import epoch_words, metric_words
 from automl_tl.durations import format_duration
-from automl_tl.monitor import Progress, Status, unheeded
+from automl_tl.monitor import Epoch, Progress, Status, unheeded
 
 REFRESHES_PER_SECOND = 2
 BAR_WIDTH = 24
+SECONDS_PER_LINE = 10
+"""Between two lines about one training run, where there is no terminal."""
 TRYING, BEST = "Trying candidates", "best so far"
 
 
@@ -47,6 +49,7 @@ class Lines:
     def __init__(self, metric: str) -> None:
         self.metric = metric
         self.best = ""
+        self.said = time.monotonic()
 
     def say(self, line: str) -> None:
         """Print one line."""
@@ -65,6 +68,14 @@ class Lines:
             notice(f"Best so far: {best_words(status, self.metric)}")
         left = "" if status.left is None else f" ({format_duration(status.left)} left)"
         notice(f"Trial {status.n_trials + 1}{left}: {status.running}")
+        self.said = time.monotonic()
+
+    def learned(self, epoch: Epoch) -> None:
+        """Say where training is, once in a while."""
+        now = time.monotonic()
+        if now - self.said >= SECONDS_PER_LINE:
+            self.said = now
+            notice(f"  {epoch_words(epoch)}")
 
 
 class Display:
@@ -74,6 +85,7 @@ class Display:
         self.metric, self.ends, self.console = metric, ends, console
         self.started = time.monotonic()
         self.status: Status | None = None
+        self.epoch: Epoch | None = None
         self.current = ("Getting ready", 0, 0)
         """The activity with how much of it is done and how much there is: one value, as another thread reads it."""
 
@@ -85,7 +97,7 @@ class Display:
     def activity(self, name: str) -> Iterator[Progress]:
         """Show what is done with how far it is, as long as it runs."""
         before = self.current
-        self.current = (name, 0, 0)
+        self.current, self.epoch = (name, 0, 0), None
 
         def update(done: int, total: int) -> None:
             self.current = (name, done, total)
@@ -93,11 +105,15 @@ class Display:
         try:
             yield update
         finally:
-            self.current = before
+            self.current, self.epoch = before, None
 
     def show(self, status: Status) -> None:
         """Show where the search is from now on."""
-        self.status, self.current = status, (TRYING, 0, 0)
+        self.status, self.current, self.epoch = status, (TRYING, 0, 0), None
+
+    def learned(self, epoch: Epoch) -> None:
+        """Show where training is until something else begins."""
+        self.epoch = epoch
 
     def rendered(self) -> RenderableType:
         """Return the display as it is now."""
@@ -119,6 +135,8 @@ class Display:
             yield "now", status.running
         else:
             yield "now", f"{name}  {done:,} of {total:,} {bar(done / total, BAR_WIDTH)}" if total else name
+        if (epoch := self.epoch) is not None:
+            yield "", epoch_words(epoch)
 
     def _clock(self) -> tuple[str, str]:
         now = time.monotonic()

@@ -13,8 +13,8 @@ from automl_tl.cli.render import literal
 from automl_tl.cli.sections import facts, first_items, items, section
 from automl_tl.cli.text import clean, metric_words, plural
 from automl_tl.durations import format_duration
+from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.searcher.result import SearchResult
-from automl_tl.searcher.space.configuration import Configuration, Frozen
 from automl_tl.searcher.trials.comparison import Comparison
 
 MOST_NOTES = 4

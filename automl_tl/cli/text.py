@@ -6,6 +6,12 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import TYPE_CHECKING
+
+from automl_tl.durations import format_duration
+
+if TYPE_CHECKING:
+    from automl_tl.monitor import Epoch
 
 # Control, format (right-to-left marks and kin), surrogate, private, unassigned, line and paragraph ends.
 UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -56,3 +62,15 @@ def metric_words(metric: str, value: float) -> str:
     if metric == "log_loss":
         return f"log loss {value:.3f} nats"
     return f"macro F1 {value:.3f}" if metric == "macro_f1" else f"{metric.replace('_', ' ')} {value:.1%}"
+
+
+def epoch_words(epoch: Epoch) -> str:
+    """Return where a training run is, for people.
+
+    >>> from automl_tl.monitor import Epoch
+    >>> epoch_words(Epoch(3, 12, progress=0.25, loss=0.512, rate=9.3e-4, seconds=7.0, score=0.8125))
+    'epoch 3 of 12, loss 0.512, validation 0.812, rate 9.3e-04, 21 s left'
+    """
+    score = "" if epoch.score is None else f", validation {epoch.score:.3f}"
+    left = format_duration(epoch.left)
+    return f"epoch {epoch.number} of {epoch.planned}, loss {epoch.loss:.3f}{score}, rate {epoch.rate:.1e}, {left} left"

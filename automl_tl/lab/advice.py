@@ -8,17 +8,10 @@ from dataclasses import dataclass
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.domain.similarity import DEPTH_BORDERS, Domain
 from automl_tl.lab.flips import FlipHarm
+from automl_tl.learning.recipe import LR_RATIO
 from automl_tl.strategies import FROZEN, Strategy
 
-LR_RATIO = 3.0
-"""Head : backbone learning rate, at a head's rate of 1e-3, to start fine-tuning from. Ten epochs of the last three
-stages reached .866, .814 and .763 at 10 (the Transfer-Learning-Library's) and .891, .860 and .780 at 3 on three draws
-of clothing, .771 and .786 on trashnet (validation pictures alone); eight epochs on hand signs .93 and .97. At 1 the
-first and third draw of clothing reached .903 and .794, but a rate of 1e-3 is a risk for other networks: the search
-tries it later."""
-_FROM_SCRATCH_RATIO = 2.0
-EPOCHS, HEAD_LR, LABEL_SMOOTHING = 10, 1e-3, 0.1
-"""What fine-tuning is begun with here; what a whole training takes is foreseen for more epochs (timing.EPOCHS)."""
+FROM_SCRATCH_RATIO = 2.0
 
 
 @dataclass(frozen=True)
@@ -41,9 +34,9 @@ def advise(strategy: Strategy, unfreezing: Unfreezing, flips: Sequence[FlipHarm]
     if strategy == "pretrained_initialization":
         why = (
             f"All {unfreezing.n_stages} stages learn from the start: the strategy's definition.",
-            f"Learning rate of the head to the backbone's: start at {_FROM_SCRATCH_RATIO:g} to 1, nearly alike.",
+            f"Learning rate of the head to the backbone's: start at {FROM_SCRATCH_RATIO:g} to 1, nearly alike.",
         )
-        return Advice(unfreezing.n_stages, _FROM_SCRATCH_RATIO, policy, (*why, *why_policy))
+        return Advice(unfreezing.n_stages, FROM_SCRATCH_RATIO, policy, (*why, *why_policy))
     why_ratio = (
         f"Learning rate of the head to the backbone's: start at {LR_RATIO:g} to 1, as the backbone has less to learn "
         "than its new head."

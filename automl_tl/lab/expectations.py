@@ -14,10 +14,11 @@ from automl_tl.lab.evidence import Candidate, Evidence
 from automl_tl.lab.gains import GainPrior
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
-from automl_tl.lab.timing import EPOCHS, TrainingSpeed
+from automl_tl.lab.timing import TrainingSpeed
 from automl_tl.learning.curve import LearningCurve, learning_curve
 from automl_tl.learning.estimate import Estimate, combine_gain, expected_accuracy, paired_gain
 from automl_tl.learning.fit import fit_head
+from automl_tl.learning.recipe import LONGER_EPOCHS
 from automl_tl.learning.scores import class_weights, correctness
 from automl_tl.strategies import FROZEN, Strategy
 
@@ -136,11 +137,11 @@ def _trained_row(
         strategy,
         base.accuracy,
         base.interval,
-        seconds=EPOCHS * n * (speed.whole if whole else speed.suffix),
+        seconds=LONGER_EPOCHS * n * (speed.whole if whole else speed.suffix),
         measured=False,
         gain=0.0,
         gain_stderr=0.0,
-        how=f"{late.backbone}, {'everything from the pretrained weights' if whole else some}, {EPOCHS} epochs",
+        how=f"{late.backbone}, {'everything from the pretrained weights' if whole else some}, {LONGER_EPOCHS} epochs",
     )
     return expecting(row, base, prior)
 

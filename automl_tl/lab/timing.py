@@ -22,8 +22,6 @@ from automl_tl.features.engine import Engine
 from automl_tl.features.extract import Picture, batches, statistics
 from automl_tl.features.memo import remember
 
-EPOCHS = 15
-"""Epochs of fine-tuning that the seconds are for; nothing more was gained by longer training on flowers."""
 _BATCH = 16
 _STEP_BATCH = 8
 _REPEATS = 3

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from automl_tl.augment.mixing import Mixing, mix
-from automl_tl.backbones.stages import Network, freeze, train_mode
+from automl_tl.backbones.stages import freeze, train_mode
 from automl_tl.errors import AutomlTlError
 from automl_tl.features.engine import Engine
-from automl_tl.learning.activations import PLAIN, ActivationCache, Activations
-from automl_tl.learning.network_head import NetworkHead
-from automl_tl.learning.recipe import Recipe, Schedule
+from automl_tl.features.halving import halving
+from automl_tl.learning.activations import Activations
+from automl_tl.learning.callbacks import Callback, History
+from automl_tl.learning.recipe import Recipe, batch_size_for
+from automl_tl.learning.schedule import Schedule
+from automl_tl.learning.tunable import Tunable
+from automl_tl.monitor import Epoch
 
 CLIP_NORM = 5.0
 """Largest norm of the gradient of all parameters: a guard against spikes, AdamW rescales the rest."""
-_BATCHES_AT_ONCE = 64
 
 
 class TrainingError(AutomlTlError):
@@ -29,72 +33,23 @@ class TrainingError(AutomlTlError):
 
 
 @dataclass(frozen=True)
-class Step:
-    """Where a training run is: reported after every epoch."""
-
-    epoch: int
-    """Epochs done, of both phases."""
-    progress: float
-    """Share of the schedule that is done, 0 to 1."""
-    loss: float
-    """Mean of the epoch."""
-
-
-@dataclass(frozen=True)
 class Trained:
     """What a training run came to."""
 
-    losses: tuple[float, ...]
-    """Mean loss of each epoch."""
-    seconds: float
-    epochs: int
+    history: tuple[Epoch, ...]
+    """Every epoch, the last one perhaps not whole."""
     shortened: bool
-    """Whether the time limit ended the schedule early."""
+    """Whether a callback's time limit ended the schedule early."""
 
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """Mean loss of each epoch."""
+        return tuple(epoch.loss for epoch in self.history)
 
-def copy_network(network: Network) -> Network:
-    """Return a network with parameters of its own; the backbone object is shared."""
-    memo = {id(network.backbone): network.backbone}
-    module, stages = copy.deepcopy((network.module, network.stages), memo)
-    return Network(
-        network.name, network.backbone, module, stages, network.weights, network.channels, network.layouts
-    )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Tunable:
-    """A copy of a network with a head, on what its frozen stages put out."""
-
-    network: Network
-    """`copy_network`'s: its first `cache.boundary` stages stay as they are."""
-    head: NetworkHead
-    cache: ActivationCache
-    """Of the same network's prefix."""
-
-    def forward(self, batch: Activations, *, frozen: bool = False) -> Tensor:
-        """Return scores (m, C) float32 of a batch at the boundary; with `frozen` no gradient reaches the stages."""
-        cache, last = self.cache, max(self.cache.cuts)
-        x, pooled = batch.output, dict(batch.pooled)
-        with cache.engine.autocast():
-            with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-                for number in range(cache.boundary + 1, last + 1):
-                    x = self.network.stages[number - 1](x)
-                    if number in cache.cuts:
-                        pooled[number] = cache.columns(x, number)
-            if self.head.convolution is not None:
-                pooled[last] = cache.columns(self.head.refine(x), last)
-        with torch.autocast(x.device.type, enabled=False):
-            scores: Tensor = self.head(torch.cat([pooled[cut].float() for cut in cache.cuts], dim=1))
-        return scores
-
-    def scores(self, rows: np.ndarray) -> np.ndarray:
-        """Return the scores (m, C) float32 of the pictures `rows` as they are; modules must be in eval mode."""
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(rows), _BATCHES_AT_ONCE):
-                batch = self.cache.batch(PLAIN, rows[start : start + _BATCHES_AT_ONCE])
-                parts.append(self.forward(batch).cpu().numpy())
-        return np.concatenate(parts)
+    @property
+    def epochs(self) -> int:
+        """Epochs, of both phases."""
+        return len(self.history)
 
 
 def finetune(
@@ -103,13 +58,13 @@ def finetune(
     rows: np.ndarray,
     recipe: Recipe,
     *,
-    limit: float | None = None,
-    observe: Callable[[Step], None] | None = None,
+    class_weights: np.ndarray | None = None,
+    batch_size: int | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Trained:
     """Train the last stages and the head in place, on the pictures `rows`; the last epoch counts.
 
-    Rates follow warm-up and cosine. With a `limit` in seconds the schedule is a share of the steps or of the time,
-    whichever is further: so a run that turns out slower than planned still ends with small rates, in time.
+    Rates follow warm-up and cosine, by the steps that are done or the time that is spent, as a `Deadline` says.
 
     Args:
         tunable: what is trained; its head is where that starts from, usually a solved one. The cache's seed is that of
@@ -117,37 +72,54 @@ def finetune(
         y: int (n,), labels of all pictures of the cache.
         rows: int (m,), those that are learned from.
         recipe: how.
-        limit: seconds, or None: then no clock is read.
-        observe: called after every epoch; what it raises ends the run.
+        class_weights: of the loss, float (C,); None: every picture counts the same.
+        batch_size: pictures of an optimiser step; default: `batch_size_for` says how many suit.
+        callbacks: that watch, in their order; what one raises ends the run.
 
     Raises:
-        TrainingError: the loss is no longer finite, or one picture at a time does not fit into memory.
+        TrainingError: the loss is no longer finite.
+        ShortageError: one picture at a time does not fit into memory.
     """
-    run, cache = _Run(tunable, y, recipe), tunable.cache
-    schedule = Schedule(recipe, _n_batches(len(rows), recipe.batch_size), limit)
-    losses: list[float] = []
-    with torch.random.fork_rng(devices=_cuda_devices(cache.engine)):
-        torch.manual_seed(cache.seed)
+    size = batch_size_for(len(rows)) if batch_size is None else batch_size
+    run, started = _Run(tunable, y, recipe, size, class_weights), time.perf_counter()
+    history = History()
+    for callback in callbacks:
+        callback.on_train_begin(tunable)
+    schedule = Schedule(recipe, _n_batches(len(rows), size), partial(_spent, callbacks))
+    with torch.random.fork_rng(devices=_cuda_devices(tunable.cache.engine)):
+        torch.manual_seed(tunable.cache.seed)
         while not schedule.finished:
-            loss = run.epoch(rows, len(losses), schedule)
-            losses.append(loss)
-            if observe is not None:
-                observe(Step(len(losses), schedule.progress, loss))
-    tunable.network.module.eval()
-    tunable.head.eval()
-    return Trained(tuple(losses), schedule.elapsed, len(losses), schedule.shortened)
+            number = len(history.epochs) + 1
+            loss = run.epoch(rows, number, schedule)
+            _tell([*callbacks, history], Epoch(
+                number, recipe.all_epochs, min(schedule.progress, 1.0), loss, run.rate, time.perf_counter() - started
+            ))  # fmt: skip
+    tunable.eval()
+    return Trained(tuple(history.epochs), schedule.shortened)
+
+
+def _spent(callbacks: Sequence[Callback]) -> float:
+    return max((callback.spent() for callback in callbacks), default=0.0)
+
+
+def _tell(callbacks: Sequence[Callback], epoch: Epoch) -> None:
+    for callback in callbacks:
+        epoch = callback.on_epoch_end(epoch)
 
 
 class _Run:
     """The parts of one training run that stay the same over its epochs."""
 
-    def __init__(self, tunable: Tunable, y: np.ndarray, recipe: Recipe) -> None:
-        self.tunable, self.cache, self.recipe = tunable, tunable.cache, recipe
+    def __init__(
+        self, tunable: Tunable, y: np.ndarray, recipe: Recipe, batch_size: int, class_weights: np.ndarray | None
+    ) -> None:
+        self.tunable, self.cache, self.recipe, self.batch_size = tunable, tunable.cache, recipe, batch_size
+        self.mixing = Mixing(recipe.mixup, recipe.cutmix)
         engine, seed = self.cache.engine, self.cache.seed
         self.y = torch.from_numpy(np.asarray(y, np.int64)).to(engine.device)
         self.rng = np.random.default_rng(seed)
         self.generator = torch.Generator().manual_seed(seed)
-        weights = None if recipe.class_weights is None else torch.tensor(recipe.class_weights, dtype=torch.float32)
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.loss = nn.CrossEntropyLoss(
             weight=None if weights is None else weights.to(engine.device), label_smoothing=recipe.label_smoothing
         )
@@ -158,15 +130,20 @@ class _Run:
         self.parts = 1
         self.head_only = False
 
+    @property
+    def rate(self) -> float:
+        """Learning rate of the head."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
     def epoch(self, rows: np.ndarray, number: int, schedule: Schedule) -> float:
         """Go once over the pictures, each in this epoch's variant; return the mean loss."""
         self._set_modes(head_only=schedule.head_only)
         total, seen = 0.0, 0
-        for some in _batches(self.rng.permutation(rows), self.recipe.batch_size):
+        for some in _batches(self.rng.permutation(rows), self.batch_size):
             if schedule.finished:
                 break
             self._set_rates(schedule)
-            total += self._step(some, 1 + number) * len(some)
+            total += self._step(some, number) * len(some)
             seen += len(some)
             schedule.advance()
         return total / max(seen, 1)
@@ -186,21 +163,23 @@ class _Run:
 
     def _step(self, rows: np.ndarray, variant: int) -> float:
         """Take one optimiser step; where memory does not suffice, in more and smaller parts from then on."""
-        while True:
-            try:
-                return self._accumulate(rows, variant)
-            except (torch.OutOfMemoryError, MemoryError) as error:
-                self.optimizer.zero_grad(set_to_none=True)
-                self.scaler = torch.amp.GradScaler(enabled=self.scaler.is_enabled())
-                if self.parts >= len(rows):
-                    raise TrainingError("one picture at a time does not fit into the memory of the device") from error
-                self.parts *= 2
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
 
-    def _accumulate(self, rows: np.ndarray, variant: int) -> float:
+        def step(parts: int) -> float:
+            if parts > self.parts:
+                self._forget()
+            return self._accumulate(rows, variant, parts)
+
+        loss, self.parts = halving(step, len(rows), self.parts)
+        return loss
+
+    def _forget(self) -> None:
+        """Drop what a step has left that failed half way."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler = torch.amp.GradScaler(enabled=self.scaler.is_enabled())
+
+    def _accumulate(self, rows: np.ndarray, variant: int, parts: int) -> float:
         loss = 0.0
-        for part in np.array_split(rows, min(self.parts, len(rows))):
+        for part in np.array_split(rows, min(parts, len(rows))):
             value = self._loss(part, variant) * (self._weight(part) / self._weight(rows))
             torch.autograd.backward(self.scaler.scale(value))
             loss += float(value.detach())
@@ -216,7 +195,7 @@ class _Run:
 
     def _weight(self, rows: np.ndarray) -> float:
         """Return what the mean loss of some pictures counts: their number, or the sum of their classes' weights."""
-        if self.loss.weight is None or self.recipe.mixing != Mixing():
+        if self.loss.weight is None or self.mixing != Mixing():
             return float(len(rows))
         return float(self.loss.weight[self.y[torch.from_numpy(rows).to(self.y.device)]].sum())
 
@@ -224,11 +203,11 @@ class _Run:
         batch = self.cache.batch(variant, rows)
         y = self.y[torch.from_numpy(rows).to(self.y.device)]
         with torch.set_grad_enabled(True):
-            if self.recipe.mixing == Mixing():
+            if self.mixing == Mixing():
                 value: Tensor = self.loss(self._forward(batch), y)
                 return value
             targets = nn.functional.one_hot(y, self.tunable.head.n_classes).float()
-            output, targets, pooled = mix(batch.output, targets, self.recipe.mixing, self.generator, batch.pooled)
+            output, targets, pooled = mix(batch.output, targets, self.mixing, self.generator, batch.pooled)
             value = self.loss(self._forward(Activations(output, pooled)), targets)
             return value
 

@@ -10,19 +10,20 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from automl_tl.errors import sentence
-from automl_tl.lab.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, LR_RATIO
 from automl_tl.lab.assessment import Assessment, tuning_speed
 from automl_tl.lab.evidence import Candidate
 from automl_tl.lab.expectations import expecting
 from automl_tl.lab.gains import GainPrior
 from automl_tl.lab.lab import Lab
-from automl_tl.learning.activations import ActivationCache
+from automl_tl.lab.recommended import fine_tuning
+from automl_tl.learning.callbacks import Deadline
+from automl_tl.learning.callbacks import Progress as EachEpoch
+from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import Estimate, paired_gain
-from automl_tl.learning.finetune import Tunable, copy_network, finetune
-from automl_tl.learning.fit import fit_head, starting_head
-from automl_tl.learning.network_head import NetworkHead
+from automl_tl.learning.fit import fit_head
 from automl_tl.learning.pixels import load_pixels
-from automl_tl.learning.recipe import Recipe, batch_size_for
+from automl_tl.learning.recipe import EPOCHS
+from automl_tl.learning.trainer import Material, train
 from automl_tl.monitor import Progress
 
 LEAST_EPOCHS, LEAST_PER_CLASS, LEAST_SHARE = 5, 2, 0.2
@@ -164,34 +165,33 @@ def _train(
 
     Training ends when `time.perf_counter()` is `ends` at the latest.
     """
-    late, sample, unfrozen = found.evidence.late(lab.metric.name), found.sample, found.unfreezing.count
-    network, cuts, engine = lab.networks.network(late.backbone), (late.n_stages,), lab.engine.for_training
-    used = np.concatenate([rows, held_out])
-    learned, scored = np.arange(len(rows)), np.arange(len(rows), len(used))
-    y = sample.y[used]
-    X = found.features[late.backbone].matrix(cuts, "mean")[rows]
-    solved = starting_head(X, y[learned], len(sample.classes), HEAD_L2, device=engine.device)
-    head = NetworkHead.from_linear(solved)
-    recipe = Recipe(
-        unfrozen, EPOCHS, head_lr=HEAD_LR, lr_ratio=LR_RATIO, label_smoothing=LABEL_SMOOTHING,
-        batch_size=batch_size_for(len(rows)),
-    )  # fmt: skip
+    configuration = fine_tuning(found, lab.metric.name)
+    learned, scored = np.arange(len(rows)), np.arange(len(rows), len(rows) + len(held_out))
     with TemporaryDirectory(prefix="short_", dir=lab.networks.cache) as folder:
-        how, scratch = lab.networks.preprocessing(late.backbone, lab.report.fit), Path(folder)
-        pixels = load_pixels([sample.pictures[row] for row in used], how, scratch, threads=engine.threads)
-        cache = ActivationCache(
-            network, pixels, late.n_stages - unfrozen, cuts, "mean", found.advice.augmentation, engine, lab.seed,
-            scratch,
-        )  # fmt: skip
-        tunable = Tunable(copy_network(network), head.to(engine.device), cache)
-        trained = finetune(
-            tunable, y, learned, recipe, limit=ends - time.perf_counter(),
-            observe=lambda step: progress(round(100 * min(step.progress, 1.0)), 100),
-        )  # fmt: skip
+        deadline = Deadline(ends - time.perf_counter())
+        material = _material(lab, found, configuration, np.concatenate([rows, held_out]), Path(folder))
+        watching = [deadline, EachEpoch(lambda epoch: progress(round(100 * epoch.progress), 100))]
+        tunable, trained = train(material, configuration, learned, HEAD_L2, callbacks=watching)
         if trained.epochs - trained.shortened < LEAST_EPOCHS:  # the last epoch of a shortened run is a part of one
             return None
         scores = tunable.scores(scored)
-    return scores.argmax(1) == y[scored], trained.epochs
+    return scores.argmax(1) == material.y[scored], trained.epochs
+
+
+def _material(lab: Lab, found: Assessment, configuration: Configuration, rows: np.ndarray, scratch: Path) -> Material:
+    """Return the pictures `rows` as the configuration learns from them."""
+    name, sample, engine = configuration.backbone, found.sample, lab.engine.for_training
+    how = lab.networks.preprocessing(name, lab.report.fit)
+    return Material(
+        network=lab.networks.network(name),
+        pixels=load_pixels([sample.pictures[row] for row in rows], how, scratch, threads=engine.threads),
+        features=found.features[name].matrix(configuration.cuts, configuration.pooling)[rows],
+        y=sample.y[rows],
+        n_classes=len(sample.classes),
+        engine=engine,
+        seed=lab.seed,
+        scratch=scratch,
+    )
 
 
 def _frozen_right(found: Assessment, late: Candidate, rows: np.ndarray, held_out: np.ndarray) -> np.ndarray:

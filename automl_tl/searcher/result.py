@@ -10,9 +10,9 @@ import pandas as pd
 
 from automl_tl.data.quality import QualityReport
 from automl_tl.lab.assessment import Assessment
+from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import Estimate
 from automl_tl.model.evaluate import Evaluation
-from automl_tl.searcher.space.configuration import Configuration
 from automl_tl.searcher.trials.comparison import Comparison
 from automl_tl.strategies import Strategy
 

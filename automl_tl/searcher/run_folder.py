@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from torch import Tensor
 
 from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
-from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.learning.configuration import Configuration
+from automl_tl.monitor import Epoch
 from automl_tl.searcher.space.search_space import Space, space_from_dict, space_to_dict
 from automl_tl.searcher.trials.outcome import Outcome
 
@@ -140,6 +141,7 @@ class RunFolder:
         tensors |= {_STATE + name: value.contiguous() for name, value in outcome.state.items()}
         facts = {name: getattr(outcome, name) for name in ("value", "seconds", "epochs", "n_folds", "number", "sample")}
         facts["configuration"] = outcome.configuration.to_dict()
+        facts |= {"history": [asdict(epoch) for epoch in outcome.history], "trainer": outcome.trainer}
         file = self._file(outcome.number)
         file.parent.mkdir(exist_ok=True)
         temporary = file.with_suffix(".tmp")
@@ -200,6 +202,8 @@ class RunFolder:
             facts["epochs"],
             facts["n_folds"],
             state,
+            tuple(Epoch(**epoch) for epoch in facts.get("history", ())),
+            facts.get("trainer", 0),
             facts["number"],
             facts["sample"],
         )

@@ -15,10 +15,11 @@ from automl_tl.features.extract import Features, Pass, extract
 from automl_tl.lab.networks import Networks
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.activations import MAX_BYTES, ActivationCache
+from automl_tl.learning.configuration import VIEW_SETS, Configuration
 from automl_tl.learning.kept import Kept
 from automl_tl.learning.pixels import load_pixels
 from automl_tl.learning.scores import Metric
-from automl_tl.searcher.space.configuration import VIEW_SETS, Configuration
+from automl_tl.learning.trainer import Material
 
 
 @dataclass(eq=False)
@@ -89,6 +90,16 @@ class Task:
     def held_out(self, fold: int) -> np.ndarray:
         """Return the rows of a fold, int (m,)."""
         return np.flatnonzero(self.sample.folds == fold)
+
+    def material(self, configuration: Configuration) -> Material:
+        """Return what a trained configuration learns from; its pixels are decoded once."""
+        name = configuration.backbone
+        return Material(
+            self.networks.network(name), self.pixels(name),
+            self.matrix(name, configuration.cuts, configuration.pooling), self.y, self.n_classes,
+            self.networks.engine.for_training, self.seed, self.scratch, self.max_bytes,
+            self.computed.solved,
+        )  # fmt: skip
 
     def views(self, name: str) -> tuple[str, ...]:
         """Return the allowed views of a set of VIEW_SETS."""

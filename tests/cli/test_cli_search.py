@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,14 +21,15 @@ from tiny_models import register
 
 from automl_tl.cli import main
 from automl_tl.cli.search_live import Display, Lines, best_words
+from automl_tl.cli.text import epoch_words
 from automl_tl.data.dataset import open_dataset
 from automl_tl.errors import OptionError
+from automl_tl.learning.configuration import Frozen
 from automl_tl.model.bundle import load_bundle
 from automl_tl.model.evaluate import evaluate
-from automl_tl.monitor import Status
+from automl_tl.monitor import Epoch, Status
 from automl_tl.searcher import search as engine
 from automl_tl.searcher.result import SearchResult
-from automl_tl.searcher.space.configuration import Frozen
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -343,6 +345,7 @@ def test_interrupted_before_anything_is_there(monkeypatch: pytest.MonkeyPatch, t
 # --- the display ------------------------------------------------------------------------------------
 
 
+EPOCH = Epoch(3, 12, progress=0.25, loss=0.5, rate=1e-3, seconds=7.0, score=0.8125)
 STATUS = Status(left=90.0, n_trials=3, n_swept=27, best="a [b]", value=0.5, interval=(0.4, 0.6), running="c\x1b[2J")
 
 
@@ -368,9 +371,26 @@ def test_the_display_shows_time_trials_the_best_and_what_runs() -> None:
     assert "trials 3, after 27 frozen candidates" in text
     assert "best so far accuracy 50.0% (90% interval 40.0% to 60.0%), a [b]" in text
     assert text.endswith(r"now c\x1b[2J")
+    live.learned(EPOCH)
+    assert flat(shown(live)).endswith(f"now c\\x1b[2J {epoch_words(EPOCH)}")
+    live.show(STATUS)
+    assert flat(shown(live)) == text
+    live.learned(EPOCH)
     with live.activity("Refitting"):
         assert "best so far" in shown(live)
         assert flat(shown(live)).endswith("now Refitting")
+
+
+def test_lines_say_now_and_then_where_a_long_training_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("automl_tl.cli.search_live.time", SimpleNamespace(monotonic=lambda: now))
+    lines = Lines("accuracy")
+    for _ in range(24):
+        now += 1
+        lines.learned(EPOCH)
+    assert capsys.readouterr().err.splitlines() == [f"  {epoch_words(EPOCH)}"] * 2
 
 
 def test_the_display_without_a_budget_shows_the_time_it_took() -> None:

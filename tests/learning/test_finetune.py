@@ -12,16 +12,19 @@ import torch
 from torch import Tensor, nn
 from trainable import STRONG, coloured, make_cache, noise, tiny_network, token_network, zero_head
 
-from automl_tl.augment.mixing import Mixing
 from automl_tl.backbones.stages import Network
+from automl_tl.errors import ShortageError
+from automl_tl.learning import callbacks as callbacks_module
 from automl_tl.learning import finetune as module
-from automl_tl.learning import recipe as schedule_module
 from automl_tl.learning.activations import PLAIN, ActivationCache, Activations
-from automl_tl.learning.finetune import Step, Trained, TrainingError, Tunable, copy_network, finetune
+from automl_tl.learning.callbacks import Deadline, Progress
+from automl_tl.learning.finetune import Trained, TrainingError, finetune
 from automl_tl.learning.recipe import Recipe
+from automl_tl.learning.tunable import Tunable, copy_network
+from automl_tl.monitor import Epoch
 
 N = 24
-RECIPE = Recipe(unfrozen=2, epochs=3, head_lr=1e-2, lr_ratio=2.0, batch_size=8)
+RECIPE = Recipe(unfrozen=2, epochs=3, head_lr=1e-2, lr_ratio=2.0)
 State = dict[str, Tensor]
 
 
@@ -43,7 +46,7 @@ class Run:
     def train(self, recipe: Recipe = RECIPE, *, seed: int = 0, **more: Any) -> Trained:
         self.used = self.cache(recipe.unfrozen, seed)
         rows = np.arange(len(self.y))
-        return finetune(self.tunable(self.used), self.y, rows, recipe, **more)
+        return finetune(self.tunable(self.used), self.y, rows, recipe, **{"batch_size": 8, **more})
 
     def tunable(self, cache: ActivationCache) -> Tunable:
         return Tunable(self.network, self.head, cache)
@@ -111,7 +114,7 @@ def test_tokens_are_learned_from_as_well(tmp_path: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_model_and_another_one_another(tmp_path: Path) -> None:
-    recipe = replace(RECIPE, mixing=Mixing(0.2, 0.5))
+    recipe = replace(RECIPE, mixup=0.2, cutmix=0.5)
     results = []
     for seed in (0, 0, 1):
         torch.rand(3)  # what was drawn before does not matter
@@ -133,7 +136,7 @@ def test_training_draws_nothing_from_the_generator_of_others(tmp_path: Path) -> 
 @pytest.mark.parametrize("heavy", [0, 1])
 def test_a_class_that_weighs_more_is_predicted_more(tmp_path: Path, heavy: int) -> None:
     run = Run(tmp_path, data=(noise(N), np.arange(N) % 2))
-    run.train(replace(RECIPE, epochs=4, class_weights=tuple(np.where(np.arange(2) == heavy, 1.9, 0.1))))
+    run.train(replace(RECIPE, epochs=4), class_weights=np.where(np.arange(2) == heavy, 1.9, 0.1))
     assert (run.scores().argmax(1) == heavy).mean() > 0.8
 
 
@@ -149,14 +152,18 @@ def test_a_backbone_that_puts_out_nan_ends_training(tmp_path: Path) -> None:
         run.train()
 
 
-def refuse_more_than(most: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+CPU_SHORTAGE = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes. Error code 12"
+SHORTAGES = [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError(CPU_SHORTAGE), MemoryError()]
+
+
+def refuse_more_than(most: int, monkeypatch: pytest.MonkeyPatch, error: Exception = SHORTAGES[0]) -> list[int]:
     """Let memory suffice for so many pictures at once; return the sizes of the passes that went through."""
     sizes: list[int] = []
     real = Tunable.forward
 
     def forward(self: Tunable, batch: Activations, **kw: Any) -> Tensor:
         if len(batch.output) > most:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         sizes.append(len(batch.output))
         return real(self, batch, **kw)
 
@@ -168,21 +175,37 @@ def parameters(run: Run) -> Tensor:
     return torch.cat([p.detach().flatten() for p in [*run.network.module.parameters(), *run.head.parameters()]])
 
 
+@pytest.mark.parametrize("error", SHORTAGES, ids=["cuda", "cpu", "numpy"])
 @pytest.mark.parametrize("weights", [None, (1.8, 0.2)])
 def test_where_memory_does_not_suffice_smaller_parts_give_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: tuple[float, float] | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: tuple[float, float] | None, error: Exception
 ) -> None:
     pixels, _ = coloured(N)
     y = (np.random.default_rng(0).random(N) < 0.3).astype(np.int64)
-    recipe = replace(RECIPE, label_smoothing=0.1, class_weights=weights)
+    recipe, heavy = replace(RECIPE, label_smoothing=0.1), None if weights is None else np.array(weights)
     whole = Run(tmp_path, data=(pixels, y))
-    expected = whole.train(recipe).losses
-    sizes = refuse_more_than(4, monkeypatch)
+    expected = whole.train(recipe, class_weights=heavy).losses
+    sizes = refuse_more_than(4, monkeypatch, error)
     split = Run(tmp_path, data=(pixels, y))
-    losses = split.train(recipe).losses
+    losses = split.train(recipe, class_weights=heavy).losses
     assert set(sizes) == {4}
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
     torch.testing.assert_close(parameters(split), parameters(whole), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("error", SHORTAGES, ids=["cuda", "cpu", "numpy"])
+def test_pictures_are_scored_in_smaller_parts_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    run = Run(tmp_path)
+    run.train()
+    expected = run.scores()
+    sizes = refuse_more_than(5, monkeypatch, error)
+    np.testing.assert_allclose(run.scores(), expected, rtol=1e-5, atol=1e-6)
+    assert max(sizes) <= 5
+    refuse_more_than(0, monkeypatch, error)
+    with pytest.raises(ShortageError, match="one picture at a time"):
+        run.scores()
 
 
 def test_memory_that_is_short_once_costs_one_step_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +226,7 @@ def test_memory_that_is_short_once_costs_one_step_no_more(tmp_path: Path, monkey
 
 def test_one_picture_that_does_not_fit_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_more_than(0, monkeypatch)
-    with pytest.raises(TrainingError, match="one picture at a time does not fit into the memory"):
+    with pytest.raises(ShortageError, match="one picture at a time does not fit into memory"):
         Run(tmp_path).train()
 
 
@@ -219,7 +242,7 @@ class Clock:
             return real(tunable, *args, **kwargs)
 
         monkeypatch.setattr(Tunable, "forward", forward)
-        monkeypatch.setattr(schedule_module, "time", SimpleNamespace(perf_counter=lambda: self.now))
+        monkeypatch.setattr(callbacks_module, "time", SimpleNamespace(perf_counter=lambda: self.now))
 
 
 def watch_rates(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, ...]]:
@@ -238,7 +261,7 @@ def watch_rates(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, ...]]:
 
 def test_a_limit_ends_the_schedule_early_with_small_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, rates = Clock(monkeypatch, seconds=1.0), watch_rates(monkeypatch)
-    trained = Run(tmp_path).train(replace(RECIPE, epochs=20), limit=12.0)
+    trained = Run(tmp_path).train(replace(RECIPE, epochs=20), callbacks=[Deadline(12.0)])
     assert clock.now == 12.0
     assert trained.shortened
     assert len(rates) == 12
@@ -250,7 +273,7 @@ def test_a_limit_ends_the_schedule_early_with_small_rates(tmp_path: Path, monkey
 def test_a_limit_that_is_not_reached_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = Run(tmp_path).train()
     Clock(monkeypatch, seconds=0.01)
-    trained = Run(tmp_path).train(limit=1000.0)
+    trained = Run(tmp_path).train(callbacks=[Deadline(1000.0)])
     assert trained.losses == free.losses
     assert not trained.shortened
 
@@ -266,7 +289,7 @@ def test_without_a_limit_no_clock_decides(tmp_path: Path, monkeypatch: pytest.Mo
 def test_no_time_at_all_leaves_everything_as_it_was(tmp_path: Path) -> None:
     run = Run(tmp_path)
     before = state(run.network.module)
-    trained = run.train(limit=0.0)
+    trained = run.train(callbacks=[Deadline(0.0)])
     assert (trained.losses, trained.epochs, trained.shortened) == ((), 0, True)
     assert same(before, state(run.network.module))
 
@@ -286,10 +309,11 @@ def test_in_the_first_phase_the_head_learns_alone(tmp_path: Path) -> None:
     stages, head = state(run.network.module), state(run.head)
     seen: list[bool] = []
 
-    def observe(step: Step) -> None:
+    def tell(epoch: Epoch) -> None:
         seen.append(same(stages, state(run.network.module)))
 
-    trained = run.train(replace(RECIPE, head_epochs=2, epochs=1, batchnorm="adapting"), observe=observe)
+    recipe = replace(RECIPE, head_epochs=2, epochs=1, batchnorm="adapting")
+    trained = run.train(recipe, callbacks=[Progress(tell)])
     assert seen == [True, True, False]
     assert trained.epochs == 3
     assert not same(head, state(run.head))
@@ -330,7 +354,7 @@ def test_a_picture_that_is_left_over_joins_the_batch_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int, sizes: list[int]
 ) -> None:
     asked = sizes_of_batches(monkeypatch)
-    Run(tmp_path, data=coloured(n)).train(replace(RECIPE, epochs=1, batch_size=4))
+    Run(tmp_path, data=coloured(n)).train(replace(RECIPE, epochs=1), batch_size=4)
     assert [len(some) - 1 for some in asked] == sizes
     assert sorted(row for some in asked for row in some[1:]) == list(range(n))
 
@@ -351,22 +375,8 @@ def test_every_epoch_sees_every_picture_once_in_a_view_of_its_own(
 def test_only_the_named_pictures_are_learned_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = sizes_of_batches(monkeypatch)
     run, rows = Run(tmp_path), np.array([1, 4, 9, 16, 20])
-    finetune(run.tunable(run.cache(2)), run.y, rows, RECIPE)
+    finetune(run.tunable(run.cache(2)), run.y, rows, RECIPE, batch_size=8)
     assert {row for some in asked for row in some[1:]} == set(rows.tolist())
-
-
-def test_what_the_observer_raises_ends_the_run(tmp_path: Path) -> None:
-    steps: list[Step] = []
-
-    def observe(step: Step) -> None:
-        steps.append(step)
-        if step.epoch == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        Run(tmp_path).train(observe=observe)
-    assert [step.epoch for step in steps] == [1, 2]
-    assert [step.progress for step in steps] == pytest.approx([1 / 3, 2 / 3])
 
 
 def test_scores_are_those_of_the_plain_network(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tiny_models import member
 
 from automl_tl.backbones.stages import build_network
 from automl_tl.data.decode import Preprocessing
-from automl_tl.learning.finetune import copy_network
+from automl_tl.learning.tunable import copy_network
 from automl_tl.model.forward import forward, share_stages
 from automl_tl.model.member import Member
 
@@ -102,3 +102,16 @@ def test_another_backbones_stages_are_not_shared() -> None:
     one, other = (member(build_network(name, TinyBackbone())) for name in ("tiny", "twin"))
     shared = share_stages([one, other])
     assert shared[1].network.stages[0] is other.network.stages[0]
+
+
+def test_where_memory_does_not_suffice_the_halves_are_classified() -> None:
+    members = [member(build_network("tiny", TinyBackbone())), member(build_network("tiny", TinyBackbone()), seed=1)]
+    expected = forward(members, IMAGES)
+
+    def hook(_: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        if len(inputs[0]) > 1:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    members[0].network.stages[1].register_forward_pre_hook(hook)
+    for found, whole in zip(forward(members, IMAGES), expected, strict=True):
+        torch.testing.assert_close(found, whole)

@@ -19,8 +19,9 @@ import automl_tl
 from automl_tl.errors import BackboneError, DataError, OptionError
 from automl_tl.lab import considered, networks
 from automl_tl.lab.decision import FrontRow
+from automl_tl.learning import trainer
 from automl_tl.learning.finetune import Trained, TrainingError
-from automl_tl.monitor import Progress, Silent, unheeded
+from automl_tl.monitor import Epoch, Progress, Silent, unheeded
 from automl_tl.recommender import short_training
 from automl_tl.recommender.recommendation import Recommendation
 
@@ -269,7 +270,8 @@ def test_a_run_cut_short_is_no_evidence(
     tiny: dict[str, TinyBackbone], data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Slower than was foreseen: four epochs and a part of the fifth."""
-    monkeypatch.setattr(short_training, "finetune", lambda *_, **__: Trained((1.0,) * 5, 9.0, 5, shortened=True))
+    epochs = tuple(Epoch(n, 10, n / 10, 1.0, rate=1e-3, seconds=n) for n in range(1, 6))
+    monkeypatch.setattr(trainer, "finetune", lambda *_, **__: Trained(epochs, shortened=True))
     result = automl_tl.recommend(data, try_training=True)
     assert not fine_tuning_row(result).tried
     assert any(note.startswith("No short fine-tuning was run") for note in result.notes)
@@ -290,7 +292,7 @@ def test_a_short_training_that_fails_leaves_the_recommendation(
         raise error
 
     plain = automl_tl.recommend(data)
-    monkeypatch.setattr(short_training, "finetune", fail)
+    monkeypatch.setattr(trainer, "finetune", fail)
     result = automl_tl.recommend(data, try_training=True)
     assert f"No short fine-tuning could be run: {said}" in result.notes
     assert result.strategy == plain.strategy
@@ -313,7 +315,7 @@ def test_the_short_training_learns_from_no_picture_and_no_group_it_is_scored_on(
     pd.DataFrame(rows, columns=["path", "label", "patient"]).to_csv(table, index=False)
     pictures: list[Any] = []
     seen: dict[str, set[int]] = {}
-    real_load, real_finetune = short_training.load_pixels, short_training.finetune
+    real_load, real_finetune = short_training.load_pixels, trainer.finetune
 
     def load(some: Any, *rest: Any, **more: Any) -> Any:
         pictures.extend(some)
@@ -323,14 +325,14 @@ def test_the_short_training_learns_from_no_picture_and_no_group_it_is_scored_on(
         seen["learned"] = set(rows.tolist())
         return real_finetune(tunable, y, rows, *rest, **more)
 
-    class Tunable(short_training.Tunable):
+    class Tunable(trainer.Tunable):
         def scores(self, rows: np.ndarray) -> np.ndarray:
             seen["scored"] = set(rows.tolist())
             return super().scores(rows)
 
     monkeypatch.setattr(short_training, "load_pixels", load)
-    monkeypatch.setattr(short_training, "finetune", finetune)
-    monkeypatch.setattr(short_training, "Tunable", Tunable)
+    monkeypatch.setattr(trainer, "finetune", finetune)
+    monkeypatch.setattr(trainer, "Tunable", Tunable)
     assert fine_tuning_row(automl_tl.recommend(table, group_column="patient", try_training=True)).tried
     learned, scored = ({pictures[row] for row in seen[name]} for name in ("learned", "scored"))
     assert len(learned) + len(scored) == 36

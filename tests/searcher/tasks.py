@@ -21,9 +21,10 @@ from automl_tl.lab.gains import GainPrior
 from automl_tl.lab.lab import open_lab
 from automl_tl.lab.networks import Networks
 from automl_tl.lab.sample import Sample, draw_sample
+from automl_tl.learning.configuration import Configuration, Frozen
+from automl_tl.learning.recipe import Recipe
 from automl_tl.learning.scores import get_metric
 from automl_tl.options import LabOptions
-from automl_tl.searcher.space.configuration import Configuration, Frozen, Tuned
 from automl_tl.searcher.space.search_space import Space
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.frozen import score_frozen
@@ -33,7 +34,7 @@ from automl_tl.searcher.trials.reference import Reference
 STAGES = 3
 RIDGE = Configuration("frozen", "tiny", STAGES, (3,), "mean", Frozen("ridge", 1.0))
 SOFTMAX = Configuration("frozen", "tiny", STAGES, (2, 3), "mean+std", Frozen("softmax", 0.1))
-TUNED = Configuration("fine_tuning", "tiny", STAGES, (3,), "mean", Tuned(2, 5, 1e-3, 10.0))
+TUNED = Configuration("fine_tuning", "tiny", STAGES, (3,), "mean", Recipe(2, 5, 1e-3, 10.0))
 PRIORS: Mapping[Any, GainPrior] = {
     "fine_tuning": GainPrior(0.2, 0.2),
     "pretrained_initialization": GainPrior(-0.1, 0.2),
@@ -124,5 +125,5 @@ def random_study(seed: int) -> optuna.Study:
 def retuned(configuration: Configuration, **changes: Any) -> Configuration:
     """Return a configuration that is trained in another way."""
     how = configuration.how
-    assert isinstance(how, Tuned)
+    assert isinstance(how, Recipe)
     return replace(configuration, how=replace(how, **changes))

@@ -6,10 +6,10 @@ import time
 import pytest
 from tasks import TUNED, retuned
 
-from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.trainer import n_variants
 from automl_tl.searcher.trials.costs import UNMEASURED, Costs, StageCosts
 from automl_tl.searcher.trials.deadline import MARGIN, Deadline
-from automl_tl.searcher.trials.trained import n_variants
 
 STAGES = StageCosts(forward=(0.1, 0.2, 0.4), training=3.0)
 

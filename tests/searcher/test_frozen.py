@@ -12,11 +12,11 @@ from PIL import Image
 from tasks import RIDGE, SOFTMAX, TUNED, tiny_task
 
 from automl_tl.learning import effort
+from automl_tl.learning.configuration import CLASSIFIERS, Configuration, Frozen
 from automl_tl.learning.effort import Effort
 from automl_tl.learning.heads import solve_head, solve_path
 from automl_tl.learning.screen import fit_ridge, ridge_path
 from automl_tl.learning.spectrum import decompose
-from automl_tl.searcher.space.configuration import CLASSIFIERS, Configuration, Frozen
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import frozen as module
 from automl_tl.searcher.trials.frozen import first_model, fit_frozen, score_frozen, too_much

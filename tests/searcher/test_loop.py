@@ -12,8 +12,10 @@ import pytest
 from loops import FINAL_SECONDS, make_loop, seconds, trained
 from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, reference, retuned, space
 
+from automl_tl.errors import AutomlTlError
 from automl_tl.lab.lab import Lab
-from automl_tl.searcher.space.configuration import Configuration, Frozen, Tuned
+from automl_tl.learning.configuration import Configuration, Frozen
+from automl_tl.learning.recipe import Recipe
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import parameters
 from automl_tl.searcher.task import Task
@@ -33,7 +35,7 @@ def limited(loop: Loop) -> None:
 
 
 def epochs_of(configuration: Configuration) -> int:
-    assert isinstance(configuration.how, Tuned)
+    assert isinstance(configuration.how, Recipe)
     return configuration.how.epochs
 
 
@@ -189,7 +191,9 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Configuration, float |
     """Let every trial end at once; return a list that gets what was tried, and within which seconds."""
     tried: list[tuple[Configuration, float | None]] = []
 
-    def score(task: Task, configuration: Configuration, *_: Any, limit: float | None = None, report: Any = None) -> Any:
+    def score(
+        task: Task, configuration: Configuration, *_: Any, limit: float | None = None, report: Any = None, **__: Any
+    ) -> Any:
         tried.append((configuration, limit))
         if report is not None:
             report(1, 0.8)
@@ -290,26 +294,35 @@ def test_what_would_take_too_much_to_solve_is_refused(
 # --- memory -----------------------------------------------------------------------------------------
 
 
-def test_a_trial_that_takes_too_much_memory_ends(
-    tmp_path: Path, scores: Scores, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "resident_memory", lambda: 3_000_000_000)
-    loop = make_loop(tmp_path, left=None, trials=2, max_memory=2_500_000_000)
+def test_a_trial_knows_how_much_memory_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it ends for having taken more, no backbone is to blame."""
+    allowed: list[int | None] = []
+
+    def score(*_: Any, max_memory: int | None, **__: Any) -> Any:
+        allowed.append(max_memory)
+        raise AutomlTlError("it used 3.0 GB of memory, more than the 2.5 GB allowed")
+
+    monkeypatch.setattr(module, "score_trained", score)
+    loop = make_loop(tmp_path, left=None, trials=1, max_memory=2_500_000_000)
     loop.study.enqueue(TEN)
-    loop.study.enqueue(SOFTMAX)
     loop.run()
-    assert reasons(loop) == ["it used 3.0 GB of memory, more than the 2.5 GB allowed", ""]
-    assert [one.configuration for one in loop.candidates.outcomes] == [SOFTMAX]
-    assert loop.study.broken_backbones == frozenset()  # no backbone is to blame
+    assert allowed == [2_500_000_000]
+    assert reasons(loop) == ["it used 3.0 GB of memory, more than the 2.5 GB allowed"]
+    assert loop.study.broken_backbones == frozenset()
 
 
-def test_memory_that_is_allowed_ends_nothing(tmp_path: Path, scores: Scores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "resident_memory", lambda: 3_000_000_000)
-    for most in (None, 3_000_000_000):
-        loop = make_loop(tmp_path, left=None, trials=1, max_memory=most)
-        loop.study.enqueue(TEN)
-        loop.run()
-        assert reasons(loop) == [""]
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("not enough memory: you tried to allocate 8 bytes")])
+def test_a_lack_of_memory_blames_no_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def score(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(module, "score_trained", score)
+    loop = make_loop(tmp_path, left=None, trials=2)
+    loop.study.enqueue(TEN)
+    loop.study.enqueue(SCRATCH)
+    loop.run()
+    assert len(reasons(loop)) == 2
+    assert loop.study.broken_backbones == frozenset()
 
 
 def test_what_was_tried_already_is_not_tried_again(tmp_path: Path, scores: Scores) -> None:

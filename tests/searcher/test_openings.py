@@ -12,8 +12,9 @@ from generated_pictures import MakePictures
 from tasks import RIDGE, bare_task, install, space
 from tiny_backbone import TinyBackbone
 
+from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.recipe import Recipe
 from automl_tl.searcher import search as engine
-from automl_tl.searcher.space.configuration import Configuration, Tuned
 from automl_tl.searcher.space.search_space import IMBALANCED, Space, parameters, suggest
 from automl_tl.searcher.trials import openings as module
 from automl_tl.searcher.trials.openings import CLASSES_ALIKE
@@ -38,8 +39,8 @@ Opened = list[tuple[list[Configuration], Space]]
 
 
 def differences(one: Configuration, other: Configuration) -> set[str]:
-    assert isinstance(one.how, Tuned)
-    assert isinstance(other.how, Tuned)
+    assert isinstance(one.how, Recipe)
+    assert isinstance(other.how, Recipe)
     ours, theirs = ({**asdict(c), **asdict(c.how), "how": None} for c in (one, other))
     return {name for name in ours if ours[name] != theirs[name]}
 
@@ -79,7 +80,7 @@ def test_classes_weigh_the_same_only_where_the_metric_says_so(
     engine.search(root, trials=1, out=tmp_path / "run", backbones=["tiny"], metric=metric)
     ((configurations, space),) = opened
     assert space.imbalanced
-    trained = [c for c in configurations if isinstance(c.how, Tuned)]
+    trained = [c for c in configurations if isinstance(c.how, Recipe)]
     assert trained
     assert all(c.balanced == (metric in CLASSES_ALIKE) for c in trained)
 

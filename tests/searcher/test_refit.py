@@ -59,7 +59,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Let nothing be trained; return a list that gets how every candidate was to be refitted."""
     made: list[dict[str, Any]] = []
 
-    def refitted(task: Any, outcome: Any, l2: float, executor: Any, **how: Any) -> Fitted:
+    def refitted(task: Any, outcome: Any, l2: float, executor: Any, watch: Any = None, **how: Any) -> Fitted:
         made.append({"trained": bool(outcome.state), **how})
         return Fitted("refitted", task.sample.n)  # type: ignore[arg-type]
 

@@ -11,6 +11,7 @@ import torch
 from tasks import RIDGE, TUNED, bare_task, outcome
 
 from automl_tl.errors import OptionError
+from automl_tl.monitor import Epoch
 from automl_tl.searcher.run_folder import STATES_KEPT, RunFolder, default_out
 from automl_tl.searcher.trials.outcome import Outcome
 
@@ -25,8 +26,9 @@ def trained(number: int, value: float = 0.8) -> Outcome:
     }
     rows = np.array([5, 1, 9])
     return outcome(
-        TASK, 0.7, configuration=TUNED, rows=rows, value=value, number=number, epochs=10, n_folds=2, state=state
-    )
+        TASK, 0.7, configuration=TUNED, rows=rows, value=value, number=number, epochs=10, n_folds=2, state=state,
+        history=(Epoch(1, 2, 0.5, 1.25, 1e-3, 3.5, score=None), Epoch(2, 2, 1.0, 0.75, 1e-5, 7.5, score=0.8)),
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def assert_same(one: Outcome, other: Outcome) -> None:
-    for name in ("configuration", "value", "seconds", "epochs", "n_folds", "number"):
+    for name in ("configuration", "value", "seconds", "epochs", "n_folds", "number", "history", "trainer"):
         assert getattr(one, name) == getattr(other, name)
     np.testing.assert_array_equal(one.rows, other.rows)
     np.testing.assert_array_equal(one.scores, other.scores)

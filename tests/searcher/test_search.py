@@ -21,6 +21,7 @@ import automl_tl
 from automl_tl.errors import BackboneError, DataError, OptionError
 from automl_tl.features.extract import Picture
 from automl_tl.lab.sample import Sample
+from automl_tl.learning import trainer
 from automl_tl.learning.finetune import TrainingError
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.search import _comparable, search
@@ -32,11 +33,12 @@ WITHOUT_CLOCK = ["seconds"]
 
 @pytest.fixture(autouse=True)
 def short_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let training take three epochs on two folds: values matter little here."""
+    """Let training take three epochs on two folds; values matter little here."""
+    from automl_tl.lab import recommended
     from automl_tl.searcher.space import search_space as space
     from automl_tl.searcher.trials import openings as plan
 
-    monkeypatch.setattr(plan, "EPOCHS", 3)
+    monkeypatch.setattr(recommended, "EPOCHS", 3)
     monkeypatch.setattr(plan, "FOLDS_BY_SIZE", ((1000, 2),))
     monkeypatch.setattr(space, "FEWEST_EPOCHS", 2)
     monkeypatch.setattr(space, "MOST_EPOCHS", 4)
@@ -710,17 +712,15 @@ def test_a_budget_too_short_for_the_classes_is_refused(
 def test_pictures_are_mixed_where_there_are_many(
     tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: bool
 ) -> None:
-    from automl_tl.searcher.trials import trained
-
     monkeypatch.setattr("automl_tl.searcher.space.space_for.MANY_PICTURES", 42 if many else 43)
     mixed: list[tuple[float, float]] = []
-    real = trained.finetune
+    real = trainer.finetune
 
     def finetune(tunable: Any, y: Any, rows: Any, recipe: Any, **more: Any) -> Any:
-        mixed.append((recipe.mixing.mixup, recipe.mixing.cutmix))
+        mixed.append((recipe.mixup, recipe.cutmix))
         return real(tunable, y, rows, recipe, **more)
 
-    monkeypatch.setattr(trained, "finetune", finetune)
+    monkeypatch.setattr(trainer, "finetune", finetune)
     options: Any = {"strategies": ["pretrained_initialization"], "without": ["enqueued", "ensemble"]}
     result = search(data, trials=2, out=tmp_path / "run", backbones=["tiny"], **options)
     trials = result.table[result.table["kind"] == "trial"].sort_values("number")

@@ -13,7 +13,8 @@ from tasks import RIDGE, SOFTMAX, TUNED, random_study, retuned, rounded, space
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.lab.advice import augmentation_policy
 from automl_tl.lab.flips import FlipHarm
-from automl_tl.searcher.space.configuration import CLASSIFIERS, LAYERS, VIEW_SETS, Configuration, Frozen, Tuned
+from automl_tl.learning.configuration import CLASSIFIERS, VIEW_SETS, Configuration, Frozen
+from automl_tl.learning.recipe import LAYERS, Recipe
 from automl_tl.searcher.space.search_space import LONGEST_JOIN, Space, cut_of, parameters, suggest
 
 NOWHERE: dict[str, frozenset[int]] = {"tiny": frozenset(), "wide": frozenset()}
@@ -100,7 +101,7 @@ def test_every_cut_pooling_and_layer_can_be_built(drawn: Drawn) -> None:
             assert c.how.policy.vflip == 0 or of.vflip
             assert c.how.policy.scale[0] <= 1 <= c.how.policy.scale[1]
         if c.training == "pretrained_initialization":
-            assert isinstance(c.how, Tuned)
+            assert isinstance(c.how, Recipe)
             assert (c.cuts, c.how.unfrozen, c.how.head_epochs) == ((c.n_stages,), c.n_stages, 0)
 
 
@@ -111,7 +112,7 @@ def test_a_configuration_survives_json(drawn: Drawn) -> None:
 
 def test_everything_that_may_be_chosen_is_chosen() -> None:
     configurations = [c for _, c in draws(SPACES["many, imbalanced, every flip"], 600)]
-    tuned = [c.how for c in configurations if isinstance(c.how, Tuned)]
+    tuned = [c.how for c in configurations if isinstance(c.how, Recipe)]
     assert {c.strategy for c in configurations} == {
         "feature_extractor", "early_feature_extractor", "fine_tuning", "pretrained_initialization",
     }  # fmt: skip

@@ -17,8 +17,8 @@ from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, retuned, rounded, s
 
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.errors import OptionError
+from automl_tl.learning.configuration import Frozen
 from automl_tl.searcher.run_folder import RunFolder
-from automl_tl.searcher.space.configuration import Frozen
 from automl_tl.searcher.space.search_space import outside
 from automl_tl.searcher.trials import study as module
 from automl_tl.searcher.trials.outcome import Outcome

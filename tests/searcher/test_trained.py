@@ -12,17 +12,20 @@ from generated_pictures import MakePictures
 from tasks import TUNED, bare_task, best_frozen, outcome, reference, retuned, tiny_task
 
 from automl_tl.augment.policy import AugmentationPolicy
+from automl_tl.errors import AutomlTlError
+from automl_tl.learning import trainer as module
 from automl_tl.learning.activations import ActivationCache
-from automl_tl.learning.finetune import TrainingError
+from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.finetune import Trained, TrainingError
+from automl_tl.learning.trainer import make_cache, train
 from automl_tl.model.forward import forward
 from automl_tl.model.member import Member
+from automl_tl.monitor import Epoch
 from automl_tl.searcher.delivery.members import kept_member, refitted, rescaled
-from automl_tl.searcher.space.configuration import Configuration
 from automl_tl.searcher.task import Task
-from automl_tl.searcher.trials import trained as module
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.reference import Reference, estimated
-from automl_tl.searcher.trials.trained import QUARTERS, make_cache, score_trained, train
+from automl_tl.searcher.trials.trained import QUARTERS, score_trained
 from automl_tl.work import ThisProcess
 
 HERE = ThisProcess()
@@ -203,6 +206,40 @@ def test_a_network_that_breaks_in_training_ends_with_a_sentence(task: Task) -> N
         score_trained(task, retuned(TUNED, head_lr=1e20), best_frozen(task), HERE)
 
 
+def test_every_epoch_is_told_and_kept(task: Task) -> None:
+    """Of every fold; the history is the first one's, with its scores by the quarter and at the end."""
+    told: list[Epoch] = []
+    found = score_trained(task, retuned(TUNED, epochs=8), best_frozen(task), HERE, watch=told.append)
+    assert [one.number for one in told] == [*range(1, 9), *range(1, 9)]
+    assert [one.number for one in found.history] == list(range(1, 9))
+    assert [one.number for one in found.history if one.score is not None] == [2, 4, 6, 8]
+    assert found.trainer == module.TRAINER_VERSION
+
+
+def test_a_trial_that_takes_too_much_memory_ends_with_a_sentence(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("automl_tl.learning.callbacks.resident_memory", lambda: 3_000_000_000)
+    with pytest.raises(AutomlTlError, match=r"it used 3\.0 GB of memory, more than the 2\.5 GB allowed"):
+        score_trained(task, TUNED, best_frozen(task), HERE, max_memory=2_500_000_000)
+    score_trained(task, TUNED, best_frozen(task), HERE, max_memory=3_000_000_000)
+
+
+@pytest.mark.parametrize("words", ["DefaultCPUAllocator: can't allocate memory", "not enough memory: 8 bytes"])
+def test_a_trial_halves_its_batches_where_memory_is_short(
+    task: Task, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    whole = score_trained(task, TUNED, best_frozen(task), HERE)
+    real = ActivationCache.batch
+
+    def batch(self: ActivationCache, variant: int, rows: np.ndarray) -> Any:
+        if len(rows) > 3:
+            raise RuntimeError(words)
+        return real(self, variant, rows)
+
+    monkeypatch.setattr(ActivationCache, "batch", batch)
+    found = score_trained(task, TUNED, best_frozen(task), HERE)
+    np.testing.assert_allclose(found.scores, whole.scores, rtol=1e-2, atol=1e-2)
+
+
 # --- what a trial leaves ----------------------------------------------------------------------------
 
 
@@ -259,13 +296,16 @@ def test_training_goes_on_from_a_trial_s_weights(task: Task, monkeypatch: pytest
     assert fitted.n == task.sample.n
 
 
+def epoch(number: int, loss: float) -> Epoch:
+    return Epoch(number, 3, number / 3, loss, rate=1e-3, seconds=1.0)
+
+
 def test_a_refit_that_diverges_is_not_delivered(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = best_frozen(task)
     found = score_trained(task, TUNED, ours, HERE)
-    real = module.finetune
 
     def diverging(*args: Any, **kwargs: Any) -> Any:
-        return replace(real(*args, **kwargs), losses=(0.4, 0.9, 3.0))
+        return Trained(tuple(epoch(number, loss) for number, loss in enumerate((0.4, 0.9, 3.0), 1)), shortened=False)
 
     monkeypatch.setattr(module, "finetune", diverging)
     fitted = refitted(task, found, ours.l2, HERE)
@@ -360,9 +400,9 @@ def test_a_member_of_an_ensemble_scores_alike_but_for_the_factor(done: tuple[Tas
 
 
 def test_a_cache_is_of_the_stages_that_do_not_learn(task: Task) -> None:
-    assert make_cache(task, TUNED).boundary == 1
-    assert make_cache(task, SCRATCH).boundary == 0
-    tunable, trained = train(task, TUNED, make_cache(task, TUNED), np.arange(10), 0.1)
+    assert make_cache(task.material(TUNED), TUNED).boundary == 1
+    assert make_cache(task.material(SCRATCH), SCRATCH).boundary == 0
+    tunable, trained = train(task.material(TUNED), TUNED, np.arange(10), 0.1)
     assert trained.epochs == 5
     assert not tunable.network.module.training
     assert not tunable.head.training

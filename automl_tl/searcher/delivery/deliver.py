@@ -14,6 +14,7 @@ from automl_tl.errors import PictureError
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.estimate import Estimate, combine_gain
+from automl_tl.learning.trainer import TRAINER_VERSION
 from automl_tl.model.bundle import save_bundle
 from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
 from automl_tl.model.model import Model
@@ -67,13 +68,13 @@ def deliver(loop: Loop) -> Delivered:
         fitted, notes = refit_chosen(loop, chosen)
     chosen, shares = chosen[: len(fitted)], shares if len(fitted) == len(chosen) else [1.0]
     notes += _not_as_asked(loop, chosen[0])
-    model = calibrated_model(loop, loop.task, chosen, shares, [f.member for f in fitted])
+    model = calibrated_model(loop.task, loop.task, chosen, shares, [f.member for f in fitted])
     save_bundle(model, folder.bundle)  # whatever happens to the test, the refit is not lost
     test, n_test = None, 0
     if not _part(lab, "test").empty:
         with lab.monitor.activity("Testing once on pictures that nothing has seen"):
             try:
-                test, n_test = _test(lab, model)
+                test, n_test = tested(lab, model)
             except PictureError as error:
                 notes.append(f"The model was not tested, since the test pictures cannot be read any more: {error}")
     validation = validation_estimate(loop, chosen, shares)
@@ -151,7 +152,12 @@ def _partner(ranked: Sequence[Outcome]) -> Outcome | None:
     return next((outcome for outcome in ranked if outcome.configuration.is_trained != kind), None)
 
 
-def _test(lab: Lab, model: Model) -> tuple[Evaluation | None, int]:
+def tested(lab: Lab, model: Model) -> tuple[Evaluation | None, int]:
+    """Return what a model is worth on the test part, and how many pictures that has; None and 0 where there is none.
+
+    Raises:
+        PictureError: a test picture cannot be read any more.
+    """
     frame = _part(lab, "test")
     frame = frame[frame["label"].isin(model.classes)]
     if frame.empty:
@@ -196,6 +202,7 @@ def _details(
         "configuration": {
             "seed": lab.seed,
             "metric": lab.metric.name,
+            "trainer": TRAINER_VERSION,
             "members": [outcome.configuration.to_dict() for outcome in chosen],
         },
     }

@@ -40,7 +40,9 @@ def mixture_shares(task: Task, outcomes: Sequence[Outcome]) -> dict[int, float]:
     """
     rows = common_rows(outcomes)
     y = task.y[rows]
-    likelihoods = np.stack([_probabilities(task, outcome, rows)[np.arange(len(y)), y] for outcome in outcomes])
+    likelihoods = np.stack(
+        [calibrated_probabilities(task, outcome, rows)[np.arange(len(y)), y] for outcome in outcomes]
+    )
     weights = class_weights(y) if task.metric.name in CLASSES_ALIKE else np.ones(len(y))
     shares = _most_probable(np.maximum(likelihoods, _LEAST), weights)
     kept = [i for i, share in enumerate(shares) if i == 0 or share >= LEAST_SHARE]
@@ -54,7 +56,7 @@ def together(task: Task, outcomes: Sequence[Outcome], shares: Sequence[float]) -
     Its configuration is the first one's; its scores are the logarithms of the mixed probabilities.
     """
     rows = common_rows(outcomes)
-    mixed = sum(share * _probabilities(task, one, rows) for one, share in zip(outcomes, shares, strict=True))
+    mixed = sum(share * calibrated_probabilities(task, one, rows) for one, share in zip(outcomes, shares, strict=True))
     return replace(outcomes[0], rows=rows, scores=np.log(np.maximum(mixed, _LEAST)).astype(np.float32))
 
 
@@ -69,7 +71,8 @@ def own_temperature(task: Task, outcome: Outcome) -> float:
     return fit_temperature(task.y[outcome.rows], outcome.scores)
 
 
-def _probabilities(task: Task, outcome: Outcome, rows: np.ndarray) -> np.ndarray:
+def calibrated_probabilities(task: Task, outcome: Outcome, rows: np.ndarray) -> np.ndarray:
+    """Return the calibrated probabilities of a candidate, float64 (m, C), of some of the rows it was scored on."""
     return mix([outcome.on(rows)], [1.0], own_temperature(task, outcome))
 
 

@@ -53,7 +53,7 @@ def _learn_from_everything(
     fitted = frozen_first(chosen, refit)
     if not all(f.is_refit for f in fitted):
         return tested, "The delivered model is the tested one: the refit on everything was rejected."
-    model = calibrated_model(loop, everything, chosen, shares, [f.member for f in fitted])
+    model = calibrated_model(task, everything, chosen, shares, [f.member for f in fitted])
     return model, f"The delivered model has learned from all {whole.n:,} pictures, those it was tested on included."
 
 

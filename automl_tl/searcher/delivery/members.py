@@ -12,15 +12,16 @@ from torch import Tensor
 
 from automl_tl.backbones.stages import Network
 from automl_tl.errors import sentence
-from automl_tl.learning.finetune import copy_network
+from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.linear import LinearHead
 from automl_tl.learning.network_head import NetworkHead
+from automl_tl.learning.trainer import empty_head, restore
+from automl_tl.learning.tunable import copy_network
 from automl_tl.model.member import Member
-from automl_tl.searcher.space.configuration import Configuration
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.frozen import fit_frozen
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.trained import Learned, empty_head, learn, restore
+from automl_tl.searcher.trials.trained import Learned, Watch, learn
 from automl_tl.work import Executor
 
 DIVERGED = 2.0
@@ -50,7 +51,8 @@ def frozen_member(task: Task, configuration: Configuration, head: LinearHead | N
 def kept_member(task: Task, configuration: Configuration, state: Mapping[str, Tensor]) -> Member:
     """Return a trained candidate with what it has learned."""
     network = copy_network(task.networks.network(configuration.backbone))
-    head = empty_head(task, configuration).to(network.device)
+    d = task.matrix(configuration.backbone, configuration.cuts, configuration.pooling).shape[1]
+    head = empty_head(network, configuration, d, task.n_classes).to(network.device)
     restore(configuration, network, head, state)
     return _member(task, configuration, network, head)
 
@@ -63,6 +65,7 @@ def refitted(
     *,
     limit: float | None = None,
     epochs: int | None = None,
+    watch: Watch | None = None,
 ) -> Fitted:
     """Return a candidate that has learned from every picture of the task.
 
@@ -73,6 +76,7 @@ def refitted(
         executor: where it learns.
         limit: seconds, or None.
         epochs: where there is no time for the whole schedule: go on from the trial's weights for so many epochs.
+        watch: told of every epoch.
     """
     configuration, begun = outcome.configuration, time.perf_counter()
     if not configuration.is_trained:
@@ -83,7 +87,7 @@ def refitted(
     try:
         left = None if limit is None else limit - (time.perf_counter() - begun)
         start = None if epochs is None else outcome.state
-        work = executor.submit(learn, task, configuration, l2, limit=left, start=start, epochs=epochs)
+        work = executor.submit(learn, task, configuration, l2, limit=left, start=start, epochs=epochs, report=watch)
         learned = work.result()
         if fault := _fault(learned):
             return _as_it_was(task, outcome, fault)
@@ -97,17 +101,18 @@ def _time_note(configuration: Configuration, learned: Learned, epochs: int | Non
     """Return what there was no time for, in a sentence, or nothing."""
     if epochs is not None:
         return f"There was no time for a whole refit: training went on with every training picture for {epochs} epochs."
-    planned = configuration.tuned.epochs + configuration.tuned.head_epochs
-    if not learned.shortened:
+    trained, planned = learned.trained, configuration.tuned.all_epochs
+    if not trained.shortened:
         return ""
-    return f"The refit on every training picture had time for {learned.epochs} of {planned} epochs."
+    return f"The refit on every training picture had time for {trained.epochs} of {planned} epochs."
 
 
 def _fault(learned: Learned) -> str | None:
     """Return why a refit cannot be used, or None."""
-    if not learned.losses:
+    losses = learned.trained.losses
+    if not losses:
         return "there was no time left for it"
-    last, first = learned.losses[-1], learned.losses[0]
+    last, first = losses[-1], losses[0]
     if not np.isfinite(last) or last > max(DIVERGED * first, DIVERGED_LOSS):
         return f"its loss rose from {first:.2f} to {last:.2f}"
     return None

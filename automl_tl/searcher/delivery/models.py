@@ -15,7 +15,6 @@ from automl_tl.model.novelty import Novelty, measure_novelty
 from automl_tl.searcher.delivery.ensemble import own_temperature
 from automl_tl.searcher.delivery.members import frozen_member, kept_member, rescaled
 from automl_tl.searcher.task import Task
-from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
 
 RIDGE_TEMPERATURE = 0.2
@@ -39,10 +38,18 @@ def first_interim_model(task: Task, member: Member) -> Model:
 
 
 def calibrated_model(
-    loop: Loop, task: Task, chosen: Sequence[Outcome], shares: Sequence[float], members: Sequence[Member]
+    scored: Task, task: Task, chosen: Sequence[Outcome], shares: Sequence[float], members: Sequence[Member]
 ) -> Model:
-    """Return the calibrated model: of several members each has its own temperature folded into its head."""
-    temperatures = [own_temperature(loop.task, outcome) for outcome in chosen]
+    """Return the calibrated model: of several members each has its own temperature folded into its head.
+
+    Args:
+        scored: what the candidates were scored on.
+        task: what the members have learned.
+        chosen: the candidates.
+        shares: of each in the model.
+        members: of each candidate, fitted.
+    """
+    temperatures = [own_temperature(scored, outcome) for outcome in chosen]
     if len(members) == 1:
         calibrated, temperature = tuple(members), temperatures[0]
     else:
@@ -51,7 +58,7 @@ def calibrated_model(
             for member, own, share in zip(members, temperatures, shares, strict=True)
         )  # fmt: skip
         temperature = 1.0
-    novelty = _novelty(loop.task, calibrated[0])
+    novelty = _novelty(scored, calibrated[0])
     return _assembled(task, calibrated, temperature, novelty, {})
 
 

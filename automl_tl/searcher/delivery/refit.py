@@ -49,13 +49,14 @@ def _refit(loop: Loop, outcome: Outcome) -> Fitted:
     task, l2, executor = loop.task, loop.candidates.reference.l2, loop.session.lab.executor
     if not outcome.configuration.is_trained:
         return refitted(task, outcome, l2, executor)
+    watch = loop.session.lab.monitor.learned
     left = loop.allotment.left
     epochs = _affordable(loop, outcome, left)
     if epochs == 0 or loop.interrupted:
         member = kept_member(task, outcome.configuration, outcome.state)
         return Fitted(member, task.n_trained, _not_refitted(loop, len(task.held_out(0))), is_refit=False)
     limit = left if loop.session.deadline.is_set else None
-    return refitted(task, outcome, l2, executor, limit=limit, epochs=epochs)
+    return refitted(task, outcome, l2, executor, limit=limit, epochs=epochs, watch=watch)
 
 
 def _not_refitted(loop: Loop, unseen: int) -> str:
@@ -74,5 +75,5 @@ def _affordable(loop: Loop, outcome: Outcome, left: float) -> int | None:
     enough = NEARLY_ENOUGH if outcome.configuration.training == "fine_tuning" else 1.0
     if enough * seconds <= left:
         return None
-    epochs = int(left / seconds * (how.epochs + how.head_epochs))
+    epochs = int(left / seconds * (how.all_epochs))
     return min(epochs, max(LEAST_EPOCHS, how.epochs // 2)) if epochs >= LEAST_EPOCHS else 0

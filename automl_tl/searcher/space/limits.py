@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from automl_tl.errors import OptionError
 from automl_tl.lab.networks import Networks
 from automl_tl.lab.timing import latencies
-from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.learning.configuration import Configuration
 
 
 @dataclass(frozen=True)

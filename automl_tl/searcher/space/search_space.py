@@ -13,15 +13,14 @@ from typing import Any, Protocol, cast
 
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.lab.feature_sources import LONGEST_JOIN
-from automl_tl.searcher.space.configuration import (
+from automl_tl.learning.configuration import (
     CLASSIFIERS,
-    LAYERS,
     VIEW_SETS,
     Configuration,
     Frozen,
     Training,
-    Tuned,
 )
+from automl_tl.learning.recipe import LAYERS, Recipe
 
 MANY_PICTURES = 20_000
 """Pictures from which mixup and cutmix are searched (BiT, Kolesnikov et al. 2020)."""
@@ -108,7 +107,7 @@ def suggest(chooser: Chooser, space: Space) -> Configuration:
     whole: tuple[tuple[int, ...], str] = ((n_stages,), "mean")
     cuts, pooling = whole if training == "pretrained_initialization" else _cuts(chooser, space, backbone)
     if training == "frozen":
-        how: Frozen | Tuned = _frozen(chooser, space)
+        how: Frozen | Recipe = _frozen(chooser, space)
     elif training == "fine_tuning":
         how = _fine_tuning(chooser, space, max(cuts), max(cuts) in space.maps[backbone])
     else:
@@ -149,7 +148,7 @@ def _frozen(chooser: Chooser, space: Space) -> Frozen:
     return Frozen(classifier, penalty, views)
 
 
-def _fine_tuning(chooser: Chooser, space: Space, cut: int, is_map: bool) -> Tuned:
+def _fine_tuning(chooser: Chooser, space: Space, cut: int, is_map: bool) -> Recipe:
     layers = chooser.suggest_categorical("layers", LAYERS)
     if layers == "convolution" and not is_map:
         layers = "fully_connected"
@@ -160,15 +159,15 @@ def _fine_tuning(chooser: Chooser, space: Space, cut: int, is_map: bool) -> Tune
     return _schedule(chooser, space, unfrozen, ratio, layers, head_epochs, batchnorm)
 
 
-def _from_pretrained(chooser: Chooser, space: Space, n_stages: int) -> Tuned:
+def _from_pretrained(chooser: Chooser, space: Space, n_stages: int) -> Recipe:
     ratio = chooser.suggest_float("whole_lr_ratio", *WHOLE_LR_RATIO)
     return _schedule(chooser, space, n_stages, ratio, "linear", 0, "adapting")
 
 
 def _schedule(
     chooser: Chooser, space: Space, unfrozen: int, ratio: float, layers: str, head_epochs: int, batchnorm: Any
-) -> Tuned:
-    return Tuned(
+) -> Recipe:
+    return Recipe(
         unfrozen=unfrozen,
         epochs=chooser.suggest_int("epochs", FEWEST_EPOCHS, MOST_EPOCHS),
         head_lr=chooser.suggest_float("head_lr", *HEAD_LR, log=True),

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from automl_tl.lab.assessment import Assessment
+from automl_tl.learning.configuration import CLASSIFIERS, VIEW_SETS, Training
 from automl_tl.learning.effort import solving
-from automl_tl.searcher.space.configuration import CLASSIFIERS, VIEW_SETS, Training
 from automl_tl.searcher.space.search_space import IMBALANCED, MANY_PICTURES, Space
 from automl_tl.searcher.task import Task
 

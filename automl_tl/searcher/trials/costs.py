@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from automl_tl.searcher.space.configuration import Configuration, Tuned
-from automl_tl.searcher.trials.trained import n_variants
+from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.recipe import Recipe
+from automl_tl.learning.trainer import n_variants
 
 UNMEASURED = 1.25
 """What a run is taken to need over its plan before any was measured: small batches are slower than timed ones."""
@@ -62,8 +63,8 @@ class Costs:
 
     def _planned(self, configuration: Configuration, n: int, epochs: int | None) -> float:
         how, costs = configuration.how, self.stages[configuration.backbone]
-        assert isinstance(how, Tuned)
-        rounds = how.epochs + how.head_epochs if epochs is None else epochs
+        assert isinstance(how, Recipe)
+        rounds = how.all_epochs if epochs is None else epochs
         last = max(configuration.cuts)
         boundary = last - how.unfrozen
         variants = n_variants(rounds) if boundary else 0

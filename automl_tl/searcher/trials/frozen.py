@@ -6,13 +6,13 @@ import time
 
 import numpy as np
 
+from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.learning.effort import screening, solving
 from automl_tl.learning.fit import fit_head
 from automl_tl.learning.heads import solve_head, solve_path
 from automl_tl.learning.linear import LinearHead
 from automl_tl.learning.screen import fit_ridge, is_tall, ridge_path, smallest_fold
 from automl_tl.learning.spectrum import Spectrum, decompose
-from automl_tl.searcher.space.configuration import Configuration, Frozen
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
 

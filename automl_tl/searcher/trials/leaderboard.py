@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from automl_tl.searcher.space.configuration import Configuration, Tuned
+from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.recipe import Recipe
 
 KIND, CONFIGURATION, SECONDS, REASON = "kind", "configuration", "seconds", "reason"
 """Names of a trial's user attributes."""
@@ -71,7 +72,7 @@ def _described(configuration: Configuration) -> dict[str, Any]:
         "pooling": configuration.pooling,
         "head": configuration.head,
     }
-    if isinstance(configuration.how, Tuned):
+    if isinstance(configuration.how, Recipe):
         row["param.unfrozen_stages"] = configuration.how.unfrozen
         row["param.epochs"] = configuration.how.epochs  # fewer than were proposed where time was short
     return row

@@ -11,10 +11,10 @@ import optuna
 from optuna.trial import Trial
 
 from automl_tl.errors import AutomlTlError, BackboneError, sentence
-from automl_tl.memory import resident_memory
+from automl_tl.learning.configuration import Configuration
+from automl_tl.memory import is_shortage
 from automl_tl.monitor import Status
 from automl_tl.searcher.preparation import Prepared, Session
-from automl_tl.searcher.space.configuration import Configuration
 from automl_tl.searcher.space.search_space import Space, outside
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allotment import Allotment
@@ -145,10 +145,9 @@ class Loop:
             give_up(str(error), blames=configuration.backbone)
         except AutomlTlError as error:
             give_up(str(error))
-        except (MemoryError, OSError) as error:  # the machine's fault, not the backbone's
-            give_up(sentence(error))
         except Exception as error:  # whatever a plugin's code raises ends its trial, never the search
-            give_up(sentence(error), blames=configuration.backbone)
+            machine = isinstance(error, OSError) or is_shortage(error)
+            give_up(sentence(error), blames="" if machine else configuration.backbone)
         else:
             self._keep(trial, replace(outcome, number=trial.number, sample=self.task.digest))
 
@@ -159,14 +158,14 @@ class Loop:
         sign, last = task.metric.sign, QUARTERS + task.n_folds - 1
 
         def report(step: int, value: float) -> None:
-            self._check_memory()
             if not math.isfinite(sign * value):
                 raise AutomlTlError(f"the validation score became {value}")
             if self.study.should_prune(trial, step, value) and step < last:
                 raise optuna.TrialPruned
 
         outcome = score_trained(
-            task, configuration, self.candidates.reference, executor, limit=limit, report=report
+            task, configuration, self.candidates.reference, executor, limit=limit,
+            max_memory=self.session.options.max_memory, report=report, watch=self.session.lab.monitor.learned,
         )  # fmt: skip
         self.prepared.costs.learn(
             configuration, task.n_trained, outcome.epochs // outcome.n_folds, outcome.seconds / outcome.n_folds
@@ -197,11 +196,6 @@ class Loop:
         if wanted:
             known = [o for o in known if o.configuration.strategy in wanted]
         return any(len(o.rows) >= 50 and (o.predictions == self.task.y[o.rows]).all() for o in known)
-
-    def _check_memory(self) -> None:
-        limit = self.session.options.max_memory
-        if limit is not None and (used := resident_memory() or 0) > limit:
-            raise AutomlTlError(f"it used {used / 1e9:.1f} GB of memory, more than the {limit / 1e9:.1f} GB allowed")
 
     def _show(self, configuration: Configuration) -> None:
         running = f"{configuration.strategy}: {configuration.describe()}"

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from automl_tl.augment.policy import AugmentationPolicy
-from automl_tl.lab.advice import EPOCHS, HEAD_LR, LABEL_SMOOTHING, LR_RATIO
-from automl_tl.lab.assessment import Assessment
-from automl_tl.lab.evidence import Candidate
+from automl_tl.lab.recommended import fine_tuning, from_pretrained
+from automl_tl.learning.configuration import Configuration
 from automl_tl.searcher.preparation import Prepared
-from automl_tl.searcher.space.configuration import Configuration, Tuned
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import Space
 from automl_tl.searcher.task import Task
@@ -58,7 +57,7 @@ def _variations(tuned: Configuration | None, space: Space) -> Iterator[Configura
     """Yield the recommended fine-tuning with one thing changed: what is worth knowing before TPE has its say."""
     if tuned is None:
         return
-    yield replace(tuned, how=replace(tuned.tuned, epochs=3 * EPOCHS // 2))
+    yield replace(tuned, how=replace(tuned.tuned, epochs=3 * tuned.tuned.epochs // 2))
     yield replace(tuned, how=replace(tuned.tuned, lr_ratio=1.0))
     if space.augmented:
         policy = tuned.tuned.policy
@@ -88,57 +87,26 @@ def _trained(prepared: Prepared, space: Space, limits: Limits, seconds: float | 
     if space.training == ("frozen",):
         return
     task, found, costs = prepared.task, prepared.assessment, prepared.costs
-    late = found.evidence.late(task.metric.name)
+    metric, policy = task.metric.name, None if space.augmented else AugmentationPolicy()
+    late = found.evidence.late(metric)
     most = limits.largest_cut.get(late.backbone, late.n_stages)
     least, advised = max(1, round(most / 3)), min(found.unfreezing.count, most)
     counts = dict.fromkeys(range(advised, least - 1, -1)) or {advised: None}
-    some = [fine_tuning(found, late, count, space, most) for count in counts]
+    tune = partial(fine_tuning, found, metric, cut=most, policy=policy)
+    some = [tune(unfrozen=count) for count in counts]
     first = next((c for c in some if seconds is None or _with_refit(task, costs, c) <= seconds), some[-1])
     yield first
     if most == late.n_stages:
-        yield from_pretrained(found, late, space)
+        yield from_pretrained(found, metric, policy=policy)
     for count in dict.fromkeys((advised, most)):
         if count > first.tuned.unfrozen:
-            yield fine_tuning(found, late, count, space, most)
+            yield tune(unfrozen=count)
 
 
 def _with_refit(task: Task, costs: Costs, configuration: Configuration) -> float:
     """Return the seconds of one fold's training and of the refit on everything."""
     n = task.n_trained
     return costs.seconds(configuration, n) + costs.seconds(configuration, task.sample.n)
-
-
-def fine_tuning(assessment: Assessment, late: Candidate, unfrozen: int, space: Space, most: int) -> Configuration:
-    """Return the recommended fine-tuning with so many of the first `most` stages that learn.
-
-    The head reads the last stage alone. Several cuts, with deviations, earn much where nothing is trained, and nothing
-    here: in searches of three minutes they reached .848 and .981 (clothing, hand signs), the last stage .866 and .983.
-    A head on many early cuts even fits the training pictures before anything has been learned.
-    """
-    how = Tuned(
-        unfrozen=min(unfrozen, most),
-        epochs=EPOCHS,
-        head_lr=HEAD_LR,
-        lr_ratio=LR_RATIO,
-        label_smoothing=LABEL_SMOOTHING,
-        policy=_policy(assessment, space),
-    )
-    return Configuration("fine_tuning", late.backbone, late.n_stages, (most,), "mean", how)
-
-
-def from_pretrained(assessment: Assessment, late: Candidate, space: Space) -> Configuration:
-    """Return the recommended training of everything from the pretrained weights."""
-    how = Tuned(
-        unfrozen=late.n_stages, epochs=EPOCHS, head_lr=HEAD_LR, lr_ratio=2.0, batchnorm="adapting",
-        label_smoothing=LABEL_SMOOTHING, policy=_policy(assessment, space),
-    )  # fmt: skip
-    return Configuration("pretrained_initialization", late.backbone, late.n_stages, (late.n_stages,), "mean", how)
-
-
-def _policy(assessment: Assessment, space: Space) -> AugmentationPolicy:
-    if not space.augmented:
-        return AugmentationPolicy()
-    return assessment.advice.augmentation
 
 
 def folds_to_score(task: Task, costs: Costs, trained: Sequence[Configuration], seconds: float | None) -> int:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.trainer import TRAINER_VERSION
+from automl_tl.monitor import Epoch
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +29,10 @@ class Outcome:
     n_folds: int = 0
     state: Mapping[str, Tensor] = field(default_factory=dict)
     """Of a trained candidate, what was learned without fold 0."""
+    history: tuple[Epoch, ...] = ()
+    """Of a trained candidate, the epochs of its first fold."""
+    trainer: int = TRAINER_VERSION
+    """TRAINER_VERSION of whoever trained it."""
     number: int = -1
     """Of its trial in the study; -1 before it has one."""
     sample: str = ""

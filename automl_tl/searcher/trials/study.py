@@ -15,7 +15,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState, create_trial
 
 from automl_tl.errors import OptionError
-from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.learning.configuration import Configuration
 from automl_tl.searcher.space.search_space import Space, parameters, suggest
 from automl_tl.searcher.trials.leaderboard import CONFIGURATION, KIND, REASON, SECONDS, SWEEP, TRIAL
 from automl_tl.searcher.trials.outcome import Outcome

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from automl_tl.lab.evidence import Candidate, Evidence
+from automl_tl.lab.recommended import frozen
+from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.learning.fit import SOLVED_KINDS
 from automl_tl.learning.heads import l2_grid, solve_path
-from automl_tl.learning.linear import as_matrix, measure_scaling
-from automl_tl.searcher.space.configuration import Configuration, Frozen
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.frozen import kept_spectrum, score_frozen
 from automl_tl.searcher.trials.outcome import Outcome
@@ -71,13 +71,7 @@ def _spread(probe: Sequence[Candidate], most: int) -> list[Candidate]:
 
 
 def _configuration(task: Task, candidate: Candidate) -> Configuration:
-    source, path = candidate.source, candidate.path
-    penalty = path.penalty
-    if path.kind != "ridge":
-        X = as_matrix(task.matrix(candidate.backbone, source.cuts, source.pooling))
-        penalty *= task.sample.n / max(int(measure_scaling(X).varies.sum()), 1)
-    how = Frozen(path.kind, float(penalty))
-    return Configuration("frozen", candidate.backbone, candidate.n_stages, source.cuts, source.pooling, how)
+    return frozen(candidate, task.features, task.sample.n)
 
 
 def _known(task: Task, candidate: Candidate) -> Outcome:

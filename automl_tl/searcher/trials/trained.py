@@ -1,66 +1,41 @@
-"""Trained candidates: the two phases on cached activations, scored on folds that they did not learn from."""
+"""Trained candidates: learned without a fold and scored on it, fold by fold."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from automl_tl.augment.mixing import Mixing
-from automl_tl.backbones.stages import Network
 from automl_tl.learning.activations import ActivationCache
-from automl_tl.learning.finetune import Step, Trained, TrainingError, Tunable, copy_network, finetune
-from automl_tl.learning.fit import starting_head
-from automl_tl.learning.linear import LinearHead, as_matrix, measure_scaling
-from automl_tl.learning.network_head import NetworkHead
-from automl_tl.learning.recipe import Recipe, batch_size_for
-from automl_tl.learning.scores import class_weights
-from automl_tl.searcher.space.configuration import Configuration
+from automl_tl.learning.callbacks import Callback, Deadline, Memory, Progress, Pruning, Validation
+from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.finetune import Trained, TrainingError
+from automl_tl.learning.trainer import learned_state, make_cache, train
+from automl_tl.monitor import Epoch
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.reference import Reference, estimated
 from automl_tl.work import Executor
 
-HIDDEN = 256
-"""Units of the fully connected layers."""
-MOST_VARIANTS, EPOCHS_PER_VARIANT = 4, 3
-"""Varied copies of every picture whose activations are kept, and how often training goes round each of them."""
 QUARTERS = 4
 """Parts of the first fold's schedule after which a trial reports; further folds report once."""
 GO_ON_LR = 0.3
 """Share of the learning rates when training goes on with more pictures instead of beginning again."""
 Report = Callable[[int, float], None]
-
-
-def n_variants(epochs: int) -> int:
-    """Return how many variants of every picture a schedule of so many epochs goes round.
-
-    >>> [n_variants(epochs) for epochs in (1, 4, 10, 30)]
-    [1, 2, 4, 4]
-    """
-    return min(MOST_VARIANTS, max(1, -(-epochs // EPOCHS_PER_VARIANT)))
+Watch = Callable[[Epoch], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """What a training run left: everything that differs from the pretrained network."""
+    """What a training run left: everything that differs from the pretrained network, and how it went."""
 
     state: Mapping[str, Tensor]
     """Of `learned_state`."""
-    losses: tuple[float, ...]
-    """Mean loss of each epoch."""
-    shortened: bool
-    """Whether the time limit ended the schedule early."""
-
-    @property
-    def epochs(self) -> int:
-        """Epochs, the last one perhaps not whole."""
-        return len(self.losses)
+    trained: Trained
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +56,10 @@ def score_trained(
     executor: Executor,
     *,
     limit: float | None = None,
+    max_memory: int | None = None,
     report: Report | None = None,
+    watch: Watch | None = None,
+    parts: int = QUARTERS,
 ) -> Outcome:
     """Train a candidate once per fold that it is scored on, and return its out-of-fold scores.
 
@@ -91,43 +69,51 @@ def score_trained(
         reference: of the estimate, and of the heads' regularisation.
         executor: where folds are trained.
         limit: seconds for all folds together, or None.
-        report: called with (step, estimated metric) along the way; what it raises ends the trial.
+        max_memory: bytes that the process which trains may hold, or None.
+        report: called with (step, estimated metric) after each of the parts of the first fold's schedule but the
+            last, then after every fold; what it raises ends the trial.
+        watch: told of every epoch.
+        parts: of the first fold's schedule.
 
     Raises:
-        TrainingError: the loss is no longer finite, or memory does not suffice.
+        TrainingError: the loss is no longer finite, or there was no time for an epoch.
+        ShortageError: one picture at a time does not fit into memory.
     """
     started = time.perf_counter()
+    folds: list[FoldScores] = []
     try:
-        folds = _scored_folds(task, configuration, reference, executor, limit, report)
+        for fold in range(task.n_folds):
+            left = None if limit is None else (limit - (time.perf_counter() - started)) / (task.n_folds - fold)
+            told = _told(report if fold == 0 else None, watch, parts)
+            scored = executor.submit(
+                score_fold, task, configuration, reference, fold, limit=left, max_memory=max_memory,
+                parts=parts if fold == 0 and told is not None else 0, report=told,
+            ).result()  # fmt: skip
+            folds.append(scored)
+            seen, scores = (np.concatenate(some) for some in zip(*((f.rows, f.scores) for f in folds), strict=True))
+            value = estimated(task, reference, seen, scores)
+            if report is not None:
+                report(parts + fold, value)
     finally:
         task.computed.activations = None
-    scores = np.concatenate([one.scores for one in folds])
-    rows = np.concatenate([one.rows for one in folds])
-    epochs, state = sum(one.learned.epochs for one in folds), folds[0].learned.state
-    value, seconds = estimated(task, reference, rows, scores), time.perf_counter() - started
-    return Outcome(configuration, value, rows, scores, seconds, epochs, task.n_folds, state)
+    epochs = sum(one.learned.trained.epochs for one in folds)
+    seconds = time.perf_counter() - started
+    first = folds[0].learned
+    return Outcome(
+        configuration, value, seen, scores, seconds, epochs, task.n_folds, first.state, history=first.trained.history
+    )  # fmt: skip
 
 
-def _scored_folds(
-    task: Task,
-    configuration: Configuration,
-    reference: Reference,
-    executor: Executor,
-    limit: float | None,
-    report: Report | None,
-) -> list[FoldScores]:
-    """Return what every fold came to, one after the other; after each of them the estimate so far is reported."""
-    started = time.perf_counter()
-    folds: list[FoldScores] = []
-    for fold in range(task.n_folds):
-        left = None if limit is None else (limit - (time.perf_counter() - started)) / (task.n_folds - fold)
-        first = report if fold == 0 else None
-        scored = executor.submit(score_fold, task, configuration, reference, fold, limit=left, report=first).result()
-        folds.append(scored)
-        if report is not None:
-            seen, scores = (np.concatenate(parts) for parts in zip(*((f.rows, f.scores) for f in folds), strict=True))
-            report(QUARTERS + fold, estimated(task, reference, seen, scores))
-    return folds
+def _told(report: Report | None, watch: Watch | None, parts: int) -> Watch | None:
+    """Return what is called here with every epoch, wherever it was trained, or None where nobody wants to know."""
+    here: list[Callback] = [] if watch is None else [Progress(watch)]
+    here += [] if report is None else [Pruning(report, parts)]
+
+    def tell(epoch: Epoch) -> None:
+        for callback in here:
+            callback.on_epoch_end(epoch)
+
+    return tell if here else None
 
 
 def score_fold(
@@ -137,7 +123,9 @@ def score_fold(
     fold: int,
     *,
     limit: float | None,
-    report: Report | None = None,
+    max_memory: int | None = None,
+    parts: int = 0,
+    report: Watch | None = None,
 ) -> FoldScores:
     """Train a candidate without a fold and score it there: work for an executor.
 
@@ -145,17 +133,25 @@ def score_fold(
         task, configuration, reference: as for `score_trained`.
         fold: that is left out.
         limit: seconds, or None.
-        report: called with (step, estimated metric) after each quarter of the schedule but the last.
+        max_memory: bytes, or None.
+        parts: of the schedule; the fold is scored after each of them but the last as well; 0 for at the end alone.
+        report: called with every epoch.
     """
-    begun, rows = time.perf_counter(), task.held_out(fold)
-    cache, learned_from = _shared_cache(task, configuration), np.flatnonzero(task.sample.folds != fold)
-    left = None if limit is None else limit - (time.perf_counter() - begun)
-    watch = _watcher(task, reference, rows, report)
-    tunable, trained = train(task, configuration, cache, learned_from, reference.l2, limit=left, watch=watch)
+
+    rows = task.held_out(fold)
+    value_of = partial(estimated, task, reference, rows)
+    validation = [Validation(lambda tunable: value_of(tunable.scores(rows)), parts)] if parts else []
+    callbacks = [*_limits(limit, max_memory), *validation, *([] if report is None else [Progress(report)])]
+    material, cache = task.material(configuration), _shared_cache(task, configuration)
+    learned_from = np.flatnonzero(task.sample.folds != fold)
+    tunable, trained = train(material, configuration, learned_from, reference.l2, cache=cache, callbacks=callbacks)
     if trained.epochs == 0:
         raise TrainingError("there was no time left for an epoch")
+    scores = tunable.scores(rows)
+    last = replace(trained.history[-1], score=value_of(scores))
+    trained = replace(trained, history=(*trained.history[:-1], last))
     state = learned_state(configuration, tunable) if fold == 0 else {}  # one fold's is kept
-    return FoldScores(rows, tunable.scores(rows), Learned(state, trained.losses, trained.shortened))
+    return FoldScores(rows, scores, Learned(state, trained))
 
 
 def learn(
@@ -166,6 +162,7 @@ def learn(
     limit: float | None,
     start: Mapping[str, Tensor] | None = None,
     epochs: int | None = None,
+    report: Watch | None = None,
 ) -> Learned:
     """Train a candidate on every picture of the task: work for an executor.
 
@@ -176,74 +173,26 @@ def learn(
         limit: seconds, or None.
         start: what a trial left, to go on from, at a smaller rate and in the candidate's own variants.
         epochs: for so many epochs then.
+        report: called with every epoch.
     """
-    begun = time.perf_counter()
-    cache = make_cache(task, configuration)
-    left = None if limit is None else limit - (time.perf_counter() - begun)
+    callbacks = [*_limits(limit, None), *([] if report is None else [Progress(report)])]
+    material = task.material(configuration)
+    cache = make_cache(material, configuration)
     if epochs is not None:
         how = configuration.tuned
         how = replace(how, epochs=epochs, head_epochs=0, head_lr=GO_ON_LR * how.head_lr)
         configuration = replace(configuration, how=how)
-    tunable, trained = train(task, configuration, cache, task.everything, l2, limit=left, start=start)
-    return Learned(learned_state(configuration, tunable), trained.losses, trained.shortened)
-
-
-def train(
-    task: Task,
-    configuration: Configuration,
-    cache: ActivationCache,
-    rows: np.ndarray,
-    l2: float,
-    *,
-    limit: float | None = None,
-    watch: Callable[[Tunable, Step], None] | None = None,
-    start: Mapping[str, Tensor] | None = None,
-) -> tuple[Tunable, Trained]:
-    """Train a candidate on the pictures `rows`; return it and how it went.
-
-    Args:
-        task: the data.
-        configuration: a trained one.
-        cache: `make_cache` of the same configuration.
-        rows: int (m,), the pictures to learn from.
-        l2: multiple of columns over pictures for the solved head.
-        limit: seconds, or None.
-        watch: called after every epoch.
-        start: what was learned before, to go on from; None starts from the pretrained stages and a solved head.
-    """
-    how, begun = configuration.tuned, time.perf_counter()
-    network = copy_network(task.networks.network(configuration.backbone))
-    head = empty_head(task, configuration) if start is not None else _starting_head(task, configuration, rows, l2)
-    tunable = Tunable(network, head.to(task.networks.engine.device), cache)
-    if start is not None:
-        restore(configuration, network, head, start)
-    if limit is not None:
-        limit -= time.perf_counter() - begun
-    recipe = Recipe(
-        how.unfrozen, how.epochs, how.head_epochs, how.head_lr, how.lr_ratio, how.weight_decay, how.batchnorm,
-        how.warmup, how.label_smoothing, Mixing(how.mixup, how.cutmix), _weights(task, configuration, rows),
-        batch_size_for(len(rows)),
+    tunable, trained = train(
+        material, configuration, task.everything, l2, cache=cache, start=start, callbacks=callbacks
     )  # fmt: skip
-    observe = None if watch is None else partial(watch, tunable)
-    return tunable, finetune(tunable, task.y, rows, recipe, limit=limit, observe=observe)
+    return Learned(learned_state(configuration, tunable), trained)
 
 
-def make_cache(task: Task, configuration: Configuration) -> ActivationCache:
-    """Return the activations of a candidate's frozen stages, empty as yet; folds share them."""
-    how, networks = configuration.tuned, task.networks
-    return ActivationCache(
-        networks.network(configuration.backbone),
-        task.pixels(configuration.backbone),
-        max(configuration.cuts) - how.unfrozen,
-        configuration.cuts,
-        configuration.pooling,
-        how.policy,
-        networks.engine.for_training,
-        task.seed,
-        task.scratch,
-        n_variants=n_variants(how.epochs + how.head_epochs),
-        max_bytes=task.max_bytes,
-    )
+def _limits(limit: float | None, max_memory: int | None) -> Iterator[Callback]:
+    if limit is not None:
+        yield Deadline(limit)
+    if max_memory is not None:
+        yield Memory(max_memory)
 
 
 def _shared_cache(task: Task, configuration: Configuration) -> ActivationCache:
@@ -251,84 +200,5 @@ def _shared_cache(task: Task, configuration: Configuration) -> ActivationCache:
     known = task.computed.activations
     if known is None or known[0] != configuration:
         task.computed.activations = None  # its memory is free before the next one takes any
-        task.computed.activations = known = (configuration, make_cache(task, configuration))
+        task.computed.activations = known = (configuration, make_cache(task.material(configuration), configuration))
     return known[1]
-
-
-def learned_state(configuration: Configuration, tunable: Tunable) -> dict[str, Tensor]:
-    """Return copies on the CPU of what was learned: the head, and the stages that are not frozen."""
-    learned = _learned(configuration, tunable.network, tunable.head).state_dict()
-    return {name: value.detach().cpu().clone() for name, value in learned.items()}
-
-
-def restore(configuration: Configuration, network: Network, head: NetworkHead, state: Mapping[str, Tensor]) -> None:
-    """Put what `learned_state` returned into a copied network and a head of the same configuration."""
-    _learned(configuration, network, head).load_state_dict(dict(state))
-
-
-def empty_head(task: Task, configuration: Configuration) -> NetworkHead:
-    """Return a head of a candidate's shape, to be filled by `restore`."""
-    d = task.matrix(configuration.backbone, configuration.cuts, configuration.pooling).shape[1]
-    return NetworkHead(d, task.n_classes, **_layers(task, configuration))
-
-
-def _learned(configuration: Configuration, network: Network, head: NetworkHead) -> nn.ModuleDict:
-    cut, unfrozen = max(configuration.cuts), configuration.tuned.unfrozen
-    stages = network.stages[cut - unfrozen : cut]
-    return nn.ModuleDict({"head": head, "stages": nn.ModuleList(stages)})
-
-
-def _starting_head(task: Task, configuration: Configuration, rows: np.ndarray, l2: float) -> NetworkHead:
-    """Solve the head on cached features: phase one at its end. `pretrained_initialization` begins with zeros."""
-    source = (configuration.backbone, configuration.cuts, configuration.pooling)
-    if configuration.training == "pretrained_initialization":
-        X = as_matrix(task.matrix(*source)[rows])
-        zeros = np.zeros((task.n_classes, X.shape[1]))
-        solved = LinearHead.standardised("softmax", zeros, np.zeros(task.n_classes), measure_scaling(X))
-    else:
-        key = ("starting head", source, rows.tobytes(), task.y[rows].tobytes(), l2, configuration.balanced)
-        solved = task.computed.solved.get(key, lambda: starting_head(
-            task.matrix(*source)[rows], task.y[rows], task.n_classes, l2, balanced=configuration.balanced,
-            device=task.networks.engine.device,
-        ))  # fmt: skip
-    with torch.random.fork_rng(devices=[]):  # what is added to the solved head begins at random
-        torch.manual_seed(task.seed)
-        return NetworkHead.from_linear(solved, **_layers(task, configuration))
-
-
-def _layers(task: Task, configuration: Configuration) -> dict[str, int]:
-    layers = configuration.tuned.layers
-    channels = task.networks.network(configuration.backbone).channels[max(configuration.cuts) - 1]
-    return {
-        "hidden": HIDDEN if layers in ("fully_connected", "convolution") else 0,
-        "channels": channels if layers == "convolution" else 0,
-    }
-
-
-def _weights(task: Task, configuration: Configuration, rows: np.ndarray) -> tuple[float, ...] | None:
-    """Return C weights of mean 1 over the pictures, or None."""
-    if not configuration.balanced:
-        return None
-    weights = np.ones(task.n_classes)
-    weights[task.y[rows]] = class_weights(task.y[rows])
-    return tuple(weights.tolist())
-
-
-def _watcher(
-    task: Task, reference: Reference, rows: np.ndarray, report: Report | None
-) -> Callable[[Tunable, Step], None] | None:
-    """Return what reports the scores of the pictures `rows` after each quarter of the schedule but the last."""
-    if report is None:
-        return None
-    reported = 0
-
-    def watch(tunable: Tunable, step: Step) -> None:
-        nonlocal reported
-        quarter = min(int(QUARTERS * step.progress), QUARTERS)
-        if reported < quarter < QUARTERS:
-            reported = quarter
-            tunable.network.module.eval()
-            tunable.head.eval()
-            report(quarter, estimated(task, reference, rows, tunable.scores(rows)))
-
-    return watch

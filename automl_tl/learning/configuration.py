@@ -1,16 +1,19 @@
-"""One point of the search space in the field's own terms: what is built and how it is trained. Imports no torch."""
+"""What is trained, in the field's own terms: a point of the search space, a recommendation, what a user asks for.
+
+Imports no torch.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from automl_tl.augment.policy import AugmentationPolicy
+from automl_tl.learning.recipe import Recipe
 from automl_tl.strategies import Strategy, frozen_strategy
 
 Training = Literal["frozen", "fine_tuning", "pretrained_initialization"]
 CLASSIFIERS = ("ridge", "softmax", "ovr_logistic", "linear_svm")
-LAYERS = ("linear", "fully_connected", "convolution")
 VIEW_SETS = {"plain": (), "flips": ("hflip", "vflip"), "flips+zoom": ("hflip", "vflip", "zoom")}
 """Further views of every training picture that a frozen model learns from, as far as flips are allowed."""
 
@@ -28,27 +31,6 @@ class Frozen:
 
 
 @dataclass(frozen=True)
-class Tuned:
-    """What learns besides the head, and how."""
-
-    unfrozen: int
-    """Stages that learn, the last ones before the last cut."""
-    epochs: int
-    head_lr: float
-    lr_ratio: float
-    layers: str = "linear"
-    """One of LAYERS: what is added to the linear head."""
-    head_epochs: int = 0
-    weight_decay: float = 1e-4
-    batchnorm: Literal["frozen", "adapting"] = "frozen"
-    warmup: float = 0.05
-    label_smoothing: float = 0.0
-    policy: AugmentationPolicy = field(default_factory=AugmentationPolicy)
-    mixup: float = 0.0
-    cutmix: float = 0.0
-
-
-@dataclass(frozen=True)
 class Configuration:
     """A candidate before it is tried."""
 
@@ -57,7 +39,7 @@ class Configuration:
     n_stages: int
     cuts: tuple[int, ...]
     pooling: str
-    how: Frozen | Tuned
+    how: Frozen | Recipe
     balanced: bool = False
     """Whether every class counts the same in the loss, however many pictures it has."""
 
@@ -69,12 +51,12 @@ class Configuration:
     @property
     def is_trained(self) -> bool:
         """Whether stages of the backbone learn."""
-        return isinstance(self.how, Tuned)
+        return isinstance(self.how, Recipe)
 
     @property
-    def tuned(self) -> Tuned:
+    def tuned(self) -> Recipe:
         """How the stages of a trained configuration learn."""
-        assert isinstance(self.how, Tuned)
+        assert isinstance(self.how, Recipe)
         return self.how
 
     @property
@@ -106,7 +88,7 @@ class Configuration:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them."""
         values = {**asdict(self), "cuts": list(self.cuts), "strategy": self.strategy}
-        if isinstance(self.how, Tuned):
+        if isinstance(self.how, Recipe):
             values["how"]["policy"] = self.how.policy.to_dict()
         return values
 
@@ -117,5 +99,5 @@ class Configuration:
         how = values["how"]
         if values["training"] == "frozen":
             return cls(**rest, cuts=tuple(values["cuts"]), how=Frozen(**how))
-        tuned = Tuned(**{**how, "policy": AugmentationPolicy.from_dict(how["policy"])})
+        tuned = Recipe(**{**how, "policy": AugmentationPolicy.from_dict(how["policy"])})
         return cls(**rest, cuts=tuple(values["cuts"]), how=tuned)

@@ -1,0 +1,181 @@
+"""The trainer: one configuration, trained on given pictures. Whoever trains anything does it here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from automl_tl.backbones.stages import Network
+from automl_tl.features.engine import Engine
+from automl_tl.learning.activations import MAX_BYTES, ActivationCache
+from automl_tl.learning.callbacks import Callback
+from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.finetune import Trained, finetune
+from automl_tl.learning.fit import starting_head
+from automl_tl.learning.kept import Kept
+from automl_tl.learning.linear import LinearHead, as_matrix, measure_scaling
+from automl_tl.learning.network_head import NetworkHead
+from automl_tl.learning.scores import class_weights
+from automl_tl.learning.tunable import Tunable, copy_network
+
+TRAINER_VERSION = 1
+"""Raised with every change after which the same pictures, configuration and seed come to another result. Outcomes,
+bundles and measured tables keep it, so that they say which trainer they are of; 0 is any before it was counted."""
+HIDDEN = 256
+"""Units of the fully connected layers."""
+MOST_VARIANTS, EPOCHS_PER_VARIANT = 4, 3
+"""Varied copies of every picture whose activations are kept, and how often training goes round each of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """n pictures as arrays, and the network that learns from them."""
+
+    network: Network
+    """Pretrained; it stays as it is."""
+    pixels: np.ndarray
+    """uint8 (n, S, S, 3)."""
+    features: np.ndarray
+    """float32 (n, d), of the pictures as they are, at the cuts and with the pooling of the configuration."""
+    y: np.ndarray
+    """int (n,)."""
+    n_classes: int
+    engine: Engine
+    """For training."""
+    seed: int
+    """Of the variants, the order, and what begins at random."""
+    scratch: Path
+    """Folder for memory-mapped files."""
+    max_bytes: int = MAX_BYTES
+    """Bound of the activations that are kept."""
+    solved: Kept = field(default_factory=Kept)
+    """Heads that training began with, by what they depend on."""
+
+
+def train(
+    material: Material,
+    configuration: Configuration,
+    rows: np.ndarray,
+    l2: float,
+    *,
+    cache: ActivationCache | None = None,
+    start: Mapping[str, Tensor] | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> tuple[Tunable, Trained]:
+    """Train a configuration on the pictures `rows`; return it, in eval mode, and how it went.
+
+    Args:
+        material: the pictures; more than `rows` where others are scored afterwards.
+        configuration: a trained one.
+        rows: int (m,), the pictures to learn from.
+        l2: multiple of columns over pictures for the solved head.
+        cache: `make_cache` of the same material and configuration, where it is used again; default: a new one.
+        start: what was learned before, to go on from; None starts from the pretrained stages and a solved head.
+        callbacks: that watch.
+
+    Raises:
+        TrainingError: the loss is no longer finite.
+        ShortageError: one picture at a time does not fit into memory.
+    """
+    cache = make_cache(material, configuration) if cache is None else cache
+    network = copy_network(material.network)
+    if start is None:
+        head = _starting_head(material, configuration, rows, l2)
+    else:
+        head = empty_head(network, configuration, material.features.shape[1], material.n_classes)
+        restore(configuration, network, head, start)
+    tunable = Tunable(network, head.to(material.engine.device), cache)
+    weights = class_weights_of(material, rows) if configuration.balanced else None
+    trained = finetune(
+        tunable, material.y, rows, configuration.tuned, class_weights=weights, callbacks=callbacks
+    )  # fmt: skip
+    return tunable, trained
+
+
+def make_cache(material: Material, configuration: Configuration) -> ActivationCache:
+    """Return the activations of a configuration's frozen stages, empty as yet; folds may share them."""
+    how = configuration.tuned
+    return ActivationCache(
+        material.network,
+        material.pixels,
+        max(configuration.cuts) - how.unfrozen,
+        configuration.cuts,
+        configuration.pooling,
+        how.policy,
+        material.engine,
+        material.seed,
+        material.scratch,
+        n_variants=n_variants(how.all_epochs),
+        max_bytes=material.max_bytes,
+    )
+
+
+def n_variants(epochs: int) -> int:
+    """Return how many variants of every picture a schedule of so many epochs goes round.
+
+    >>> [n_variants(epochs) for epochs in (1, 4, 10, 30)]
+    [1, 2, 4, 4]
+    """
+    return min(MOST_VARIANTS, max(1, -(-epochs // EPOCHS_PER_VARIANT)))
+
+
+def learned_state(configuration: Configuration, tunable: Tunable) -> dict[str, Tensor]:
+    """Return copies on the CPU of what was learned: the head, and the stages that are not frozen."""
+    learned = _learned(configuration, tunable.network, tunable.head).state_dict()
+    return {name: value.detach().cpu().clone() for name, value in learned.items()}
+
+
+def restore(configuration: Configuration, network: Network, head: NetworkHead, state: Mapping[str, Tensor]) -> None:
+    """Put what `learned_state` returned into a copied network and a head of the same configuration."""
+    _learned(configuration, network, head).load_state_dict(dict(state))
+
+
+def empty_head(network: Network, configuration: Configuration, d: int, n_classes: int) -> NetworkHead:
+    """Return a head of a configuration's shape on `d` columns, to be filled by `restore`."""
+    return NetworkHead(d, n_classes, **_layers(network, configuration))
+
+
+def class_weights_of(material: Material, rows: np.ndarray) -> np.ndarray:
+    """Return weights, float (C,), of mean 1 over the pictures `rows`, by which every class counts the same."""
+    weights = np.ones(material.n_classes)
+    weights[material.y[rows]] = class_weights(material.y[rows])
+    return weights
+
+
+def _learned(configuration: Configuration, network: Network, head: NetworkHead) -> nn.ModuleDict:
+    cut, unfrozen = max(configuration.cuts), configuration.tuned.unfrozen
+    stages = network.stages[cut - unfrozen : cut]
+    return nn.ModuleDict({"head": head, "stages": nn.ModuleList(stages)})
+
+
+def _starting_head(material: Material, configuration: Configuration, rows: np.ndarray, l2: float) -> NetworkHead:
+    """Solve the head on features: phase one at its end. `pretrained_initialization` begins with zeros."""
+    y, n_classes, balanced = material.y[rows], material.n_classes, configuration.balanced
+    if configuration.training == "pretrained_initialization":
+        X = as_matrix(material.features[rows])
+        zeros = np.zeros((n_classes, X.shape[1]))
+        solved = LinearHead.standardised("softmax", zeros, np.zeros(n_classes), measure_scaling(X))
+    else:
+        source = (configuration.backbone, configuration.cuts, configuration.pooling)
+        solved = material.solved.get(
+            ("starting head", source, rows.tobytes(), y.tobytes(), l2, balanced),
+            lambda: starting_head(
+                material.features[rows], y, n_classes, l2, balanced=balanced, device=material.engine.device
+            ),
+        )
+    with torch.random.fork_rng(devices=[]):  # what is added to the solved head begins at random
+        torch.manual_seed(material.seed)
+        return NetworkHead.from_linear(solved, **_layers(material.network, configuration))
+
+
+def _layers(network: Network, configuration: Configuration) -> dict[str, int]:
+    layers = configuration.tuned.layers
+    return {
+        "hidden": HIDDEN if layers in ("fully_connected", "convolution") else 0,
+        "channels": network.channels[max(configuration.cuts) - 1] if layers == "convolution" else 0,
+    }

@@ -1,0 +1,76 @@
+"""A copy of a network with a head: what is trained."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from automl_tl.backbones.stages import Network
+from automl_tl.features.halving import halving
+from automl_tl.learning.activations import PLAIN, ActivationCache, Activations
+from automl_tl.learning.network_head import NetworkHead
+
+_BATCHES_AT_ONCE = 64
+
+
+def copy_network(network: Network) -> Network:
+    """Return a network with parameters of its own; the backbone object is shared."""
+    memo = {id(network.backbone): network.backbone}
+    module, stages = copy.deepcopy((network.module, network.stages), memo)
+    return Network(
+        network.name, network.backbone, module, stages, network.weights, network.channels, network.layouts
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Tunable:
+    """A copy of a network with a head, on what its frozen stages put out."""
+
+    network: Network
+    """`copy_network`'s: its first `cache.boundary` stages stay as they are."""
+    head: NetworkHead
+    cache: ActivationCache
+    """Of the same network's prefix."""
+
+    def forward(self, batch: Activations, *, frozen: bool = False) -> Tensor:
+        """Return scores (m, C) float32 of a batch at the boundary; with `frozen` no gradient reaches the stages."""
+        cache, last = self.cache, max(self.cache.cuts)
+        x, pooled = batch.output, dict(batch.pooled)
+        with cache.engine.autocast():
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+                for number in range(cache.boundary + 1, last + 1):
+                    x = self.network.stages[number - 1](x)
+                    if number in cache.cuts:
+                        pooled[number] = cache.columns(x, number)
+            if self.head.convolution is not None:
+                pooled[last] = cache.columns(self.head.refine(x), last)
+        with torch.autocast(x.device.type, enabled=False):
+            scores: Tensor = self.head(torch.cat([pooled[cut].float() for cut in cache.cuts], dim=1))
+        return scores
+
+    def eval(self) -> None:
+        """Let every module be in eval mode."""
+        self.network.module.eval()
+        self.head.eval()
+
+    def scores(self, rows: np.ndarray) -> np.ndarray:
+        """Return the scores (m, C) float32 of the pictures `rows` as they are; modules must be in eval mode.
+
+        Raises:
+            ShortageError: one picture at a time does not fit into memory.
+        """
+        found = []
+        with torch.inference_mode():
+            for start in range(0, len(rows), _BATCHES_AT_ONCE):
+                some = rows[start : start + _BATCHES_AT_ONCE]
+                found.append(halving(partial(self._scores, some), len(some))[0])
+        return np.concatenate(found)
+
+    def _scores(self, rows: np.ndarray, parts: int) -> np.ndarray:
+        some = np.array_split(rows, min(parts, len(rows)))
+        return np.concatenate([self.forward(self.cache.batch(PLAIN, part)).cpu().numpy() for part in some])
