@@ -15,6 +15,7 @@ from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.errors import AutomlTlError
 from automl_tl.learning import trainer as module
 from automl_tl.learning.activations import ActivationCache
+from automl_tl.learning.callbacks import Deadline
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.finetune import Trained, TrainingError
 from automl_tl.learning.trainer import make_cache, train
@@ -355,21 +356,21 @@ def test_training_goes_on_in_the_candidate_s_own_variants(task: Task, monkeypatc
 
 
 def test_decoding_counts_against_the_limit(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits: list[float] = []
+    left: list[float] = []
     real, cache = module.finetune, module.make_cache
 
     def slow(*args: Any) -> Any:
         time.sleep(0.3)
         return cache(*args)
 
-    def finetune(*args: Any, limit: float, **more: Any) -> Any:
-        limits.append(limit)
-        return real(*args, limit=limit, **more)
+    def finetune(*args: Any, callbacks: Any, **more: Any) -> Any:
+        left.extend(one.ends - time.perf_counter() for one in callbacks if isinstance(one, Deadline))
+        return real(*args, callbacks=callbacks, **more)
 
-    monkeypatch.setattr(module, "make_cache", slow)
+    monkeypatch.setattr("automl_tl.searcher.trials.trained.make_cache", slow)
     monkeypatch.setattr(module, "finetune", finetune)
     score_trained(replace(task, n_folds=1), TUNED, best_frozen(task), HERE, limit=20.0)
-    assert limits[0] < 20.0 - 0.3
+    assert left[0] < 20.0 - 0.3
 
 
 def test_nothing_of_a_trial_is_kept_when_it_ends(task: Task) -> None:
