@@ -174,6 +174,16 @@ def same_everywhere(root: Path) -> None:
             (root / label / f"{i}.png").write_bytes(png())
 
 
+def parts(*names: str) -> Callable[[Path], None]:
+    """Return what writes parts of a split that hold the same classes, or pictures alone."""
+
+    def write(root: Path) -> None:
+        for seed, name in enumerate(names):
+            write_pictures(root / name, classes=("cats", "dogs"), per_class=2, seed=seed)
+
+    return write
+
+
 PATHS = ["apple/000.png", "apple/001.png", "leaf/000.png", "leaf/001.png"]
 LABELS = ["a", "a", "b", "b"]
 
@@ -190,6 +200,20 @@ REFUSED: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "folders of text": (folder(only_text), r"(?i)picture"),
     "hidden folders only": (folder(only_hidden), r"(?i)(picture|class)"),
     "the same picture under every label": (folder(same_everywhere), r"(?i)(different labels|left)"),
+    "folds taken for classes": (
+        folder(parts("fold0", "fold1")),
+        r"look like parts of a split.*--split-folder fold1=test",
+    ),
+    "a part of a split of unknown name": (folder(parts("train", "test", "extra")), r"--split-folder extra=test"),
+    "parts of a split without classes": (
+        folder(lambda root: write_pictures(root, classes=("train", "test")) and None),
+        r"holds only parts of a split \('test', 'train'\)",
+    ),
+    "a folder of a split that is not there": (
+        lambda p: ("inspect", write_pictures(p / "d"), "--split-folder", "fold9=test"),
+        r"--split-folder: there is no 'fold9'",
+    ),
+    "a part of a split without a name": (good("--split-folder", "test"), r"--split-folder: must be NAME=PART"),
     "table without the label": (table({"path": PATHS}), r"has no column 'label'; its columns are 'path'"),
     "table without the group": (
         table({"path": PATHS, "label": LABELS}, "--group-column", "patient"),
@@ -254,17 +278,49 @@ REFUSED: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_bad_input_is_refused_with_one_sentence(kind: str, tmp_path: Path) -> None:
+def test_bad_input_is_refused_with_one_sentence(kind: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     build, sentence = REFUSED[kind]
     result = run(*build(tmp_path))
     assert result.exit_code == 2, result.output
     assert "Traceback" not in result.output
     assert "unexpected" not in result.output
     assert re.search(sentence, " ".join(result.output.split())), result.output
+    assert not recwarn.list
+
+
+# What is easily misread: it is read as it was meant, and the page says what was understood.
+UNDERSTOOD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
+    "the tutorial's training_set and test_set": (
+        folder(parts("training_set", "test_set")),
+        r"pictures 8 in 2 classes.* given split 4 train, 4 test",
+    ),
+    "train and eval": (folder(parts("train", "eval")), r"given split 4 train, 4 test"),
+    "pictures to try beside the parts": (
+        folder(lambda root: (parts("Train", "Test")(root), write_pictures(root, ("single_prediction",)))[0]),
+        r"pictures 8 in 2 classes.*'single_prediction' lie in no class folder and are left out",
+    ),
+    "folds that are named": (
+        lambda p: (*folder(parts("a", "b"))(p), "--split-folder", "a=train", "--split-folder", "b=test"),
+        r"pictures 8 in 2 classes.* given split 4 train, 4 test",
+    ),
+    "classes of classes": (
+        lambda p: (*folder(parts("animals", "toys"))(p), "--split-folder", "none"),
+        r"The folders in 'animals' \('cats', 'dogs'\) are taken together as one class",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNDERSTOOD)
+def test_what_is_easily_misread_is_understood(kind: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    build, shown = UNDERSTOOD[kind]
+    result = run(*build(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert re.search(shown, " ".join(result.output.split())), result.output
+    assert not recwarn.list
 
 
 def test_the_corpus_is_as_large_as_promised() -> None:
-    assert len(FILES) + len(REFUSED) >= 40
+    assert len(FILES) + len(REFUSED) + len(UNDERSTOOD) >= 60
 
 
 def weights_file(tmp_path: Path, content: object) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-COLUMNS = ("path_column", "label_column", "split_column", "group_column")
+COLUMNS = ("path_column", "label_column", "split_column", "group_column", "split_folders")
 OVERRIDES = ("weights", "mean", "std", "input_size")
 
 
@@ -40,7 +40,7 @@ def _words(param: click.Parameter, value: Any) -> Iterator[str]:
 def _each(param: click.Parameter, value: Any) -> Iterator[str]:
     """Yield the texts of an option's values: a mapping's as NAME=VALUE, three numbers as one text."""
     if isinstance(value, Mapping):
-        yield from (f"{name}={one}" for name, one in value.items())
+        yield from [f"{name}={one}" for name, one in value.items()] or ["none"]
     elif isinstance(value, tuple):
         texts = [_text(one) for one in value]
         yield from texts if param.multiple else [",".join(texts)]

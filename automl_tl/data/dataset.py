@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,14 +99,16 @@ def open_dataset(
     label_column: str = "label",
     split_column: str = "split",
     group_column: str | None = None,
+    split_folders: Mapping[str, str] | None = None,
     train: bool = True,
 ) -> ImageDataset:
     """List the labelled pictures that `path` names; no picture is opened.
 
     `path` is a folder (see `folders.list_folder`) or a CSV, TSV or Parquet table (see
     `table.list_table`). The columns are those of a table; a column named "split" or "group" is used
-    where there is one. With `train` the data must be fit for training (see `for_training`); without,
-    any labelled picture will do, as for an evaluation.
+    where there is one. `split_folders` says which folders are which part of a split ({"fold0": "test"}), an empty one
+    that none is; without it they are found out (see `parts.split_parts`). With `train` the data must be fit for
+    training (see `for_training`); without, any labelled picture will do, as for an evaluation.
 
     Raises `DataError`, one sentence with the way out, where nothing can be made of it.
     """
@@ -115,7 +118,7 @@ def open_dataset(
             raise OptionError(
                 f"A group column needs a table, but '{printable(root)}' is a folder: list its pictures in a CSV file."
             )
-        listing = list_folder(root)
+        listing = list_folder(root, split_folders)
     elif root.suffix.lower() in TABLE_ENDINGS:
         split = None if split_column == "split" else split_column
         listing = list_table(root, Columns(path_column, label_column, split, group_column))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 
 from automl_tl.data.listing import Listing, Row
 from automl_tl.data.names import counted, printable, quoted, split_name
+from automl_tl.data.parts import split_parts, unwrapped
 from automl_tl.data.walk import Folder, walk
 from automl_tl.errors import DataError
 
@@ -14,24 +16,25 @@ _TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
 _ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 
 
-def list_folder(root: Path) -> Listing:
+def list_folder(root: Path, split_folders: Mapping[str, str] | None = None) -> Listing:
     """Return the labelled pictures below `root`.
 
     - Each folder in `root` is a class, named after the folder; the folders below it belong to that class.
-    - train, val (valid, validation, dev) and test folders, whatever their case, are respected if every
-      folder in `root` that holds pictures is one of them, there are at least two, and class folders
-      lie in them.
+    - Where the folders in `root` are the parts of a split (see `parts.split_parts`), the classes lie in them.
     - A single folder that holds the class folders is descended into.
     - Pictures that lie beside class folders have no class and are left out.
 
-    Raises `DataError` where there are no class folders.
+    `split_folders` says which folders are which part; empty: none is.
+
+    Raises `DataError` where there are no class folders, or where it cannot be told what the folders are.
     """
     listing = Listing()
     folder = _descend(walk(root, listing), listing)
     if not folder.children:
         raise DataError(_no_classes(folder, listing))
-    if _is_split(folder):
-        _list_splits(folder, listing)
+    parts = split_parts(folder, split_folders)
+    if parts:
+        _list_parts(folder, parts, listing)
     else:
         _note_ignored_splits(folder, listing)
         _list_classes(folder, "", listing)
@@ -52,20 +55,16 @@ def _holds_classes(folder: Folder) -> bool:
     return len(folder.children) > (1 if folder.pictures else 0)
 
 
-def _is_split(folder: Folder) -> bool:
-    return (
-        len(folder.children) > 1
-        and all(split_name(child.name) for child in folder.children)
-        and any(child.children for child in folder.children)
-    )
-
-
-def _list_splits(folder: Folder, listing: Listing) -> None:
+def _list_parts(folder: Folder, parts: Mapping[str, str], listing: Listing) -> None:
     _skip_loose(folder, listing)
     for child in folder.children:
-        if not child.children:
+        if child.name not in parts or not child.children:
             listing.notes.append(f"The pictures in '{printable(child.name)}' lie in no class folder and are left out.")
-        _list_classes(child, split_name(child.name) or "", listing)
+        if child.name in parts:
+            _list_classes(unwrapped(child), parts[child.name], listing)
+        else:
+            for path in child.all_pictures():
+                listing.skip(path, "lies beside the parts of the split, so it has no class")
 
 
 def _list_classes(folder: Folder, split: str, listing: Listing) -> None:
@@ -77,6 +76,18 @@ def _list_classes(folder: Folder, split: str, listing: Listing) -> None:
     empty = [child.name for child in folder.folders if child not in folder.children]
     if empty:
         listing.notes.append(f"No pictures in {quoted(empty)}: no class is made of an empty folder.")
+    merged = [child for child in folder.children if len(child.children) > 1]
+    if merged and (note := _merged(merged)) not in listing.notes:
+        listing.notes.append(note)
+
+
+def _merged(classes: list[Folder]) -> str:
+    """Return the remark on class folders that hold several folders of pictures."""
+    first, more = classes[0], f" (and so it is with {len(classes) - 1} more)" if classes[1:] else ""
+    return (
+        f"The folders in '{printable(first.name)}' ({quoted([one.name for one in first.children])}) are taken together "
+        f"as one class{more}: where they are classes, give the folder that holds them."
+    )
 
 
 def _skip_loose(folder: Folder, listing: Listing) -> None:
@@ -86,11 +97,10 @@ def _skip_loose(folder: Folder, listing: Listing) -> None:
 
 def _note_ignored_splits(folder: Folder, listing: Listing) -> None:
     named = [child.name for child in folder.children if split_name(child.name)]
-    if not named:
-        return
     others = [child.name for child in folder.children if not split_name(child.name)]
-    why = f"{quoted(others)} lies beside it" if others else "no class folders lie in it"
-    listing.notes.append(f"{quoted(named)} is taken as a class, not as a part of a split, because {why}.")
+    if named and others:
+        why = f"{quoted(others)} lies beside it"
+        listing.notes.append(f"{quoted(named)} is taken as a class, not as a part of a split, because {why}.")
 
 
 def _no_classes(folder: Folder, listing: Listing) -> str:

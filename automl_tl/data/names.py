@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 
 SPLIT_NAMES = {
@@ -14,16 +15,28 @@ SPLIT_NAMES = {
     "dev": "val",
     "test": "test",
     "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+    "holdout": "test",
 }
-"""What users call the parts of a split, in lower case, to what they are called here."""
+"""What users call the parts of a split, in lower case, to what they are called here.
 
+"eval" is a test, as it is to Hugging Face's datasets: no decision may rest on it.
+"""
+
+_PART = re.compile(rf"({'|'.join(SPLIT_NAMES)})[ _-]*(?:sets?|data|images|pictures|part|split)?")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode categories
 _JOINERS = "\u200c\u200d"  # part of ordinary words and emoji; harmless
 
 
 def split_name(name: str) -> str | None:
-    """Return "train", "val" or "test" for any of `SPLIT_NAMES`, whatever its case, or None."""
-    return SPLIT_NAMES.get(name.strip().lower())
+    """Return "train", "val" or "test" for any of `SPLIT_NAMES`, whatever its case, or None.
+
+    >>> split_name("Training_Set"), split_name("test data"), split_name("tests")
+    ('train', 'test', None)
+    """
+    found = _PART.fullmatch(name.strip().lower())
+    return SPLIT_NAMES[found[1]] if found else None
 
 
 def printable(name: str | os.PathLike[str]) -> str:

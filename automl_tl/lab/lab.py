@@ -97,13 +97,7 @@ def open_lab(path: str | Path, options: LabOptions) -> Lab:
         choose_engine(options.device), cache_dir(options.cache_dir), overrides, frozenset(options.backbones)
     )
     with clock("data"), monitor.activity("Reading pictures") as update:
-        listed = open_dataset(
-            path,
-            path_column=options.path_column,
-            label_column=options.label_column,
-            split_column=options.split_column,
-            group_column=options.group_column,
-        )
+        listed = open_dataset(path, **options.of_table())
         scanned, report = scan(listed, cache_dir=networks.cache, progress=update)
         dataset = assign_splits(scanned, options.seed)
     with clock("backbones"), monitor.activity("Loading backbones"):

@@ -18,7 +18,14 @@ from automl_tl.errors import OptionError
 from automl_tl.memory import resident_memory
 from automl_tl.monitor import Monitor
 from automl_tl.options.declaration import option, option_of
-from automl_tl.options.texts import parse_device, parse_input_size, parse_mean, parse_std, parse_weights
+from automl_tl.options.texts import (
+    parse_device,
+    parse_input_size,
+    parse_mean,
+    parse_split_folders,
+    parse_std,
+    parse_weights,
+)
 from automl_tl.quantities import parse_bytes, parse_count, parse_milliseconds
 from automl_tl.strategies import FROZEN, STRATEGIES
 from automl_tl.work import Executor, ThisProcess
@@ -34,7 +41,7 @@ LARGEST_SEED = 2**32 - 1  # the largest that numpy's and scikit-learn's generato
 
 @dataclass(frozen=True, kw_only=True)
 class TableOptions:
-    """Columns of a table of pictures."""
+    """How a data set is read: the columns of a table, the folders of a split."""
 
     path_column: str = option("path", "Table: picture files.", show_default=True)
     label_column: str = option("label", "Table: classes.", show_default=True)
@@ -42,6 +49,17 @@ class TableOptions:
     group_column: str | None = option(
         None, "Table: pictures of one group (a patient, a drawer) stay on one side of every split."
     )
+    split_folders: Mapping[str, str] | None = option(
+        None,
+        "Folder: which one is train, val or test, where its name does not say so; repeatable.  none: all are classes.",
+        doc='which folders are which part of a split, {"fold0": "test"}; empty: all are classes; default: what their '
+        "names and contents say.",
+        flag="--split-folder", metavar="NAME=PART", parse=parse_split_folders, repeatable=True,
+    )  # fmt: skip
+
+    def of_table(self) -> dict[str, Any]:
+        """Return these options as the arguments of `open_dataset`."""
+        return {one.name: getattr(self, one.name) for one in fields(TableOptions)}
 
 
 @dataclass(frozen=True, kw_only=True)

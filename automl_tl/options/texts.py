@@ -29,6 +29,19 @@ def parse_weights(values: tuple[str, ...]) -> dict[str, Path]:
     return files
 
 
+def parse_split_folders(values: tuple[str, ...]) -> dict[str, str] | None:
+    """Return {folder: part} of "NAME=PART" values, {} for "none", None where there is none; raise OptionError."""
+    if not values or values == ("none",):
+        return {} if values else None
+    parts = {}
+    for value in values:
+        name, _, part = value.rpartition("=")
+        if not (name and part):
+            raise OptionError(f"must be NAME=PART (NAME=test), or none alone, but is {value!r}")
+        parts[name] = part
+    return parts
+
+
 def parse_mean(text: str) -> Triple:
     """Return the means of R, G and B, from 0 to 1; raise OptionError for anything else."""
     return _triple(text, "--mean", mean_fault)

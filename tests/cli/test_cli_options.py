@@ -39,6 +39,7 @@ def test_defaults() -> None:
         "label_column": "label",
         "split_column": "split",
         "group_column": None,
+        "split_folders": None,
         "backbones": (),
         "weights": {},
         "mean": None,

@@ -47,4 +47,4 @@ def test_counted() -> None:
 
 def test_split_name() -> None:
     assert split_name(" Validation ") == "val"
-    assert split_name("holdout") is None
+    assert split_name("later") is None

@@ -233,9 +233,9 @@ def test_a_missing_column_in_parquet(folder: Path) -> None:
 
 
 def test_an_unknown_split(table: Write) -> None:
-    sentence = sentence_of(table("path,label,split\nimg/0.png,a,holdout\nimg/1.png,b,train\n"))
-    assert "one of train, training, val, valid, validation, dev, test, testing" in sentence
-    assert "'holdout'" in sentence
+    sentence = sentence_of(table("path,label,split\nimg/0.png,a,later\nimg/1.png,b,train\n"))
+    assert "one of train, training, val, valid, validation, dev, test, testing, eval" in sentence
+    assert "'later'" in sentence
 
 
 @pytest.mark.parametrize(
