@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -195,6 +196,11 @@ def _existing(paths: list[str]) -> list[str]:
 
 def _labels(y: Any) -> tuple[list[str], np.ndarray]:
     """Return the labels as text, n of them, and the classes in their own dtype, sorted."""
+    given = column_or_1d(np.asarray(y, dtype=object))
+    if missing := int(pd.isna(given).sum()):
+        raise ArrayError(
+            f"{missing:,} of the {len(given):,} labels in y are missing (NaN or None): leave these pictures out"
+        )
     array = column_or_1d(np.asarray(y), warn=True)
     check_classification_targets(array)
     try:
@@ -220,7 +226,8 @@ def _text(label: Any) -> str:
 def _write_table(table: Path, paths: Sequence[str], labels: Sequence[str], groups: Any) -> None:
     columns: dict[str, Sequence[str]] = {"path": paths, "label": labels}
     if groups is not None:
-        columns["group"] = ["" if group is None else str(group) for group in column_or_1d(np.asarray(groups))]
+        given = column_or_1d(np.asarray(groups, dtype=object))
+        columns["group"] = ["" if pd.isna(group) else str(group) for group in given]
     with table.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL)
         writer.writerow(columns)

@@ -240,8 +240,8 @@ def test_labels_keep_their_text(asked: dict[str, Any], paths: np.ndarray, labels
 
 
 def test_groups_are_a_column(asked: dict[str, Any], paths: np.ndarray) -> None:
-    table = fit(asked, paths[[0, 1, 8]], [0, 0, 1], groups=[5, None, "b"])
-    assert table["group"].tolist() == ["5", "", "b"]
+    table = fit(asked, paths[[0, 1, 2, 8]], [0, 0, 0, 1], groups=[5, None, float("nan"), "b"])
+    assert table["group"].tolist() == ["5", "", "", "b"]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,10 @@ def test_groups_are_a_column(asked: dict[str, Any], paths: np.ndarray) -> None:
         (["PATH", "PATH"], ["a", ""], "rename it"),
         (["PATH", "PATH"], [0.5, 1.5], "continuous"),
         (["PATH", "PATH"], [0], "inconsistent"),
-        (["PATH", "PATH"], [0, float("nan")], "NaN"),
+        (["PATH", "PATH"], [0, float("nan")], r"1 of the 2 labels in y are missing \(NaN or None\)"),
+        (["PATH", "PATH"], ["hat", float("nan")], "1 of the 2 labels in y are missing"),
+        (["PATH", "PATH", "PATH"], ["hat", None, pd.NA], "2 of the 3 labels in y are missing"),
+        (["PATH", "PATH"], pd.Series(["hat", pd.NA], dtype="string"), "1 of the 2 labels in y are missing"),
     ],
 )
 def test_what_is_refused(asked: dict[str, Any], paths: np.ndarray, X: Any, y: Any, sentence: str) -> None:
