@@ -226,6 +226,36 @@ REFUSED: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "empty table": (table(b""), r"(?i)table"),
     "table of a header only": (table({"path": [], "label": []}), r"(?i)(picture|row)"),
     "binary table": (table(b"\x00\xff\xfe\x00" * 50), r"(?i)table"),
+    "labels with a comma and without quotes": (
+        table(b"path,label\napple/000.png,lion, male\napple/001.png,lion, female\n"),
+        r'Line 2 of the table .* has 3 cells .*quote the cell .* as in "lion, male"',
+    ),
+    "columns of other names": (
+        table({"filename": PATHS, "class": LABELS}),
+        r"give --path-column filename --label-column class",
+    ),
+    "one column twice": (table(b"path,label,label \na.png,b,c\n"), r"'label' \(column 2\) and 'label' \(column 3\)"),
+    "table without names of columns": (
+        table(b"apple/000.png,a\nleaf/000.png,b\n"),
+        r"its first line is 'apple/000.png'",
+    ),
+    "table with a comment on top": (table(b"# my labels\npath,label\n"), r"is a comment \('# my labels'\): remove it"),
+    "ids in place of paths": (
+        table({"path": ["000", "001"], "label": ["a", "b"]}),
+        r"give --image-root .*apple --extension \.png",
+    ),
+    "addresses in place of paths": (
+        table({"path": ["https://x.org/a.png", "https://x.org/b.png"], "label": ["a", "b"]}),
+        r"'https://x\.org/a\.png': an address, not a file",
+    ),
+    "paths on a Windows drive": (
+        table({"path": ["C:\\data\\0.png", "C:\\data\\1.png"], "label": ["a", "b"]}),
+        r"a path on a Windows drive",
+    ),
+    "a root of pictures that is not there": (
+        table({"path": PATHS, "label": LABELS}, "--image-root", "/no/where"),
+        r"--image-root '/no/where' is no folder",
+    ),
     "table that leads outside": (
         table({"path": ["../../etc/a.png", "../b.png"], "label": ["a", "b"]}),
         r"leads out of the table's folder",
@@ -302,6 +332,36 @@ UNDERSTOOD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "folds that are named": (
         lambda p: (*folder(parts("a", "b"))(p), "--split-folder", "a=train", "--split-folder", "b=test"),
         r"pictures 8 in 2 classes.* given split 4 train, 4 test",
+    ),
+    "a table as a spreadsheet writes it": (
+        table(b"Path|Label|\r\napple/000.png|a|\r\napple/001.png|a|\r\nleaf/000.png|b|\r\n"),
+        r"pictures 3 in 2 classes",
+    ),
+    "ids with a root and an extension": (
+        lambda p: (
+            *table({"path": ["000", "001", "002"], "label": ["a", "b", "b"]})(p),
+            "--image-root",
+            p / "apple",
+            "--extension",
+            ".png",
+        ),
+        r"pictures 3 in 2 classes",
+    ),
+    "several labels in one": (
+        table({"path": PATHS, "label": ["cat|small", "cat|small", "b", "b"]}),
+        r"'cat\|small' for example, of 2 pictures: a picture has one label here",
+    ),
+    "words for no label": (
+        table({"path": PATHS, "label": ["NaN", "NaN", "None", "None"]}),
+        r"Taken as it stands, as a class: 'NaN', 'None' \(4 pictures\)",
+    ),
+    "classes that differ in case": (
+        folder(lambda root: write_pictures(root, classes=("Cat", "cat")) and None),
+        r"differ in case or white space alone: 'Cat' and 'cat'",
+    ),
+    "classes that differ in white space": (
+        folder(lambda root: write_pictures(root, classes=("dog", "dog ")) and None),
+        r"Classes dog 6 \S+ 'dog ' 6 .*differ in case or white space alone: 'dog' and 'dog '",
     ),
     "classes of classes": (
         lambda p: (*folder(parts("animals", "toys"))(p), "--split-folder", "none"),

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from automl_tl.cli.render import bar, literal
-from automl_tl.cli.text import clean, plural
+from automl_tl.cli.text import clean, label_text, plural
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.quality import Conflict, QualityReport
 from automl_tl.data.walk import is_picture_name
@@ -88,7 +88,7 @@ def classes(report: QualityReport, most: int | None) -> Group:
     table.add_column(justify="right")
     table.add_column(style="cyan", no_wrap=True)
     for label, n in ordered[:most]:
-        table.add_row(literal(label), f"{n:,}", bar(n / ordered[0][1]))
+        table.add_row(literal(label_text(label)), f"{n:,}", bar(n / ordered[0][1]))
     rest = ordered[len(ordered[:most]) :]
     more = [_and_more(len(rest), "class", "classes", f", with {_range([n for _, n in rest])}")] if rest else []
     return Group(table, *more)

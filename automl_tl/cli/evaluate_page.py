@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from automl_tl.cli.render import literal
-from automl_tl.cli.text import clean, plural
+from automl_tl.cli.text import clean, label_text, plural
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.model.evaluate import Evaluation
 
@@ -69,7 +69,7 @@ def _classes(result: Evaluation, most: int | None) -> list[RenderableType]:
     ordered = sorted(result.per_class, key=lambda one: (math.isnan(one.recall), one.recall, one.label))
     for one in ordered[:most]:
         numbers = (_share(one.recall), _share(one.precision), _share(one.f1), f"{one.n:,}")
-        table.add_row(literal(one.label), *numbers)
+        table.add_row(literal(label_text(one.label)), *numbers)
     return [table, *_rest(len(ordered), most, "class", "classes")]
 
 
@@ -82,15 +82,15 @@ def _mistakes(result: Evaluation, most: int | None) -> list[RenderableType]:
         return [_matrix(result)]
     pairs = [(int(wrong[a, b]), int(a), int(b)) for a, b in np.argwhere(wrong)]
     pairs.sort(key=lambda pair: (-pair[0], *pair[1:]))
-    names = result.classes
+    names = [label_text(label) for label in result.classes]
     items = [_item(f"{names[a]} taken for {names[b]}: {count:,} of {result.per_class[a].n:,}") for count, a, b in pairs]
     return [*islice(items, most), *_rest(len(items), most, "pair", "")]
 
 
 def _matrix(result: Evaluation) -> Table:
-    table = _columns("true class, taken for:", result.classes)
+    table = _columns("true class, taken for:", [label_text(label) for label in result.classes])
     for label, row in zip(result.classes, result.confusion, strict=True):
-        table.add_row(literal(label), *(f"{count:,}" if count else "." for count in row))
+        table.add_row(literal(label_text(label)), *(f"{count:,}" if count else "." for count in row))
     return table
 
 

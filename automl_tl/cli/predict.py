@@ -14,7 +14,7 @@ import click
 from automl_tl.cli.options import PATH, declared, verbose_option
 from automl_tl.cli.text import plural
 from automl_tl.errors import OptionError
-from automl_tl.options import DeviceOptions
+from automl_tl.options import DeviceOptions, FileOptions
 from automl_tl.output import check_output
 
 EXIT_BAD_PICTURES = 1
@@ -32,21 +32,22 @@ EXIT_BAD_PICTURES = 1
     help="csv: with a header; jsonl: one JSON object per line.  [default: table, or what --output ends in]",
 )
 @click.option("--output", type=PATH, metavar="FILE", help="Write to FILE, which appears when all is done.")
-@click.option("--path-column", default="path", show_default=True, help="Table: picture files.")
+@declared(FileOptions)
 @declared(DeviceOptions)
 @verbose_option
 @click.pass_context
 def predict(
     ctx: click.Context,
+    /,
     bundle: Path,
     paths: tuple[str, ...],
     top_k: int,
     probabilities: bool,
     output_format: str | None,
     output: Path | None,
-    path_column: str,
     device: str,
     verbose: bool,
+    **files: Any,
 ) -> None:
     """Say what is in the pictures that PATHS name, in their order.
 
@@ -62,7 +63,7 @@ def predict(
 
     if output is not None:
         check_output(output)
-    inputs = list_inputs(paths, path_column=path_column)
+    inputs = list_inputs(paths, **files)
     model = load_bundle(bundle, device)
     kind = output_format or _by_ending(output)
     shown = len(model.classes) if probabilities and kind == "table" else top_k

@@ -9,7 +9,7 @@ from typing import IO, Any, Protocol
 
 from rich.cells import cell_len
 
-from automl_tl.cli.text import clean
+from automl_tl.cli.text import clean, label_text
 from automl_tl.model.inputs import Input
 from automl_tl.model.predict import Prediction
 
@@ -51,7 +51,7 @@ class _Table:
     def __init__(self, stream: IO[str], inputs: Sequence[Input], classes: Sequence[str], top_k: int) -> None:
         self.stream = stream
         self.path = _widest([one.shown for one in inputs], WIDEST_PATH, "picture")
-        self.label = _widest(classes, WIDEST_LABEL, "label")
+        self.label = _widest([label_text(label) for label in classes], WIDEST_LABEL, "label")
         self._line("picture", "label", "probability", "then" if min(top_k, len(classes)) > 1 else "")
 
     def write(self, prediction: Prediction) -> None:
@@ -62,8 +62,8 @@ class _Table:
         if prediction.unusual:
             others.append(UNUSUAL)
         if len(prediction.top) > 1:
-            others.insert(0, ", ".join(f"{clean(label)} {share:.1%}" for label, share in prediction.top[1:]))
-        self._line(path, clean(prediction.label), f"{prediction.probability:.1%}", "; ".join(others))
+            others.insert(0, ", ".join(f"{label_text(label)} {share:.1%}" for label, share in prediction.top[1:]))
+        self._line(path, label_text(prediction.label or ""), f"{prediction.probability:.1%}", "; ".join(others))
 
     def _line(self, path: str, label: str, probability: str, rest: str) -> None:
         columns = (_padded(path, self.path), _padded(label, self.label), probability.rjust(len("probability")), rest)

@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
-COLUMNS = ("path_column", "label_column", "split_column", "group_column", "split_folders")
+COLUMNS = (
+    "path_column", "image_root", "extension", "label_column", "split_column", "group_column", "split_folders",
+)  # fmt: skip
 OVERRIDES = ("weights", "mean", "std", "input_size")
 
 

@@ -33,6 +33,15 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def label_text(label: str) -> str:
+    """Return a class's name for people, in quotes where white space at its ends could not be seen.
+
+    >>> label_text("dog"), label_text("dog ")
+    ('dog', "'dog '")
+    """
+    return clean(label) if label == label.strip() else f"'{clean(label)}'"
+
+
 def one_line(text: object) -> str:
     """Return `text` on one line: runs of white space become one space, then as in `clean`."""
     return clean(" ".join(str(text).split()))

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from automl_tl.data.cells import TABLE_ENDINGS
+from automl_tl.data.files import image_root_folder
 from automl_tl.data.folders import list_folder
+from automl_tl.data.label_remarks import label_remarks
 from automl_tl.data.listing import Listing, Row, Skipped
 from automl_tl.data.names import counted, printable, quoted
-from automl_tl.data.table import TABLE_ENDINGS, Columns, list_table
+from automl_tl.data.table import Columns, list_table
 from automl_tl.data.walk import is_picture_name
 from automl_tl.errors import DataError, OptionError
 
@@ -100,15 +103,22 @@ def open_dataset(
     split_column: str = "split",
     group_column: str | None = None,
     split_folders: Mapping[str, str] | None = None,
+    image_root: str | os.PathLike[str] | None = None,
+    extension: str = "",
     train: bool = True,
 ) -> ImageDataset:
     """List the labelled pictures that `path` names; no picture is opened.
 
     `path` is a folder (see `folders.list_folder`) or a CSV, TSV or Parquet table (see
     `table.list_table`). The columns are those of a table; a column named "split" or "group" is used
-    where there is one. `split_folders` says which folders are which part of a split ({"fold0": "test"}), an empty one
-    that none is; without it they are found out (see `parts.split_parts`). With `train` the data must be fit for
-    training (see `for_training`); without, any labelled picture will do, as for an evaluation.
+    where there is one. `image_root` is the folder where its relative paths start, in place of the table's own, and
+    `extension` is added to names that lack it.
+
+    `split_folders` says which folders are which part of a split ({"fold0": "test"}), an empty one that none is; without
+    it they are found out (see `parts.split_parts`).
+
+    With `train` the data must be fit for training (see `for_training`); without, any labelled picture will do, as for
+    an evaluation.
 
     Raises `DataError`, one sentence with the way out, where nothing can be made of it.
     """
@@ -121,7 +131,8 @@ def open_dataset(
         listing = list_folder(root, split_folders)
     elif root.suffix.lower() in TABLE_ENDINGS:
         split = None if split_column == "split" else split_column
-        listing = list_table(root, Columns(path_column, label_column, split, group_column))
+        columns = Columns(path_column, label_column, split, group_column)
+        listing = list_table(root, columns, image_root=image_root_folder(image_root), extension=extension)
     else:
         raise DataError(_neither(root))
     dataset = _build(root, listing)
@@ -189,7 +200,7 @@ def _build(root: Path, listing: Listing) -> ImageDataset:
     if not listing.rows:
         raise DataError(_nothing_left(root, listing.skipped))
     frame = pd.DataFrame(listing.rows, columns=list(Row._fields))
-    notes = listing.notes
+    notes = [*listing.notes, *label_remarks(frame["label"])]
     parts = set(frame["split"])
     if len(parts) == 1 and parts != {""}:  # a split of one part says nothing
         frame["split"] = ""

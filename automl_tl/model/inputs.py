@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-from automl_tl.data import table
+from automl_tl.data.cells import TABLE_ENDINGS, read_columns, read_header
+from automl_tl.data.columns import find_columns
+from automl_tl.data.files import Place, image_root_folder
 from automl_tl.data.listing import Listing, Skipped
-from automl_tl.data.names import printable, quoted
+from automl_tl.data.names import printable
 from automl_tl.data.walk import is_picture_name, walk
 from automl_tl.errors import DataError
 
@@ -27,14 +29,19 @@ class Input:
 
 
 def list_inputs(
-    paths: str | PathLike[str] | Iterable[str | PathLike[str]], *, path_column: str = "path"
+    paths: str | PathLike[str] | Iterable[str | PathLike[str]],
+    *,
+    path_column: str = "path",
+    image_root: str | PathLike[str] | None = None,
+    extension: str = "",
 ) -> tuple[Input, ...]:
     """Return every picture that `paths` name, in their order, as often as it is named; none is opened.
 
     - A folder stands for the picture files below it, at any depth, sorted; hidden and other files are passed over.
       What looks like a picture and cannot be opened (a broken link, a name that is no text) comes last.
-    - A CSV, TSV or Parquet table stands for its rows: a column names the files, from the table's folder; other
-      columns, the labels too, do not matter. A row that names no picture keeps its place, with the problem.
+    - A CSV, TSV or Parquet table stands for its rows: a column names the files, from the table's folder or
+      `image_root`, with `extension` added where they lack it; other columns, the labels too, do not matter. A row that
+      names no picture keeps its place, with the problem.
     - Anything else is taken as a picture, whatever its ending. One with a picture's ending that does not exist keeps
       its place, with the problem.
 
@@ -42,13 +49,14 @@ def list_inputs(
         DataError: A name that is no picture's does not exist; a folder or table has no picture; no path is given.
     """
     given = [paths] if isinstance(paths, str | PathLike) else list(paths)
-    found = tuple(one for path in given for one in _listed(os.fspath(path), path_column))
+    root = image_root_folder(image_root)
+    found = tuple(one for path in given for one in _listed(os.fspath(path), path_column, root, extension))
     if not found:
         raise DataError("No picture is named: give picture files, folders, or a CSV or Parquet table.")
     return found
 
 
-def _listed(path: str, path_column: str) -> Iterator[Input]:
+def _listed(path: str, path_column: str, root: Path | None, extension: str) -> Iterator[Input]:
     file = os.path.expanduser(path)
     try:
         exists = os.path.exists(file)
@@ -60,8 +68,8 @@ def _listed(path: str, path_column: str) -> Iterator[Input]:
         yield Input(path, file, "no such file")
     elif os.path.isdir(file):
         yield from _in_folder(path, Path(file))
-    elif file.lower().endswith(table.TABLE_ENDINGS):
-        yield from _in_table(path, Path(file), path_column)
+    elif file.lower().endswith(TABLE_ENDINGS):
+        yield from _in_table(path, Path(os.path.abspath(file)), path_column, root, extension)
     else:
         yield Input(path, file)
 
@@ -84,24 +92,13 @@ def _matters(skipped: Skipped) -> bool:
     return is_picture_name(skipped.path) or skipped.reason.startswith("cannot be opened")
 
 
-def _in_table(named: str, file: Path, column: str) -> Iterator[Input]:
-    cells = _cells(file, column)
+def _in_table(named: str, file: Path, column: str, root: Path | None, extension: str) -> Iterator[Input]:
+    place = find_columns(file, {"path": column}, read_header(file))["path"]
+    (cells,) = read_columns(file, [place])
     if not cells:
         raise DataError(f"The table '{printable(named)}' names no picture: give one row for each picture.")
-    folder = Path(os.path.abspath(file)).parent
+    files = Place(file.parent, root, extension)
     for number, cell in enumerate(cells, start=1):
-        path = table._absolute(cell, folder)
-        problem = table._problem(cell, path, folder, label=cell)
+        path, problem = files.find(cell)
         where = None if problem is None else f"{problem} (row {number} of the table)"
         yield Input(cell or f"row {number} of {os.path.basename(named)}", path, where)
-
-
-def _cells(file: Path, column: str) -> list[str]:
-    """Return the texts of a table's column, stripped, read exactly as tables for training are."""
-    there = table._column_names(file)
-    if column not in there:
-        raise DataError(
-            f"The table '{printable(file)}' has no column {quoted([column])}; "
-            f"its columns are {quoted(there, at_most=20)}: name one with --path-column."
-        )
-    return table._as_text(table._load(file, [column])[column])

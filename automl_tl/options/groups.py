@@ -40,10 +40,24 @@ LARGEST_SEED = 2**32 - 1  # the largest that numpy's and scikit-learn's generato
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableOptions:
-    """How a data set is read: the columns of a table, the folders of a split."""
+class FileOptions:
+    """Which files a table names."""
 
     path_column: str = option("path", "Table: picture files.", show_default=True)
+    image_root: str | Path | None = option(
+        None, "Table: where relative paths start.  [default: the table's folder]",
+        doc="folder where the relative paths of a table start; default: the table's.", metavar="FOLDER",
+    )  # fmt: skip
+    extension: str = option(
+        "", "Table: added to names of files that lack it: .jpg.", doc="added to those names of a table that lack it.",
+        metavar=".EXT",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions(FileOptions):
+    """How a data set is read: the columns of a table, the folders of a split."""
+
     label_column: str = option("label", "Table: classes.", show_default=True)
     split_column: str = option("split", "Table: train, val or test.", show_default=True)
     group_column: str | None = option(

@@ -40,6 +40,8 @@ def test_defaults() -> None:
         "split_column": "split",
         "group_column": None,
         "split_folders": None,
+        "image_root": None,
+        "extension": "",
         "backbones": (),
         "weights": {},
         "mean": None,

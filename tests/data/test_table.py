@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 from automl_tl.data.dataset import ImageDataset, open_dataset
-from automl_tl.errors import DataError
+from automl_tl.errors import DataError, OptionError
 
 Grow = Callable[..., Path]
 
@@ -58,7 +59,8 @@ def test_encodings(table: Write, encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("separator", "name"), [(",", "x.csv"), (";", "x.CSV"), ("\t", "x.tsv"), ("\t", "x.tab"), ("\t", "x.csv")]
+    ("separator", "name"),
+    [(",", "x.csv"), ("|", "x.csv"), (";", "x.CSV"), ("\t", "x.tsv"), ("\t", "x.tab"), ("\t", "x.csv")],
 )
 def test_separators(table: Write, separator: str, name: str) -> None:
     path = table(("path,label\n" + FOUR).replace(",", separator), name)
@@ -148,7 +150,7 @@ def test_rows_that_cannot_be_used_are_skipped_with_a_reason(table: Write, grow: 
     assert [skipped.reason.split(" (row")[0] for skipped in dataset.skipped] == [
         "no path",
         "no such file",
-        "leads out of the table's folder: move the table up, or give absolute paths",
+        f"leads out of the table's folder: allow it by --image-root {tmp_path}",
         "a folder, not a picture",
         "no label",
         "no label",
@@ -188,6 +190,54 @@ def test_a_relative_table_path(table: Write, folder: Path, monkeypatch: pytest.M
     assert dataset.short(dataset.frame["path"][0]) == os.path.join("img", "0.png")
 
 
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_as_another_system_writes_them(table: Write, folder: Path, forms: tuple[str, str]) -> None:
+    on_disk, in_table = (unicodedata.normalize(form, "Ménage/été.png") for form in forms)
+    (folder / on_disk).parent.mkdir()
+    os.rename(folder / "img" / "0.png", folder / on_disk)
+    assert len(open_dataset(table("path,label\n" + FOUR.replace("img/0.png", in_table)))) == 4
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("https://example.org/0.png", "an address, not a file: download"),
+        ("s3://bucket/0.png", "an address, not a file: download"),
+        ("C:\\data\\0.png", "a path on a Windows drive"),
+        ("d:/data/0.png", "a path on a Windows drive"),
+    ],
+)
+def test_what_is_no_path_here_is_said_to_be_that(table: Write, cell: str, reason: str) -> None:
+    (skipped,) = open_dataset(table("path,label\n" + FOUR + f"{cell},a\n")).skipped
+    assert skipped.path == cell
+    assert skipped.reason.startswith(reason)
+
+
+def test_ids_whose_files_lie_in_a_folder(table: Write, folder: Path, recwarn: pytest.WarningsRecorder) -> None:
+    path = table("id,label\n0,a\n1,a\n2,b\n3,b\n")
+    assert f"give --image-root {folder / 'img'} --extension .png" in sentence_of(path, path_column="id")
+    dataset = open_dataset(path, path_column="id", image_root=folder / "img", extension="png")
+    assert labels(dataset) == {"0.png": "a", "1.png": "a", "2.png": "b", "3.png": "b"}
+    assert not recwarn.list
+
+
+def test_names_of_files_in_another_folder(table: Write, folder: Path) -> None:
+    path = table("path,label\n" + FOUR.replace("img/", ""))
+    assert f"give --image-root {folder / 'img'}." in sentence_of(path)
+    assert len(open_dataset(path, image_root=folder / "img")) == 4
+    with pytest.raises(OptionError, match="--image-root 'nowhere' is no folder"):
+        open_dataset(path, image_root="nowhere")
+
+
+def test_paths_out_of_the_folder_can_be_allowed(table: Write, folder: Path) -> None:
+    (folder / "tables").mkdir()
+    path = table("path,label\n" + FOUR.replace("img/", "../img/"), "tables/x.csv")
+    assert f"allow it by --image-root {folder} (row 1" in sentence_of(path)
+    assert len(open_dataset(path, image_root=folder)) == 4
+    outside = table("path,label\n" + FOUR + "../../other/0.png,a\n", "tables/y.csv")
+    assert "leads out" in open_dataset(outside, image_root=folder).skipped[0].reason
+
+
 # --- the same picture twice -------------------------------------------------------------------------
 
 
@@ -216,15 +266,64 @@ def test_the_same_path_in_two_parts_stays_in_the_test(table: Write) -> None:
     ("options", "missing"),
     [
         ({}, "'path', 'label'"),
-        ({"path_column": "file"}, "'label'"),
-        ({"path_column": "file", "label_column": "kind", "split_column": "part"}, "'part'"),
-        ({"path_column": "file", "label_column": "kind", "group_column": "patient"}, "'patient'"),
+        ({"path_column": "thing"}, "'label'"),
+        ({"path_column": "thing", "label_column": "kind", "split_column": "part"}, "'part'"),
+        ({"path_column": "thing", "label_column": "kind", "group_column": "patient"}, "'patient'"),
     ],
 )
 def test_a_missing_column(table: Write, options: dict[str, str], missing: str) -> None:
-    sentence = sentence_of(table("file,kind\nimg/0.png,a\n"), **options)
+    sentence = sentence_of(table("thing,kind\nimg/0.png,a\n"), **options)
     assert f"has no column {missing};" in sentence
-    assert "its columns are 'file', 'kind'" in sentence
+    assert "its columns are 'thing', 'kind'" in sentence
+    assert sentence.endswith("-column.")
+
+
+@pytest.mark.parametrize("header", ["Path,Label", "PATH,label", " Path , LABEL "])
+def test_the_case_of_a_column_does_not_matter(table: Write, header: str) -> None:
+    assert len(open_dataset(table(f"{header}\n{FOUR}"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("header", "options"),
+    [
+        ("filename,class", "--path-column filename --label-column class"),
+        ("Image,label", "--path-column Image"),
+        ("Image Path,species", "--path-column 'Image Path' --label-column species"),
+        ("path,Category", "--label-column Category"),
+    ],
+)
+def test_well_known_columns_are_proposed(table: Write, header: str, options: str) -> None:
+    assert sentence_of(table(f"{header}\n{FOUR}")).endswith(f": give {options}.")
+
+
+@pytest.mark.parametrize(
+    ("header", "both"),
+    [
+        ("path,label,label ", "'label' (column 2) and 'label' (column 3)"),
+        ("path,label,label", "'label' (column 2) and 'label' (column 3)"),
+        ("path,Label,LABEL", "'Label' (column 2) and 'LABEL' (column 3)"),
+    ],
+)
+def test_a_column_that_is_there_twice(table: Write, header: str, both: str) -> None:
+    sentence = sentence_of(table(f"{header}\nimg/0.png,a,b\nimg/1.png,c,d\n"))
+    assert both in sentence
+    assert "rename all but one" in sentence
+
+
+def test_a_second_column_that_nobody_needs_may_be_there(table: Write) -> None:
+    text = "path,label,note,note\n" + FOUR.replace("\n", ",x,y\n")
+    assert len(open_dataset(table(text))) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (FOUR, "its first line is 'img/0.png', 'a', so put one that names the columns (path,label) on top"),
+        (f"# made by hand\npath,label\n{FOUR}", "is a comment ('# made by hand'): remove it"),
+    ],
+)
+def test_a_table_without_names_of_columns(table: Write, text: str, told: str) -> None:
+    assert told in sentence_of(table(text))
 
 
 def test_a_missing_column_in_parquet(folder: Path) -> None:
@@ -263,8 +362,24 @@ def test_parquet_that_is_none(table: Write, content: bytes) -> None:
 def test_rows_of_uneven_length(table: Write) -> None:
     dataset = open_dataset(table("path,label,group\n" + FOUR))
     assert list(dataset.frame["group"]) == ["", "", "", ""]
-    text = "path,label\nimg/0.png,a\nimg/1.png,a,too,many\nimg/2.png,b\n"
-    assert "line 3" in sentence_of(table(text))
+    assert labels(open_dataset(table("path,label\n" + FOUR.replace("\n", ",,\n"))))["3.png"] == "b"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "example"),
+    [
+        ("path,label\nimg/0.png,lion, male\nimg/1.png,lion, female\n", "Line 2", '"lion, male"'),
+        ("path,label\nimg/0.png,a\nimg/1.png,a,too,many\nimg/2.png,b\n", "Line 3", '"a, too, many"'),
+        ("path;label\n\nimg/0.png;a;\nimg/1.png;a;b\n", "Line 4", '"a, b"'),
+    ],
+)
+def test_cells_without_a_column_are_an_error(
+    table: Write, text: str, line: str, example: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    sentence = sentence_of(table(text))
+    assert sentence.startswith(line)
+    assert f"quote the cell that holds a separator, as in {example}" in sentence
+    assert not recwarn.list
 
 
 def test_one_class_and_one_picture_each(table: Write) -> None:

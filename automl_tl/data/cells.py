@@ -1,0 +1,119 @@
+"""The cells of a CSV, TSV or Parquet table as text; whatever is wrong with the file is one sentence."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from automl_tl.data.names import printable, quoted
+from automl_tl.errors import DataError
+
+TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".parquet", ".pq")
+_SEPARATORS = (",", ";", "\t", "|")  # spreadsheets in much of Europe write CSV with semicolons
+
+
+def read_header(table: Path) -> list[str]:
+    """Return the names of the columns, stripped, in their order; raises `DataError` where there are none."""
+    try:
+        if _is_parquet(table):
+            from pyarrow import parquet  # takes a third of a second, and CSV does without
+
+            return [str(name).strip() for name in parquet.read_schema(table).names]
+        _, names = next(_lines(table), (0, []))
+    except (OSError, ValueError, csv.Error) as error:  # pyarrow's errors are ValueErrors
+        raise DataError(_unreadable(table, error)) from error
+    if not names:
+        raise DataError(f"The table '{printable(table)}' is empty: its first line must name the columns (path,label).")
+    if names[0].startswith("#"):
+        raise DataError(
+            f"The first line of the table '{printable(table)}' is a comment ('{printable(names[0])}'): remove it, "
+            "the first line must name the columns (path,label)."
+        )
+    return [name.strip() for name in names]
+
+
+def read_columns(table: Path, columns: Sequence[int]) -> list[list[str]]:
+    """Return the texts, stripped, of the columns at these positions.
+
+    All cells are text, so a class called NA or 007 stays what it is. Cells that a line lacks are empty; raises
+    `DataError` for a line that has more cells than the first one, unless they are empty.
+    """
+    try:
+        if _is_parquet(table):  # only what is needed: tables of data sets often carry the pictures' bytes
+            names = read_header(table)
+            frame = pd.read_parquet(table, columns=[names[column] for column in dict.fromkeys(columns)])
+            return [_texts(frame[names[column]]) for column in columns]
+        return _csv_columns(table, columns)
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(_unreadable(table, error)) from error
+
+
+def _csv_columns(table: Path, columns: Sequence[int]) -> list[list[str]]:
+    lines = _lines(table)
+    _, names = next(lines)
+    found: list[list[str]] = [[] for _ in columns]
+    for number, cells in lines:
+        if len(cells) > len(names) and any(cell.strip() for cell in cells[len(names) :]):
+            raise DataError(_surplus(table, number, cells, names))
+        for column, texts in zip(columns, found, strict=True):
+            texts.append(cells[column].strip() if column < len(cells) else "")
+    return found
+
+
+def _lines(table: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of every line that is not blank, with the number of the line."""
+    encoding = _encoding(table)
+    with table.open(encoding=encoding, newline="") as file:
+        lines = csv.reader(file, delimiter=_separator(table, encoding), skipinitialspace=True, strict=True)
+        for cells in lines:
+            if len(cells) > 1 or "".join(cells).strip():
+                yield lines.line_num, cells
+
+
+def _encoding(table: Path) -> str:
+    with table.open("rb") as file:
+        start = file.read(2)
+    return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _separator(table: Path, encoding: str) -> str:
+    with table.open(encoding=encoding) as file:
+        header = next((line for line in file if line.strip()), "")
+    preferred = ("\t",) if table.suffix.lower() in (".tsv", ".tab") else _SEPARATORS
+    return next((separator for separator in preferred if separator in header), preferred[0])
+
+
+def _is_parquet(table: Path) -> bool:
+    return table.suffix.lower() in (".parquet", ".pq")
+
+
+def _texts(cells: pd.Series) -> list[str]:
+    return [_text(cell) for cell in cells.astype(object)]
+
+
+def _text(cell: object) -> str:
+    if cell is None or cell is pd.NA or cell is pd.NaT:
+        return ""
+    if isinstance(cell, (float, np.floating)):  # whole numbers beside empty cells arrive as 3.0
+        return "" if np.isnan(cell) else str(int(cell)) if float(cell).is_integer() else str(cell)
+    return cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell).strip()
+
+
+def _surplus(table: Path, number: int, cells: Sequence[str], names: Sequence[str]) -> str:
+    whole = printable(", ".join(cells[len(names) - 1 :]))
+    return (
+        f"Line {number} of the table '{printable(table)}' has {len(cells)} cells ({quoted(list(cells))}), but its "
+        f'first line names {len(names)}: quote the cell that holds a separator, as in "{whole}".'
+    )
+
+
+def _unreadable(table: Path, error: Exception) -> str:
+    if isinstance(error, UnicodeError):
+        return f"The table '{printable(table)}' is not UTF-8 text ({error}): save it as CSV with UTF-8 encoding."
+    reason = " ".join(str(error).split())
+    return f"The table '{printable(table)}' cannot be read ({printable(reason)}): give a CSV, TSV or Parquet table."
