@@ -184,6 +184,13 @@ def parts(*names: str) -> Callable[[Path], None]:
     return write
 
 
+def twice(folder: Path, *names: str) -> Path:
+    """Write the same pictures as every part of a split."""
+    for name in names:
+        write_pictures(folder / name, classes=("cats", "dogs"))
+    return folder
+
+
 PATHS = ["apple/000.png", "apple/001.png", "leaf/000.png", "leaf/001.png"]
 LABELS = ["a", "a", "b", "b"]
 
@@ -199,6 +206,10 @@ REFUSED: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "a single picture": (folder(a_picture), r"(?i)picture"),
     "folders of text": (folder(only_text), r"(?i)picture"),
     "hidden folders only": (folder(only_hidden), r"(?i)(picture|class)"),
+    "a training part of copies of the test": (
+        lambda p: ("recommend", twice(p, "train", "test")),
+        r"Every training picture of .* is a copy of one in a later part of its split: 12 training pictures left out",
+    ),
     "the same picture under every label": (folder(same_everywhere), r"(?i)(different labels|left)"),
     "folds taken for classes": (
         folder(parts("fold0", "fold1")),
@@ -362,6 +373,12 @@ UNDERSTOOD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "classes that differ in white space": (
         folder(lambda root: write_pictures(root, classes=("dog", "dog ")) and None),
         r"Classes dog 6 \S+ 'dog ' 6 .*differ in case or white space alone: 'dog' and 'dog '",
+    ),
+    "a split that leaks": (
+        lambda p: ("inspect", twice(p, "train", "test")),
+        r"given split 12 train, 12 test it leaks 12 of 12 pictures in 'train' have copies in a later part .*"
+        r"Duplicates - 12 pictures could go without losing one; the given split has them in several parts.*"
+        r"Worth knowing - The given split leaks: 12 of 12 pictures in 'train' have copies in a later part",
     ),
     "classes of classes": (
         lambda p: (*folder(parts("animals", "toys"))(p), "--split-folder", "none"),

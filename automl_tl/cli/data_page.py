@@ -58,6 +58,8 @@ def _facts(dataset: ImageDataset, report: QualityReport) -> Iterable[tuple[str, 
         counts = dataset.frame["split"].value_counts()
         given = [f"{counts[name]:,} {name}" for name in ("train", "val", "test") if name in counts]
         yield "given split", ", ".join(given)
+        for part, n in report.leaks.items():
+            yield "it leaks", f"{n:,} of {counts[part]:,} pictures in '{part}' have copies in a later part"
     if (groups := dataset.frame["group"]).any():
         yield "groups", f"{groups[groups != ''].nunique():,}, each kept on one side of every split"
     yield "size", _sizes(report)
@@ -104,7 +106,8 @@ def _duplicates(dataset: ImageDataset, report: QualityReport, most: int | None) 
     parts: list[RenderableType] = []
     if report.n_duplicates:
         n_pictures = plural(report.n_duplicates, "picture")
-        parts.append(_item(f"{n_pictures} could go without losing one; duplicates stay on one side of every split."))
+        where = "the given split has them in several parts" if report.leaks else "they stay on one side of every split"
+        parts.append(_item(f"{n_pictures} could go without losing one; {where}."))
     parts += [_item(f"{kind}: {_names(dataset, paths)}") for kind, paths in groups[:most]]
     parts += _rest(len(groups), most, "group")
     parts += [_conflict(dataset, conflict) for conflict in report.conflicts[:most]]

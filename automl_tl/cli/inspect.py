@@ -59,6 +59,7 @@ def to_json(dataset: ImageDataset, report: QualityReport) -> dict[str, Any]:
         },
         "classes": dict(report.images_per_class),
         "splits": dataset.frame["split"].value_counts().to_dict() if dataset.has_given_splits else {},
+        "leaks": dict(report.leaks),
         "imbalance": report.imbalance,
         "median_size": {"width": report.median_size[0], "height": report.median_size[1]},
         "size_quantiles": {f"{q:g}": value for q, value in report.sizes.items()},

@@ -40,7 +40,7 @@ def click_option(one: Field[Any], kind: Any) -> Callable[[F], F]:
     flag = known.flag or f"--{one.name.replace('_', '-')}"
     more: dict[str, Any] = {"help": known.help, "show_default": known.show_default}
     if kind is bool:
-        more["is_flag"] = True
+        more |= {"is_flag": True, "default": one.default}
     elif known.repeatable:
         more["multiple"] = True
     else:

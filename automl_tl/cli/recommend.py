@@ -44,5 +44,5 @@ def recommend(ctx: click.Context, /, data: Path, output_format: str, verbose: bo
         print_json(result.to_dict())
         return
     pictures = retyped(ctx, ("data", *COLUMNS))
-    same = retyped(ctx, ("data", *COLUMNS, *OVERRIDES, "backbones", "metric", "device", "cache_dir"))
+    same = retyped(ctx, ("data", *COLUMNS, *OVERRIDES, "drop_leaks", "backbones", "metric", "device", "cache_dir"))
     print_result(*recommendation_page(result, same, pictures, verbose=verbose))

@@ -33,7 +33,7 @@ def _words(param: click.Parameter, value: Any) -> Iterator[str]:
         yield str(value)
         return
     if isinstance(param, click.Option) and param.is_flag:
-        yield param.opts[0]
+        yield param.opts[0] if value else param.secondary_opts[0]
         return
     for one in [_duration(value)] if param.name == "budget" else _each(param, value):
         yield from (param.opts[0], one)

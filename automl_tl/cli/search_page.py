@@ -134,7 +134,9 @@ def _effort(result: SearchResult) -> Iterator[tuple[str, str]]:
 
 
 def _notes(result: SearchResult) -> Iterable[str]:
-    return dict.fromkeys([*result.notes, *result.report.warnings])
+    report = result.report
+    first = report.warnings[:1] if report.leaks else ()  # what makes every number doubtful
+    return dict.fromkeys([*first, *result.notes, *report.warnings])
 
 
 def _next_steps(result: SearchResult, pictures: str, again: str) -> Iterator[str]:

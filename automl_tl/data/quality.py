@@ -17,6 +17,7 @@ from automl_tl.data.listing import Skipped
 from automl_tl.data.measurements import Measurements, MeasurementStore, Progress, measure_all
 from automl_tl.data.names import printable, quoted
 from automl_tl.data.remarks import remarks
+from automl_tl.data.split import leaks_by_part
 from automl_tl.errors import DataError
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -49,6 +50,8 @@ class QualityReport:
     """Pictures that could go without losing one: the sizes of all groups, each less one."""
     conflicts: tuple[Conflict, ...]
     """Duplicates with different labels, those that were left out included."""
+    leaks: Mapping[str, int]
+    """Pictures with a copy in a later part of the given split, by their part, "train" or "val"."""
     images_per_class: Mapping[str, int]
     """Sorted by label."""
     median_size: tuple[int, int]
@@ -182,18 +185,33 @@ def _report(
         near=near,
         n_duplicates=len(frame) - frame["cluster"].nunique(),
         conflicts=left_out + _conflicts(frame, "cluster"),
+        leaks=(leaks := leaks_by_part(frame)),
         images_per_class=dict(sorted(Counter(frame["label"]).items())),
         median_size=(round(float(np.median(widths))), round(float(np.median(heights)))),
         sizes=_quantiles(np.sqrt(widths * 1.0 * heights)),
         aspects=_quantiles(elongation(widths, heights)),
         fit=fit.mode,
         fit_reason=fit.reason,
-        warnings=remarks(training_counts(frame), widths, heights, records["colour"]) + _crowd_remark(crowded),
+        warnings=_leak_remark(leaks, frame)
+        + remarks(training_counts(frame), widths, heights, records["colour"])
+        + _crowd_remark(crowded),
     )
 
 
 def _quantiles(values: np.ndarray) -> dict[float, float]:
     return dict(zip(QUANTILES, np.quantile(values, QUANTILES).tolist(), strict=True))
+
+
+def _leak_remark(leaks: Mapping[str, int], frame: pd.DataFrame) -> tuple[str, ...]:
+    """Return the sentence on copies in several parts of the given split: the one that matters most."""
+    if not leaks:
+        return ()
+    sizes = frame["split"].replace("", "train").value_counts()
+    shares = " and ".join(f"{n:,} of {sizes[part]:,} pictures in '{part}'" for part, n in leaks.items())
+    return (
+        f"The given split leaks: {shares} have copies in a later part, identical or nearly so, which flatters the "
+        "test; recommend and search leave them out (--keep-leaks keeps them).",
+    )
 
 
 def _crowd_remark(crowded: bool) -> tuple[str, ...]:

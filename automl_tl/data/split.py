@@ -14,7 +14,8 @@ import pandas as pd
 from automl_tl.data.dataset import ImageDataset, for_training
 from automl_tl.data.duplicates import connected
 from automl_tl.data.folds import in_order, make_folds, stratified_sample
-from automl_tl.data.names import counted
+from automl_tl.data.names import counted, printable
+from automl_tl.errors import DataError
 
 __all__ = ["assign_splits", "group_ids", "make_folds", "stratified_sample"]
 
@@ -30,18 +31,18 @@ _KEEPS = {
 }  # of duplicates in several parts, the first of these keeps its copy
 
 
-def assign_splits(dataset: ImageDataset, seed: int) -> ImageDataset:
+def assign_splits(dataset: ImageDataset, seed: int, *, drop_leaks: bool = True) -> ImageDataset:
     """Return `dataset` with "train", "val" or "test" for every picture.
 
     A given split is respected, but of duplicates that lie in several parts only those in "test", else
-    in "val", stay: the training copy goes, counted in the notes. Without a given split a fifth is held
-    aside as "test" if every class has at least 50 pictures and enough groups; else all are "train".
+    in "val", stay: the training copy goes, counted in the notes; not if `drop_leaks` is false. Without a given split a
+    fifth is held aside as "test" if every class has at least 50 pictures and enough groups; else all are "train".
     Doing it twice changes nothing. Needs the scan; raises `DataError` where no training pictures are left.
     """
     if not dataset.is_scanned:
         raise ValueError("splits keep duplicates together: call quality.scan(dataset) first")
     if dataset.has_given_splits:
-        return _without_leaks(dataset)
+        return _given_split(dataset, drop_leaks)
     test = _held_aside(dataset, seed)
     split = np.where(test, "test", "train") if test is not None else "train"
     return dataset.with_frame(dataset.frame.assign(split=split))
@@ -103,23 +104,52 @@ def _best_fold(labels: np.ndarray, folds: np.ndarray) -> int | None:
     return None if best is None else best[1]
 
 
-def _without_leaks(dataset: ImageDataset) -> ImageDataset:
-    """Return a given split without the copies that lie in a part of it that is used earlier."""
-    frame = dataset.frame.assign(split=dataset.frame["split"].where(dataset.frame["split"] != "", "train"))
-    rank = frame["split"].map(_KEEPS)
-    leaked = (rank > rank.groupby(frame["cluster"]).transform("min")).to_numpy(bool)
-    notes = tuple(
-        f"Left out of '{part}', as duplicates lie in a later part of the given split: {counted(n, 'picture')}."
-        for part in ("train", "val")
-        if (n := int((leaked & (frame["split"] == part)).sum()))
-    )
-    straddling = _straddling_groups(frame[~leaked])
+def leaked(frame: pd.DataFrame) -> np.ndarray:
+    """Return which pictures of a given split have a copy in a later part of it, bool (n,); in none without a split."""
+    if not (frame["split"] != "").any():
+        return np.zeros(len(frame), bool)
+    rank = frame["split"].replace("", "train").map(_KEEPS)
+    found: np.ndarray = (rank > rank.groupby(frame["cluster"]).transform("min")).to_numpy(bool)
+    return found
+
+
+def _given_split(dataset: ImageDataset, drop_leaks: bool) -> ImageDataset:
+    """Return a given split, without the copies that lie in a part of it that is used earlier."""
+    frame = dataset.frame.assign(split=dataset.frame["split"].replace("", "train"))
+    leaks = leaked(frame)
+    notes = [_leak_note(part, n, drop_leaks) for part, n in leaks_by_part(frame).items()]
+    left = frame[~leaks] if drop_leaks else frame
+    straddling = _straddling_groups(left)
     if straddling:
-        notes += (
-            f"In several parts of the given split at once: {counted(straddling, 'group')}; it flatters the test.",
+        notes.append(
+            f"In several parts of the given split at once: {counted(straddling, 'group')}; it flatters the test."
         )
-    kept = dataset.with_frame(frame[~leaked], notes=tuple(note for note in notes if note not in dataset.notes))
-    return for_training(kept) if leaked.any() else kept
+    kept = dataset.with_frame(left, notes=tuple(note for note in notes if note not in dataset.notes))
+    return _still_for_training(kept, frame[leaks]) if len(left) < len(frame) else kept
+
+
+def leaks_by_part(frame: pd.DataFrame) -> dict[str, int]:
+    """Return how many pictures of "train" and "val" have a copy in a later part of the given split, where any has."""
+    parts = frame["split"].replace("", "train")[leaked(frame)]
+    return {part: n for part in ("train", "val") if (n := int((parts == part).sum()))}
+
+
+def _leak_note(part: str, n: int, drop: bool) -> str:
+    if drop:
+        return f"Left out of '{part}', as copies lie in a later part of the given split: {counted(n, 'picture')}."
+    return f"Kept in '{part}' though copies lie in a later part of the given split: {counted(n, 'picture')}."
+
+
+def _still_for_training(dataset: ImageDataset, leaks: pd.DataFrame) -> ImageDataset:
+    """Return what is left for training; raises DataError, with the leaks as the reason, where that is too little."""
+    name, n = printable(dataset.root), counted(int((leaks["split"] == "train").sum()), "training picture")
+    why = f"{n} left out, as copies lie in its test or validation part; --keep-leaks keeps them, and flatters the test"
+    if not (dataset.frame["split"] == "train").any():
+        raise DataError(f"Every training picture of '{name}' is a copy of one in a later part of its split: {why}.")
+    try:
+        return for_training(dataset)
+    except DataError as error:
+        raise DataError(f"{str(error).rstrip('.')} ({why}).") from None
 
 
 def _straddling_groups(frame: pd.DataFrame) -> int:

@@ -99,7 +99,7 @@ def open_lab(path: str | Path, options: LabOptions) -> Lab:
     with clock("data"), monitor.activity("Reading pictures") as update:
         listed = open_dataset(path, **options.of_table())
         scanned, report = scan(listed, cache_dir=networks.cache, progress=update)
-        dataset = assign_splits(scanned, options.seed)
+        dataset = assign_splits(scanned, options.seed, drop_leaks=options.drop_leaks)
     with clock("backbones"), monitor.activity("Loading backbones"):
         names, notes = usable_backbones(networks, options.backbones, monitor.say)
     return Lab(

@@ -22,6 +22,7 @@ from automl_tl.options.groups import (
     RecommendOptions,
     SearchOptions,
     SeedOptions,
+    SplitOptions,
     TableOptions,
     WorkOptions,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "RecommendOptions",
     "SearchOptions",
     "SeedOptions",
+    "SplitOptions",
     "TableOptions",
     "WorkOptions",
     "documented",

@@ -77,6 +77,17 @@ class TableOptions(FileOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SplitOptions:
+    """How a given split is taken."""
+
+    drop_leaks: bool = option(
+        True, "A given split: whether training pictures with copies in a later part are left out.",
+        doc="whether training pictures with copies in a later part of a given split are left out.",
+        flag="--drop-leaks/--keep-leaks", show_default=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class OverrideOptions:
     """What the user knows better than a backbone's plugin."""
 
@@ -170,6 +181,7 @@ class LabOptions(
     GoalOptions,
     OverrideOptions,
     BackboneOptions,
+    SplitOptions,
     TableOptions,
 ):
     """What recommending and searching have in common."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from automl_tl.cli import options
 from automl_tl.cli.app import Application
-from automl_tl.options import RecommendOptions
+from automl_tl.cli.retyped import COLUMNS, retyped
+from automl_tl.options import RecommendOptions, SplitOptions, TableOptions
 
 SEEN: dict[str, Any] = {}
 
@@ -29,6 +31,26 @@ def work(**values: Any) -> None:
 def run(*arguments: str) -> Result:
     SEEN.clear()
     return CliRunner().invoke(Application(commands={"work": work}), ["work", "DATA", *arguments])
+
+
+def test_what_is_typed_again_means_the_same() -> None:
+    seen: list[str] = []
+
+    @click.command()
+    @options.declared(SplitOptions, TableOptions)
+    @click.pass_context
+    def again(ctx: click.Context, **_: Any) -> None:
+        seen.append(retyped(ctx, (*COLUMNS, "drop_leaks")))
+
+    app = Application(commands={"again": again})
+    for words in (
+        "--keep-leaks --split-folder a=train --split-folder 'b c=test'",
+        "--split-folder none",
+        "--label-column y --path-column id --image-root /p --extension .jpg",
+        "--drop-leaks",
+    ):
+        assert CliRunner().invoke(app, ["again", *shlex.split(words)]).exit_code == 0
+        assert seen.pop() == words
 
 
 def test_defaults() -> None:

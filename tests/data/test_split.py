@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl_tl.data.dataset import ImageDataset
-from automl_tl.data.split import assign_splits, group_ids
+from automl_tl.data.split import assign_splits, group_ids, leaks_by_part
 from automl_tl.errors import DataError
 
 
@@ -167,8 +167,8 @@ def test_the_training_copy_of_a_duplicate_goes() -> None:
     result = assign_splits(dataset, 0)
     assert list(result.frame["split"]) == ["train"] * 4 + ["val", "test"]
     assert result.notes == (
-        "Left out of 'train', as duplicates lie in a later part of the given split: 1 picture.",
-        "Left out of 'val', as duplicates lie in a later part of the given split: 1 picture.",
+        "Left out of 'train', as copies lie in a later part of the given split: 1 picture.",
+        "Left out of 'val', as copies lie in a later part of the given split: 1 picture.",
     )
     again = assign_splits(result, 0)
     pd.testing.assert_frame_equal(result.frame, again.frame)
@@ -194,8 +194,31 @@ def test_groups_that_straddle_a_given_split_are_noted() -> None:
 
 def test_a_split_whose_training_part_is_a_copy_of_the_test() -> None:
     dataset = scanned(list("aabb" * 2), split=["train"] * 4 + ["test"] * 4, cluster=[0, 1, 2, 3] * 2)
-    with pytest.raises(DataError, match="left for training"):
+    with pytest.raises(DataError, match=r"Every training picture of .* is a copy of one in a later part") as caught:
         assign_splits(dataset, 0)
+    assert "4 training pictures left out" in str(caught.value)
+    assert "--keep-leaks" in str(caught.value)
+
+
+def test_leaks_that_leave_one_class_are_the_reason() -> None:
+    dataset = scanned(list("aaabbb"), split=["train"] * 4 + ["test"] * 2, cluster=[0, 1, 2, 3, 3, 4])
+    with pytest.raises(DataError, match=r"has one: 'a' \(3 pictures\) \(1 training picture left out, as copies lie"):
+        assign_splits(dataset, 0)
+
+
+def test_leaks_can_be_kept() -> None:
+    dataset = scanned(list("aabbabab"), split=["train"] * 5 + ["val", "test", "val"], cluster=[0, 1, 2, 3, 5, 5, 6, 6])
+    result = assign_splits(dataset, 0, drop_leaks=False)
+    assert list(result.frame["split"]) == list(dataset.frame["split"])
+    assert result.notes[0] == "Kept in 'train' though copies lie in a later part of the given split: 1 picture."
+    assert assign_splits(result, 0, drop_leaks=False).notes == result.notes
+
+
+def test_where_copies_lie() -> None:
+    split = ["train", "train", "val", "val", "test", "test", ""]
+    frame = scanned(list("abababa"), split=split, cluster=[0, 1, 1, 2, 2, 0, 0]).frame
+    assert leaks_by_part(frame) == {"train": 3, "val": 1}
+    assert leaks_by_part(frame.assign(split="")) == {}
 
 
 def test_a_class_that_only_had_copies_is_left_out() -> None:
