@@ -380,6 +380,10 @@ UNDERSTOOD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
         r"Duplicates - 12 pictures could go without losing one; the given split has them in several parts.*"
         r"Worth knowing - The given split leaks: 12 of 12 pictures in 'train' have copies in a later part",
     ),
+    "classes that are numbers": (
+        folder(lambda root: write_pictures(root, classes=("1", "10", "9", "2"), per_class=2) and None),
+        r"Classes 1 2 \S+ 2 2 \S+ 9 2 \S+ 10 2",
+    ),
     "classes of classes": (
         lambda p: (*folder(parts("animals", "toys"))(p), "--split-folder", "none"),
         r"The folders in 'animals' \('cats', 'dogs'\) are taken together as one class",

@@ -66,7 +66,7 @@ def _lines(result: Evaluation) -> Iterator[tuple[str, str]]:
 def _classes(result: Evaluation, most: int | None) -> list[RenderableType]:
     """Return a table of the classes, those that are recognised worst first."""
     table = _columns("class", ("recall", "precision", "F1", "pictures"))
-    ordered = sorted(result.per_class, key=lambda one: (math.isnan(one.recall), one.recall, one.label))
+    ordered = sorted(result.per_class, key=lambda one: (math.isnan(one.recall), one.recall))
     for one in ordered[:most]:
         numbers = (_share(one.recall), _share(one.precision), _share(one.f1), f"{one.n:,}")
         table.add_row(literal(label_text(one.label)), *numbers)

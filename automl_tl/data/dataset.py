@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from automl_tl.data.files import image_root_folder
 from automl_tl.data.folders import list_folder
 from automl_tl.data.label_remarks import label_remarks
 from automl_tl.data.listing import Listing, Row, Skipped
-from automl_tl.data.names import counted, printable, quoted
+from automl_tl.data.names import counted, natural, printable, quoted
 from automl_tl.data.table import Columns, list_table
 from automl_tl.data.walk import is_picture_name
 from automl_tl.errors import DataError, OptionError
@@ -52,8 +52,8 @@ class ImageDataset:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The labels, sorted."""
-        return tuple(sorted(set(self.frame["label"])))
+        """The labels, in the order of `names.natural`."""
+        return tuple(natural(set(self.frame["label"])))
 
     @property
     def has_given_splits(self) -> bool:
@@ -162,8 +162,14 @@ def for_training(dataset: ImageDataset) -> ImageDataset:
 
 
 def training_counts(frame: pd.DataFrame) -> dict[str, int]:
-    """Return the number of training pictures of each class, sorted by label (all, if no split is given)."""
-    return dict(sorted(Counter(frame.loc[frame["split"].isin(("", "train")), "label"]).items()))
+    """Return the number of training pictures of each class, in their order (all, if no split is given)."""
+    return label_counts(frame.loc[frame["split"].isin(("", "train")), "label"])
+
+
+def label_counts(labels: Iterable[str]) -> dict[str, int]:
+    """Return the number of pictures of each class, in the classes' order."""
+    counts = Counter(labels)
+    return {label: counts[label] for label in natural(counts)}
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
@@ -225,7 +231,7 @@ def _with_trained_classes(dataset: ImageDataset) -> ImageDataset:
             f"No picture of '{printable(dataset.root)}' is left for training "
             f"(left out: {len(dataset.skipped)}, in other parts of the split: {len(dataset)})."
         )
-    without = sorted(set(dataset.classes) - trained)
+    without = natural(set(dataset.classes) - trained)
     if not without:
         return dataset
     known = dataset.frame["label"].isin(trained)

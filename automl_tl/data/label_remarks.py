@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from automl_tl.data.names import counted, printable, quoted
+from automl_tl.data.names import counted, natural, printable, quoted
 
 _NO_LABEL = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "nat", "nil"})
 _SEVERAL = re.compile(r"[^|]+(\|[^|]+)+|\[.*\]|\{.*\}", re.DOTALL)
@@ -21,7 +21,7 @@ def label_remarks(labels: Iterable[str]) -> tuple[str, ...]:
 
 def _alike(counts: Counter[str]) -> str:
     by_text: dict[str, list[str]] = {}
-    for label in sorted(counts):
+    for label in natural(counts):
         by_text.setdefault(" ".join(label.casefold().split()), []).append(label)
     alike = [" and ".join(f"'{printable(one)}'" for one in same) for same in by_text.values() if len(same) > 1]
     if not alike:
@@ -34,7 +34,7 @@ def _alike(counts: Counter[str]) -> str:
 
 
 def _several(counts: Counter[str]) -> str:
-    several = sorted(label for label in counts if _SEVERAL.fullmatch(label))
+    several = natural(label for label in counts if _SEVERAL.fullmatch(label))
     if not several:
         return ""
     n = sum(counts[label] for label in several)
@@ -45,7 +45,7 @@ def _several(counts: Counter[str]) -> str:
 
 
 def _no_label(counts: Counter[str]) -> str:
-    empty = sorted(label for label in counts if label.casefold() in _NO_LABEL)
+    empty = natural(label for label in counts if label.casefold() in _NO_LABEL)
     if not empty:
         return ""
     n = sum(counts[label] for label in empty)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections.abc import Iterable
 
 SPLIT_NAMES = {
     "train": "train",
@@ -25,6 +26,7 @@ SPLIT_NAMES = {
 """
 
 _PART = re.compile(rf"({'|'.join(SPLIT_NAMES)})[ _-]*(?:sets?|data|images|pictures|part|split)?")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]+)?")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode categories
 _JOINERS = "\u200c\u200d"  # part of ordinary words and emoji; harmless
 
@@ -37,6 +39,24 @@ def split_name(name: str) -> str | None:
     """
     found = _PART.fullmatch(name.strip().lower())
     return SPLIT_NAMES[found[1]] if found else None
+
+
+def natural(names: Iterable[str]) -> list[str]:
+    """Return names sorted as people count: numbers by their size, also within text.
+
+    >>> natural(["10", "9", "-1"]), natural(["b2", "b10", "a"])
+    (['-1', '9', '10'], ['a', 'b2', 'b10'])
+    """
+    names = list(names)
+    if all(_NUMBER.fullmatch(name) for name in names):
+        return sorted(names, key=lambda name: (float(name), name))
+    return sorted(names, key=lambda name: (_by_size(name), name))
+
+
+def _by_size(name: str) -> list[tuple[str, int, str]]:
+    """Return text before a number, the number's digits and the number, again and again; of any length."""
+    found = re.findall(r"([^0-9]*)([0-9]*)", name)
+    return [(text, len(digits.lstrip("0")), digits.lstrip("0")) for text, digits in found]
 
 
 def printable(name: str | os.PathLike[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 
-from automl_tl.data.names import printable, quoted, split_name
+from automl_tl.data.names import natural, printable, quoted, split_name
 from automl_tl.data.walk import Folder
 from automl_tl.errors import DataError, OptionError
 
@@ -97,7 +97,7 @@ def _names(folder: Folder) -> set[str]:
 
 
 def _unknown_parts(folder: Folder, holders: Sequence[Folder], unknown: Sequence[Folder]) -> str:
-    where, seen = quoted([one.name for one in holders]), quoted(sorted(_names(unknown[0])))
+    where, seen = quoted([one.name for one in holders]), quoted(natural(_names(unknown[0])))
     examples = [f"{one.name}={'test' if one is unknown[-1] else 'train'}" for one in unknown]
     options = " ".join(f"--split-folder {shlex.quote(printable(example))}" for example in examples[-2:])
     return (

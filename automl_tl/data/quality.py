@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from automl_tl.data.dataset import ImageDataset, for_training, training_counts
+from automl_tl.data.dataset import ImageDataset, for_training, label_counts, training_counts
 from automl_tl.data.duplicates import clusters
 from automl_tl.data.fit import choose_fit, elongation
 from automl_tl.data.listing import Skipped
 from automl_tl.data.measurements import Measurements, MeasurementStore, Progress, measure_all
-from automl_tl.data.names import printable, quoted
+from automl_tl.data.names import natural, printable, quoted
 from automl_tl.data.remarks import remarks
 from automl_tl.data.split import leaks_by_part
 from automl_tl.errors import DataError
@@ -53,7 +52,7 @@ class QualityReport:
     leaks: Mapping[str, int]
     """Pictures with a copy in a later part of the given split, by their part, "train" or "val"."""
     images_per_class: Mapping[str, int]
-    """Sorted by label."""
+    """In the order of the classes."""
     median_size: tuple[int, int]
     """Width and height, pixels, each its own median."""
     sizes: Mapping[float, float]
@@ -141,7 +140,7 @@ def _has_conflict(frame: pd.DataFrame) -> np.ndarray:
 
 
 def _conflicts_skipped(frame: pd.DataFrame) -> tuple[Skipped, ...]:
-    labels = frame.groupby("sha256")["label"].agg(lambda group: quoted(sorted(set(group))))
+    labels = frame.groupby("sha256")["label"].agg(lambda group: quoted(natural(set(group))))
     return tuple(
         Skipped(path, f"identical pictures have different labels: {labels[sha]}")
         for path, sha in zip(frame["path"], frame["sha256"], strict=True)
@@ -186,7 +185,7 @@ def _report(
         n_duplicates=len(frame) - frame["cluster"].nunique(),
         conflicts=left_out + _conflicts(frame, "cluster"),
         leaks=(leaks := leaks_by_part(frame)),
-        images_per_class=dict(sorted(Counter(frame["label"]).items())),
+        images_per_class=label_counts(frame["label"]),
         median_size=(round(float(np.median(widths))), round(float(np.median(heights)))),
         sizes=_quantiles(np.sqrt(widths * 1.0 * heights)),
         aspects=_quantiles(elongation(widths, heights)),

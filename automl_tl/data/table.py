@@ -12,7 +12,7 @@ from automl_tl.data.cells import read_columns, read_header
 from automl_tl.data.columns import find_columns, has_column
 from automl_tl.data.files import Place
 from automl_tl.data.listing import Listing, Row
-from automl_tl.data.names import SPLIT_NAMES, printable, quoted, split_name
+from automl_tl.data.names import SPLIT_NAMES, natural, printable, quoted, split_name
 from automl_tl.errors import DataError
 
 _PRIORITY = {"test": 0, "val": 1, "train": 2, "": 3}  # which part keeps a picture that is named in two
@@ -99,7 +99,7 @@ def _once_each(rows: Iterable[Row], listing: Listing) -> list[Row]:
         by_path.setdefault(row.path, []).append(row)
     kept = []
     for path, same in by_path.items():
-        labels = sorted({row.label for row in same})
+        labels = natural({row.label for row in same})
         if len(labels) > 1:
             listing.skip(path, f"named {len(same)} times in the table with different labels: {quoted(labels)}")
         else:

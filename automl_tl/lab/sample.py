@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from automl_tl.data.dataset import ImageDataset
-from automl_tl.data.names import printable
+from automl_tl.data.names import natural, printable
 from automl_tl.data.split import group_ids, make_folds, stratified_sample
 from automl_tl.errors import DataError
 from automl_tl.features.extract import Picture
@@ -73,7 +73,7 @@ def draw_sample(
         most_folds: a bound on the number of folds.
     """
     frame = dataset.frame[dataset.frame["split"].isin(parts)].sort_values(["sha256", "path"])
-    classes = tuple(sorted(frame["label"].unique()))
+    classes = tuple(natural(frame["label"].unique()))
     y = frame["label"].map({label: i for i, label in enumerate(classes)}).to_numpy()
     rows = np.arange(len(y)) if size >= len(y) else stratified_sample(y, size, seed)
     groups = group_ids(frame)[rows]

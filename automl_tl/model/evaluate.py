@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_recall
 
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.listing import Skipped
-from automl_tl.data.names import counted, printable, quoted
+from automl_tl.data.names import counted, natural, printable, quoted
 from automl_tl.errors import DataError, OptionError
 from automl_tl.model.inputs import Input
 from automl_tl.model.manifest import jsonable
@@ -144,7 +144,7 @@ def evaluate(
     """
     dataset, note = chosen_part(dataset, split)
     known = dataset.frame["label"].isin(model.classes)
-    unknown = sorted(set(dataset.frame.loc[~known, "label"]))
+    unknown = natural(set(dataset.frame.loc[~known, "label"]))
     if not known.any():
         raise DataError(
             f"The model knows none of the classes {quoted(unknown)} in '{printable(dataset.root)}'; "

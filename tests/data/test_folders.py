@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from automl_tl.data.dataset import ImageDataset, open_dataset
+from automl_tl.data.dataset import ImageDataset, open_dataset, training_counts
 from automl_tl.data.names import SPLIT_NAMES
 from automl_tl.errors import DataError, OptionError
 
@@ -382,3 +382,10 @@ def test_a_root_without_permission(grow: Grow) -> None:
 def test_groups_need_a_table(grow: Grow) -> None:
     with pytest.raises(OptionError, match="needs a table"):
         open_dataset(grow({"cat": 2, "dog": 2}), group_column="patient")
+
+
+def test_classes_are_in_the_order_in_which_people_count(grow: Grow) -> None:
+    names = tuple(map(str, range(11)))
+    dataset = open_dataset(grow(dict.fromkeys(names, 2)))
+    assert dataset.classes == names
+    assert tuple(training_counts(dataset.frame)) == names
