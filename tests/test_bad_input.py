@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
@@ -189,6 +190,24 @@ def twice(folder: Path, *names: str) -> Path:
     for name in names:
         write_pictures(folder / name, classes=("cats", "dogs"))
     return folder
+
+
+def deep(root: Path, largest: int = 4095, form: str = "png", n: int = 6) -> Path:
+    """Write grey pictures of 16 bits that use the values up to `largest`."""
+    for kind, name in enumerate(("cats", "dogs")):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for seed in range(n):
+            grey = np.asarray(picture(kind, seed).convert("L"), np.float64)
+            values = (grey - grey.min()) * largest / np.ptp(grey)
+            Image.fromarray(values.astype(np.uint16)).save(root / name / f"{seed}.{form}")
+    return root
+
+
+def black(root: Path) -> Path:
+    """Write good pictures and a black one."""
+    write_pictures(root)
+    Image.new("RGB", (48, 48)).save(root / "apple" / "black.png")
+    return root
 
 
 PATHS = ["apple/000.png", "apple/001.png", "leaf/000.png", "leaf/001.png"]
@@ -383,6 +402,20 @@ UNDERSTOOD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "classes that are numbers": (
         folder(lambda root: write_pictures(root, classes=("1", "10", "9", "2"), per_class=2) and None),
         r"Classes 1 2 \S+ 2 2 \S+ 9 2 \S+ 10 2",
+    ),
+    "twelve bits in sixteen": (folder(deep), r"depth 12 bits \(0 to 4,095\)"),
+    "one TIFF of 4,096 among those of 4,095": (
+        folder(lambda root: deep(deep(root, form="tif"), 4096, "tiff", 1)),
+        r"depth 14 bits \(0 to 16,383\)",
+    ),
+    "a test part beyond the range of the training part": (
+        folder(lambda root: (deep(root / "train"), deep(root / "test", 65535, n=1), root)[-1]),
+        r"depth 12 bits .*Outside the range of the training pictures, 12 bits \(0 to 4,095\): 2 of 14 pictures "
+        r"\('test/cats/0\.png', 'test/dogs/0\.png'\)",
+    ),
+    "a black picture": (
+        folder(black),
+        r"Blank, nearly black or of hardly any contrast, .*: 1 of 19 pictures \('apple/black\.png'\)",
     ),
     "classes of classes": (
         lambda p: (*folder(parts("animals", "toys"))(p), "--split-folder", "none"),

@@ -63,6 +63,7 @@ def _facts(dataset: ImageDataset, report: QualityReport) -> Iterable[tuple[str, 
     if (groups := dataset.frame["group"]).any():
         yield "groups", f"{groups[groups != ''].nunique():,}, each kept on one side of every split"
     yield "size", _sizes(report)
+    yield "depth", report.value_range.describe()
     yield "fit", f"{FITS.get(report.fit, report.fit)}: {report.fit_reason}"
     yield "duplicates", f"{report.n_duplicates:,}" if report.n_duplicates else "none"
     yield "unreadable", f"{report.n_unreadable:,}" if report.n_unreadable else "none"

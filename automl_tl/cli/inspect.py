@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,7 @@ def to_json(dataset: ImageDataset, report: QualityReport) -> dict[str, Any]:
         "size_quantiles": {f"{q:g}": value for q, value in report.sizes.items()},
         "aspect_quantiles": {f"{q:g}": value for q, value in report.aspects.items()},
         "fit": {"mode": report.fit, "reason": report.fit_reason},
+        "value_range": asdict(report.value_range),
         "duplicates": {"identical": report.exact, "nearly_identical": report.near},
         "conflicts": [vars(conflict) for conflict in report.conflicts],
         "left_out": [vars(skipped) for skipped in dataset.skipped],

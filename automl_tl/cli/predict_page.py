@@ -60,7 +60,7 @@ class _Table:
             self._line(path, "-", "-", f"error: {clean(prediction.error)}")
             return
         if prediction.unusual:
-            others.append(UNUSUAL)
+            others.append(f"{UNUSUAL}: {prediction.outside}" if prediction.outside else UNUSUAL)
         if len(prediction.top) > 1:
             others.insert(0, ", ".join(f"{label_text(label)} {share:.1%}" for label, share in prediction.top[1:]))
         self._line(path, label_text(prediction.label or ""), f"{prediction.probability:.1%}", "; ".join(others))

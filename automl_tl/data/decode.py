@@ -21,7 +21,8 @@ import numpy as np
 import PIL
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from automl_tl.data.rgb import to_rgb
+from automl_tl.data.rgb import extent_of, to_rgb
+from automl_tl.data.value_range import EIGHT_BITS, Extent, ValueRange
 from automl_tl.errors import OptionError, PictureError
 
 MAX_PIXELS = 100_000_000
@@ -72,6 +73,8 @@ class Preprocessing:
     crop_pct: float = 1.0
     fill: tuple[int, int, int] = (124, 116, 104)
     """RGB of the padding; the default is ImageNet's mean colour."""
+    value_range: ValueRange = EIGHT_BITS
+    """What is black and white in pictures of more than 8 bits; those of 8 bits are as they are."""
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -96,6 +99,8 @@ class Decoded:
     """EXIF orientation still to be applied, 1 to 8."""
     size: tuple[int, int]
     """Width and height of the upright picture in the file, pixels, before any reduction."""
+    extent: Extent | None = None
+    """The values of a picture of more than 8 bits."""
 
     def upright(self, image: Image.Image) -> Image.Image:
         """Return `image`, some version of `self.image`, turned upright."""
@@ -120,15 +125,20 @@ def read_rgb(source: Path | bytes, *, min_side: int | None = None) -> Image.Imag
 
 def preprocess(source: Path | bytes, how: Preprocessing) -> np.ndarray:
     """Return the picture as `how` says: uint8 (S, S, 3), RGB. Raises `PictureError` as `read_rgb` does."""
+    return prepare(source, how)[0]
+
+
+def prepare(source: Path | bytes, how: Preprocessing) -> tuple[np.ndarray, str]:
+    """Return what `preprocess` does, and how the picture lies outside the range of values, or nothing."""
     need = math.floor(how.size / how.crop_pct) if how.fit == "crop" else how.size
-    decoded = decode(source, min_side=need)
+    decoded = decode(source, min_side=need, value_range=how.value_range)
     with _as_picture_errors():
         # Resized before it is turned: turning the small picture is nearly free.
         small = {"squash": _squash, "pad": _pad, "crop": _crop}[how.fit](decoded.image, how)
-        return np.array(_square(decoded.upright(small), how))
+        return np.array(_square(decoded.upright(small), how)), how.value_range.fault(decoded.extent)
 
 
-def decode(source: Path | bytes, *, min_side: int | None = None) -> Decoded:
+def decode(source: Path | bytes, *, min_side: int | None = None, value_range: ValueRange = EIGHT_BITS) -> Decoded:
     """Return the stored pixels of a picture with what is needed to turn them; see `read_rgb`."""
     _silence_pillow()
     with _as_picture_errors(source), _opened(source) as file, _identified(file) as image:
@@ -140,8 +150,8 @@ def decode(source: Path | bytes, *, min_side: int | None = None) -> Decoded:
         with _one_large_picture if large else nullcontext():
             image.load()
             orientation = _orientation(image)
-            rgb = to_rgb(image)
-    return Decoded(rgb, orientation, header[::-1] if orientation in _TURNED else header)
+            extent, rgb = extent_of(image), to_rgb(image, value_range)
+    return Decoded(rgb, orientation, header[::-1] if orientation in _TURNED else header, extent)
 
 
 def _check_size(width: int, height: int) -> None:

@@ -13,11 +13,13 @@ import scipy.fft
 from PIL import Image
 
 from automl_tl.data.decode import decode
+from automl_tl.data.value_range import Extent
 from automl_tl.errors import PictureError
 
-MEASURES = 1
+MEASURES = 2
 """Version of the measurements; goes up whenever one of them changes."""
 
+EIGHT, WHOLE, FLOATING = 0, 1, 2
 GREY_SIDE = 32
 COLOUR_SIDE = 8
 MEASURED = np.dtype(
@@ -27,6 +29,9 @@ MEASURED = np.dtype(
         ("height", "i4"),
         ("phash", "u8"),  # perceptual hash, 64 bits
         ("pixels", "u8"),  # digest of a 64 x 64 RGB version: equal only if the pixels agree
+        ("kind", "u1"),  # of its values: EIGHT, WHOLE or FLOATING
+        ("low", "f4"),  # the smallest value of a picture of more than 8 bits, else 0
+        ("high", "f4"),  # the largest, else 255
         ("grey", "u1", (GREY_SIDE, GREY_SIDE)),  # luminance of a 32 x 32 version
         ("colour", "u1", (COLOUR_SIDE, COLOUR_SIDE, 3)),  # RGB of an 8 x 8 version
     ]
@@ -44,11 +49,24 @@ def measure(path: Path) -> np.ndarray:
     record = np.zeros((), MEASURED)
     record["sha256"] = _sha256(path)
     record["width"], record["height"] = decoded.size
+    record["kind"], record["low"], record["high"] = _values(decoded.extent)
     record["phash"] = perceptual_hash(grey)
     record["pixels"] = int.from_bytes(hashlib.blake2b(image.tobytes(), digest_size=8).digest(), "little")
     record["grey"] = grey
     record["colour"] = np.asarray(_reduced(small, COLOUR_SIDE))
     return record
+
+
+def extents(records: np.ndarray) -> list[Extent | None]:
+    """Return the values of n pictures, records of dtype `MEASURED`; None for those of 8 bits."""
+    rows = zip(records["kind"], records["low"], records["high"], strict=True)
+    return [None if kind == EIGHT else Extent(float(low), float(high), kind == WHOLE) for kind, low, high in rows]
+
+
+def _values(extent: Extent | None) -> tuple[int, float, float]:
+    if extent is None:
+        return EIGHT, 0.0, 255.0
+    return WHOLE if extent.whole else FLOATING, extent.low, extent.high
 
 
 def perceptual_hash(grey: np.ndarray) -> int:

@@ -13,10 +13,12 @@ from automl_tl.data.dataset import ImageDataset, for_training, label_counts, tra
 from automl_tl.data.duplicates import clusters
 from automl_tl.data.fit import choose_fit, elongation
 from automl_tl.data.listing import Skipped
+from automl_tl.data.measure import extents
 from automl_tl.data.measurements import Measurements, MeasurementStore, Progress, measure_all
 from automl_tl.data.names import natural, printable, quoted
-from automl_tl.data.remarks import remarks
+from automl_tl.data.remarks import remarks, value_remarks
 from automl_tl.data.split import leaks_by_part
+from automl_tl.data.value_range import ValueRange, common_range
 from automl_tl.errors import DataError
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -62,6 +64,8 @@ class QualityReport:
     fit: str
     """ "squash", "pad" or "crop"."""
     fit_reason: str
+    value_range: ValueRange
+    """What is black and white in pictures of more than 8 bits, by the training pictures."""
     warnings: tuple[str, ...] = ()
     """Sentences for the user."""
 
@@ -176,6 +180,8 @@ def _report(
     training = ~frame["split"].isin(["val", "test"]).to_numpy(bool)
     training = training if training.any() else np.ones(len(frame), bool)
     fit = choose_fit(widths[training], heights[training])
+    values = extents(records)
+    value_range = common_range([one for one, own in zip(values, training, strict=True) if own and one is not None])
     return QualityReport(
         n_images=len(frame),
         n_classes=len(dataset.classes),
@@ -191,8 +197,10 @@ def _report(
         aspects=_quantiles(elongation(widths, heights)),
         fit=fit.mode,
         fit_reason=fit.reason,
+        value_range=value_range,
         warnings=_leak_remark(leaks, frame)
         + remarks(training_counts(frame), widths, heights, records["colour"])
+        + value_remarks(records, values, value_range, [dataset.short(path) for path in frame["path"]])
         + _crowd_remark(crowded),
     )
 

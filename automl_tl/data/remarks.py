@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from automl_tl.data.fit import elongation
 from automl_tl.data.names import quoted
+from automl_tl.data.value_range import Extent, ValueRange, common_range
 
 IMBALANCE = 3.0
 """Largest over smallest class, above which it is worth a sentence."""
@@ -23,6 +24,8 @@ WILD = 8.0
 """Large over small pictures (95% and 5% quantile of the side), above which sizes differ widely."""
 GREY = 6.0
 """Largest difference between the channels, of 255, of a picture that counts as grey."""
+FEW_LEVELS = 16
+"""Of 256 from black to white in the 32 x 32 version; a picture that uses fewer shows next to nothing."""
 _EXTREME_SHARE = 0.01
 _GREY_SHARE = 0.99
 
@@ -43,6 +46,31 @@ def remarks(counts: Mapping[str, int], widths: np.ndarray, heights: np.ndarray, 
         _grey(colour),
     )
     return tuple(sentence for sentence in found if sentence)
+
+
+def value_remarks(
+    records: np.ndarray, extents: Sequence[Extent | None], value_range: ValueRange, names: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the sentences on the values of n pictures: few levels, and beyond the range.
+
+    `records` are of dtype `MEASURED`, `extents` the values of pictures of more than 8 bits, `names` for people.
+    """
+    levels = records["grey"].max((1, 2), initial=0).astype(float) - records["grey"].min((1, 2), initial=255)
+    own = [1.0 if one is None else common_range([one]).span / value_range.span for one in extents]
+    dim = [name for name, n, scale in zip(names, levels, own, strict=True) if n * scale < FEW_LEVELS]
+    outside = [name for name, one in zip(names, extents, strict=True) if value_range.fault(one)]
+    found = []
+    if dim:
+        found.append(
+            f"Blank, nearly black or of hardly any contrast, with fewer than {FEW_LEVELS} of 256 levels: "
+            f"{len(dim):,} of {len(names):,} pictures ({quoted(dim, at_most=3)})."
+        )
+    if outside:
+        found.append(
+            f"Outside the range of the training pictures, {value_range.describe()}: {len(outside):,} of "
+            f"{len(names):,} pictures ({quoted(outside, at_most=3)})."
+        )
+    return tuple(found)
 
 
 def _single(counts: Mapping[str, int]) -> str:

@@ -55,7 +55,8 @@ def _with_stand_in(
 
 
 def _bundled(networks: Networks, on: str, pictures: Sequence[Picture], fit: str) -> Domain | None:
-    plain = Networks(networks.engine, networks.cache)  # the user's mean and size are not the stand-in's
+    # The user's mean and size are not the stand-in's.
+    plain = Networks(networks.engine, networks.cache, value_range=networks.value_range)
     try:
         if plain.backbone(STAND_IN).pretrained_on != on:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from automl_tl.cache_dir import cache_dir
@@ -99,6 +99,7 @@ def open_lab(path: str | Path, options: LabOptions) -> Lab:
     with clock("data"), monitor.activity("Reading pictures") as update:
         listed = open_dataset(path, **options.of_table())
         scanned, report = scan(listed, cache_dir=networks.cache, progress=update)
+        networks = replace(networks, value_range=report.value_range)
         dataset = assign_splits(scanned, options.seed, drop_leaks=options.drop_leaks)
     with clock("backbones"), monitor.activity("Loading backbones"):
         names, notes = usable_backbones(networks, options.backbones, monitor.say)

@@ -13,6 +13,7 @@ from automl_tl.backbones.preflight import try_out
 from automl_tl.backbones.registry import get_backbone
 from automl_tl.backbones.stages import Network, build_network
 from automl_tl.data.decode import Preprocessing
+from automl_tl.data.value_range import EIGHT_BITS, ValueRange
 from automl_tl.features.engine import Engine
 from automl_tl.features.store import FeatureStore
 
@@ -39,12 +40,14 @@ class Networks:
         cache: folder of what is kept between runs.
         overrides: what the user knows better.
         named: backbones that the user asked for by name; what they raise is raised, others are left out with a note.
+        value_range: of the pictures that they are shown.
     """
 
     engine: Engine
     cache: Path
     overrides: Overrides = field(default_factory=Overrides)
     named: frozenset[str] = frozenset()
+    value_range: ValueRange = EIGHT_BITS
     _networks: OrderedDict[str, Network] = field(default_factory=OrderedDict)
 
     @property
@@ -54,7 +57,7 @@ class Networks:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travel to another process without what is built: whoever works there builds it once."""
-        return _in_this_process, (self.engine, self.cache, self.overrides, self.named)
+        return _in_this_process, (self.engine, self.cache, self.overrides, self.named, self.value_range)
 
     def backbone(self, name: str) -> Backbone:
         """Return the backbone `name` with the user's overrides; raises BackboneError if there is none."""
@@ -92,14 +95,17 @@ class Networks:
             fit=fit,
             interpolation=getattr(backbone, "interpolation", "bilinear"),
             fill=tuple(round(255 * value) for value in backbone.mean),  # type: ignore[arg-type]
+            value_range=self.value_range,
         )
 
 
 _here: dict[str, Networks] = {}
 
 
-def _in_this_process(engine: Engine, cache: Path, overrides: Overrides, named: frozenset[str]) -> Networks:
+def _in_this_process(
+    engine: Engine, cache: Path, overrides: Overrides, named: frozenset[str], value_range: ValueRange
+) -> Networks:
     """Return the same networks for the same arguments, so that every piece of work in a process shares them."""
     own = overrides
-    key = repr((engine, cache, sorted(own.weights.items()), own.mean, own.std, own.input_size, sorted(named)))
-    return _here.setdefault(key, Networks(engine, cache, overrides, named))
+    key = repr((engine, cache, sorted(own.weights.items()), own.mean, own.std, own.input_size, sorted(named), value_range))
+    return _here.setdefault(key, Networks(engine, cache, overrides, named, value_range))

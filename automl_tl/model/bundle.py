@@ -98,6 +98,7 @@ def _write(model: Model, folder: Path) -> None:
         fit=model.fit,
         temperature=float(model.temperature),
         novelty_threshold=None if model.novelty is None else float(model.novelty.threshold),
+        least_contrast=0.0 if model.novelty is None else float(model.novelty.least_contrast),
         aliases=aliases,
         details=model.details,
     )
@@ -232,7 +233,7 @@ def _backbone(folder: Path, spec: MemberSpec) -> Backbone:
 def _novelty(manifest: Manifest, state: Mapping[str, Tensor]) -> Novelty | None:
     if manifest.novelty_threshold is None:
         return None
-    return Novelty(state[tensors.NEIGHBOURS].clone().numpy(), manifest.novelty_threshold)
+    return Novelty(state[tensors.NEIGHBOURS].clone().numpy(), manifest.novelty_threshold, manifest.least_contrast)
 
 
 def _other_layers(folder: Path, spec: MemberSpec, misfit: str) -> str:

@@ -7,7 +7,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from automl_tl.data.decode import Preprocessing, preprocess
+from automl_tl.data.decode import Preprocessing, prepare
 from automl_tl.errors import PictureError
 
 BATCH_SIZE = 32
@@ -40,9 +40,11 @@ class Batch:
     """Their pixels; empty where there are none."""
     errors: Mapping[int, str]
     """Reasons by the positions of the unreadable pictures."""
+    outside: Mapping[int, str] = field(default_factory=dict)
+    """How pictures lie outside the training pictures' range of values, by their positions."""
 
 
-_Decoded = tuple[np.ndarray, ...] | str
+_Decoded = tuple[tuple[np.ndarray, str], ...] | str
 
 
 def decoded_batches(
@@ -78,19 +80,20 @@ def _batch(futures: Sequence[Future[_Decoded]], hows: Sequence[Preprocessing]) -
     images = {}
     if good:
         images = {
-            how: torch.from_numpy(np.stack([pixels[which] for pixels in good.values()]))
+            how: torch.from_numpy(np.stack([prepared[which][0] for prepared in good.values()]))
             for which, how in enumerate(hows)
         }
-    return Batch(len(results), tuple(good), images, errors)
+    outside = {row: prepared[0][1] for row, prepared in good.items() if prepared and prepared[0][1]}
+    return Batch(len(results), tuple(good), images, errors, outside)
 
 
 def _decoded(picture: Source | None, hows: tuple[Preprocessing, ...]) -> _Decoded:
-    """Return the pixels by each preprocessing, or why there are none."""
+    """Return the pixels by each preprocessing, with how they lie outside its range, or why there are none."""
     if picture is None:
         return ""
     try:
         source = _readable(picture)
-        return tuple(preprocess(source, how) for how in hows)
+        return tuple(prepare(source, how) for how in hows)
     except PictureError as error:
         return str(error)
 

@@ -152,13 +152,19 @@ def evaluate(
         )
     frame = dataset.frame[known]
     inputs = tuple(Input(path, path) for path in frame["path"])
-    y, probabilities, errors = _answers(model, inputs, frame["label"], progress)
+    y, probabilities, errors, outside = _answers(model, inputs, frame["label"], progress)
     if not len(y):
         raise DataError(
             f"None of the {counted(len(errors), 'picture')} of '{printable(dataset.root)}' can be read; the first is "
             f"'{printable(errors[0].path)}': {errors[0].reason}."
         )
-    notes = [*dataset.notes, *note, *_unknown_note(unknown, int((~known).sum())), *_skipped_notes(dataset, errors)]
+    notes = [
+        *dataset.notes,
+        *note,
+        *_unknown_note(unknown, int((~known).sum())),
+        *_skipped_notes(dataset, errors),
+        *outside,
+    ]
     return replace(evaluate_probabilities(y, probabilities, model.classes), errors=errors, notes=tuple(notes))
 
 
@@ -185,19 +191,27 @@ def chosen_part(dataset: ImageDataset, split: str | None) -> tuple[ImageDataset,
 
 def _answers(
     model: Scorer, inputs: tuple[Input, ...], labels: Iterable[str], progress: Progress | None
-) -> tuple[np.ndarray, np.ndarray, tuple[Skipped, ...]]:
-    """Return y int (n,), probabilities float64 (n, C), and what cannot be read."""
+) -> tuple[np.ndarray, np.ndarray, tuple[Skipped, ...], tuple[str, ...]]:
+    """Return y int (n,), probabilities float64 (n, C), what cannot be read, and a note on values outside the range."""
     place = {label: number for number, label in enumerate(model.classes)}
     y: list[int] = []
     probabilities: list[np.ndarray] = []
     errors: list[Skipped] = []
+    outside: list[str] = []
     for prediction, label in zip(predict_inputs(model, inputs, progress=progress), labels, strict=True):
         if prediction.probabilities is None:
             errors.append(Skipped(prediction.path, prediction.error or ""))
         else:
             y.append(place[label])
             probabilities.append(prediction.probabilities)
-    return np.array(y, dtype=int), np.array(probabilities), tuple(errors)
+            outside += [prediction.outside] if prediction.outside else []
+    return np.array(y, dtype=int), np.array(probabilities), tuple(errors), _outside_note(outside)
+
+
+def _outside_note(outside: list[str]) -> tuple[str, ...]:
+    if not outside:
+        return ()
+    return (f"Outside the range of the training pictures: {counted(len(outside), 'picture')}, as {outside[0]}.",)
 
 
 def _unknown_note(unknown: list[str], n: int) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 from automl_tl.backbones.overrides import Triple
 from automl_tl.backbones.stages import POOLINGS
 from automl_tl.data.decode import Preprocessing
+from automl_tl.data.value_range import EIGHT_BITS, ValueRange
 
 FORMAT_VERSION = 1
 _OWN = frozenset(
@@ -68,6 +69,8 @@ class Manifest:
     temperature: float
     novelty_threshold: float | None
     """None where the bundle keeps no training pictures' embeddings."""
+    least_contrast: float
+    """Of pictures that are like the training pictures, 0 to 255 levels."""
     aliases: Mapping[str, str]
     """Tensors that are stored under another name, because they are the same bits."""
     details: Mapping[str, Any]
@@ -80,7 +83,11 @@ class Manifest:
         """
         if taken := sorted(_OWN & set(self.details)):
             raise ValueError(f"details may not hold {taken}: the bundle writes them itself")
-        novelty = None if self.novelty_threshold is None else {"threshold": self.novelty_threshold}
+        novelty = (
+            None
+            if self.novelty_threshold is None
+            else {"threshold": self.novelty_threshold, "least_contrast": self.least_contrast}
+        )
         own = {
             "format_version": FORMAT_VERSION,
             "created_with": dict(self.created_with),
@@ -132,6 +139,7 @@ def parse(values: Any) -> Manifest:
         fit=_is(values["fit"], str),
         temperature=_number(values["temperature"]),
         novelty_threshold=None if novelty is None else _number(novelty["threshold"]),
+        least_contrast=0.0 if novelty is None else _number(novelty.get("least_contrast", 0.0)),
         aliases=_texts(values["aliases"]),
         details={key: value for key, value in values.items() if key not in _OWN},
     )
@@ -174,7 +182,15 @@ def _preprocessing(values: Any) -> Preprocessing:
         interpolation=_is(values["interpolation"], str),
         crop_pct=_number(values["crop_pct"]),
         fill=(red, green, blue),
+        value_range=_value_range(values["value_range"]) if "value_range" in values else EIGHT_BITS,
     )
+
+
+def _value_range(values: Any) -> ValueRange:
+    low, high = _number(values["low"]), _number(values["high"])
+    if low >= high:
+        raise ValueError(f"values from {low} to {high}")
+    return ValueRange(low, high)
 
 
 def _triple(values: Any) -> Triple:

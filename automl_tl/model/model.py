@@ -17,7 +17,7 @@ from automl_tl.model.decoding import BATCH_SIZE, Images, Source, decoded_batches
 from automl_tl.model.forward import forward
 from automl_tl.model.member import Member
 from automl_tl.model.module import PictureClassifier
-from automl_tl.model.novelty import Novelty, beyond
+from automl_tl.model.novelty import Novelty, beyond, contrast
 from automl_tl.model.predict import Answers, Prediction, predict
 
 __all__ = ["Model", "mix"]
@@ -84,7 +84,8 @@ class Model:
         if self.novelty is None:
             return Answers(probabilities, None, np.zeros(len(probabilities), dtype=bool))
         distance = self.novelty.distance(embeddings.numpy())
-        return Answers(probabilities, distance, beyond(distance, self.novelty.threshold))
+        blank = contrast(images[self.members[0].preprocessing]) < self.novelty.least_contrast
+        return Answers(probabilities, distance, beyond(distance, self.novelty.threshold) | blank)
 
     def module(self) -> PictureClassifier:
         """Return the model as an `nn.Module`: pictures (N, H, W, 3) in, probabilities (N, C) out.

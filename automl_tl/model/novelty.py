@@ -11,6 +11,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+
+from automl_tl.data.remarks import FEW_LEVELS
 
 MOST_NEIGHBOURS = 256
 QUANTILE = 0.99
@@ -27,6 +30,8 @@ class Novelty:
     """(m, d) float32, of length 1, 1 <= m <= 256."""
     threshold: float
     """Cosine distance, 0 to 2."""
+    least_contrast: float = 0.0
+    """0 to 255 levels; a picture that uses fewer is blank or nearly so, which no training picture was."""
 
     def distance(self, embeddings: np.ndarray) -> np.ndarray:
         """Return the cosine distance to the nearest neighbour, float64 (n,), 0 to 2.
@@ -38,6 +43,21 @@ class Novelty:
     def unusual(self, embeddings: np.ndarray) -> np.ndarray:
         """Return which embeddings (n, d) are farther than the threshold or not finite, bool (n,)."""
         return beyond(self.distance(embeddings), self.threshold)
+
+
+def contrast(images: torch.Tensor) -> np.ndarray:
+    """Return how many levels of 255 lie between the darkest and the brightest pixel, float64 (n,).
+
+    `images` are uint8 (n, S, S, 3), n may be 0.
+    """
+    grey = images.float().mean(dim=3).flatten(1)
+    levels: np.ndarray = (grey.amax(1) - grey.amin(1)).double().cpu().numpy()
+    return levels
+
+
+def like_training(contrasts: np.ndarray) -> float:
+    """Return the least contrast that is taken as like training pictures of these contrasts (n,), n >= 1."""
+    return min(FEW_LEVELS, float(contrasts.min()) / 2)
 
 
 def beyond(distance: np.ndarray, threshold: float) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Protocol
 
@@ -61,6 +61,8 @@ class Prediction:
     """Whether the picture is unlike every training picture that is known, so that the label may mean nothing."""
     novelty: float | None = None
     """Cosine distance to the nearest of them, 0 to 2; None where the model knows none."""
+    outside: str = ""
+    """How its values lie outside the range of the training pictures; then it is unusual as well."""
     error: str | None = None
     """Why the picture cannot be used."""
 
@@ -114,6 +116,8 @@ def predict_inputs(
         for row, one in enumerate(given):
             if row in batch.errors:
                 yield Prediction(one.shown, error=one.problem or batch.errors[row])
+            elif row in batch.outside:
+                yield replace(next(good), unusual=True, outside=batch.outside[row])
             else:
                 yield next(good)
         done += batch.n

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tiny_backbone import TinyBackbone, tiny_network
 
 from automl_tl.backbones.stages import Network, build_network
 from automl_tl.data.decode import Preprocessing, preprocess
+from automl_tl.data.value_range import ValueRange
 from automl_tl.errors import BackboneError, DataError
 from automl_tl.features import extract as module
 from automl_tl.features.engine import Engine, choose_engine
@@ -53,12 +55,14 @@ def test_a_second_run_does_no_forward_pass(files: list[Picture], tmp_path: Path)
     np.testing.assert_array_equal(first.matrix([3])[::-1], again.matrix([3]))
 
 
-@pytest.mark.parametrize("change", ["view", "size", "fit", "engine", "weights"])
+@pytest.mark.parametrize("change", ["view", "size", "fit", "values", "engine", "weights"])
 def test_whatever_changes_a_feature_changes_the_table(change: str, files: list[Picture], tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
     extract(Pass(tiny_network(), HOW, ENGINE), files, store)
     backbone = TinyBackbone(seed=1 if change == "weights" else 0)
     how = Preprocessing(40 if change == "size" else 32, "pad" if change == "fit" else "squash")
+    if change == "values":
+        how = replace(how, value_range=ValueRange(0, 4095))
     engine = Engine("cpu", "bfloat16") if change == "engine" else ENGINE
     network = build_network("tiny", backbone)
     before = backbone.passes

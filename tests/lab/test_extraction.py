@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from generated_pictures import MakePictures
+from generated_pictures import MakePictures, picture
+from PIL import Image
 from small_lab import bare_lab
 from tiny_backbone import TinyBackbone
 from torch import nn
 
 from automl_tl.backbones import plugins
+from automl_tl.data.value_range import ValueRange
 from automl_tl.errors import BackboneError
 from automl_tl.features.extract import Picture
 from automl_tl.lab import networks as module
 from automl_tl.lab.extraction import extract_all, extract_each
-from automl_tl.lab.lab import Lab
+from automl_tl.lab.lab import Lab, open_lab
+from automl_tl.options import LabOptions
 
 
 class FailsLater(TinyBackbone):
@@ -72,3 +77,16 @@ def test_strict_raises(lab: Lab, pictures: list[Picture], monkeypatch: pytest.Mo
     monkeypatch.setenv(plugins.STRICT, "yes")
     with pytest.raises(BackboneError, match=r"^later could not run"):
         extract_all(lab, ["later", "tiny"], pictures)
+
+
+def test_the_range_of_values_of_the_data_set_is_that_of_its_features(lab: Lab, tmp_path: Path) -> None:
+    for kind, name in enumerate("ab"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for seed in range(3):
+            grey = np.asarray(picture(kind, seed).convert("L"), np.uint16)
+            Image.fromarray(grey * 16).save(tmp_path / "data" / name / f"{seed}.png")
+    opened = open_lab(tmp_path / "data", LabOptions(backbones=["tiny"]))
+    assert opened.report.value_range == ValueRange(0, 4095)
+    assert opened.networks.preprocessing("tiny", "squash").value_range == ValueRange(0, 4095)
+    there = pickle.loads(pickle.dumps(opened.networks))
+    assert there.preprocessing("tiny", "squash").value_range == ValueRange(0, 4095)

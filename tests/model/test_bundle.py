@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import automl_tl
 from automl_tl.backbones import registry
 from automl_tl.backbones.overrides import configure
 from automl_tl.backbones.stages import build_network
+from automl_tl.data.value_range import ValueRange
 from automl_tl.model import swap
 from automl_tl.model.bundle import load_bundle, save_bundle
 from automl_tl.model.errors import BundleError
@@ -127,6 +129,27 @@ def test_a_bundle_says_what_it_is(bundle: Path) -> None:
     assert (only["cuts"], only["pooling"], only["n_stages"]) == ([1, 2, 3], "mean+std", 3)
     assert only["head"] == {"kind": "linear", "d": 72, "hidden": 0, "channels": 0}
     assert values["aliases"] == {}
+    assert only["preprocessing"]["value_range"] == {"low": 0.0, "high": 255.0}
+    assert values["novelty"]["least_contrast"] == 0.0
+
+
+def test_a_bundle_from_before_ranges_of_values_has_eight_bits(bundle: Path) -> None:
+    def as_it_was(values: dict[str, Any]) -> None:
+        del values["members"][0]["preprocessing"]["value_range"]
+        del values["novelty"]["least_contrast"]
+
+    edit(bundle, as_it_was)
+    model = automl_tl.load(bundle)
+    assert model.preprocessings[0].value_range == ValueRange(0, 255)
+    assert model.novelty is not None
+    assert model.novelty.least_contrast == 0
+
+
+def test_the_range_of_values_comes_back(model: Model, tmp_path: Path) -> None:
+    (one,) = model.members
+    deep = replace(one, preprocessing=replace(one.preprocessing, value_range=ValueRange(-1.5, 4095)))
+    bundle = save_bundle(replace(model, members=(deep,)), tmp_path / "deep")
+    assert automl_tl.load(bundle).preprocessings == (deep.preprocessing,)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,17 @@ from generated_pictures import MakePictures, picture
 from PIL import Image
 from tiny_models import CLASSES, member, trained_model
 
-from automl_tl.data.decode import Preprocessing, preprocess
+from automl_tl.data.decode import Preprocessing, prepare
+from automl_tl.data.value_range import ValueRange
 from automl_tl.errors import BackboneError, DataError, OptionError, PictureError
 from automl_tl.model import decoding
 from automl_tl.model.decoding import decoded_batches
 from automl_tl.model.inputs import list_inputs
 from automl_tl.model.model import Model, mix
+from automl_tl.model.novelty import contrast, like_training
 from automl_tl.model.predict import predict
+
+TWELVE = ValueRange(0, 4095)
 
 
 @pytest.fixture
@@ -204,11 +209,11 @@ def test_decoding_is_never_far_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_picture_is_decoded_once_for_each_preprocessing(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[object, Preprocessing]] = []
 
-    def counted(source: Path | bytes, how: Preprocessing) -> np.ndarray:
+    def counted(source: Path | bytes, how: Preprocessing) -> tuple[np.ndarray, str]:
         calls.append((source, how))
-        return preprocess(source, how)
+        return prepare(source, how)
 
-    monkeypatch.setattr(decoding, "preprocess", counted)
+    monkeypatch.setattr(decoding, "prepare", counted)
     members = (member(weight=0.5), member(weight=0.25, seed=1), member(weight=0.25, fit="pad"))
     Model(members, CLASSES, 1.0, "squash").probabilities(files(pictures)[:3])
     assert len(calls) == len(set(calls)) == 6
@@ -327,3 +332,50 @@ def test_hostile_names_are_found(model: Model, make_pictures: MakePictures, tmp_
     assert [one.path for one in model.predict([tmp_path / name for name in names])] == [
         str(tmp_path / name) for name in names
     ]
+
+
+# --- values and contrast ----------------------------------------------------------------------------
+
+
+def deep_png(path: Path, largest: int) -> Path:
+    values = np.linspace(0, largest, 48 * 48).reshape(48, 48).astype(np.uint16)
+    Image.fromarray(values).save(path)
+    return path
+
+
+def test_a_picture_beyond_the_training_pictures_range_is_said_to_be(pictures: Path, tmp_path: Path) -> None:
+    model = trained_model(pictures)
+    (one,) = model.members
+    model = replace(model, members=(replace(one, preprocessing=replace(one.preprocessing, value_range=TWELVE)),))
+    inside, outside = model.predict([deep_png(tmp_path / "in.png", 4095), deep_png(tmp_path / "out.png", 60_000)])
+    assert inside.outside == ""
+    assert outside.unusual
+    assert outside.outside == "it has values from 0 to 60,000, the training pictures 12 bits (0 to 4,095)"
+    ordinary = model.predict(pictures / "apple" / "000.png")[0]
+    assert (ordinary.outside, ordinary.unusual) == ("", False)
+
+
+def test_a_deep_picture_is_outside_where_all_had_eight_bits(pictures: Path, tmp_path: Path) -> None:
+    (prediction,) = trained_model(pictures).predict(deep_png(tmp_path / "deep.png", 4095))
+    assert prediction.unusual
+    assert "the training pictures 8 bits (0 to 255)" in prediction.outside
+
+
+@pytest.mark.parametrize("grey", [0, 128, 255])
+def test_a_blank_picture_is_unlike_the_training_pictures(pictures: Path, tmp_path: Path, grey: int) -> None:
+    model = trained_model(pictures)
+    assert model.novelty is not None
+    model = replace(model, novelty=replace(model.novelty, threshold=2.0, least_contrast=16.0))
+    Image.new("L", (48, 48), grey).save(tmp_path / "blank.png")
+    assert [one.unusual for one in model.predict([tmp_path / "blank.png", pictures / "sky" / "000.png"])] == [
+        True,
+        False,
+    ]
+
+
+def test_blank_pictures_are_usual_where_some_were_learned() -> None:
+    images = torch.zeros((3, 8, 8, 3), dtype=torch.uint8)
+    images[1, :4] = 255
+    assert contrast(images).tolist() == [0, 255, 0]
+    assert like_training(contrast(images)) == 0
+    assert like_training(np.array([255.0, 40.0])) == 16

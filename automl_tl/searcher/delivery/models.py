@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from automl_tl.features.extract import batches
 from automl_tl.model.forward import forward, share_stages
 from automl_tl.model.member import Member
 from automl_tl.model.model import Model
-from automl_tl.model.novelty import Novelty, measure_novelty
+from automl_tl.model.novelty import Novelty, contrast, like_training, measure_novelty
 from automl_tl.searcher.delivery.ensemble import own_temperature
 from automl_tl.searcher.delivery.members import frozen_member, kept_member, rescaled
 from automl_tl.searcher.task import Task
@@ -75,5 +76,9 @@ def _novelty(task: Task, member: Member) -> Novelty | None:
         return None
     threads = task.networks.engine.threads
     how = member.preprocessing
-    parts = [forward([member], {how: images})[0][1] for _, images in batches(pictures, how, 32, threads)]
-    return measure_novelty(np.concatenate([part.numpy() for part in parts]), task.seed)
+    embeddings, contrasts = [], []
+    for _, images in batches(pictures, how, 32, threads):
+        embeddings.append(forward([member], {how: images})[0][1].numpy())
+        contrasts.append(contrast(images))
+    novelty = measure_novelty(np.concatenate(embeddings), task.seed)
+    return replace(novelty, least_contrast=like_training(np.concatenate(contrasts)))
