@@ -47,7 +47,8 @@ def cache_path(value: str | Path | None = None) -> Path:
 def cache_dir(value: str | Path | None = None) -> Path:
     """Return the cache folder as in `cache_path`, creating and marking it.
 
-    Raises CacheError where it cannot be created or written.
+    One of ours that cannot be written is there to be read: what it lacks is an error when it is asked for. Raises
+    CacheError where there is none and it cannot be created.
     """
     path = cache_path(value)
     try:
@@ -56,9 +57,8 @@ def cache_dir(value: str | Path | None = None) -> Path:
         for kind in KINDS:
             (path / kind).mkdir(exist_ok=True)
     except OSError as error:
-        raise CacheError(_unusable(path, error)) from error
-    if unwritable := next((kind for kind in KINDS if not os.access(path / kind, os.W_OK)), None):
-        raise CacheError(_unusable(path / unwritable, PermissionError("no permission to write")))
+        if not _is_marked(path):
+            raise CacheError(_unusable(path, error)) from error
     return path
 
 

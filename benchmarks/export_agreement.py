@@ -27,9 +27,9 @@ from automl_tl.backbones.stages import Network, build_network
 from automl_tl.data.dataset import open_dataset
 from automl_tl.data.decode import Preprocessing, preprocess
 from automl_tl.exporter.export import FORMATS, export
-from automl_tl.learning.tunable import copy_network
 from automl_tl.learning.heads import solve_head
 from automl_tl.learning.network_head import NetworkHead
+from automl_tl.learning.tunable import copy_network
 from automl_tl.model.bundle import save_bundle
 from automl_tl.model.forward import forward, share_stages
 from automl_tl.model.member import Member

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -55,8 +56,9 @@ def try_out(name: str, backbone: Backbone, *, device: str = "cpu", memory: Path 
         return
     _try(plugin, request, seconds)
     if proof is not None:
-        proof.parent.mkdir(parents=True, exist_ok=True)
-        proof.write_text(json.dumps({"name": name, "plugin": f"{plugin.distribution} {plugin.version}"}))
+        with suppress(OSError):  # of a read-only cache: the next run tries it again
+            proof.parent.mkdir(parents=True, exist_ok=True)
+            proof.write_text(json.dumps({"name": name, "plugin": f"{plugin.distribution} {plugin.version}"}))
 
 
 def _is_its(plugin: Plugin, backbone: Backbone) -> bool:

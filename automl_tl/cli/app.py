@@ -5,6 +5,7 @@ The short help texts stand in a table here, so that `--help` and `--version` imp
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from typing import Any
@@ -13,6 +14,7 @@ import click
 
 from automl_tl.cli.failures import report_failure
 from automl_tl.cli.lazy import lazy_commands
+from automl_tl.errors import AutomlTlError
 from automl_tl.version import __version__
 
 COMMANDS = {
@@ -34,6 +36,18 @@ EPILOG = "Start with: automl-tl recommend FOLDER, where FOLDER holds one folder 
 
 class Application(click.Group):
     """A click group that turns every exception of a command into one sentence and an exit code."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the program; a standard output that cannot be written is one sentence, in `--help` as well."""
+        if sys.stderr is None:  # closed by the shell: 2>&-
+            sys.stderr = io.StringIO()
+        if sys.stdout is None:
+            click.echo("Error: standard output is closed: leave it open, or send it to a file.", err=True)
+            sys.exit(AutomlTlError.exit_code)
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            sys.exit(report_failure(error, verbose=False))
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Return the context, with the moment in its meta: budgets count from here, before anything heavy loads."""

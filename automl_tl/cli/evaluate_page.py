@@ -57,6 +57,8 @@ def _lines(result: Evaluation) -> Iterator[tuple[str, str]]:
         else (f"{result.n:,} in {plural(known, 'class', 'classes')}"),
     )
     yield "accuracy", f"{result.accuracy:.1%} ({int(np.trace(result.confusion)):,} right)"
+    if (constant := result.majority) is not None:
+        yield "constant answer", f"{constant.accuracy:.1%} by always answering {label_text(constant.label)}"
     yield "balanced accuracy", f"{result.balanced_accuracy:.1%} (every class counts the same)"
     yield "macro F1", f"{result.macro_f1:.3f}"
     yield "log loss", f"{result.log_loss:.3f} nats"

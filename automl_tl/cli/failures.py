@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import sys
 import traceback
 
@@ -13,10 +15,26 @@ from automl_tl.cli.text import one_line
 from automl_tl.errors import AutomlTlError, ShortageError, sentence
 from automl_tl.memory import is_shortage
 
-INTERRUPTED = "Interrupted; what was computed is cached, run the same command to go on."
+INTERRUPTED = "Interrupted; what was computed is cached"
+SAME_COMMAND = "run the same command to go on."
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 EXIT_UNEXPECTED = 1
+_SPACE = "free some space, or give another place"
+_PERMISSION = "check its permissions, or give another place"
+_WAYS_OUT = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: _SPACE,
+    errno.ENAMETOOLONG: "give a shorter path",
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EROFS: _PERMISSION,
+    errno.EIO: "check the disk, or give another place",
+    errno.EMFILE: "close other programs, or raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "close other programs",
+}
+"""What to do about errors of the machine, by their number: none of them is a bug."""
 TRACEBACK_VARIABLE = "AUTOML_TL_TRACEBACK"
 
 
@@ -30,8 +48,7 @@ def report_failure(error: BaseException, *, verbose: bool) -> int:
         _silence_stdout()
         return EXIT_BROKEN_PIPE
     if isinstance(error, KeyboardInterrupt):
-        _say(f"\n{INTERRUPTED}")
-        _say_notes(error)
+        _say_interrupted(error)
         return EXIT_INTERRUPTED
     wanted = os.environ.get(TRACEBACK_VARIABLE, "") not in ("", "0")
     if is_shortage(error) and not isinstance(error, AutomlTlError):
@@ -40,9 +57,50 @@ def report_failure(error: BaseException, *, verbose: bool) -> int:
         _show_traceback(error, wanted)
         _say_sentence(error)
         return error.exit_code
+    if machine := _of_the_machine(error):
+        _show_traceback(error, wanted)
+        _say(f"Error: {machine}")
+        return AutomlTlError.exit_code
     _show_traceback(error, wanted or verbose)
     _say(_unexpected(error, shown=wanted or verbose))
     return EXIT_UNEXPECTED
+
+
+def _say_interrupted(error: BaseException) -> None:
+    """Say what is kept and how to go on: as the notes have it, where there are any, else by the same command."""
+    notes = getattr(error, "__notes__", ())
+    _say(f"\n{INTERRUPTED}." if notes else f"\n{INTERRUPTED}, {SAME_COMMAND}")
+    _say_notes(error)
+
+
+def _of_the_machine(error: BaseException) -> str | None:
+    """Return the sentence for a full disk, a path that is too long and the like; None for what may be a bug."""
+    number = _number(error)
+    if number not in _WAYS_OUT:
+        return None
+    what, way_out = os.strerror(number), _WAYS_OUT[number]
+    name = getattr(error, "filename", None)
+    if name is None and _stdout_is_broken():
+        _silence_stdout()
+        return f"standard output cannot be written ({what}): {way_out}."
+    where = "a file" if name is None else f"'{one_line(name)}'"
+    return f"{where} cannot be read or written ({what}): {way_out}."
+
+
+def _number(error: BaseException) -> int:
+    """Return the system's number of an error, also of one that a library has wrapped; 0 where there is none."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    wrapped = re.search(r"\(os error ([0-9]+)\)", str(error))  # safetensors
+    return int(wrapped[1]) if wrapped else 0
+
+
+def _stdout_is_broken() -> bool:
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 def _say_sentence(error: AutomlTlError) -> None:

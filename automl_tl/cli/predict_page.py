@@ -1,15 +1,17 @@
-"""Predictions as lines: a table for people, CSV or JSON lines for programs. Each line is written as it is known."""
+"""Predictions as a table for people, or as CSV, TSV, JSON, JSON lines and Parquet; each is written as it is known."""
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from typing import IO, Any, Protocol
 
 from rich.cells import cell_len
 
 from automl_tl.cli.text import clean, label_text
+from automl_tl.data.names import printable
 from automl_tl.model.inputs import Input
 from automl_tl.model.predict import Prediction
 
@@ -18,31 +20,40 @@ WIDEST_LABEL = 32
 UNUSUAL = "unlike the training pictures"
 
 
+_ROWS = 4096  # of Parquet, at once
+_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?")
+
+
 class Writer(Protocol):
     """Writes one prediction after another."""
 
     def write(self, prediction: Prediction) -> None:
         """Write one."""
 
+    def close(self) -> None:
+        """Write what comes after the last one."""
+
 
 def writer(
-    kind: str, stream: IO[str], inputs: Sequence[Input], classes: Sequence[str], top_k: int, probabilities: bool
+    kind: str, stream: IO[Any], inputs: Sequence[Input], classes: Sequence[str], top_k: int, probabilities: bool
 ) -> Writer:
     """Return what writes predictions to `stream`; the header, if there is one, is written at once.
 
     Args:
-        kind: "table", "csv" or "jsonl".
-        stream: open for text.
+        kind: "table", "csv", "tsv", "json", "jsonl" or "parquet".
+        stream: open for text, for "parquet" for bytes.
         inputs: all pictures to come, for the width of the column.
         classes: labels of the model, in its order.
         top_k: how many classes are shown, at most.
-        probabilities: whether csv and jsonl give the probability of every class.
+        probabilities: whether the probability of every class is given; a table shows `top_k`.
     """
     if kind == "table":
         return _Table(stream, inputs, classes, top_k)
-    if kind == "csv":
-        return _Csv(stream, classes, top_k, probabilities)
-    return _JsonLines(stream, classes, probabilities)
+    if kind == "parquet":
+        return _Parquet(stream, classes, top_k, probabilities)
+    if kind in ("json", "jsonl"):
+        return (_Json if kind == "json" else _JsonLines)(stream, classes, probabilities)
+    return _Csv(stream, classes, top_k, probabilities, separator="\t" if kind == "tsv" else ",")
 
 
 class _Table:
@@ -65,32 +76,89 @@ class _Table:
             others.insert(0, ", ".join(f"{label_text(label)} {share:.1%}" for label, share in prediction.top[1:]))
         self._line(path, label_text(prediction.label or ""), f"{prediction.probability:.1%}", "; ".join(others))
 
+    def close(self) -> None:
+        pass
+
     def _line(self, path: str, label: str, probability: str, rest: str) -> None:
         columns = (_padded(path, self.path), _padded(label, self.label), probability.rjust(len("probability")), rest)
         self.stream.write("  ".join(columns).rstrip() + "\n")
 
 
-class _Csv:
-    """Cells are quoted where CSV needs it and otherwise as they are; on a terminal control characters are escaped."""
+class _Columns:
+    """What the cells of a row are called, and what they hold."""
 
-    def __init__(self, stream: IO[str], classes: Sequence[str], top_k: int, probabilities: bool) -> None:
-        self.cells = csv.writer(stream, lineterminator="\n")
-        self.terminal = stream.isatty()
+    def __init__(self, classes: Sequence[str], top_k: int, probabilities: bool) -> None:
         self.top_k, self.n_probabilities = min(top_k, len(classes)), len(classes) if probabilities else 0
         more = [name for place in range(2, self.top_k + 1) for name in (f"label_{place}", f"probability_{place}")]
         every = [f"probability of {label}" for label in classes] if probabilities else []
-        self._row(["path", "label", "probability", *more, "unusual", "novelty", "error", *every])
+        self.names = ["path", "label", "probability", *more, "unusual", "novelty", "error", *every]
+
+    def row(self, prediction: Prediction) -> list[str | float | bool | None]:
+        """Return the cells of one prediction; None where there is nothing to say."""
+        top = [cell for label, share in prediction.top for cell in (label, share)]
+        top += [None] * (2 * self.top_k - len(top))
+        unusual = None if prediction.error is not None else prediction.unusual
+        given = prediction.probabilities
+        every = [None] * self.n_probabilities if given is None else given[: self.n_probabilities].tolist()
+        return [prediction.path, *top, unusual, prediction.novelty, prediction.error, *every]
+
+
+class _Csv:
+    """Cells are quoted where CSV needs it; on a terminal control characters are escaped.
+
+    A cell that a spreadsheet would take for a formula begins with an apostrophe, as OWASP advises ("CSV Injection").
+    """
+
+    def __init__(
+        self, stream: IO[str], classes: Sequence[str], top_k: int, probabilities: bool, *, separator: str
+    ) -> None:
+        self.cells = csv.writer(stream, lineterminator="\n", delimiter=separator)
+        self.terminal = stream.isatty()
+        self.columns = _Columns(classes, top_k, probabilities)
+        self._row(self.columns.names)
 
     def write(self, prediction: Prediction) -> None:
-        top = [cell for label, share in prediction.top for cell in (label, _digits(share))]
-        top += [""] * (2 * self.top_k - len(top))
-        unusual = "" if prediction.error is not None else str(prediction.unusual).lower()
-        given = prediction.probabilities
-        every = [""] * self.n_probabilities if given is None else [_digits(p) for p in given[: self.n_probabilities]]
-        self._row([prediction.path, *top, unusual, _digits(prediction.novelty), prediction.error or "", *every])
+        self._row([_text(cell) for cell in self.columns.row(prediction)])
+
+    def close(self) -> None:
+        pass
 
     def _row(self, cells: list[str]) -> None:
-        self.cells.writerow([clean(cell) for cell in cells] if self.terminal else cells)
+        harmless = [_no_formula(cell) for cell in cells]
+        self.cells.writerow([clean(cell) for cell in harmless] if self.terminal else harmless)
+
+
+class _Parquet:
+    """Numbers are float64, in batches of rows."""
+
+    def __init__(self, stream: IO[bytes], classes: Sequence[str], top_k: int, probabilities: bool) -> None:
+        import pyarrow
+        from pyarrow import parquet
+
+        self.columns = _Columns(classes, top_k, probabilities)
+        kinds = {"path": pyarrow.string(), "error": pyarrow.string(), "unusual": pyarrow.bool_()}
+        kinds |= {name: pyarrow.string() for name in self.columns.names if name.startswith("label")}
+        self.schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in self.columns.names])
+        self.file = parquet.ParquetWriter(stream, self.schema)
+        self.rows: list[list[str | float | bool | None]] = []
+
+    def write(self, prediction: Prediction) -> None:
+        cells = self.columns.row(prediction)
+        self.rows.append([printable(cell) if isinstance(cell, str) else cell for cell in cells])
+        if len(self.rows) >= _ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self.file.close()
+
+    def _flush(self) -> None:
+        import pyarrow
+
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(self.schema)
+        arrays = [pyarrow.array(cells, kind) for cells, kind in zip(columns, self.schema.types, strict=True)]
+        self.file.write_table(pyarrow.Table.from_arrays(arrays, schema=self.schema))
+        self.rows = []
 
 
 class _JsonLines:
@@ -111,11 +179,36 @@ class _JsonLines:
         }
         if self.probabilities and prediction.probabilities is not None:
             values["probabilities"] = dict(zip(self.classes, prediction.probabilities.tolist(), strict=True))
-        self.stream.write(json.dumps(values, ensure_ascii=True, allow_nan=False) + "\n")
+        self._object(json.dumps(values, ensure_ascii=True, allow_nan=False))
+
+    def close(self) -> None:
+        pass
+
+    def _object(self, text: str) -> None:
+        self.stream.write(f"{text}\n")
 
 
-def _digits(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
+class _Json(_JsonLines):
+    """One list of objects."""
+
+    before = "["
+
+    def close(self) -> None:
+        self.stream.write("[]\n" if self.before == "[" else "\n]\n")
+
+    def _object(self, text: str) -> None:
+        self.stream.write(f"{self.before}\n{text}")
+        self.before = ","
+
+
+def _text(cell: str | float | bool | None) -> str:
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    return f"{cell:.6g}" if isinstance(cell, float) else cell or ""
+
+
+def _no_formula(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(cell) else cell
 
 
 def _widest(texts: Sequence[str], most: int, name: str) -> int:

@@ -12,6 +12,7 @@ from rich.text import Text
 from automl_tl.cli.render import bar
 from automl_tl.cli.sections import facts, first_items, items, section
 from automl_tl.cli.text import clean, plural
+from automl_tl.data.majority import Majority
 from automl_tl.domain.similarity import DEPTH_BORDERS, Domain
 from automl_tl.lab.decision import FrontRow
 from automl_tl.recommender.reasons import sure
@@ -56,10 +57,19 @@ def _what_to_do(result: Recommendation) -> Iterator[tuple[str, str]]:
     low, high = result.estimate.interval
     accuracy = f"{result.estimate.accuracy:.1%} accuracy"
     yield "expect", f"{accuracy} with the frozen ConvNet (90% interval {low:.1%} to {high:.1%})"
+    if result.majority is not None:
+        yield "", _beside_the_constant(result.majority, result.balanced_accuracy)
     if result.strategy not in FROZEN:
         row = next(row for row in result.front if row.strategy == result.strategy)
         low, high = row.interval
         yield "", f"{row.accuracy:.1%} after {result.strategy} ({low:.1%} to {high:.1%}), {_source(row)}"
+
+
+def _beside_the_constant(constant: Majority, balanced_accuracy: float) -> str:
+    balanced = "cannot be measured" if math.isnan(balanced_accuracy) else f"is {balanced_accuracy:.1%}"
+    return (
+        f"always answering '{clean(constant.label)}' scores {constant.accuracy:.1%}; the balanced accuracy {balanced}"
+    )
 
 
 def _what_is_trained(result: Recommendation) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 from automl_tl.cli.render import literal
 from automl_tl.cli.sections import facts, first_items, items, section
 from automl_tl.cli.text import clean, metric_words, plural
+from automl_tl.data.majority import Majority
 from automl_tl.durations import format_duration
 from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.searcher.result import SearchResult
@@ -75,10 +76,15 @@ def _quality(result: SearchResult) -> Iterator[tuple[str, str]]:
     if test is None:
         yield "test", "none: no pictures were held aside; automl-tl evaluate tests it on further ones"
     else:
+        constant = test.majority
         more = "" if result.metric == "accuracy" else f", {metric_words(result.metric, getattr(test, result.metric))}"
         yield "test", f"{test.accuracy:.1%} of {plural(result.n_test, 'picture')} that no decision has seen{more}"
+        if constant is not None:
+            yield "", f"{_constant(constant)}; the balanced accuracy is {test.balanced_accuracy:.1%}"
     low, high = result.validation.interval
     corrected = "corrected for having chosen the best"
+    if test is None and (constant := result.assessment.sample.majority) is not None:
+        yield "constant answer", f"{_constant(constant)}; --metric balanced_accuracy counts every class the same"
     yield "expected", f"{result.validation.accuracy:.1%} (90% interval {low:.1%} to {high:.1%}), {corrected}"
     if result.metric != "accuracy":
         yield "by its trial", f"{metric_words(result.metric, result.value)}, not corrected"
@@ -86,6 +92,10 @@ def _quality(result: SearchResult) -> Iterator[tuple[str, str]]:
     yield "predicted", f"{accuracy:.1%} (90% interval {low:.1%} to {high:.1%}) by recommend, of {result.best.strategy}"
     if result.recommended != result.best.strategy:
         yield "recommended", f"{result.recommended}, before the search"
+
+
+def _constant(constant: Majority) -> str:
+    return f"always answering '{clean(constant.label)}' scores {constant.accuracy:.1%}"
 
 
 def _candidates(result: SearchResult) -> RenderableType | None:

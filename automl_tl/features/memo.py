@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,16 @@ def remember(folder: Path, depends_on: Mapping[str, Any], compute: Callable[[], 
     Args:
         folder: where the results of this kind lie; made if absent.
         depends_on: everything that changes the result.
-        compute: called when nothing, or something damaged, is kept.
+        compute: called when nothing, or something damaged, is kept. What cannot be kept is not.
     """
     path = folder / f"{digest(depends_on)[:32]}.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))["result"]
     except (OSError, ValueError, KeyError, TypeError):
         result = compute()
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps({"depends_on": depends_on, "result": result}, default=str), encoding="utf-8")
-    temporary.replace(path)
+    with suppress(OSError):  # a read-only cache, a full disk: the result is there all the same
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps({"depends_on": depends_on, "result": result}, default=str), encoding="utf-8")
+        temporary.replace(path)
     return result

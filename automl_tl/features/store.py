@@ -14,6 +14,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+
+from automl_tl.errors import CacheError
 
 SCHEMA = 1
 DEFAULT_MAX_BYTES = 8 * 1024**3
@@ -50,8 +53,7 @@ class FeatureTable:
 
     def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
         self.folder = folder / digest({**key, "schema": SCHEMA})[:32]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._write("key.json", json.dumps(key, indent=1, default=str).encode())
+        self._key = json.dumps(key, indent=1, default=str).encode()
         self._where: dict[str, tuple[Path, int]] = {}
         for shard in sorted(self.folder.glob("*.safetensors")):
             self._index(shard)
@@ -60,10 +62,22 @@ class FeatureTable:
         return key in self._where
 
     def add(self, keys: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
-        """Write one shard: row i of every array belongs to the picture with sha256 `keys[i]`."""
+        """Write one shard: row i of every array belongs to the picture with sha256 `keys[i]`.
+
+        Raises CacheError where the folder cannot be written.
+        """
         index = np.frombuffer(bytes.fromhex("".join(keys)), np.uint8).reshape(len(keys), 32)
         name = f"{uuid.uuid4().hex}.safetensors"
-        self._write(name, save({_KEYS: index, **{k: np.ascontiguousarray(v) for k, v in arrays.items()}}))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not self._where:
+                self._write("key.json", self._key)
+            self._write(name, save({_KEYS: index, **{k: np.ascontiguousarray(v) for k, v in arrays.items()}}))
+        except OSError as error:
+            raise CacheError(
+                f"new features cannot be kept in the cache folder '{self.folder}' ({error.strerror or error}); free "
+                "some space, or name another one with --cache-dir"
+            ) from error
         self._where.update({key: (self.folder / name, row) for row, key in enumerate(keys)})
 
     def slices(self, keys: Sequence[str]) -> tuple[Slice, ...]:
@@ -81,7 +95,8 @@ class FeatureTable:
             with safe_open(shard, "numpy") as file:
                 keys = file.get_tensor(_KEYS)
         except (SafetensorError, OSError):
-            shard.unlink(missing_ok=True)
+            with suppress(OSError):  # of a read-only cache
+                shard.unlink(missing_ok=True)
             return
         self._where.update({key.tobytes().hex(): (shard, row) for row, key in enumerate(keys)})
 

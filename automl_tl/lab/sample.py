@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from automl_tl.data.dataset import ImageDataset
+from automl_tl.data.majority import Majority, majority
 from automl_tl.data.names import natural, printable
 from automl_tl.data.split import group_ids, make_folds, stratified_sample
 from automl_tl.errors import DataError
@@ -50,6 +52,12 @@ class Sample:
         own = [np.unique(self.groups[self.y == k]) for k in range(len(self.classes))]
         return tuple(label for label, groups in zip(self.classes, own, strict=True) if len(groups) == 1)
 
+    @property
+    def majority(self) -> Majority | None:
+        """The constant answer to these pictures, where the classes are not balanced."""
+        counts = np.bincount(self.y, minlength=len(self.classes))
+        return majority(dict(zip(self.classes, counts.tolist(), strict=True)))
+
     def take(self, rows: np.ndarray) -> Sample:
         """Return the sample that holds the pictures `rows`, int (m,), alone, with their folds and groups."""
         pictures = tuple(self.pictures[row] for row in rows)
@@ -80,8 +88,8 @@ def draw_sample(
     n_groups = len(np.unique(groups))
     if n_groups < 2:
         raise DataError(
-            f"All {len(rows)} training pictures are one group (or duplicates of one another), so nothing can be held "
-            "aside to measure on; give a group column with at least two groups."
+            f"All {len(rows)} training pictures are {_one_group(frame)}, so nothing can be held aside to measure on: "
+            "give pictures of at least two."
         )
     chosen = frame.iloc[rows]
     given = (chosen["split"] == "val").to_numpy(bool)
@@ -97,6 +105,10 @@ def draw_sample(
     )
 
 
+def _one_group(frame: pd.DataFrame) -> str:
+    return "of one group" if (frame["group"] != "").any() else "copies of one another"
+
+
 def _folds(y: np.ndarray, groups: np.ndarray, given: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Return the folds; pictures of a given validation part, and what is tied to them, are fold 0."""
     held_out = np.isin(groups, groups[given])
@@ -109,13 +121,15 @@ def _folds(y: np.ndarray, groups: np.ndarray, given: np.ndarray, count: int, see
 
 def lonely_note(sample: Sample) -> tuple[str, ...]:
     """Return a sentence about classes that nothing can be measured of, or nothing."""
-    lonely = sample.lonely_classes
+    counts = np.bincount(sample.y, minlength=len(sample.classes))
+    single = {label for label, n in zip(sample.classes, counts, strict=True) if n == 1}
+    lonely = [label for label in sample.lonely_classes if label not in single]  # of a single picture a remark says it
     if not lonely:
         return ()
     named = ", ".join(f"'{printable(label)}'" for label in lonely[:3]) + (", ..." if len(lonely) > 3 else "")
     return (
-        f"All training pictures of {named} ({len(lonely)} of {len(sample.classes)} classes) are of one group each, so "
-        "they are always tested without having been seen: expect more than is said here, or give other groups.",
+        f"All training pictures of {named} ({len(lonely)} of {len(sample.classes)} classes) are of one group each, or "
+        "copies of one another, so they are always tested without having been seen: expect more than is said here.",
     )
 
 

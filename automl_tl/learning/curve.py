@@ -37,6 +37,11 @@ class LearningCurve:
     law: np.ndarray
     draws: np.ndarray
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the numbers of training pictures differ: with two a class every part of them is one."""
+        return bool(self.sizes[-1] > self.sizes[0])
+
     def at(self, n: float) -> float:
         """Expected accuracy with n training pictures."""
         return float(1 - _error(self.law, n))

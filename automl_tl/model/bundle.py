@@ -138,7 +138,7 @@ def load_bundle(folder: str | os.PathLike[str], device: str = "auto") -> Model:
     Every checksum is compared first. No pretrained weights are needed or fetched.
 
     Args:
-        folder: what `save_bundle` wrote.
+        folder: what `save_bundle` wrote, or the folder of the run that it lies in.
         device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:N" or "mps".
 
     Raises:
@@ -147,7 +147,7 @@ def load_bundle(folder: str | os.PathLike[str], device: str = "auto") -> Model:
         OptionError: The device is not on this machine.
     """
     place = choose_engine(device).device
-    named = _absolute(folder)
+    named = _of_run(_absolute(folder))
     found = recover(named)
     try:
         manifest = read_manifest(found)
@@ -160,6 +160,12 @@ def load_bundle(folder: str | os.PathLike[str], device: str = "auto") -> Model:
         ) from error
     except (SafetensorError, KeyError, ValueError) as error:
         raise BundleError(foreign(named, error)) from error
+
+
+def _of_run(folder: Path) -> Path:
+    """Return the bundle of a search's run where `folder` is that of the run, else `folder` itself."""
+    inside = folder / "bundle"
+    return inside if not (folder / MANIFEST).exists() and (inside / MANIFEST).exists() else folder
 
 
 load = load_bundle

@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_recall
 
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.listing import Skipped
+from automl_tl.data.majority import Majority, majority
 from automl_tl.data.names import counted, natural, printable, quoted
 from automl_tl.errors import DataError, OptionError
 from automl_tl.model.inputs import Input
@@ -57,6 +58,11 @@ class Evaluation:
     """Pictures that cannot be read; they do not count."""
     notes: tuple[str, ...] = ()
     """Sentences for the user."""
+
+    @property
+    def majority(self) -> Majority | None:
+        """The constant answer to these pictures, where the classes are not balanced."""
+        return majority({one.label: one.n for one in self.per_class})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; None stands for NaN."""

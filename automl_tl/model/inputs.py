@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
+from typing import IO
 
 from automl_tl.data.cells import TABLE_ENDINGS, read_columns, read_header
 from automl_tl.data.columns import find_columns
@@ -26,6 +27,40 @@ class Input:
     file: str = ""
     problem: str | None = None
     """Why there is nothing to open."""
+
+
+def listed(paths: Iterable[str], stdin: IO[str]) -> list[str]:
+    """Return paths with each "-" replaced by the lines of `stdin`, and each "@FILE" by those of a file.
+
+    Blank lines do not count; paths that end in a zero byte (`find -print0`) are understood.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    found: list[str] = []
+    for path in paths:
+        if path == "-":
+            found += _lines(stdin.read())
+        elif path.startswith("@") and not os.path.lexists(path):
+            found += _lines(_content(path[1:]))
+        else:
+            found.append(path)
+    return found
+
+
+def _content(name: str) -> str:
+    try:
+        return Path(name).expanduser().read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"The list '{printable(name)}' cannot be read ({reason}): give a file with a path a line."
+        ) from None
+
+
+def _lines(text: str) -> list[str]:
+    lines = text.split("\0") if "\0" in text else text.splitlines()
+    return [line for line in lines if line.strip()]
 
 
 def list_inputs(

@@ -47,6 +47,18 @@ def option_of(one: Field[Any]) -> Option:
     return known
 
 
+def as_typed(known: Option, value: Any) -> Any:
+    """Return what a text means as the command line reads it, and one text of several as several; else the value.
+
+    >>> as_typed(Option("", repeatable=True), "a"), as_typed(Option("", parse=float), "2"), as_typed(Option(""), 3)
+    (('a',), 2.0, 3)
+    """
+    if not isinstance(value, str):
+        return value
+    given = (value,) if known.repeatable else value
+    return given if known.parse is None else known.parse(given)
+
+
 def takes(
     options: Callable[P, Options],
 ) -> Callable[[Callable[[First, Options], Result]], Callable[Concatenate[First, P], Result]]:

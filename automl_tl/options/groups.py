@@ -17,7 +17,7 @@ from automl_tl.durations import parse_duration
 from automl_tl.errors import OptionError
 from automl_tl.memory import resident_memory
 from automl_tl.monitor import Monitor
-from automl_tl.options.declaration import option, option_of
+from automl_tl.options.declaration import as_typed, option, option_of
 from automl_tl.options.texts import (
     parse_device,
     parse_input_size,
@@ -184,7 +184,19 @@ class LabOptions(
     SplitOptions,
     TableOptions,
 ):
-    """What recommending and searching have in common."""
+    """What recommending and searching have in common.
+
+    Raises:
+        OptionError: a text that means nothing.
+    """
+
+    def __post_init__(self) -> None:
+        """Let Python say what the command line says: budget="10m", backbones="efficientnet_lite0"."""
+        for one in fields(self):
+            known = option_of(one)
+            value = as_typed(known, getattr(self, one.name))
+            several = known.repeatable and known.parse is None
+            object.__setattr__(self, one.name, tuple(value) if several else value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +206,7 @@ class EffortOptions:
     budget: float | None = option(
         None,
         "Training time that you will spend afterwards: 90, 10m, 1h30m.",
-        doc="training time that will be spent afterwards, seconds; default: not considered.",
+        doc="training time that will be spent afterwards, seconds or a text (10m); default: not considered.",
         metavar="DURATION", parse=parse_duration,
     )  # fmt: skip
     max_images: int | None = option(
@@ -216,10 +228,6 @@ class EffortOptions:
 class RecommendOptions(EffortOptions, LabOptions):
     """Every option of `recommend`."""
 
-    def __post_init__(self) -> None:
-        """Let names be given as any sequence."""
-        object.__setattr__(self, "backbones", tuple(self.backbones))
-
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetOptions:
@@ -228,7 +236,8 @@ class BudgetOptions:
     budget: float | None = option(
         None,
         "Time from now to the finished model: 90, 10m, 1h30m.  [default: 10m, or none with --trials]",
-        doc="seconds from the start to the written model; default: 600 where `trials` is not given either.",
+        doc="seconds, or a text (10m), from the start to the written model; default: 600 where `trials` is not given "
+        "either.",
         metavar="DURATION", parse=parse_duration,
     )  # fmt: skip
     trials: int | None = option(
@@ -308,8 +317,7 @@ class SearchOptions(InsideOptions, LimitOptions, FolderOptions, BudgetOptions, L
 
     def __post_init__(self) -> None:
         """Check the values and fill in the default budget."""
-        for name in ("backbones", "strategies", "without"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        super().__post_init__()
         for name, known in (("strategies", STRATEGIES), ("without", PARTS)):
             unknown = [one for one in getattr(self, name) if one not in known]
             if unknown:
@@ -345,5 +353,11 @@ class SearchOptions(InsideOptions, LimitOptions, FolderOptions, BudgetOptions, L
     def kept_by_resume(self) -> dict[str, Any]:
         """Return what a resumed run must have in common with the one it goes on with, as JSON values."""
         kept = {one.name: getattr(self, one.name) for one in fields(self) if option_of(one).kept_by_resume}
-        kept["inputs"] = [sorted(map(str, (self.weights or {}).items())), self.mean, self.std, self.input_size]
+        numbers = {"--mean": self.mean, "--std": self.std, "--input-size": self.input_size}
+        kept["inputs"] = [f"--weights {name}={file}" for name, file in sorted((self.weights or {}).items())]
+        kept["inputs"] += [f"{flag} {_typed(value)}" for flag, value in numbers.items() if value is not None]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
+
+
+def _typed(value: Triple | int) -> str:
+    return ",".join(f"{one:g}" for one in value) if isinstance(value, tuple) else str(value)

@@ -62,7 +62,7 @@ def confusion(y: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> C
     order = np.argsort(-frequency, kind="stable")[:N_SHOWN]
     errors = np.bincount(y[wrong], minlength=len(classes))
     rate = errors / np.maximum(counts, 1)
-    weakest = [i for i in np.argsort(-rate, kind="stable")[:N_SHOWN] if rate[i] > wrong.mean()]
+    weakest = [i for i in np.argsort(-rate, kind="stable")[:N_SHOWN] if rate[i] > wrong.sum() / max(len(y), 1)]
     return Confusion(
         tuple(
             ConfusedPair(classes[a], classes[b], int(n), float(n / counts[a]))

@@ -34,6 +34,7 @@ def tell(found: Assessment, mistakes: Confusion) -> tuple[str, ...]:
         found.evidence.backbone_reason,
         *_cut_sentences(found.evidence, found.frozen, found.sample),
         *_expectation_sentences(found.expectations, found.frozen, found.choice, found.sample),
+        *_majority_sentence(found.sample),
         *_curve_sentence(found.expectations, found.sample),
         *_confusion_sentences(mistakes),
         *found.advice.reasons,
@@ -72,7 +73,7 @@ def domain_sentence(domain: Domain) -> str:
 def size_sentence(size: Size) -> str:
     """Say whether the pictures are few or many for the backbone, and by which border."""
     text = (
-        f"{size.n_images:,} training pictures, {size.per_class:g} of the middle class, are {size.verdict} for a "
+        f"{size.n_images:,} training pictures, a median of {size.per_class:g} per class, are {size.verdict} for a "
         f"backbone of {size.n_parameters / 1e6:.1f} million parameters (border: about {size.border_total:,} in all "
         f"and {size.border_per_class} per class; this is {size.ratio:.1f} times it), confidence {sure(size.confidence)}"
     )
@@ -137,7 +138,17 @@ def _expectation_sentences(
         )
 
 
+def _majority_sentence(sample: Sample) -> Iterator[str]:
+    if (constant := sample.majority) is not None:
+        yield (
+            f"Always answering '{printable(constant.label)}' scores {constant.accuracy:.1%}, so accuracy says little "
+            "here: look at the balanced accuracy, in which every class counts the same."
+        )
+
+
 def _curve_sentence(expectations: Expectations, sample: Sample) -> Iterator[str]:
+    if not expectations.curve.is_measured:
+        return
     gain, _ = expectations.curve.step(sample.n_training, 2 * sample.n_training)
     yield f"About {100 * gain:+.1f} points with twice as many pictures, by the learning curve."
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+
+import numpy as np
 
 from automl_tl.lab.assessment import Assessment, assess
 from automl_tl.lab.considered import without_broken
 from automl_tl.lab.extraction import extract_all
 from automl_tl.lab.lab import Lab, open_lab
 from automl_tl.lab.sample import affordable_sample, draw_sample, lonely_note
+from automl_tl.learning.scores import class_weights
 from automl_tl.options import RecommendOptions, takes
 from automl_tl.recommender.confusion import confusion
 from automl_tl.recommender.reasons import tell
@@ -59,7 +63,9 @@ def recommend_in(lab: Lab, options: RecommendOptions) -> Recommendation:
 def _recommendation(lab: Lab, found: Assessment, budget: float | None, notes: tuple[str, ...]) -> Recommendation:
     """Return the recommendation that an assessment amounts to, with its reasons."""
     sample, frozen, expectations = found.sample, found.frozen, found.expectations
-    mistakes = confusion(sample.y, frozen.path.predictions[frozen.path.best], sample.classes)
+    predicted = frozen.path.predictions[frozen.path.best]
+    measured = ~np.isin(sample.y, [sample.classes.index(label) for label in sample.lonely_classes])
+    mistakes = confusion(sample.y[measured], predicted[measured], sample.classes)
     return Recommendation(
         path=lab.path,
         report=lab.report,
@@ -76,6 +82,8 @@ def _recommendation(lab: Lab, found: Assessment, budget: float | None, notes: tu
         estimate=expectations.estimates[frozen.strategy],
         front=expectations.front,
         probe=found.evidence.probe,
+        majority=sample.majority,
+        balanced_accuracy=_balanced_accuracy(sample.y, predicted) if measured.all() else math.nan,
         curve=expectations.curve,
         confusion=mistakes,
         flips=found.flips,
@@ -85,3 +93,7 @@ def _recommendation(lab: Lab, found: Assessment, budget: float | None, notes: tu
         seconds=lab.clock.seconds,
         notes=notes,
     )
+
+
+def _balanced_accuracy(y: np.ndarray, predicted: np.ndarray) -> float:
+    return float(np.average(predicted == y, weights=class_weights(y)))

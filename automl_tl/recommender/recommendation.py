@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
+from automl_tl.data.majority import Majority
 from automl_tl.data.quality import QualityReport
 from automl_tl.domain.similarity import Domain
 from automl_tl.lab.advice import Advice
@@ -44,6 +46,11 @@ class Recommendation:
     """Of `frozen`, trained on all training pictures."""
     front: tuple[FrontRow, ...]
     probe: tuple[Candidate, ...]
+    majority: Majority | None
+    """The constant answer, where the classes are not balanced."""
+    balanced_accuracy: float
+    """Of `frozen` on pictures that it did not learn from, not corrected for its choice; NaN where a class cannot be
+    measured."""
     curve: LearningCurve
     confusion: Confusion
     flips: tuple[FlipHarm, ...]
@@ -120,11 +127,15 @@ class Recommendation:
             "of": f"{self.frozen.strategy}: {self.frozen.describe()}",
             "accuracy": round(self.estimate.accuracy, 4),
             "interval": [round(value, 4) for value in self.estimate.interval],
+            "balanced_accuracy": None if isnan(self.balanced_accuracy) else round(self.balanced_accuracy, 4),
+            "majority_accuracy": None if self.majority is None else round(self.majority.accuracy, 4),
         }
 
     def _curve(self) -> dict[str, Any]:
         return {
             "sizes": [int(n) for n in self.curve.sizes],
             "accuracy": [round(float(a), 4) for a in self.curve.accuracy],
-            "gain_with_twice_as_many": round(self.curve.step(self.n_training, 2 * self.n_training)[0], 4),
+            "gain_with_twice_as_many": (
+                round(self.curve.step(self.n_training, 2 * self.n_training)[0], 4) if self.curve.is_measured else None
+            ),
         }

@@ -7,8 +7,7 @@ import os
 import tempfile
 import unicodedata
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,8 @@ class EstimatorOptions(FitOptions):
         0, "an int from 0 to 2**32 - 1; a RandomState, or None for numpy's own, gives another seed every time."
     )
     out: str | Path | None = option(
-        None, "folder of the run, a new one for every fit; default: a temporary one that is removed after the fit."
+        None,
+        "folder of the run, a new one for every fit; default: a temporary one that lasts as long as the estimator.",
     )
 
 
@@ -61,7 +61,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classes_: the labels, sorted, in the dtype in which they were given.
         n_features_in_: 1, the path.
         model_: the trained `automl_tl.Model`; its own classes are the labels as text.
-        result_: the `SearchResult`; without `out` its paths lead to nothing any more.
+        result_: the `SearchResult`; without `out` its folder goes with this object.
     """
 
     @takes(EstimatorOptions)
@@ -86,10 +86,13 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_consistent_length(_column(X), y, groups)
         labels, classes = _labels(y)
         paths = _existing(_paths(X))
-        with _run_folder(self.out) as (run, table):
-            _write_table(table, paths, labels, groups)
-            result = search(table, out=run, seed=self._seed(), **self._options())
-            self.model_: Model = load_bundle(result.bundle, self.device)
+        folder = tempfile.TemporaryDirectory(prefix="automl-tl-")
+        table = Path(folder.name) / "pictures.csv"
+        _write_table(table, paths, labels, groups)
+        run = Path(folder.name) / "run" if self.out is None else Path(self.out)
+        result = search(table, out=run, seed=self._seed(), **self._options())
+        self.model_: Model = load_bundle(result.bundle, self.device)
+        self._folder = folder
         self.result_: SearchResult = result
         self.classes_ = classes
         self.n_features_in_ = 1
@@ -113,6 +116,12 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"example: {bad[0].error}; leave them out"
             )
         return self._in_order(np.array([answer.probabilities for answer in answers]))
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithms of `predict_proba`, -inf where a probability is zero."""
+        with np.errstate(divide="ignore"):
+            logarithms: np.ndarray = np.log(self.predict_proba(X))
+        return logarithms
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable label of each picture, (n,), in the dtype of `classes_`; see `predict_proba`."""
@@ -147,6 +156,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         state.pop("result_", None)
+        state.pop("_folder", None)
         if "model_" in state:
             state["model_"] = _as_bytes(state["model_"])
         return state
@@ -166,7 +176,11 @@ TransferClassifier.__doc__ = documented(TransferClassifier.__doc__ or "", Estima
 def _column(X: Any) -> np.ndarray:
     """Return (n,) objects of (n,) or (n, 1) of them; raises ArrayError for anything else."""
     if isinstance(X, str | os.PathLike):
-        raise ArrayError("X must be a list or an array of paths, but is a single path: put it into a list")
+        folder = "give a list of its files with their labels, or call automl_tl.search with the folder"
+        way_out = folder if os.path.isdir(X) else "put it into a list"
+        raise ArrayError(f"X must be a list or an array of paths, but is a single path: {way_out}")
+    if len(shape := getattr(X, "shape", ())) > 2:
+        raise ArrayError(f"X must hold paths of pictures, but holds pixels, shape {shape}: save them as files first")
     array = np.asarray(X, dtype=object)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -232,13 +246,6 @@ def _write_table(table: Path, paths: Sequence[str], labels: Sequence[str], group
         writer = csv.writer(file, quoting=csv.QUOTE_ALL)
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
-
-
-@contextmanager
-def _run_folder(out: str | Path | None) -> Iterator[tuple[Path, Path]]:
-    """Yield the folder of the run and the file of its table; without `out` both go afterwards."""
-    with tempfile.TemporaryDirectory(prefix="automl-tl-") as temporary:
-        yield Path(temporary) / "run" if out is None else Path(out), Path(temporary) / "pictures.csv"
 
 
 def _warn_of_lost(result: SearchResult, n: int) -> None:

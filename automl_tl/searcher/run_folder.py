@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
 from automl_tl.learning.configuration import Configuration
 from automl_tl.monitor import Epoch
+from automl_tl.searcher.same_run import PICTURES, option_change, picture_changes
 from automl_tl.searcher.space.search_space import Space, space_from_dict, space_to_dict
 from automl_tl.searcher.trials.outcome import Outcome
 
@@ -28,6 +30,7 @@ STATES_KEPT = 3
 """Trained candidates whose weights are kept, the best ones; of the others only the scores are."""
 _RUN, _SPACE, _RESULT = "run.json", "space.json", "result.json"
 _SAMPLE = "sample.json"
+_LOCK = ".lock"
 _STATE = "state."
 
 
@@ -68,10 +71,14 @@ class RunFolder:
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """Hold the folder; raises OptionError where another process searches in it."""
+        """Hold the folder; raises OptionError where another process searches in it.
+
+        A folder that was made here and in which nothing was begun is not left behind.
+        """
+        made = not os.path.lexists(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock")
+            lock = FileLock(self.path / _LOCK)
             lock.acquire(timeout=0)
         except Timeout:
             raise OptionError(
@@ -86,23 +93,34 @@ class RunFolder:
             yield
         finally:
             lock.release()
+            if made and not (self.path / _RUN).exists():
+                (self.path / _LOCK).unlink(missing_ok=True)
+                with suppress(OSError):  # not empty: something was begun
+                    self.path.rmdir()
 
-    def begin(self, asked: Mapping[str, Any]) -> None:
-        """Write down what the run was asked; raises OptionError where the folder holds another run already."""
+    def begin(self, asked: Mapping[str, Any], pictures: Mapping[str, str]) -> None:
+        """Write down what the run was asked, and about which pictures (`same_run.identities`).
+
+        Raises OptionError where the folder holds another run already.
+        """
         self.check(resume=False)
+        self._write_json(PICTURES, dict(pictures))
         self._write_json(_RUN, dict(asked))
 
-    def check_same(self, asked: Mapping[str, Any]) -> None:
-        """Raise OptionError unless the folder holds a run that was asked the same."""
+    def check_same(self, asked: Mapping[str, Any], pictures: Mapping[str, str] | None = None) -> None:
+        """Raise OptionError unless the folder holds a run that was asked the same, about the same pictures."""
         before = self.read_json(_RUN)
         if before is None:
             raise OptionError(f"'{printable(self.path)}' holds no run to resume; leave out --resume to begin one")
         for name, value in asked.items():
             if before.get(name) != json.loads(json.dumps(value)):
-                known, given = printable(str(before.get(name))), printable(str(value))
+                if name == "fingerprint":
+                    change = picture_changes(self.read_json(PICTURES), pictures or {})
+                else:
+                    change = option_change(name, before.get(name), value)
                 raise OptionError(
-                    f"the run in '{printable(self.path)}' was begun with {name} {known}, not {given}; "
-                    "resume it as it was begun, or give another --out"
+                    f"the run in '{printable(self.path)}' cannot be resumed: {printable(change)}; resume it as it was "
+                    "begun, or give another --out"
                 )
 
     def space(self, today: Space) -> Space:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
+from automl_tl.data.names import printable
+from automl_tl.errors import OptionError
 from automl_tl.lab.lab import Lab, open_lab
 from automl_tl.model.bundle import save_bundle
 from automl_tl.options import SearchOptions, takes
@@ -18,6 +20,7 @@ from automl_tl.searcher.delivery.models import first_interim_model, interim_mode
 from automl_tl.searcher.preparation import Prepared, Session, prepare
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.run_folder import RunFolder, default_out
+from automl_tl.searcher.same_run import identities
 from automl_tl.searcher.space.limits import Limits, measure_limits
 from automl_tl.searcher.space.search_space import Space, outside, parameters
 from automl_tl.searcher.space.space_for import space_for
@@ -47,9 +50,19 @@ def search(path: str | Path, options: SearchOptions) -> SearchResult:
     deadline = Deadline(options.budget, options.started)
     folder = RunFolder(default_out() if options.out is None else Path(options.out))
     folder.check(resume=options.resume)
-    lab, limits = _without_unfit(open_lab(path, options), options)
+    _check_outside(folder.path, Path(path).expanduser())
     with folder.claimed():
+        lab, limits = _without_unfit(open_lab(path, options), options)
         return search_in(Session(lab, options, folder, deadline, limits))
+
+
+def _check_outside(run: Path, data: Path) -> None:
+    """Raise OptionError where a run would lie among the pictures: its folder would become a class."""
+    if data.is_dir() and run.resolve().is_relative_to(data.resolve()):
+        raise OptionError(
+            f"the run folder '{printable(run)}' lies in the data '{printable(data)}', where it would become a class: "
+            "give an --out outside of it"
+        )
 
 
 def _without_unfit(lab: Lab, options: SearchOptions) -> tuple[Lab, Limits]:
@@ -72,10 +85,11 @@ def search_in(session: Session) -> SearchResult:
     """Search in a run folder that is held: prepare, try, deliver."""
     folder, options = session.folder, session.options
     asked = {**options.kept_by_resume(), "fingerprint": session.lab.dataset.fingerprint}
+    pictures = identities(session.lab.dataset.frame)
     if options.resume:
-        folder.check_same(asked)
+        folder.check_same(asked, pictures)
     else:
-        folder.begin(asked)
+        folder.begin(asked, pictures)
     prepared = prepare(session, partial(_first_bundle, folder))
     if not options.resume:
         _save_interim(folder, prepared.task, prepared.sweep.reference.outcome)

@@ -72,6 +72,18 @@ def test_a_file_in_the_way_is_a_sentence(tmp_path: Path) -> None:
             cache_dir(path)
 
 
+def test_a_cache_that_cannot_be_written_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled = cache_dir(tmp_path / "cache")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert cache_dir(filled) == filled
+    with pytest.raises(CacheError, match=r"Read-only file system.*--cache-dir"):
+        cache_dir(tmp_path / "other")
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden to root")
 def test_a_folder_without_permission_is_a_sentence(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)

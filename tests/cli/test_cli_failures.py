@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -109,6 +111,35 @@ def test_an_interrupt_says_that_nothing_is_lost() -> None:
     assert result.stderr.strip() == expected
 
 
+def test_an_interrupt_with_its_own_way_to_go_on_names_no_other() -> None:
+    error = KeyboardInterrupt()
+    error.add_note("To go on: automl-tl search DATA --resume")
+    told = run(raiser(error)).stderr
+    assert told == "\nInterrupted; what was computed is cached.\n  To go on: automl-tl search DATA --resume\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "?", "/runs/x"), "'/runs/x' cannot be read or written (No space left on device): free"),
+        (OSError(errno.ENAMETOOLONG, "?", "y" * 300), "(File name too long): give a shorter path."),
+        (PermissionError(errno.EACCES, "?", "/p"), "'/p' cannot be read or written (Permission denied): check its"),
+        (OSError(errno.EROFS, "?"), "a file cannot be read or written (Read-only file system): check its permissions"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "(No space left on device): free some"),
+    ],
+)
+def test_the_machines_faults_are_no_bugs(error: Exception, told: str) -> None:
+    result = run(raiser(error))
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: ")
+    assert told in result.stderr
+    assert "bug" not in result.stderr
+
+
+def test_a_file_that_is_missing_without_a_reason_is_still_a_bug() -> None:
+    assert "This is a bug" in run(raiser(FileNotFoundError(errno.ENOENT, "?", "/x"))).stderr
+
+
 def test_usage_errors_exit_with_2() -> None:
     result = run(lambda: None, "--no-such-option")
     assert result.exit_code == 2
@@ -138,6 +169,29 @@ def test_a_closed_pipe_is_quiet(lines: int) -> None:
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait(20) == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("command", [["work"], ["--help"]])
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_full_disk_under_standard_output_is_one_sentence(command: list[str], lines: int) -> None:
+    program = PROGRAM.format(body=f'[print("x" * 80) for _ in range({lines})]').replace('["work"])', f"{command})")
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 2
+    assert result.stderr == (
+        "Error: standard output cannot be written (No space left on device): free some space, or give another place.\n"
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+@pytest.mark.parametrize(("closed", "code", "told"), [(">&-", 2, "Error: standard output is closed"), ("2>&-", 0, "")])
+def test_a_stream_that_the_shell_closed(closed: str, code: int, told: str) -> None:
+    words = shlex.join([sys.executable, "-c", PROGRAM.format(body='click.echo("x"); click.echo("y", err=True)')])
+    result = subprocess.run(["sh", "-c", f"{words} {closed}"], capture_output=True, text=True)
+    assert result.returncode == code
+    assert result.stderr.startswith(told)
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")

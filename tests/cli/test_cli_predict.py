@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from generated_pictures import MakePictures, picture
@@ -185,12 +186,85 @@ def test_a_long_name_is_shown_whole(tmp_path: Path) -> None:
 
 def test_output_goes_to_a_file_whose_ending_says_the_format(bundle: Path, pictures: Path, tmp_path: Path) -> None:
     (pictures / "sky" / "000.png").write_bytes(b"x")
-    for name in ("out.csv", "out.jsonl", "out.txt"):
+    for name in ("out.csv", "out.jsonl", "out.txt", "out.tsv", "out.json", "out.parquet"):
         assert predicted(bundle, pictures, "--output", tmp_path / name, code=1) == ""
     assert (tmp_path / "out.csv").read_text().startswith("path,label,probability,unusual")
     assert len(objects((tmp_path / "out.jsonl").read_text())) == 18
     assert (tmp_path / "out.txt").read_text().startswith("picture ")
+    assert (tmp_path / "out.tsv").read_text().startswith("path\tlabel\tprobability\tunusual")
+    assert json.loads((tmp_path / "out.json").read_text()) == objects((tmp_path / "out.jsonl").read_text())
+    csv_rows = pd.read_csv(tmp_path / "out.csv", keep_default_na=False, na_values={"probability": "", "novelty": ""})
+    rows = pd.read_parquet(tmp_path / "out.parquet")
+    assert rows["path"].tolist() == csv_rows["path"].tolist()
+    assert rows["probability"].to_numpy() == pytest.approx(csv_rows["probability"].to_numpy(), abs=1e-5, nan_ok=True)
+    assert rows["unusual"].tolist().count(None) == rows["label"].isna().sum() == 1
     assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--output", "o.xlsx"], "--output 'o.xlsx': no format is called '.xlsx'; end it in .csv, .json, .jsonl"),
+        (["--format", "parquet"], "--format parquet is not for standard output"),
+        (["--output", "n" * 300 + ".csv"], "(File name too long): give a shorter path"),
+    ],
+)
+def test_an_output_that_cannot_be_is_refused(
+    bundle: Path, pictures: Path, arguments: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("predict", bundle, pictures, *arguments)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_format_that_is_given_may_have_any_ending(bundle: Path, pictures: Path, tmp_path: Path) -> None:
+    predicted(bundle, pictures, "--output", tmp_path / "out.dat", "--format", "json")
+    assert len(json.loads((tmp_path / "out.dat").read_text())) == 18
+
+
+def test_nothing_is_a_list_too() -> None:
+    for kind, text in (("json", "[]\n"), ("jsonl", "")):
+        stream = io.StringIO()
+        writer(kind, stream, (), ("a", "b"), 1, False).close()
+        assert stream.getvalue() == text
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"), [("=1+1", "'=1+1"), ("+x", "'+x"), ("-x", "'-x"), ("@x", "'@x"), ("-1", "-1"), ("a=b", "a=b")]
+)
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_no_cell_becomes_a_formula(kind: str, cell: str, written: str) -> None:
+    stream = io.StringIO()
+    page = writer(kind, stream, (), (cell, "b"), 1, False)
+    page.write(Prediction(cell, cell, 0.9, ((cell, 0.9),), np.ones(2) / 2))
+    row = list(csv.reader(io.StringIO(stream.getvalue()), delimiter="\t" if kind == "tsv" else ","))[1]
+    assert row[:2] == [written, written]
+
+
+@pytest.mark.parametrize("separator", ["\n", "\0"])
+def test_paths_come_from_standard_input_and_from_a_list(
+    bundle: Path, pictures: Path, tmp_path: Path, separator: str
+) -> None:
+    text = separator.join([str(pictures / "sky" / "000.png"), str(pictures / "leaf"), ""])
+    (tmp_path / "list.txt").write_text(text)
+    piped = CliRunner().invoke(main, ["predict", str(bundle), "-", "--format", "jsonl"], input=text)
+    assert piped.exit_code == 0, piped.output
+    listed = predicted(bundle, f"@{tmp_path / 'list.txt'}", "--format", "jsonl")
+    assert piped.stdout == listed
+    assert [one["label"] for one in objects(listed)] == ["sky", *["leaf"] * 6]
+
+
+def test_a_list_that_is_not_there_is_one_sentence(bundle: Path) -> None:
+    result = run("predict", bundle, "@nowhere.txt")
+    assert result.exit_code == 2
+    assert "The list 'nowhere.txt' cannot be read" in result.stderr
+
+
+def test_the_folder_of_a_run_stands_for_its_bundle(pictures: Path, tmp_path: Path) -> None:
+    save_bundle(trained_model(pictures), tmp_path / "run" / "bundle")
+    assert len(predicted(tmp_path / "run", pictures).splitlines()) == 19
 
 
 def test_a_file_is_there_only_when_all_is_done(

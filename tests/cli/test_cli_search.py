@@ -324,7 +324,7 @@ def test_interrupted_it_says_where_a_model_lies_already(monkeypatch: pytest.Monk
     assert result.stdout == ""
     said = [line.strip() for line in result.stderr.strip().splitlines()]
     assert said == [
-        "Interrupted; what was computed is cached, run the same command to go on.",
+        "Interrupted; what was computed is cached.",
         f"To go on with this search: automl-tl search DATA --budget 90s --seed 3 --out '{out}' --resume",
         f"The best model so far is in {out / 'bundle'}",
     ]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from automl_tl.errors import CacheError
 from automl_tl.features.memo import remember
 from automl_tl.features.store import FeatureStore, digest, names, read
 
@@ -98,3 +99,23 @@ def test_a_result_is_computed_once_and_again_if_damaged(tmp_path: Path) -> None:
     assert remember(tmp_path, {"a": 1}, compute) == [1, 2]
     assert remember(tmp_path, {"a": 2}, compute) == [1, 2]
     assert len(calls) == 3
+
+
+def test_what_is_known_needs_no_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FeatureStore(tmp_path).table(RECIPE).add(keys(3), values(3))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    for name in ("mkdir", "write_bytes", "replace", "unlink"):
+        monkeypatch.setattr(Path, name, refuse)
+    table = FeatureStore(tmp_path).table(RECIPE)
+    np.testing.assert_array_equal(read(table.slices(keys(3)), "1/mean"), values(3)["1/mean"])
+    assert keys(1)[0] not in FeatureStore(tmp_path).table({**RECIPE, "view": "hflip"})
+    with pytest.raises(CacheError, match=r"cannot be kept in .*Read-only file system.*--cache-dir"):
+        table.add(keys(1, "new"), values(1))
+
+
+def test_a_small_result_that_cannot_be_kept_is_there_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert remember(tmp_path / "file", {"a": 1}, lambda: [1, 2]) == [1, 2]

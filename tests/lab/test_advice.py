@@ -85,3 +85,4 @@ def test_confusion_names_pairs_and_weak_classes() -> None:
     assert result.pairs[0].share == pytest.approx(0.5)
     assert {w.label for w in result.weakest} == {"cat", "owl"}
     assert confusion(y, y, ["cat", "dog", "owl"]).pairs == ()
+    assert confusion(y[:0], y[:0], ["cat", "dog", "owl"]).weakest == ()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +15,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from generated_pictures import MakePictures, write_pictures
+from rich.console import Console
 from tiny_backbone import TinyBackbone
 
 import automl_tl
+from automl_tl.cli.recommend_page import recommendation_page
+from automl_tl.data.majority import Majority
 from automl_tl.errors import BackboneError, DataError, OptionError
 from automl_tl.lab import considered, networks
 from automl_tl.lab.decision import FrontRow
@@ -35,6 +40,14 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, TinyBackbone]:
     monkeypatch.setattr(networks, "get_backbone", backbones.__getitem__)
     monkeypatch.setattr(considered, "local_backbones", lambda: ["tiny"])
     return backbones
+
+
+def shown(result: Recommendation) -> str:
+    """Return the page as text."""
+    console = Console(width=100, file=io.StringIO(), force_terminal=False)
+    with console.capture() as capture:
+        console.print(*recommendation_page(result, "DATA", "DATA"))
+    return capture.get()
 
 
 @pytest.fixture
@@ -109,8 +122,8 @@ def test_reasons_change_with_the_data(
 ) -> None:
     few = automl_tl.recommend(make_pictures(tmp_path / "few", per_class=8))
     many = automl_tl.recommend(make_pictures(tmp_path / "many", per_class=(14, 12, 11)))
-    assert few.reasons[1].startswith("24 training pictures, 8 of the middle class, are small")
-    assert many.reasons[1].startswith("37 training pictures, 12 of the middle class, are small")
+    assert few.reasons[1].startswith("24 training pictures, a median of 8 per class, are small")
+    assert many.reasons[1].startswith("37 training pictures, a median of 12 per class, are small")
     grey = tmp_path / "grey"
     shutil.copytree(tmp_path / "many", grey)
     for number, file in enumerate(sorted(grey.rglob("*.png"))):
@@ -122,6 +135,36 @@ def test_reasons_change_with_the_data(
     assert noise_result.domain.distance != many.domain.distance
     assert noise_result.reasons[0] != many.reasons[0]
     assert noise_result.estimate.accuracy < many.estimate.accuracy
+
+
+def test_two_pictures_a_class_measure_no_learning_curve(
+    tiny: dict[str, TinyBackbone], make_pictures: MakePictures, tmp_path: Path
+) -> None:
+    result = automl_tl.recommend(make_pictures(tmp_path / "two", per_class=2))
+    assert not any("twice as many" in reason for reason in result.reasons)
+    assert result.to_dict()["learning_curve"]["gain_with_twice_as_many"] is None
+
+
+def test_a_single_picture_is_said_not_to_be_measured_and_nothing_else(
+    tiny: dict[str, TinyBackbone], make_pictures: MakePictures, tmp_path: Path
+) -> None:
+    result = automl_tl.recommend(make_pictures(tmp_path / "rare", classes=("neg", "pos"), per_class=(20, 1)))
+    told = [*result.report.warnings, *result.notes, *result.reasons]
+    assert [text for text in told if "'pos'" in text and "cannot be measured" in text]
+    assert not [text for text in told if "pos (0% right" in text or "group" in text or "middle class" in text]
+    assert result.majority == Majority("neg", 20 / 21)
+    assert [text for text in result.reasons if text.startswith("Always answering 'neg' scores 95.2%")]
+    assert math.isnan(result.balanced_accuracy)
+    assert result.to_dict()["expected"]["majority_accuracy"] == 0.9524
+    page = " ".join(shown(result).split())
+    assert "always answering 'neg' scores 95.2%; the balanced accuracy cannot be measured" in page
+
+
+def test_balanced_classes_need_no_constant_answer(tiny: dict[str, TinyBackbone], data: Path) -> None:
+    result = automl_tl.recommend(data)
+    assert result.majority is None
+    assert 0 <= result.balanced_accuracy <= 1
+    assert "always answering" not in shown(result)
 
 
 def test_every_number_in_a_reason_is_the_result_s_own(tiny: dict[str, TinyBackbone], data: Path) -> None:

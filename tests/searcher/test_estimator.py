@@ -247,7 +247,9 @@ def test_groups_are_a_column(asked: dict[str, Any], paths: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("X", "y", "sentence"),
     [
-        ("PATH", [1], "a single path"),
+        ("PATH", [1], "a single path: put it into a list"),
+        (".", [1], "a single path: give a list of its files with their labels, or call automl_tl.search"),
+        (np.zeros((2, 8, 8, 3), np.uint8), [0, 1], r"holds pixels, shape \(2, 8, 8, 3\): save them as files"),
         ([], [], "shape"),
         ([[1.0, 2.0]], [1], r"its shape is \(1, 2\)"),
         ([["PATH", "PATH"], ["PATH", "PATH"]], [0, 1], r"its shape is \(2, 2\)"),
@@ -298,3 +300,19 @@ def test_bad_and_repeated_pictures_are_left_out_with_a_warning(tmp_path: Path, c
     assert (out / "bundle" / "bundle.json").is_file()
     with pytest.raises(OptionError, match="holds a run already"):
         model.fit(X[:16], y[:16])
+
+
+def test_logarithms_of_probabilities(fitted: TransferClassifier, paths: np.ndarray) -> None:
+    np.testing.assert_allclose(np.exp(fitted.predict_log_proba(paths[:3])), fitted.predict_proba(paths[:3]))
+
+
+def test_the_paths_of_the_result_are_there_as_long_as_the_estimator(fitted: TransferClassifier) -> None:
+    bundle = fitted.result_.bundle
+    assert automl_tl.load(bundle).classes == fitted.model_.classes
+    assert fitted.result_.leaderboard.is_file()
+    assert not hasattr(pickle.loads(pickle.dumps(fitted)), "_folder")
+
+
+def test_a_duration_and_a_name_may_be_text(asked: dict[str, Any], paths: np.ndarray) -> None:
+    fit(asked, paths[[0, 8]], [0, 1], budget="30s", backbones="tiny")
+    assert (asked["budget"], asked["backbones"]) == ("30s", "tiny")

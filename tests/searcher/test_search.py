@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from automl_tl.lab.sample import Sample
 from automl_tl.learning import trainer
 from automl_tl.learning.finetune import TrainingError
 from automl_tl.searcher.result import SearchResult
+from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.search import _comparable, search
 from automl_tl.searcher.trials import candidates
 from automl_tl.searcher.trials import loop as trials_module
@@ -602,11 +602,23 @@ def test_a_run_is_not_begun_twice_nor_resumed_otherwise(tiny: TinyBackbone, data
     search(data, trials=1, out=out, backbones=["tiny"])
     with pytest.raises(OptionError, match="holds a run already"):
         search(data, trials=1, out=out, backbones=["tiny"])
-    with pytest.raises(OptionError, match="was begun with metric accuracy, not log_loss"):
+    with pytest.raises(OptionError, match="it was begun with --metric accuracy, not with --metric log_loss"):
         search(data, trials=1, out=out, backbones=["tiny"], resume=True, metric="log_loss")
-    shutil.rmtree(data / "sky")
-    with pytest.raises(OptionError, match="was begun with fingerprint"):
+    with pytest.raises(OptionError, match="it was begun with --backbone tiny, not without --backbone"):
+        search(data, trials=1, out=out, resume=True)
+    (data / "sky" / "000.png").unlink()
+    (data / "sky" / "001.png").rename(data / "leaf" / "new.png")
+    with pytest.raises(OptionError, match="the pictures have changed: 1 gone, 0 new, 1 with another label"):
         search(data, trials=1, out=out, backbones=["tiny"], resume=True)
+
+
+def test_a_run_from_before_pictures_were_kept_says_less(tiny: TinyBackbone, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    search(data, trials=1, out=out)
+    (out / "pictures.json").unlink()
+    (data / "sky" / "000.png").unlink()
+    with pytest.raises(OptionError, match="cannot be resumed: the pictures have changed; resume it as it was begun"):
+        search(data, trials=1, out=out, resume=True)
 
 
 # --- what makes no sense ----------------------------------------------------------------------------
@@ -642,6 +654,43 @@ def test_a_limit_of_memory_is_refused_where_memory_cannot_be_watched(
     monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
     with pytest.raises(OptionError, match=r"--max-memory needs Linux or macOS: .*; leave it out"):
         search(tmp_path, max_memory=10**9)
+
+
+@pytest.mark.parametrize("inside", ["", "run", "apple/deep/run"])
+def test_a_run_among_the_pictures_is_refused(data: Path, inside: str) -> None:
+    before = sorted(data.rglob("*"))
+    with pytest.raises(OptionError, match=r"lies in the data .*, where it would become a class: give an --out outside"):
+        search(data, trials=1, out=data / inside)
+    assert sorted(data.rglob("*")) == before
+
+
+def test_a_second_search_in_one_folder_is_refused_before_anything_is_read(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    monkeypatch.setattr("automl_tl.searcher.search.open_lab", lambda *_: read.append(1))
+    with (
+        RunFolder(tmp_path / "run").claimed(),
+        pytest.raises(OptionError, match="another search is running"),
+    ):
+        search(data, trials=1, out=tmp_path / "run")
+    assert not read
+
+
+def test_a_folder_of_the_users_own_stays(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with pytest.raises(DataError):
+        search(tmp_path / "nowhere", trials=1, out=tmp_path / "run")
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_python_takes_what_the_command_line_takes(tiny: TinyBackbone, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"a budget must be 10 s or more, .* but is 5 s"):
+        search(data, budget="5s")
+    with pytest.raises(OptionError, match="'soon' is no duration"):
+        automl_tl.recommend(data, budget="soon")
+    result = search(data, trials=1, backbones="tiny", strategies="feature_extractor", out=tmp_path / "run")
+    assert automl_tl.load(tmp_path / "run").classes == automl_tl.load(result.bundle).classes
 
 
 def test_a_wrong_path_leaves_no_run_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

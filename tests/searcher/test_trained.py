@@ -318,6 +318,24 @@ def test_a_refit_that_diverges_is_not_delivered(task: Task, monkeypatch: pytest.
     np.testing.assert_allclose(scores, found.on(task.held_out(0)), rtol=2e-2, atol=2e-2)
 
 
+@pytest.mark.parametrize(("lost", "told"), [(0, ""), (1, "had time for 4 of 5 epochs")])
+def test_a_refit_that_had_its_epochs_needs_no_note(
+    task: Task, monkeypatch: pytest.MonkeyPatch, lost: int, told: str
+) -> None:
+    """The clock may end a schedule in its last epoch: that is nothing to know."""
+    ours = best_frozen(task)
+    found = score_trained(task, TUNED, ours)
+    real = module.finetune
+
+    def cut_short(*args: Any, **kwargs: Any) -> Any:
+        trained = real(*args, **kwargs)
+        return replace(trained, epochs=trained.epochs - lost, shortened=True)
+
+    monkeypatch.setattr(module, "finetune", cut_short)
+    assert told in (note := refitted(task, found, ours.l2, limit=60.0).note)
+    assert bool(note) == bool(told)
+
+
 def test_a_refit_that_breaks_is_not_delivered(task: Task) -> None:
     ours = best_frozen(task)
     found = score_trained(task, TUNED, ours, HERE)

@@ -102,7 +102,7 @@ def _time_note(configuration: Configuration, learned: Learned, epochs: int | Non
     if epochs is not None:
         return f"There was no time for a whole refit: training went on with every training picture for {epochs} epochs."
     trained, planned = learned.trained, configuration.tuned.all_epochs
-    if not trained.shortened:
+    if trained.epochs >= planned:
         return ""
     return f"The refit on every training picture had time for {trained.epochs} of {planned} epochs."
 

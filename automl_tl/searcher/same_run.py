@@ -1,0 +1,53 @@
+"""Whether a run is resumed as it was begun, and what is different, in the user's words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+PICTURES = "pictures.json"
+"""File of the run: what `identities` returns."""
+_OPTIONS = {
+    "backbones": "--backbone",
+    "strategies": "--strategy",
+    "metric": "--metric",
+    "max_latency_ms": "--max-latency-ms",
+    "max_params": "--max-params",
+    "seed": "--seed",
+    "inputs": "--weights, --mean, --std and --input-size",
+}
+
+
+def identities(frame: pd.DataFrame) -> dict[str, str]:
+    """Return a digest of what is said of each picture (label, split, group) by the digest of its bytes."""
+    said = zip(frame["label"], frame["split"], frame["group"], strict=True)
+    return {
+        sha[:16]: hashlib.sha256(json.dumps(one).encode()).hexdigest()[:8]
+        for sha, one in zip(frame["sha256"], said, strict=True)
+    }
+
+
+def picture_changes(before: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
+    """Return what has happened to the pictures since `before`, which an older run may lack."""
+    if before is None:
+        return "the pictures have changed"
+    gone, new = len(before.keys() - now.keys()), len(now.keys() - before.keys())
+    moved = sum(before[one] != now[one] for one in before.keys() & now.keys())
+    others = f", {moved:,} with another label, split or group" if moved else ""
+    return f"the pictures have changed: {gone:,} gone, {new:,} new{others}"
+
+
+def option_change(name: str, before: Any, now: Any) -> str:
+    """Return how an option differs, as one types it: "begun with --seed 3, not with --seed 0"."""
+    return f"it was begun {_words(name, before)}, not {_words(name, now)}"
+
+
+def _words(name: str, value: Any) -> str:
+    option = _OPTIONS.get(name, name)
+    values = value if isinstance(value, list) else [] if value is None else [value]
+    words = [str(one) if str(one).startswith("--") else f"{option} {one}" for one in values]
+    return f"with {' '.join(words)}" if words else f"without {option}"
