@@ -95,7 +95,7 @@ class _Columns:
 
     def row(self, prediction: Prediction) -> list[str | float | bool | None]:
         """Return the cells of one prediction; None where there is nothing to say."""
-        top = [cell for label, share in prediction.top for cell in (label, share)]
+        top: list[str | float | None] = [cell for label, share in prediction.top for cell in (label, share)]
         top += [None] * (2 * self.top_k - len(top))
         unusual = None if prediction.error is not None else prediction.unusual
         given = prediction.probabilities
