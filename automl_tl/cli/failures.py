@@ -78,13 +78,11 @@ def _of_the_machine(error: BaseException) -> str | None:
     number = _number(error)
     if number not in _WAYS_OUT:
         return None
-    what, way_out = os.strerror(number), _WAYS_OUT[number]
     name = getattr(error, "filename", None)
-    if name is None and _stdout_is_broken():
-        _silence_stdout()
-        return f"standard output cannot be written ({what}): {way_out}."
-    where = "a file" if name is None else f"'{one_line(name)}'"
-    return f"{where} cannot be read or written ({what}): {way_out}."
+    if name is None:
+        _silence_stdout()  # it may be what is full
+    where = "standard output or a file" if name is None else f"'{one_line(name)}'"
+    return f"{where} cannot be read or written ({os.strerror(number)}): {_WAYS_OUT[number]}."
 
 
 def _number(error: BaseException) -> int:
@@ -93,14 +91,6 @@ def _number(error: BaseException) -> int:
         return error.errno
     wrapped = re.search(r"\(os error ([0-9]+)\)", str(error))  # safetensors
     return int(wrapped[1]) if wrapped else 0
-
-
-def _stdout_is_broken() -> bool:
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        return True
-    return False
 
 
 def _say_sentence(error: AutomlTlError) -> None:

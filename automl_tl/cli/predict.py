@@ -74,7 +74,7 @@ def predict(
     kind = output_format or _by_ending(output)
     if kind == "parquet" and output is None:
         raise OptionError("--format parquet is not for standard output; name a file by --output")
-    inputs = list_inputs(listed(paths, click.get_text_stream("stdin", errors="surrogateescape")), **files)
+    inputs = list_inputs(listed(paths, getattr(sys.stdin, "buffer", None)), **files)
     model = load_bundle(bundle, device)
     shown = len(model.classes) if probabilities and kind == "table" else top_k
     n_bad = n_unusual = 0

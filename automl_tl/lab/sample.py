@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.majority import Majority, majority
@@ -87,9 +86,10 @@ def draw_sample(
     groups = group_ids(frame)[rows]
     n_groups = len(np.unique(groups))
     if n_groups < 2:
+        named = (frame["group"] != "").any()
+        what, wanted = ("of one group", "two or more") if named else ("copies of one another", "different pictures")
         raise DataError(
-            f"All {len(rows)} training pictures are {_one_group(frame)}, so nothing can be held aside to measure on: "
-            "give pictures of at least two."
+            f"All {len(rows)} training pictures are {what}, so nothing can be held aside to measure on: give {wanted}."
         )
     chosen = frame.iloc[rows]
     given = (chosen["split"] == "val").to_numpy(bool)
@@ -103,10 +103,6 @@ def draw_sample(
         n_training=len(y),
         per_class=float(np.median(np.bincount(y))),
     )
-
-
-def _one_group(frame: pd.DataFrame) -> str:
-    return "of one group" if (frame["group"] != "").any() else "copies of one another"
 
 
 def _folds(y: np.ndarray, groups: np.ndarray, given: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -29,18 +29,20 @@ class Input:
     """Why there is nothing to open."""
 
 
-def listed(paths: Iterable[str], stdin: IO[str]) -> list[str]:
+def listed(paths: Iterable[str], stdin: IO[bytes] | None) -> list[str]:
     """Return paths with each "-" replaced by the lines of `stdin`, and each "@FILE" by those of a file.
 
     Blank lines do not count; paths that end in a zero byte (`find -print0`) are understood.
 
     Raises:
-        DataError: The file cannot be read.
+        DataError: The file cannot be read, or standard input is closed.
     """
     found: list[str] = []
     for path in paths:
-        if path == "-":
-            found += _lines(stdin.read())
+        if path == "-" and stdin is None:
+            raise DataError("Standard input is closed, so no path can be read from it: give a list as @FILE.")
+        if path == "-" and stdin is not None:
+            found += _lines(stdin.read().decode("utf-8", "surrogateescape"))
         elif path.startswith("@") and not os.path.lexists(path):
             found += _lines(_content(path[1:]))
         else:

@@ -56,7 +56,8 @@ def as_typed(known: Option, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     given = (value,) if known.repeatable else value
-    return given if known.parse is None else known.parse(given)
+    meant = given if known.parse is None else known.parse(given)
+    return value if meant == value else meant  # scikit-learn wants back the very object that it gave
 
 
 def takes(

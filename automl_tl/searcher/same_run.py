@@ -18,6 +18,7 @@ _OPTIONS = {
     "max_latency_ms": "--max-latency-ms",
     "max_params": "--max-params",
     "seed": "--seed",
+    "without": "omitted part",
     "inputs": "--weights, --mean, --std and --input-size",
 }
 

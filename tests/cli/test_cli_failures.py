@@ -124,7 +124,10 @@ def test_an_interrupt_with_its_own_way_to_go_on_names_no_other() -> None:
         (OSError(errno.ENOSPC, "?", "/runs/x"), "'/runs/x' cannot be read or written (No space left on device): free"),
         (OSError(errno.ENAMETOOLONG, "?", "y" * 300), "(File name too long): give a shorter path."),
         (PermissionError(errno.EACCES, "?", "/p"), "'/p' cannot be read or written (Permission denied): check its"),
-        (OSError(errno.EROFS, "?"), "a file cannot be read or written (Read-only file system): check its permissions"),
+        (
+            OSError(errno.EROFS, "?"),
+            "standard output or a file cannot be read or written (Read-only file system): check its permissions",
+        ),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "(No space left on device): free some"),
     ],
 )
@@ -180,7 +183,8 @@ def test_a_full_disk_under_standard_output_is_one_sentence(command: list[str], l
         result = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True)
     assert result.returncode == 2
     assert result.stderr == (
-        "Error: standard output cannot be written (No space left on device): free some space, or give another place.\n"
+        "Error: standard output or a file cannot be read or written (No space left on device): "
+        "free some space, or give another place.\n"
     )
 
 

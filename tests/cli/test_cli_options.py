@@ -64,6 +64,7 @@ def test_defaults() -> None:
         "split_folders": None,
         "image_root": None,
         "extension": "",
+        "drop_leaks": True,
         "backbones": (),
         "weights": {},
         "mean": None,

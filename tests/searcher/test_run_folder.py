@@ -13,6 +13,7 @@ from tasks import RIDGE, TUNED, bare_task, outcome
 from automl_tl.errors import OptionError
 from automl_tl.monitor import Epoch
 from automl_tl.searcher.run_folder import STATES_KEPT, RunFolder, default_out
+from automl_tl.searcher.same_run import option_change, picture_changes
 from automl_tl.searcher.trials.outcome import Outcome
 
 TASK = bare_task(np.arange(12) % 3)
@@ -137,9 +138,9 @@ def test_an_out_that_is_a_file_is_an_error_with_a_way_out(tmp_path: Path) -> Non
 
 
 def test_a_run_is_begun_once(folder: RunFolder) -> None:
-    folder.begin({"seed": 0})
+    folder.begin({"seed": 0}, {})
     with pytest.raises(OptionError, match="holds a run already; go on with it by --resume, or give another --out"):
-        folder.begin({"seed": 0})
+        folder.begin({"seed": 0}, {})
 
 
 def test_there_must_be_a_run_to_resume(folder: RunFolder) -> None:
@@ -148,25 +149,27 @@ def test_there_must_be_a_run_to_resume(folder: RunFolder) -> None:
 
 
 def test_a_run_is_resumed_as_it_was_begun(folder: RunFolder) -> None:
-    folder.begin({"seed": 0, "metric": "accuracy", "backbones": ("a", "b"), "max_params": None})
+    folder.begin({"seed": 0, "metric": "accuracy", "backbones": ("a", "b"), "max_params": None}, {})
     folder.check_same({"seed": 0, "backbones": ("a", "b")})
-    with pytest.raises(OptionError, match="was begun with metric accuracy, not log_loss; resume it as it was begun"):
+    with pytest.raises(
+        OptionError, match="it was begun with --metric accuracy, not with --metric log_loss; resume it as it was begun"
+    ):
         folder.check_same({"metric": "log_loss"})
-    with pytest.raises(OptionError, match="was begun with max_params None, not 5"):
+    with pytest.raises(OptionError, match="it was begun without --max-params, not with --max-params 5"):
         folder.check_same({"max_params": 5})
 
 
 def test_names_from_outside_are_shown_escaped(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "ru\nn\x1b[31m")
     with folder.claimed():
-        folder.begin({"backbones": ["a\x1b[31m"]})
+        folder.begin({"backbones": ["a\x1b[31m"]}, {})
     with pytest.raises(OptionError) as caught:
         folder.check_same({"backbones": ["b\x07"]})
     assert not set(str(caught.value)) & {"\n", "\x1b", "\x07"}
 
 
 def test_a_damaged_note_of_what_was_asked_is_no_run(folder: RunFolder) -> None:
-    folder.begin({"seed": 0})
+    folder.begin({"seed": 0}, {})
     (folder.path / "run.json").write_text('{"seed":')
     with pytest.raises(OptionError, match="holds no run to resume"):
         folder.check_same({})
@@ -188,3 +191,29 @@ def test_a_run_without_a_folder_gets_one_that_is_free(tmp_path: Path, monkeypatc
 def test_a_frozen_candidate_has_no_state(folder: RunFolder) -> None:
     folder.save(replace(outcome(TASK, 0.9), configuration=RIDGE, number=3))
     assert folder.load([3])[0].state == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "now", "told"),
+    [
+        ("backbones", ["efficientnet_lite0"], [], "with --backbone efficientnet_lite0, not without --backbone"),
+        ("backbones", ["a"], ["a", "b"], "with --backbone a, not with --backbone a --backbone b"),
+        ("max_params", None, 5, "without --max-params, not with --max-params 5"),
+        ("inputs", ["--mean 0.5,0.5,0.5"], [], "with --mean 0.5,0.5,0.5, not without --weights, --mean, --std and"),
+        ("without", [], ["joined"], "without omitted part, not with omitted part joined"),
+    ],
+)
+def test_what_is_different_is_said_as_it_is_typed(name: str, before: object, now: object, told: str) -> None:
+    assert told in option_change(name, before, now)
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ({"a": "1", "b": "1"}, "0 gone, 0 new"),
+        ({"a": "1"}, "1 gone, 0 new"),
+        ({"a": "2", "c": "1"}, "1 gone, 1 new, 1 with another label, split or group"),
+    ],
+)
+def test_what_has_happened_to_the_pictures_is_counted(now: dict[str, str], told: str) -> None:
+    assert picture_changes({"a": "1", "b": "1"}, now) == f"the pictures have changed: {told}"
