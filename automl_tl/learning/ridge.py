@@ -20,7 +20,7 @@ from automl_tl.learning.linear import Scaling
 from automl_tl.learning.spectrum import Spectrum
 
 # Bytes of rows, or of stacked systems, that are handled at once.
-PIECE = 2**28
+PIECE = 2**26
 
 
 class Columns(Protocol):
