@@ -8,15 +8,17 @@ over channels of the Fréchet distance of the two Gaussians in units of V:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from automl_tl.backbones.stages import Network, normalise, stage_outputs
+from automl_tl.features.halving import halving
 
 _FLOOR = 1e-3
 _CLIP = 25.0
@@ -46,6 +48,13 @@ class _Moments:
         self.total = self.total + values.sum(dims).cpu().double()
         self.squares = self.squares + values.square().sum(dims).cpu().double()
 
+    def restore(self, other: _Moments) -> None:
+        """Become what another one is."""
+        self.count, self.total, self.squares = other.count, other.total, other.squares
+
+
+Layers = Mapping[nn.Module, _Moments]
+
 
 def depth_profile(network: Network, image_batches: Iterable[Tensor]) -> DepthProfile:
     """Return how far pictures lie from the pretraining set, stage by stage.
@@ -58,17 +67,26 @@ def depth_profile(network: Network, image_batches: Iterable[Tensor]) -> DepthPro
     if not any(layers):
         return DepthProfile((float("nan"),) * network.n_stages, float("nan"))
     moments = {layer: _Moments() for stage in layers for layer in stage}
-    backbone = network.backbone
     with ExitStack() as hooks, torch.inference_mode():
         for layer, seen in moments.items():
             hooks.callback(layer.register_forward_pre_hook(_recorder(seen)).remove)
         for images in image_batches:
-            inputs = normalise(images.to(network.device), backbone.mean, backbone.std)
-            for _ in stage_outputs(network, inputs.contiguous(memory_format=torch.channels_last)):
-                pass
+            before = {layer: replace(seen) for layer, seen in moments.items()}
+            halving(partial(_observe, network, images, moments, before), len(images))
     distances = [[_frechet(layer, moments[layer]) for layer in stage if moments[layer].count] for stage in layers]
     every = [value for stage in distances for value in stage]
     return DepthProfile(tuple(_mean(stage) for stage in distances), _mean(every))
+
+
+def _observe(network: Network, images: Tensor, moments: Layers, before: Layers, parts: int) -> None:
+    """Run a batch in so many parts, whose layers' inputs are added to what was known `before` it."""
+    for layer, seen in moments.items():  # a try that failed for lack of memory has left a part of its sums
+        seen.restore(before[layer])
+    backbone = network.backbone
+    for part in images.tensor_split(min(parts, len(images))):
+        inputs = normalise(part.to(network.device), backbone.mean, backbone.std)
+        for _ in stage_outputs(network, inputs.contiguous(memory_format=torch.channels_last)):
+            pass
 
 
 def _keeps_statistics(module: nn.Module) -> bool:

@@ -68,3 +68,18 @@ def test_a_network_without_batchnorm_has_no_profile() -> None:
     profile = depth_profile(tiny_network(batchnorm=False), batches(0))
     assert math.isnan(profile.distance)
     assert all(map(math.isnan, profile.by_depth))
+
+
+def test_where_memory_does_not_suffice_the_halves_are_measured() -> None:
+    """A try that failed half way leaves nothing behind."""
+    network = tiny_network()
+    settle(network)
+    expected = depth_profile(network, batches(9))
+
+    def hook(_: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        if len(inputs[0]) > 3:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    network.stages[-1].register_forward_pre_hook(hook)
+    found = depth_profile(network, batches(9))
+    assert math.isclose(found.distance, expected.distance, rel_tol=1e-4)
