@@ -20,17 +20,21 @@ if TYPE_CHECKING:
     from automl_tl.searcher.estimator import TransferClassifier
     from automl_tl.searcher.result import SearchResult
     from automl_tl.searcher.search import search
+    from automl_tl.searcher.train import train
+    from automl_tl.searcher.train_result import TrainResult
 
 __all__ = [
     "Model",
     "Recommendation",
     "SearchResult",
+    "TrainResult",
     "TransferClassifier",
     "__version__",
     "export",
     "load",
     "recommend",
     "search",
+    "train",
 ]
 
 _LAZY = {
@@ -41,6 +45,8 @@ _LAZY = {
     "Recommendation": "automl_tl.recommender.recommendation",
     "search": "automl_tl.searcher.search",
     "SearchResult": "automl_tl.searcher.result",
+    "train": "automl_tl.searcher.train",
+    "TrainResult": "automl_tl.searcher.train_result",
     "TransferClassifier": "automl_tl.searcher.estimator",
 }
 

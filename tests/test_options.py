@@ -12,13 +12,27 @@ from click.testing import CliRunner
 from sklearn.base import BaseEstimator, clone
 
 import automl_tl
+from automl_tl.backbones.stages import POOLINGS
 from automl_tl.cli.options import data_argument, declared
 from automl_tl.cli.recommend import recommend as recommend_command
 from automl_tl.cli.retyped import retyped
 from automl_tl.cli.search import search as search_command
+from automl_tl.cli.train import train as train_command
 from automl_tl.errors import OptionError
+from automl_tl.learning.configuration import CLASSIFIERS, VIEW_SETS
+from automl_tl.learning.recipe import LAYERS
 from automl_tl.learning.scores import METRICS as METRIC_FUNCTIONS
-from automl_tl.options import METRICS, FitOptions, RecommendOptions, SearchOptions, option, option_of, takes
+from automl_tl.options import (
+    METRICS,
+    FitOptions,
+    RecommendOptions,
+    SearchOptions,
+    TrainOptions,
+    option,
+    option_of,
+    takes,
+    training,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +107,7 @@ def test_a_resumed_run_must_have_it_in_common() -> None:
     [
         (automl_tl.recommend, recommend_command, RecommendOptions),
         (automl_tl.search, search_command, SearchOptions),
+        (automl_tl.train, train_command, TrainOptions),
     ],
 )
 def test_functions_and_commands_have_the_same_options(function: Any, shown: click.Command, options: type) -> None:
@@ -122,8 +137,26 @@ def test_names_may_be_any_sequence() -> None:
     assert (options.backbones, options.strategies) == (("a", "b"), ("fine_tuning",))
 
 
-def test_metrics_are_those_that_there_are() -> None:
+def test_choices_are_those_that_there_are() -> None:
     assert set(METRICS) == set(METRIC_FUNCTIONS)
+    assert set(training.POOLINGS) == set(POOLINGS)
+    assert training.CLASSIFIERS == CLASSIFIERS
+    assert tuple(VIEW_SETS) == training.VIEWS
+    assert training.LAYERS == LAYERS
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"strategy": "guess"}, "--strategy must be one of feature_extractor, .*, but is 'guess'"),
+        ({"epochs": 0}, "--epochs must be at least 1, but is 0"),
+        ({"label_smoothing": 1.5}, "--label-smoothing must be from 0 to 0.9, but is 1.5"),
+        ({"head_lr": float("nan")}, "--head-lr must be from 1e-09 to 10, but is nan"),
+    ],
+)
+def test_a_configuration_that_makes_no_sense_is_refused(values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(OptionError, match=sentence):
+        TrainOptions(**values)
 
 
 @pytest.mark.parametrize(

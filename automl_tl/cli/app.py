@@ -20,6 +20,7 @@ from automl_tl.version import __version__
 COMMANDS = {
     "recommend": ("automl_tl.cli.recommend:recommend", "Say which backbone to use, and how, and why."),
     "search": ("automl_tl.cli.search:search", "Find and train the best model in the time given."),
+    "train": ("automl_tl.cli.train:train", "Train exactly one configuration, the recommended one or your own."),
     "predict": ("automl_tl.cli.predict:predict", "Say what is in pictures, with a trained model."),
     "evaluate": ("automl_tl.cli.evaluate:evaluate", "Say how good a trained model is on labelled pictures."),
     "export": ("automl_tl.cli.export:export", "Write a trained model for ONNX Runtime, torch or timm."),

@@ -93,7 +93,9 @@ def _type_of(known: Option, kind: Any) -> Any:
     if known.parse is None and "Path" in str(kind):
         return PATH
     if (low, high) != (None, None):
-        return click.IntRange(low, high)
+        if "float" in str(kind):
+            return click.FloatRange(low, high)
+        return click.IntRange(None if low is None else int(low), None if high is None else int(high))
     return None
 
 

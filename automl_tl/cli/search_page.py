@@ -43,12 +43,13 @@ def search_page(result: SearchResult, pictures: str, again: str, *, verbose: boo
 
 
 def _found(result: SearchResult) -> Iterator[tuple[str, str]]:
-    yield from _configuration(result.best)
+    yield from configuration_facts(result.best)
     for other, share in list(zip(result.members, result.shares, strict=True))[1:]:
         yield "together with", f"{other.strategy}: {other.describe()}, which weighs {share:.0%}"
 
 
-def _configuration(best: Configuration) -> Iterator[tuple[str, str]]:
+def configuration_facts(best: Configuration) -> Iterator[tuple[str, str]]:
+    """Yield what a configuration is, by name."""
     cuts = "+".join(map(str, best.cuts))
     whole = " (the whole ConvNet)" if max(best.cuts) == best.n_stages else ""
     yield "strategy", best.strategy

@@ -78,8 +78,8 @@ def epoch_words(epoch: Epoch) -> str:
 
     >>> from automl_tl.monitor import Epoch
     >>> epoch_words(Epoch(3, 12, progress=0.25, loss=0.512, rate=9.3e-4, seconds=7.0, score=0.8125))
-    'epoch 3 of 12, loss 0.512, validation 0.812, rate 9.3e-04, 21 s left'
+    'epoch 3 of 12, loss 0.512, score 0.812, rate 9.3e-04, 21 s left'
     """
-    score = "" if epoch.score is None else f", validation {epoch.score:.3f}"
+    score = "" if epoch.score is None else f", score {epoch.score:.3f}"
     left = format_duration(epoch.left)
     return f"epoch {epoch.number} of {epoch.planned}, loss {epoch.loss:.3f}{score}, rate {epoch.rate:.1e}, {left} left"

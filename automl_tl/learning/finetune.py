@@ -71,7 +71,7 @@ def finetune(
             the order and of dropout, too.
         y: int (n,), labels of all pictures of the cache.
         rows: int (m,), those that are learned from.
-        recipe: how.
+        recipe: how; its policy is the cache's and its layers are the head's already.
         class_weights: of the loss, float (C,); None: every picture counts the same.
         batch_size: pictures of an optimiser step; default: `batch_size_for` says how many suit.
         callbacks: that watch, in their order; what one raises ends the run.

@@ -1,6 +1,6 @@
 """Every option of the commands, declared once. Imports no torch."""
 
-from automl_tl.options.declaration import Option, documented, option, option_of, takes
+from automl_tl.options.declaration import Option, check, documented, option, option_of, takes
 from automl_tl.options.groups import (
     DEFAULT_BUDGET,
     LEAST_BUDGET,
@@ -18,6 +18,7 @@ from automl_tl.options.groups import (
     InsideOptions,
     LabOptions,
     LimitOptions,
+    OutOptions,
     OverrideOptions,
     RecommendOptions,
     SearchOptions,
@@ -25,6 +26,13 @@ from automl_tl.options.groups import (
     SplitOptions,
     TableOptions,
     WorkOptions,
+)
+from automl_tl.options.training import (
+    ClassifierOptions,
+    ConfigurationOptions,
+    RecipeOptions,
+    SourceOptions,
+    TrainOptions,
 )
 
 __all__ = [
@@ -35,6 +43,8 @@ __all__ = [
     "BackboneOptions",
     "BudgetOptions",
     "CacheOptions",
+    "ClassifierOptions",
+    "ConfigurationOptions",
     "DeviceOptions",
     "EffortOptions",
     "FileOptions",
@@ -45,13 +55,18 @@ __all__ = [
     "LabOptions",
     "LimitOptions",
     "Option",
+    "OutOptions",
     "OverrideOptions",
+    "RecipeOptions",
     "RecommendOptions",
     "SearchOptions",
     "SeedOptions",
     "SplitOptions",
+    "SourceOptions",
     "TableOptions",
+    "TrainOptions",
     "WorkOptions",
+    "check",
     "documented",
     "option",
     "option_of",

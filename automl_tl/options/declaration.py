@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from automl_tl.errors import OptionError
+
 P = ParamSpec("P")
 Options = TypeVar("Options")
 First = TypeVar("First")
@@ -28,8 +30,8 @@ class Option:
     """Makes the text, or the texts of a repeatable option, into the value; raises OptionError."""
     choices: tuple[str, ...] = ()
     repeatable: bool = False
-    bounds: tuple[int | None, int | None] = (None, None)
-    """Of a whole number, inclusive."""
+    bounds: tuple[float | None, float | None] = (None, None)
+    """Of a number, inclusive."""
     show_default: bool = False
     on_command_line: bool = True
     kept_by_resume: bool = False
@@ -58,6 +60,20 @@ def as_typed(known: Option, value: Any) -> Any:
     given = (value,) if known.repeatable else value
     meant = given if known.parse is None else known.parse(given)
     return value if meant == value else meant  # scikit-learn wants back the very object that it gave
+
+
+def check(options: Any) -> None:
+    """Raise OptionError unless every option of a dataclass is one of its choices and within its bounds."""
+    for one in fields(options):
+        known, value, flag = option_of(one), getattr(options, one.name), one.name.replace("_", "-")
+        low, high = known.bounds
+        if value is None:
+            continue
+        if known.choices and not known.repeatable and value not in known.choices:
+            raise OptionError(f"--{flag} must be one of {', '.join(known.choices)}, but is {value!r}")
+        if (low is not None and not value >= low) or (high is not None and not value <= high):
+            within = f"at least {low:g}" if high is None else f"from {low or 0:g} to {high:g}"
+            raise OptionError(f"--{flag} must be {within}, but is {value}")
 
 
 def takes(

@@ -250,13 +250,19 @@ class BudgetOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FolderOptions:
+class OutOptions:
     """Where a run lies."""
 
     out: str | Path | None = option(
         None, "Folder of the run.  [default: runs/<time>]", doc="folder of the run; default: runs/<time>.",
         metavar="RUN",
     )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderOptions(OutOptions):
+    """Where a run lies, and whether it is begun."""
+
     resume: bool = option(
         False, "Go on with the run in --out.", doc="go on with the run in `out`, for the budget given now."
     )

@@ -59,6 +59,14 @@ def _triple(text: str, flag: str, fault_of: Callable[[object], str | None]) -> T
     return numbers
 
 
+def parse_cuts(text: str) -> tuple[int, ...]:
+    """Return the stages of "7+8", ascending; raise OptionError for anything else."""
+    parts = [part.strip() for part in re.split(r"[+,]", text)]
+    if not all(re.fullmatch(r"[1-9][0-9]{0,3}", part) for part in parts):
+        raise OptionError(f"{text!r} is no cut; write the number of a stage, or of several: 7+8")
+    return tuple(sorted({int(part) for part in parts}))
+
+
 def parse_input_size(text: str) -> int:
     """Return a whole number of pixels; raise OptionError for anything else."""
     size: object = int(text) if re.fullmatch(r"[0-9]{1,9}", text.strip()) else text

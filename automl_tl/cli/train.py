@@ -1,0 +1,51 @@
+"""`automl-tl train DATA`: exactly one configuration, trained to completion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from automl_tl.cli import options
+from automl_tl.cli.retyped import COLUMNS, retyped
+from automl_tl.options import (
+    BackboneOptions,
+    CacheOptions,
+    ClassifierOptions,
+    DeviceOptions,
+    GoalOptions,
+    OutOptions,
+    OverrideOptions,
+    RecipeOptions,
+    SeedOptions,
+    SourceOptions,
+    TableOptions,
+)
+
+
+@click.command()
+@options.data_argument
+@options.declared(
+    SourceOptions, ClassifierOptions, RecipeOptions, OutOptions, BackboneOptions, OverrideOptions, GoalOptions,
+    TableOptions, DeviceOptions, SeedOptions, CacheOptions,
+)  # fmt: skip
+@options.format_option
+@options.verbose_option
+@click.pass_context
+def train(ctx: click.Context, /, data: Path, output_format: str, verbose: bool, **settings: Any) -> None:
+    """Train one configuration on DATA and write its model to --out; without options the recommended one.
+
+    DATA is a folder with one folder of pictures per class, or a CSV, TSV or Parquet table. What is left out is as
+    `recommend` would have it. It learns once without a validation part, which it is scored on, then from every training
+    picture; a held-out test part is looked at once, at the end.
+    """
+    from automl_tl.cli.render import BarMonitor, print_json, print_result
+    from automl_tl.cli.train_page import train_page
+    from automl_tl.searcher.train import train as run
+
+    result = run(data, monitor=BarMonitor(), **settings)
+    if output_format == "json":
+        print_json(result.to_dict())
+        return
+    print_result(*train_page(result, retyped(ctx, ("data", *COLUMNS)), verbose=verbose))

@@ -1,0 +1,129 @@
+"""The configuration that a user asks for: the recommended one, changed in what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from automl_tl.augment.policy import AugmentationPolicy
+from automl_tl.errors import OptionError
+from automl_tl.lab.recommended import frozen
+from automl_tl.learning.configuration import Configuration, Frozen
+from automl_tl.learning.recipe import Recipe
+from automl_tl.options import ConfigurationOptions, SearchOptions
+from automl_tl.searcher.preparation import Prepared
+from automl_tl.searcher.space.limits import Limits
+from automl_tl.searcher.space.search_space import Space
+from automl_tl.searcher.space.space_for import space_for
+from automl_tl.searcher.trials.openings import openings
+from automl_tl.searcher.trials.sweep import DEFAULT_L2
+from automl_tl.strategies import FROZEN
+
+OF_FROZEN = ("classifier", "penalty", "views")
+OF_TRAINED = (
+    "unfreeze", "epochs", "head_lr", "lr_ratio", "layers", "head_epochs", "weight_decay", "batchnorm", "warmup",
+    "label_smoothing", "mixup", "cutmix", "augmentation",
+)  # fmt: skip
+OF_SOME_STAGES = ("unfreeze", "cuts", "pooling")
+"""What `pretrained_initialization` leaves no choice of."""
+RIDGE_PENALTY = 1.0
+"""Of ridge, where another classifier is recommended."""
+
+
+def configuration_asked_for(prepared: Prepared, asked: ConfigurationOptions) -> Configuration:
+    """Return the recommended configuration, of the strategy that is asked for, with what is asked for changed.
+
+    Raises:
+        OptionError: options that do not go together, or that the backbone has no room for.
+    """
+    space = space_for(prepared.task, prepared.assessment, parts=SearchOptions().parts)
+    start = _recommended(prepared, space, asked.strategy or prepared.assessment.choice.strategy)
+    _check_kind(start, asked)
+    cuts = start.cuts if asked.cuts is None else tuple(asked.cuts)
+    moved = replace(start, cuts=cuts, pooling=asked.pooling or _pooling(start, cuts))
+    _check_source(moved, space)
+    how = _changed_frozen(moved, asked) if start.training == "frozen" else _changed_recipe(moved, asked, space)
+    changed = replace(moved, how=how, balanced=start.balanced or asked.balanced)
+    _check_whole(changed, asked)
+    return changed
+
+
+def _recommended(prepared: Prepared, space: Space, strategy: str) -> Configuration:
+    """Return what would be done with a strategy: what a search tries first of it, or a frozen one's best candidate."""
+    if strategy not in FROZEN:
+        return next(c for c in openings(prepared, space, Limits(), None) if c.strategy == strategy)
+    task, candidates = prepared.task, prepared.assessment.expectations.candidates
+    candidate = next((one for name, one in candidates.items() if name == strategy), None)
+    if candidate is None:
+        raise OptionError(f"--strategy {strategy}: {prepared.assessment.evidence.backbone} has no such cut")
+    return frozen(candidate, task.features, task.sample.n)
+
+
+def _pooling(start: Configuration, cuts: tuple[int, ...]) -> str:
+    """Return how cuts that differ from the recommended ones are pooled: several as the search does."""
+    return start.pooling if len(cuts) == len(start.cuts) else "mean+std" if len(cuts) > 1 else "mean"
+
+
+def _changed_frozen(start: Configuration, asked: ConfigurationOptions) -> Frozen:
+    given, was = _given(asked, OF_FROZEN), start.frozen.classifier
+    classifier = given.get("classifier", was)
+    if (classifier == "ridge") != (was == "ridge"):  # their strengths have other units
+        given.setdefault("penalty", RIDGE_PENALTY if classifier == "ridge" else DEFAULT_L2)
+    if classifier == "ridge" and asked.balanced:
+        raise OptionError("--balanced means nothing to ridge: leave it out, or give --classifier softmax")
+    return replace(start.frozen, **given)
+
+
+def _changed_recipe(start: Configuration, asked: ConfigurationOptions, space: Space) -> Recipe:
+    given, cut = _given(asked, OF_TRAINED), max(start.cuts)
+    if "augmentation" in given:
+        given["policy"] = AugmentationPolicy()
+        del given["augmentation"]
+    unfrozen = given.pop("unfreeze", min(start.tuned.unfrozen, cut))
+    if unfrozen > cut:
+        raise OptionError(f"--unfreeze must be at most {cut}, the stages up to the last cut, but is {unfrozen}")
+    if given.get("layers") == "convolution" and cut not in space.maps[start.backbone]:
+        raise OptionError(f"--layers convolution needs a map, but stage {cut} of {start.backbone} puts out tokens")
+    return replace(start.tuned, unfrozen=unfrozen, **given)
+
+
+def _given(asked: ConfigurationOptions, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
+
+
+def _check_kind(start: Configuration, asked: ConfigurationOptions) -> None:
+    """Raise OptionError where something is asked for that the strategy has not."""
+    trained = start.training != "frozen"
+    foreign: tuple[str, ...] = OF_FROZEN if trained else OF_TRAINED
+    foreign += OF_SOME_STAGES if start.training == "pretrained_initialization" else ()
+    if wrong := next(iter(_given(asked, foreign)), None):
+        source = "" if asked.strategy else ", as recommended"
+        other = "feature_extractor" if trained and wrong in OF_FROZEN else "fine_tuning"
+        raise OptionError(
+            f"--{wrong.replace('_', '-')} means nothing to the strategy {start.strategy}{source}: leave it out, "
+            f"or give --strategy {other}"
+        )
+
+
+def _check_source(one: Configuration, space: Space) -> None:
+    """Raise OptionError where the backbone lacks a cut, or a cut the quarters."""
+    beyond = [cut for cut in one.cuts if not 1 <= cut <= one.n_stages]
+    if beyond:
+        raise OptionError(f"--cuts must be from 1 to {one.n_stages}, the stages of {one.backbone}, but has {beyond[0]}")
+    small = [cut for cut in one.cuts if cut not in space.grids[one.backbone]]
+    if one.pooling == "grid" and small:
+        raise OptionError(
+            f"--pooling grid needs a map of quarters, which stage {small[0]} of {one.backbone} does not put out; give "
+            "mean or mean+std, or another --cuts"
+        )
+
+
+def _check_whole(one: Configuration, asked: ConfigurationOptions) -> None:
+    """Raise OptionError where the cuts make another strategy of it."""
+    if asked.strategy is not None and one.strategy != asked.strategy:
+        cuts = "+".join(map(str, one.cuts))
+        raise OptionError(
+            f"--cuts {cuts} of the {one.n_stages} stages of {one.backbone} is {one.strategy}, not {asked.strategy}: "
+            "give other cuts, or leave out --strategy"
+        )

@@ -1,0 +1,144 @@
+"""From a folder of labelled pictures to a model of one configuration: no search, the same trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+
+from automl_tl.errors import PictureError
+from automl_tl.lab.lab import open_lab
+from automl_tl.learning.configuration import Configuration
+from automl_tl.model.bundle import save_bundle
+from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
+from automl_tl.model.model import Model
+from automl_tl.monitor import Epoch, Monitor
+from automl_tl.options import ConfigurationOptions, LabOptions, SearchOptions, TrainOptions, takes
+from automl_tl.searcher.asked import configuration_asked_for
+from automl_tl.searcher.delivery.deliver import tested
+from automl_tl.searcher.delivery.ensemble import calibrated_probabilities
+from automl_tl.searcher.delivery.members import Fitted, refitted
+from automl_tl.searcher.delivery.models import calibrated_model
+from automl_tl.searcher.preparation import Prepared, Session, prepare
+from automl_tl.searcher.run_folder import RunFolder, default_out
+from automl_tl.searcher.space.limits import Limits
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.train_result import TrainResult
+from automl_tl.searcher.trials.deadline import Deadline
+from automl_tl.searcher.trials.frozen import score_frozen
+from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.trained import Watch, score_trained
+
+
+@takes(TrainOptions)
+def train(path: str | Path, options: TrainOptions) -> TrainResult:
+    """Train exactly one configuration to completion: without options the recommended one.
+
+    It learns once without a validation part, a fold that is the same as a search's first one, and is scored there; then
+    from every training picture. Held-out test pictures are looked at once, by the model that is delivered.
+
+    Args:
+        path: a folder of class folders, or a CSV or Parquet table.
+
+    Raises:
+        AutomlTlError: the data set, a backbone or an option cannot be used; the message says why.
+    """
+    deadline, folder = Deadline(None), RunFolder(default_out() if options.out is None else Path(options.out))
+    folder.check(resume=False)
+    shared = {one.name: getattr(options, one.name) for one in fields(LabOptions)}
+    lab, as_search = open_lab(path, options), SearchOptions(**shared, trials=1, out=folder.path)
+    with folder.claimed():
+        return train_in(Session(lab, as_search, folder, deadline, Limits()), options)
+
+
+def train_in(session: Session, asked: ConfigurationOptions) -> TrainResult:
+    """Train in a run folder that is held: prepare, learn and score, learn from everything, test, write."""
+    folder, prepared = session.folder, prepare(session, _no_model_yet)
+    task, configuration = prepared.task, configuration_asked_for(prepared, asked)
+    outcome = _scored(session, prepared, configuration)
+    fitted = _fitted(session, prepared, outcome)
+    model = calibrated_model(task, task, [outcome], [1.0], [fitted.member])
+    fingerprint = session.lab.dataset.fingerprint  # whatever ends a run before here, it can be begun again
+    folder.begin({"command": "train", "fingerprint": fingerprint, "configuration": configuration.to_dict()})
+    folder.save(outcome)
+    save_bundle(model, folder.bundle)  # whatever happens to the test, what was learned is not lost
+    test, untested = _tested(session, model)
+    result = _result(session, prepared, outcome, fitted, test, untested)
+    save_bundle(replace(model, details=result.details()), folder.bundle)
+    folder.write_result(result.to_dict())
+    return result
+
+
+def _no_model_yet(task: Task, backbone: str) -> None:
+    """Write nothing before what was asked for is trained."""
+
+
+def _scored(session: Session, prepared: Prepared, configuration: Configuration) -> Outcome:
+    """Return what the configuration comes to on pictures that it did not learn from."""
+    task, executor = prepared.task, session.lab.executor
+    with _watching(session.lab.monitor, "Training without the validation part") as watch:
+        if configuration.is_trained:
+            outcome = score_trained(
+                task, configuration, prepared.sweep.reference, executor, watch=watch,
+                parts=configuration.tuned.all_epochs,
+            )  # fmt: skip
+        else:
+            outcome = executor.submit(score_frozen, task, configuration).result()
+    return replace(outcome, number=0, sample=task.digest)
+
+
+def _fitted(session: Session, prepared: Prepared, outcome: Outcome) -> Fitted:
+    """Return the configuration after it has learned from every training picture."""
+    with _watching(session.lab.monitor, "Training on every training picture") as watch:
+        return refitted(prepared.task, outcome, prepared.sweep.reference.l2, session.lab.executor, watch=watch)
+
+
+@contextmanager
+def _watching(monitor: Monitor, name: str) -> Iterator[Watch]:
+    """Yield what is told of every epoch while something is trained."""
+    with monitor.activity(name) as update:
+
+        def watch(epoch: Epoch) -> None:
+            update(epoch.number, epoch.planned)
+            monitor.learned(epoch)
+
+        yield watch
+
+
+def _tested(session: Session, model: Model) -> tuple[Evaluation | None, tuple[str, ...]]:
+    """Return what the model is worth on pictures that nothing has seen, and a note where they cannot be read."""
+    with session.lab.monitor.activity("Testing once on pictures that nothing has seen"):
+        try:
+            return tested(session.lab, model)[0], ()
+        except PictureError as error:
+            return None, (f"The model was not tested, since the test pictures cannot be read any more: {error}",)
+
+
+def _result(
+    session: Session,
+    prepared: Prepared,
+    outcome: Outcome,
+    fitted: Fitted,
+    test: Evaluation | None,
+    untested: tuple[str, ...],
+) -> TrainResult:
+    lab, task = session.lab, prepared.task
+    probabilities = calibrated_probabilities(task, outcome, outcome.rows)
+    return TrainResult(
+        path=lab.path,
+        report=lab.report,
+        fingerprint=lab.dataset.fingerprint,
+        recommended=prepared.assessment.choice.strategy,
+        configuration=outcome.configuration,
+        metric=task.metric.name,
+        seed=lab.seed,
+        value=outcome.value,
+        validation=evaluate_probabilities(task.y[outcome.rows], probabilities, task.sample.classes),
+        test=test,
+        history=outcome.history,
+        n_training=fitted.n,
+        seconds=session.deadline.elapsed,
+        bundle=session.folder.bundle,
+        notes=(*prepared.notes, *filter(None, (fitted.note,)), *untested),
+    )

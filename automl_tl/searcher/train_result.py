@@ -1,0 +1,85 @@
+"""What training one configuration came to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from automl_tl.data.quality import QualityReport
+from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.trainer import TRAINER_VERSION
+from automl_tl.model.evaluate import Evaluation
+from automl_tl.monitor import Epoch
+from automl_tl.strategies import Strategy
+
+SCHEMA_VERSION = 1
+_NUMBERS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainResult:
+    """A model of one configuration, how it was trained and how good it is."""
+
+    path: str
+    """The data set as the user named it."""
+    report: QualityReport
+    """Of the pictures."""
+    fingerprint: str
+    """Of the data set."""
+    recommended: Strategy
+    configuration: Configuration
+    metric: str
+    seed: int
+    value: float
+    """The metric on the validation part, estimated for all pictures as in a search."""
+    validation: Evaluation
+    """On pictures that it had not learned from, before it learned from every training picture."""
+    test: Evaluation | None
+    """Of the delivered model, on pictures that no decision has seen; None where there are none."""
+    history: tuple[Epoch, ...]
+    """Every epoch of the run that was validated; empty for a frozen ConvNet."""
+    n_training: int
+    """Pictures that the delivered model has learned from."""
+    seconds: float
+    bundle: Path
+    """Folder of the model."""
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as one JSON object."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "configuration": self.configuration.to_dict(),
+            "recommended": self.recommended,
+            "metric": self.metric,
+            "value": self.value,
+            "validation": _numbers(self.validation),
+            "test": None if self.test is None else _numbers(self.test),
+            "n_training": self.n_training,
+            "history": [asdict(epoch) for epoch in self.history],
+            "trainer": TRAINER_VERSION,
+            "seed": self.seed,
+            "seconds": round(self.seconds, 2),
+            "bundle": str(self.bundle.resolve()),
+            "notes": list(self.notes),
+        }
+
+    def details(self) -> dict[str, Any]:
+        """Return what the bundle says of itself."""
+        test = None if self.test is None else _numbers(self.test)
+        n_classes = len(self.validation.classes)
+        return {
+            "metrics": {"validation": _numbers(self.validation), "test": test},
+            "data": {"fingerprint": self.fingerprint, "n_training": self.n_training, "n_classes": n_classes},
+            "configuration": {
+                "seed": self.seed,
+                "metric": self.metric,
+                "trainer": TRAINER_VERSION,
+                "members": [self.configuration.to_dict()],
+            },
+        }
+
+
+def _numbers(evaluation: Evaluation) -> dict[str, Any]:
+    return {"n": evaluation.n, **{name: getattr(evaluation, name) for name in _NUMBERS}}
