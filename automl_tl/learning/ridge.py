@@ -193,6 +193,21 @@ class _WithoutFold:
                 oof[part] = torch.baddbmm(bias, Z, weight)
 
 
+@dataclass(frozen=True)
+class _Block:
+    """Folds of one size: what does not depend on the penalty.
+
+    rows: (B, m) positions. left: (B, m, r), rows of U. targets: (B, m, C). beyond: (B, m, C), what no column explains
+    of them. unexplained: (B, m, m), the diagonal blocks of the projector I - 1 1^T / n - U U^T that does so.
+    """
+
+    rows: Tensor
+    left: Tensor
+    targets: Tensor
+    beyond: Tensor
+    unexplained: Tensor
+
+
 class _Smoother:
     """Folds of no more pictures than directions: what the regression on all pictures says, less the fold's own pull.
 
@@ -203,28 +218,26 @@ class _Smoother:
     """
 
     def __init__(self, spectrum: Spectrum, y: np.ndarray, stacks: Sequence[Tensor], n_classes: int):
-        self.eigenvalues, self.left = spectrum.eigenvalues, spectrum.left
-        self.targets = one_against_rest(y, n_classes, spectrum.device)
-        self.projected = self.left.T @ self.targets
-        self.beyond = self.targets - self.targets.mean(dim=0) - self.left @ self.projected
+        self.spectrum, self.root = spectrum, spectrum.eigenvalues.sqrt()
+        targets = one_against_rest(y, n_classes, spectrum.device)
+        self.mean, self.projected = targets.mean(dim=0), spectrum.project(targets) / self.root[:, None]
         size = max(rows.shape[1] for rows in stacks)
-        self.pieces = _in_pieces(stacks, 8 * size * (size + spectrum.rank))
-        self.unexplained = [self._unexplained(rows) for rows in self.pieces]
+        pieces = _in_pieces(stacks, 8 * size * (size + spectrum.rank))
+        self.blocks = [self._block(rows, targets[rows]) for rows in pieces]
 
-    def _unexplained(self, rows: Tensor) -> Tensor:
-        """(B, m, m), the diagonal blocks of the projector on what no column explains."""
-        n, rank = self.left.shape
-        eye = torch.eye(rows.shape[1], dtype=torch.float64, device=rows.device)
-        if rank == n - 1:
-            return torch.zeros_like(eye).repeat(len(rows), 1, 1)  # what would be left is rounding
-        left = self.left[rows]
-        return eye - 1 / n - left @ left.mT
+    def _block(self, rows: Tensor, targets: Tensor) -> _Block:
+        left = self.spectrum.rotated[rows] / self.root
+        beyond = targets - self.mean - left @ self.projected
+        unexplained = torch.eye(rows.shape[1], dtype=left.dtype, device=left.device) - 1 / self.spectrum.n
+        unexplained = unexplained - left @ left.mT
+        if self.spectrum.rank == self.spectrum.n - 1:
+            unexplained.zero_()  # what is left is rounding
+        return _Block(rows, left, targets, beyond, unexplained)
 
     def fill(self, oof: Tensor, strength: float) -> None:
         """Write the scores of these folds into `oof` (n, C)."""
-        kept = strength / (self.eigenvalues + strength)
-        residual = self.beyond + self.left @ (kept[:, None] * self.projected)
-        for rows, unexplained in zip(self.pieces, self.unexplained, strict=True):
-            left = self.left[rows]
-            hidden = torch.baddbmm(unexplained, left * kept, left.mT)
-            oof[rows] = self.targets[rows] - solve_positive(hidden, residual[rows])
+        kept = strength / (self.spectrum.eigenvalues + strength)
+        shrunk = kept[:, None] * self.projected
+        for block in self.blocks:
+            hidden = torch.baddbmm(block.unexplained, block.left * kept, block.left.mT)
+            oof[block.rows] = block.targets - solve_positive(hidden, block.beyond + block.left @ shrunk)
