@@ -359,11 +359,5 @@ class SearchOptions(InsideOptions, LimitOptions, FolderOptions, BudgetOptions, L
     def kept_by_resume(self) -> dict[str, Any]:
         """Return what a resumed run must have in common with the one it goes on with, as JSON values."""
         kept = {one.name: getattr(self, one.name) for one in fields(self) if option_of(one).kept_by_resume}
-        numbers = {"--mean": self.mean, "--std": self.std, "--input-size": self.input_size}
-        kept["inputs"] = [f"--weights {name}={file}" for name, file in sorted((self.weights or {}).items())]
-        kept["inputs"] += [f"{flag} {_typed(value)}" for flag, value in numbers.items() if value is not None]
+        kept["inputs"] = [sorted(map(str, (self.weights or {}).items())), self.mean, self.std, self.input_size]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
-
-
-def _typed(value: Triple | int) -> str:
-    return ",".join(f"{one:g}" for one in value) if isinstance(value, tuple) else str(value)

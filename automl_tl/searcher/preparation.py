@@ -43,8 +43,6 @@ LEAST_PER_CLASS, LARGEST_SHARE = 3, 0.5
 """Pictures of every class that are looked at in any case; a budget of which their features take more is refused."""
 EVIDENCE_SHARE = 0.5
 """Of the time that is left, after which screening and solving for the recommendation end with what there is."""
-EVIDENCE_SHARE = 0.5
-"""Of the time that is left, after which screening and solving for the recommendation end with what there is."""
 SWEEP_SHARE, LEAST_SWEEP = 0.15, 10.0
 SOLVING_SHARE = 0.05
 """Of the time that is left, for solving further sources: training earns more where time is short."""

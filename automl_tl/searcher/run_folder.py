@@ -73,9 +73,9 @@ class RunFolder:
     def claimed(self) -> Iterator[None]:
         """Hold the folder; raises OptionError where another process searches in it.
 
-        A folder that was made here and in which nothing was begun is not left behind.
+        Folders that were made here and in which nothing was begun are not left behind.
         """
-        made = not os.path.lexists(self.path)
+        made = [folder for folder in (self.path, *self.path.parents) if not os.path.lexists(folder)]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / _LOCK)
@@ -93,10 +93,11 @@ class RunFolder:
             yield
         finally:
             lock.release()
-            if made and not (self.path / _RUN).exists():
+            if not (self.path / _RUN).exists():
                 (self.path / _LOCK).unlink(missing_ok=True)
-                with suppress(OSError):  # not empty: something was begun
-                    self.path.rmdir()
+                with suppress(OSError):  # one is not empty any more
+                    for folder in made:
+                        folder.rmdir()
 
     def begin(self, asked: Mapping[str, Any], pictures: Mapping[str, str]) -> None:
         """Write down what the run was asked, and about which pictures (`same_run.identities`).

@@ -19,8 +19,10 @@ _OPTIONS = {
     "max_params": "--max-params",
     "seed": "--seed",
     "without": "omitted part",
-    "inputs": "--weights, --mean, --std and --input-size",
 }
+
+
+_INPUTS = ("--weights", "--mean", "--std", "--input-size")
 
 
 def identities(frame: pd.DataFrame) -> dict[str, str]:
@@ -44,11 +46,13 @@ def picture_changes(before: Mapping[str, str] | None, now: Mapping[str, str]) ->
 
 def option_change(name: str, before: Any, now: Any) -> str:
     """Return how an option differs, as one types it: "begun with --seed 3, not with --seed 0"."""
+    if name == "inputs":
+        other = [flag for flag, old, new in zip(_INPUTS, before or [None] * 4, now, strict=True) if old != new]
+        return f"it was begun with another {' and '.join(other)}"
     return f"it was begun {_words(name, before)}, not {_words(name, now)}"
 
 
 def _words(name: str, value: Any) -> str:
     option = _OPTIONS.get(name, name)
     values = value if isinstance(value, list) else [] if value is None else [value]
-    words = [str(one) if str(one).startswith("--") else f"{option} {one}" for one in values]
-    return f"with {' '.join(words)}" if words else f"without {option}"
+    return f"with {' '.join(f'{option} {one}' for one in values)}" if values else f"without {option}"

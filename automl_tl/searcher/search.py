@@ -10,6 +10,7 @@ from pathlib import Path
 from optuna.trial import TrialState
 
 from automl_tl.data.names import printable
+from automl_tl.durations import format_duration
 from automl_tl.errors import OptionError
 from automl_tl.lab.lab import Lab, open_lab
 from automl_tl.model.bundle import save_bundle
@@ -91,6 +92,7 @@ def search_in(session: Session) -> SearchResult:
     else:
         folder.begin(asked, pictures)
     prepared = prepare(session, partial(_first_bundle, folder))
+    _check_time_left(session, prepared)
     if not options.resume:
         _save_interim(folder, prepared.task, prepared.sweep.reference.outcome)
     loop = _make_loop(session, prepared)
@@ -102,6 +104,16 @@ def search_in(session: Session) -> SearchResult:
     result = _result(loop, delivered, stopped)
     folder.write_result(result.to_dict())
     return result
+
+
+def _check_time_left(session: Session, prepared: Prepared) -> None:
+    """Raise OptionError where a resumed run has no time to try anything: what it delivered before is as good."""
+    deadline, folder = session.deadline, session.folder
+    if session.options.resume and folder.is_finished and deadline.left <= final_seconds(session, prepared):
+        raise OptionError(
+            f"the budget of {format_duration(deadline.budget or 0.0)} is used up by getting ready, so nothing can be "
+            f"tried; the model of before stays in '{printable(folder.bundle)}': go on with a longer --budget"
+        )
 
 
 def _make_loop(session: Session, prepared: Prepared) -> Loop:

@@ -22,6 +22,7 @@ from automl_tl.searcher.delivery.members import Fitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
 from automl_tl.searcher.preparation import Prepared, Session, prepare
 from automl_tl.searcher.run_folder import RunFolder, default_out
+from automl_tl.searcher.same_run import identities
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.train_result import TrainResult
@@ -60,7 +61,8 @@ def train_in(session: Session, asked: ConfigurationOptions) -> TrainResult:
     fitted = _fitted(session, prepared, outcome)
     model = calibrated_model(task, task, [outcome], [1.0], [fitted.member])
     fingerprint = session.lab.dataset.fingerprint  # whatever ends a run before here, it can be begun again
-    folder.begin({"command": "train", "fingerprint": fingerprint, "configuration": configuration.to_dict()})
+    asked_for = {"command": "train", "fingerprint": fingerprint, "configuration": configuration.to_dict()}
+    folder.begin(asked_for, identities(session.lab.dataset.frame))
     folder.save(outcome)
     save_bundle(model, folder.bundle)  # whatever happens to the test, what was learned is not lost
     test, untested = _tested(session, model)

@@ -199,7 +199,7 @@ def test_a_frozen_candidate_has_no_state(folder: RunFolder) -> None:
         ("backbones", ["efficientnet_lite0"], [], "with --backbone efficientnet_lite0, not without --backbone"),
         ("backbones", ["a"], ["a", "b"], "with --backbone a, not with --backbone a --backbone b"),
         ("max_params", None, 5, "without --max-params, not with --max-params 5"),
-        ("inputs", ["--mean 0.5,0.5,0.5"], [], "with --mean 0.5,0.5,0.5, not without --weights, --mean, --std and"),
+        ("inputs", [["a"], None, 1, None], [[], None, 2, None], "with another --weights and --std"),
         ("without", [], ["joined"], "without omitted part, not with omitted part joined"),
     ],
 )

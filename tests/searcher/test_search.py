@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -532,6 +533,18 @@ def test_a_run_with_a_budget_ends_and_goes_on_with_another(tiny: TinyBackbone, d
     again = search(data, budget=15, out=tmp_path / "run", backbones=["tiny"], resume=True)
     assert again.n_trials >= first.n_trials
     assert set(first.table["number"]) <= set(again.table["number"])
+
+
+def test_a_resumed_run_without_time_to_try_anything_keeps_what_it_has(
+    tiny: TinyBackbone, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    first = search(data, trials=1, out=out)
+    before = (first.bundle / "SHA256SUMS").read_text()
+    with pytest.raises(OptionError, match=r"the budget of 20 s is used up by getting ready.*--budget"):
+        search(data, budget="20s", out=out, resume=True, started=time.monotonic() - 19)
+    assert (first.bundle / "SHA256SUMS").read_text() == before
+    assert search(data, trials=2, out=out, resume=True).n_trials == 2
 
 
 def moved(sample: Sample) -> Sample:
