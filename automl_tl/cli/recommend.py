@@ -17,6 +17,7 @@ from automl_tl.options import (
     GoalOptions,
     OverrideOptions,
     SeedOptions,
+    SplitOptions,
     TableOptions,
 )
 
@@ -24,8 +25,9 @@ from automl_tl.options import (
 @click.command()
 @options.data_argument
 @options.declared(
-    TableOptions, BackboneOptions, OverrideOptions, EffortOptions, GoalOptions, DeviceOptions, SeedOptions, CacheOptions
-)
+    TableOptions, SplitOptions, BackboneOptions, OverrideOptions, EffortOptions, GoalOptions, DeviceOptions,
+    SeedOptions, CacheOptions,
+)  # fmt: skip
 @options.format_option
 @options.verbose_option
 @click.pass_context

@@ -24,6 +24,7 @@ from automl_tl.options import (
     OverrideOptions,
     SearchOptions,
     SeedOptions,
+    SplitOptions,
     TableOptions,
 )
 
@@ -38,7 +39,7 @@ _SAME = ("data", *(one.name for one in fields(SearchOptions) if one.name not in 
 @options.data_argument
 @options.declared(
     BudgetOptions, FolderOptions, BackboneOptions, OverrideOptions, LimitOptions, GoalOptions, TableOptions,
-    DeviceOptions, SeedOptions, CacheOptions,
+    SplitOptions, DeviceOptions, SeedOptions, CacheOptions,
 )  # fmt: skip
 @options.format_option
 @options.verbose_option

@@ -113,6 +113,11 @@ def _expected(validation: Any) -> Iterator[str]:
             f"- Expected accuracy {accuracy:.1%} ({LEVEL:.0%} interval {low:.1%} to {high:.1%}): estimated on training "
             "pictures by cross-validation, corrected for having chosen the best candidate."
         )
+    elif isinstance(accuracy, float) and isinstance(n := _inside(validation, "n"), int):
+        yield (
+            f"- Accuracy {accuracy:.1%} on {counted(n, 'training picture')} that it had not learned from, before it "
+            "learned from all of them."
+        )
 
 
 def _tested(test: Any) -> Iterator[str]:

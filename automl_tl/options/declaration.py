@@ -50,15 +50,18 @@ def option_of(one: Field[Any]) -> Option:
 
 
 def as_typed(known: Option, value: Any) -> Any:
-    """Return what a text means as the command line reads it, and one text of several as several; else the value.
+    """Return what a text means as the command line reads it, and one text or any sequence of several as a tuple.
 
-    >>> as_typed(Option("", repeatable=True), "a"), as_typed(Option("", parse=float), "2"), as_typed(Option(""), 3)
-    (('a',), 2.0, 3)
+    >>> as_typed(Option("", repeatable=True), "a"), as_typed(Option("", repeatable=True), ["a", "b"])
+    (('a',), ('a', 'b'))
+    >>> as_typed(Option("", parse=float), "2"), as_typed(Option("", parse=float), 3)
+    (2.0, 3)
     """
-    if not isinstance(value, str):
+    if known.repeatable and known.parse is None:
+        return (value,) if isinstance(value, str) else tuple(value)
+    if known.parse is None or not isinstance(value, str):
         return value
-    given = (value,) if known.repeatable else value
-    meant = given if known.parse is None else known.parse(given)
+    meant = known.parse((value,) if known.repeatable else value)
     return value if meant == value else meant  # scikit-learn wants back the very object that it gave
 
 

@@ -141,8 +141,8 @@ def _expectation_sentences(
 def _majority_sentence(sample: Sample) -> Iterator[str]:
     if (constant := sample.majority) is not None:
         yield (
-            f"Always answering '{printable(constant.label)}' scores {constant.accuracy:.1%}, so accuracy says little "
-            "here: look at the balanced accuracy, in which every class counts the same."
+            f"Always answering '{printable(constant.label)}' scores {constant.accuracy:.1%}: compare accuracy with "
+            "that, and look at the balanced accuracy, in which every class counts the same."
         )
 
 

@@ -16,7 +16,7 @@ from automl_tl.model.model import Model
 from automl_tl.monitor import Epoch, Monitor
 from automl_tl.options import ConfigurationOptions, LabOptions, SearchOptions, TrainOptions, takes
 from automl_tl.searcher.asked import configuration_asked_for
-from automl_tl.searcher.delivery.deliver import tested
+from automl_tl.searcher.delivery.deliver import per_class, tested
 from automl_tl.searcher.delivery.ensemble import calibrated_probabilities
 from automl_tl.searcher.delivery.members import Fitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
@@ -139,6 +139,7 @@ def _result(
         validation=evaluate_probabilities(task.y[outcome.rows], probabilities, task.sample.classes),
         test=test,
         history=outcome.history,
+        per_class=per_class(task.sample),
         n_training=fitted.n,
         seconds=session.deadline.elapsed,
         bundle=session.folder.bundle,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ class TrainResult:
     """Of the delivered model, on pictures that no decision has seen; None where there are none."""
     history: tuple[Epoch, ...]
     """Every epoch of the run that was validated; empty for a frozen ConvNet."""
+    per_class: Mapping[str, int]
+    """Training pictures by class."""
     n_training: int
     """Pictures that the delivered model has learned from."""
     seconds: float
@@ -68,10 +71,14 @@ class TrainResult:
     def details(self) -> dict[str, Any]:
         """Return what the bundle says of itself."""
         test = None if self.test is None else _numbers(self.test)
-        n_classes = len(self.validation.classes)
         return {
             "metrics": {"validation": _numbers(self.validation), "test": test},
-            "data": {"fingerprint": self.fingerprint, "n_training": self.n_training, "n_classes": n_classes},
+            "data": {
+                "fingerprint": self.fingerprint,
+                "n_training": self.n_training,
+                "n_classes": len(self.per_class),
+                "per_class": dict(self.per_class),
+            },
             "configuration": {
                 "seed": self.seed,
                 "metric": self.metric,

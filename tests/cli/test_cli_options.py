@@ -46,7 +46,7 @@ def test_what_is_typed_again_means_the_same() -> None:
     for words in (
         "--keep-leaks --split-folder a=train --split-folder 'b c=test'",
         "--split-folder none",
-        "--label-column y --path-column id --image-root /p --extension .jpg",
+        "--path-column id --image-root /p --extension .jpg --label-column y",
         "--drop-leaks",
     ):
         assert CliRunner().invoke(app, ["again", *shlex.split(words)]).exit_code == 0

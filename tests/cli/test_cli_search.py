@@ -235,6 +235,7 @@ def test_the_defaults(asked: dict[str, Any]) -> None:
         "strategies": (), "metric": "accuracy", "device": "auto", "max_memory": None, "max_latency_ms": None,
         "max_params": None, "seed": 0, "cache_dir": None, "path_column": "path", "label_column": "label",
         "split_column": "split", "group_column": None, "weights": {}, "mean": None, "std": None, "input_size": None,
+        "split_folders": None, "image_root": None, "extension": "", "drop_leaks": True,
     }  # fmt: skip
 
 
@@ -288,7 +289,7 @@ def test_refused_with_a_sentence(asked: dict[str, Any], arguments: str, sentence
         (["DATA", "--resume"], "--resume needs --out"),
         (["DATA", "--out", "NEW", "--resume"], "holds no run to resume"),
         (["DATA", "--out", "RUN"], "holds a run already; go on with it by --resume"),
-        (["DATA", "--out", "RUN", "--resume", "--seed", "1"], "was begun with seed 0, not 1"),
+        (["DATA", "--out", "RUN", "--resume", "--seed", "1"], "was begun with --seed 0, not with --seed 1"),
         (["DATA", "--backbone", "huge"], "huge"),
         (["DATA", "--max-params", "10"], "no backbone fits"),
     ],

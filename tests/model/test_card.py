@@ -49,6 +49,13 @@ def header(card: str) -> list[str]:
     return lines.splitlines()
 
 
+def test_what_was_held_out_from_one_training_is_said() -> None:
+    details = {"metrics": {"validation": {"n": 16, "accuracy": 0.75}, "test": None}}
+    card = model_card(model(details=details))
+    assert "Accuracy 75.0% on 16 training pictures that it had not learned from, before it learned from all" in card
+    assert "Not measured" not in card
+
+
 def test_it_says_what_is_known() -> None:
     card = model_card(model(licensed("mit"), details=DETAILS))
     assert header(card)[:3] == ["library_name: automl-tl", "pipeline_tag: image-classification", "license: mit"]

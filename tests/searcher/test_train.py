@@ -77,6 +77,7 @@ def test_each_strategy_gives_a_bundle_that_predicts(data: Path, tmp_path: Path, 
     assert written["configuration"]["trainer"] == TRAINER_VERSION
     assert written["configuration"]["members"] == [done.configuration.to_dict()]
     assert written["metrics"]["validation"]["accuracy"] == done.validation.accuracy
+    assert written["data"]["per_class"] == {"apple": 12, "leaf": 12, "sky": 12}
     result = json.loads((tmp_path / "run" / "result.json").read_text("utf-8"))
     assert result["configuration"] == json.loads(json.dumps(done.configuration.to_dict()))
 

@@ -324,15 +324,15 @@ def test_a_refit_that_had_its_epochs_needs_no_note(
 ) -> None:
     """The clock may end a schedule in its last epoch: that is nothing to know."""
     ours = best_frozen(task)
-    found = score_trained(task, TUNED, ours)
+    found = score_trained(task, TUNED, ours, HERE)
     real = module.finetune
 
     def cut_short(*args: Any, **kwargs: Any) -> Any:
         trained = real(*args, **kwargs)
-        return replace(trained, epochs=trained.epochs - lost, shortened=True)
+        return Trained(trained.history[: trained.epochs - lost], shortened=True)
 
     monkeypatch.setattr(module, "finetune", cut_short)
-    assert told in (note := refitted(task, found, ours.l2, limit=60.0).note)
+    assert told in (note := refitted(task, found, ours.l2, HERE, limit=60.0).note)
     assert bool(note) == bool(told)
 
 

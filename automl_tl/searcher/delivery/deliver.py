@@ -173,7 +173,8 @@ def _part(lab: Lab, name: str) -> pd.DataFrame:
     return frame[frame["split"] == name]
 
 
-def _per_class(sample: Sample) -> dict[str, int]:
+def per_class(sample: Sample) -> dict[str, int]:
+    """Return the pictures of a sample by class."""
     counts = np.bincount(sample.y, minlength=len(sample.classes))
     return {label: int(n) for label, n in zip(sample.classes, counts, strict=True)}
 
@@ -197,7 +198,7 @@ def _details(
             "fingerprint": lab.dataset.fingerprint,
             "n_training": loop.task.sample.n,
             "n_classes": len(model.classes),
-            "per_class": _per_class(loop.task.sample),
+            "per_class": per_class(loop.task.sample),
         },
         "configuration": {
             "seed": lab.seed,
