@@ -20,6 +20,7 @@ from automl_tl.options import (
     RecipeOptions,
     SeedOptions,
     SourceOptions,
+    SplitOptions,
     TableOptions,
 )
 
@@ -28,7 +29,7 @@ from automl_tl.options import (
 @options.data_argument
 @options.declared(
     SourceOptions, ClassifierOptions, RecipeOptions, OutOptions, BackboneOptions, OverrideOptions, GoalOptions,
-    TableOptions, DeviceOptions, SeedOptions, CacheOptions,
+    TableOptions, SplitOptions, DeviceOptions, SeedOptions, CacheOptions,
 )  # fmt: skip
 @options.format_option
 @options.verbose_option
