@@ -32,6 +32,7 @@ FOUNDATIONS = (
     "errors",
     "version",
     "durations",
+    "wording",
     "quantities",
     "memory",
     "cache_dir",

@@ -115,7 +115,7 @@ def test_functions_and_commands_have_the_same_options(function: Any, shown: clic
     assert list(inspect.signature(function).parameters) == ["path", *names]
     assert all(f"        {name}: " in (function.__doc__ or "") for name in names)
     on_command_line = {one.name for one in fields(options) if option_of(one).on_command_line}
-    assert {param.name for param in shown.params} - {"data", "output_format", "verbose"} == on_command_line
+    assert {param.name for param in shown.params} - {"data", "report", "output_format", "verbose"} == on_command_line
     for one in fields(options):
         assert option_of(one).help.endswith((".", "]"))
 

@@ -11,7 +11,7 @@ import click
 
 from automl_tl.cli.lazy import lazy_commands
 from automl_tl.cli.options import format_option, verbose_option
-from automl_tl.cli.text import format_bytes, plural
+from automl_tl.wording import format_bytes, plural
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from automl_tl.cli.options import declared, format_option, verbose_option
-from automl_tl.cli.text import one_line, plural
 from automl_tl.errors import OptionError
 from automl_tl.options import OverrideOptions
+from automl_tl.wording import one_line, plural
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

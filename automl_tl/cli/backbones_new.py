@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from automl_tl.cli.options import verbose_option
-from automl_tl.cli.text import clean, plural
+from automl_tl.wording import clean, plural
 
 if TYPE_CHECKING:
     from automl_tl.backbones.scaffold import Scaffold

@@ -9,8 +9,8 @@ import click
 
 from automl_tl import cache_dir as store
 from automl_tl.cli.options import declared, format_option, verbose_option
-from automl_tl.cli.text import clean, format_bytes, plural
 from automl_tl.options import CacheOptions
+from automl_tl.wording import clean, format_bytes, plural
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 from rich.console import Group, RenderableType
@@ -11,22 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from automl_tl.cli.render import bar, literal
-from automl_tl.cli.text import clean, label_text, plural
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.quality import Conflict, QualityReport
 from automl_tl.data.walk import is_picture_name
+from automl_tl.report.facts.data import about_data
+from automl_tl.wording import clean, label_text, plural
 
 MOST_CLASSES = 20
 MOST_FILES = 10
 MOST_GROUPS = 3
 LABEL_WIDTH = 32
 INDENT = (0, 0, 0, 2)
-
-FITS = {
-    "squash": "squash (both sides resized to the backbone's size)",
-    "pad": "pad (the whole picture kept, the rest filled)",
-    "crop": "crop (the centre cut out)",
-}
 
 
 def data_page(dataset: ImageDataset, report: QualityReport, *, verbose: bool = False) -> list[RenderableType]:
@@ -46,41 +41,9 @@ def summary(dataset: ImageDataset, report: QualityReport) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column()
-    for name, sentence in _facts(dataset, report):
+    for name, sentence in about_data(dataset, report):
         grid.add_row(name, literal(sentence))
     return grid
-
-
-def _facts(dataset: ImageDataset, report: QualityReport) -> Iterable[tuple[str, str]]:
-    yield "pictures", f"{report.n_images:,} in {plural(report.n_classes, 'class', 'classes')}"
-    yield "per class", _per_class(report)
-    if dataset.has_given_splits:
-        counts = dataset.frame["split"].value_counts()
-        given = [f"{counts[name]:,} {name}" for name in ("train", "val", "test") if name in counts]
-        yield "given split", ", ".join(given)
-        for part, n in report.leaks.items():
-            yield "it leaks", f"{n:,} of {counts[part]:,} pictures in '{part}' have copies in a later part"
-    if (groups := dataset.frame["group"]).any():
-        yield "groups", f"{groups[groups != ''].nunique():,}, each kept on one side of every split"
-    yield "size", _sizes(report)
-    yield "depth", report.value_range.describe()
-    yield "fit", f"{FITS.get(report.fit, report.fit)}: {report.fit_reason}"
-    yield "duplicates", f"{report.n_duplicates:,}" if report.n_duplicates else "none"
-    yield "unreadable", f"{report.n_unreadable:,}" if report.n_unreadable else "none"
-
-
-def _per_class(report: QualityReport) -> str:
-    low, middle, high = report.class_sizes
-    if low == high:
-        return f"{low:,} each"
-    return f"{low:,} to {high:,}, median {middle:g}; the largest is {report.imbalance:.3g} times the smallest"
-
-
-def _sizes(report: QualityReport) -> str:
-    width, height = report.median_size
-    low, high = report.sizes[0.05], report.sizes[0.95]
-    spread = "" if round(low) == round(high) else f"; 9 in 10 are between {low:.0f} and {high:.0f} a side"
-    return f"median {width} x {height} pixels{spread}; longer to shorter side up to {report.aspects[1.0]:.3g}"
 
 
 def classes(report: QualityReport, most: int | None) -> Group:

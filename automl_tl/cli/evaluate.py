@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from automl_tl.cli.options import PATH, data_argument, declared, format_option, verbose_option
+from automl_tl.cli.options import PATH, data_argument, declared, format_option, report_option, verbose_option
 from automl_tl.options import DeviceOptions, TableOptions
+
+if TYPE_CHECKING:
+    from automl_tl.data.dataset import ImageDataset
+    from automl_tl.model.evaluate import Evaluation
+    from automl_tl.model.model import Model
 
 SCHEMA_VERSION = 1
 
@@ -23,10 +28,21 @@ SCHEMA_VERSION = 1
     help="Part of a given split that counts.  [default: test, where a split is given; else all]",
 )
 @declared(DeviceOptions)
+@report_option
 @format_option
 @verbose_option
+@click.pass_context
 def evaluate(
-    bundle: Path, data: Path, split: str | None, device: str, output_format: str, verbose: bool, **columns: Any
+    ctx: click.Context,
+    /,
+    bundle: Path,
+    data: Path,
+    split: str | None,
+    device: str,
+    report: Path | None,
+    output_format: str,
+    verbose: bool,
+    **columns: Any,
 ) -> None:
     """Say how good BUNDLE is on the labelled pictures of DATA.
 
@@ -44,8 +60,18 @@ def evaluate(
     model = load_bundle(bundle, device)
     with progress("Looking at pictures") as update:
         result = run(model, dataset, split=split, progress=update)
+    if report is not None:
+        _write(report, result, dataset, model, ctx)
     if output_format == "json":
         where = {"schema_version": SCHEMA_VERSION, "bundle": str(bundle), "data": str(dataset.root)}
         print_json({**where, **result.to_dict()})
     else:
         print_result(*evaluation_page(result, dataset, verbose=verbose))
+
+
+def _write(report: Path, result: Evaluation, dataset: ImageDataset, model: Model, ctx: click.Context) -> None:
+    from automl_tl.cli.pages import provenance, written
+    from automl_tl.report.evaluation import evaluation_page
+
+    how, bundle = model.preprocessings[0], str(ctx.params["bundle"])
+    written(evaluation_page(result, dataset, how, bundle, provenance(ctx, model.device)), report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import numpy as np
@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from automl_tl.cli.render import literal
-from automl_tl.cli.text import clean, label_text, plural
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.model.evaluate import Evaluation
+from automl_tl.report.facts.evaluation import about_evaluation
+from automl_tl.wording import clean, label_text
 
 MOST_CLASSES = 20
 MOST_FILES = 10
@@ -42,27 +43,9 @@ def _facts(result: Evaluation) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column()
-    for name, sentence in _lines(result):
+    for name, sentence in about_evaluation(result):
         grid.add_row(name, literal(sentence))
     return grid
-
-
-def _lines(result: Evaluation) -> Iterator[tuple[str, str]]:
-    n_classes = sum(one.n > 0 for one in result.per_class)
-    known = len(result.classes)
-    yield (
-        "pictures",
-        f"{result.n:,} of {n_classes:,} of the {known:,} classes"
-        if n_classes < known
-        else (f"{result.n:,} in {plural(known, 'class', 'classes')}"),
-    )
-    yield "accuracy", f"{result.accuracy:.1%} ({int(np.trace(result.confusion)):,} right)"
-    if (constant := result.majority) is not None:
-        yield "constant answer", f"{constant.accuracy:.1%} by always answering {label_text(constant.label)}"
-    yield "balanced accuracy", f"{result.balanced_accuracy:.1%} (every class counts the same)"
-    yield "macro F1", f"{result.macro_f1:.3f}"
-    yield "log loss", f"{result.log_loss:.3f} nats"
-    yield "calibration error", f"{result.ece:.3f} (ECE, 15 bins: confidence and accuracy are so far apart)"
 
 
 def _classes(result: Evaluation, most: int | None) -> list[RenderableType]:

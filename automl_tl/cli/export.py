@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from automl_tl.cli.options import PATH, verbose_option
-from automl_tl.cli.text import format_bytes, plural
+from automl_tl.wording import format_bytes, plural
 
 if TYPE_CHECKING:
     from automl_tl.exporter.export import Exported

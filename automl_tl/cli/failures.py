@@ -11,9 +11,9 @@ import traceback
 
 import click
 
-from automl_tl.cli.text import one_line
 from automl_tl.errors import AutomlTlError, ShortageError, sentence
 from automl_tl.memory import is_shortage
+from automl_tl.wording import one_line
 
 INTERRUPTED = "Interrupted; what was computed is cached"
 SAME_COMMAND = "run the same command to go on."

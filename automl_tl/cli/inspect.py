@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from automl_tl.cli.options import data_argument, declared, format_option, verbose_option
+from automl_tl.cli.options import data_argument, declared, format_option, report_option, verbose_option
 from automl_tl.options import CacheOptions, TableOptions
 
 if TYPE_CHECKING:
@@ -21,9 +21,20 @@ SCHEMA_VERSION = 1
 @click.command()
 @data_argument
 @declared(TableOptions, CacheOptions)
+@report_option
 @format_option
 @verbose_option
-def inspect(data: Path, cache_dir: Path | None, output_format: str, verbose: bool, **columns: Any) -> None:
+@click.pass_context
+def inspect(
+    ctx: click.Context,
+    /,
+    data: Path,
+    cache_dir: Path | None,
+    report: Path | None,
+    output_format: str,
+    verbose: bool,
+    **columns: Any,
+) -> None:
     """Look at every picture of DATA and report what is there.
 
     DATA is a folder with one folder of pictures per class, or a CSV, TSV or Parquet table. Shown are counts,
@@ -38,11 +49,20 @@ def inspect(data: Path, cache_dir: Path | None, output_format: str, verbose: boo
 
     dataset = open_dataset(data, **columns)
     with progress("Reading pictures") as update:
-        dataset, report = scan(dataset, cache_dir=resolve(cache_dir), progress=update)
+        dataset, quality = scan(dataset, cache_dir=resolve(cache_dir), progress=update)
+    if report is not None:
+        _write(report, dataset, quality, ctx)
     if output_format == "json":
-        print_json(to_json(dataset, report))
+        print_json(to_json(dataset, quality))
     else:
-        print_result(*data_page(dataset, report, verbose=verbose))
+        print_result(*data_page(dataset, quality, verbose=verbose))
+
+
+def _write(report: Path, dataset: ImageDataset, quality: QualityReport, ctx: click.Context) -> None:
+    from automl_tl.cli.pages import provenance, written
+    from automl_tl.report.data import data_page
+
+    written(data_page(dataset, quality, provenance(ctx, "none")), report)
 
 
 def to_json(dataset: ImageDataset, report: QualityReport) -> dict[str, Any]:

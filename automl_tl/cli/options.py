@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import Field, fields
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 
 from automl_tl.errors import OptionError, WeightsError
 from automl_tl.options import Option, option_of
+from automl_tl.wording import clean
 
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -66,6 +68,17 @@ def format_option(function: F) -> F:
     )(function)
 
 
+def report_option(function: F) -> F:
+    """Add --report, a file for the result as a page, as the parameter `report`."""
+    return click.option(
+        "--report",
+        metavar="PAGE.html",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=_writable,
+        help="Write the result as one HTML page as well, with charts and pictures; it needs nothing else.",
+    )(function)
+
+
 def verbose_option(function: F) -> F:
     """Add --verbose: details in the output, and the traceback of an unexpected error."""
     return click.option(
@@ -97,6 +110,16 @@ def _type_of(known: Option, kind: Any) -> Any:
             return click.FloatRange(low, high)
         return click.IntRange(None if low is None else int(low), None if high is None else int(high))
     return None
+
+
+def _writable(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """Refuse a file that cannot be written before anything is computed for it."""
+    if value is not None and not os.access(value.absolute().parent, os.W_OK):
+        raise OptionError(
+            f"--report: the folder '{clean(value.absolute().parent)}' does not exist or cannot be written to: "
+            "give a file in a folder of yours"
+        )
+    return value
 
 
 def _remember_verbose(ctx: click.Context, param: click.Parameter, value: bool) -> bool:

@@ -12,10 +12,10 @@ from typing import IO, Any
 import click
 
 from automl_tl.cli.options import PATH, declared, verbose_option
-from automl_tl.cli.text import plural
 from automl_tl.errors import OptionError
 from automl_tl.options import DeviceOptions, FileOptions
 from automl_tl.output import check_output
+from automl_tl.wording import plural
 
 EXIT_BAD_PICTURES = 1
 FORMATS = ("table", "csv", "tsv", "json", "jsonl", "parquet")

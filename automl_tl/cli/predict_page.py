@@ -10,10 +10,10 @@ from typing import IO, Any, Protocol
 
 from rich.cells import cell_len
 
-from automl_tl.cli.text import clean, label_text
 from automl_tl.data.names import printable
 from automl_tl.model.inputs import Input
 from automl_tl.model.predict import Prediction
+from automl_tl.wording import clean, label_text
 
 WIDEST_PATH = 120
 WIDEST_LABEL = 32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,10 +16,15 @@ from automl_tl.options import (
     EffortOptions,
     GoalOptions,
     OverrideOptions,
+    RecommendOptions,
     SeedOptions,
     SplitOptions,
     TableOptions,
 )
+
+if TYPE_CHECKING:
+    from automl_tl.lab.lab import Lab
+    from automl_tl.recommender.recommendation import Recommendation
 
 
 @click.command()
@@ -28,23 +33,41 @@ from automl_tl.options import (
     TableOptions, SplitOptions, BackboneOptions, OverrideOptions, EffortOptions, GoalOptions, DeviceOptions,
     SeedOptions, CacheOptions,
 )  # fmt: skip
+@options.report_option
 @options.format_option
 @options.verbose_option
 @click.pass_context
-def recommend(ctx: click.Context, /, data: Path, output_format: str, verbose: bool, **settings: Any) -> None:
+def recommend(
+    ctx: click.Context, /, data: Path, report: Path | None, output_format: str, verbose: bool, **settings: Any
+) -> None:
     """Look at DATA and say which transfer strategy, backbone and cut to use, why, and what to expect.
 
     DATA is a folder with one folder of pictures per class, or a CSV, TSV or Parquet table. Takes about two
     minutes on a laptop's CPU; a second run on the same pictures takes seconds.
     """
-    from automl_tl.cli.recommend_page import recommendation_page
+    from automl_tl.cli.recommend_page import next_steps, recommendation_page
     from automl_tl.cli.render import BarMonitor, print_json, print_result
-    from automl_tl.recommender.recommend import recommend as run
+    from automl_tl.lab.lab import open_lab
+    from automl_tl.recommender.recommend import recommend_in
 
-    result = run(data, monitor=BarMonitor(), **settings)
-    if output_format == "json":
-        print_json(result.to_dict())
-        return
+    asked = RecommendOptions(monitor=BarMonitor(), **settings)
+    lab = open_lab(data, asked)
+    result = recommend_in(lab, asked)
     pictures = retyped(ctx, ("data", *COLUMNS))
     same = retyped(ctx, ("data", *COLUMNS, *OVERRIDES, "drop_leaks", "backbones", "metric", "device", "cache_dir"))
-    print_result(*recommendation_page(result, same, pictures, verbose=verbose))
+    steps = tuple(next_steps(result, same, pictures))
+    if report is not None:
+        _write(report, lab, result, steps, ctx)
+    if output_format == "json":
+        print_json(result.to_dict())
+    else:
+        print_result(*recommendation_page(result, steps, verbose=verbose))
+
+
+def _write(report: Path, lab: Lab, result: Recommendation, steps: tuple[str, ...], ctx: click.Context) -> None:
+    from automl_tl.cli.pages import provenance, written
+    from automl_tl.report.recommendation import recommendation_page
+
+    how = lab.networks.preprocessing(result.frozen.backbone, result.report.fit)
+    origin = provenance(ctx, lab.engine.device, result.seconds)
+    written(recommendation_page(result, lab.dataset, how, steps, origin), report)

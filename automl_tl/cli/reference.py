@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from automl_tl.cli.options import PATH, declared, verbose_option
-from automl_tl.cli.text import clean, format_bytes
 from automl_tl.errors import OptionError
 from automl_tl.options import DeviceOptions, OverrideOptions, SeedOptions
+from automl_tl.wording import clean, format_bytes
 
 if TYPE_CHECKING:
     from automl_tl.backbones.contract import Backbone

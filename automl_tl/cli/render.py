@@ -12,8 +12,8 @@ from typing import IO, Any
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from automl_tl.cli.text import clean, epoch_words
 from automl_tl.monitor import Epoch, Progress, Status
+from automl_tl.wording import clean, epoch_words
 
 WIDTH_WITHOUT_TERMINAL = 100
 BAR_CHARACTERS = " ▏▎▍▌▋▊▉█"

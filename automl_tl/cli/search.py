@@ -41,10 +41,13 @@ _SAME = ("data", *(one.name for one in fields(SearchOptions) if one.name not in 
     BudgetOptions, FolderOptions, BackboneOptions, OverrideOptions, LimitOptions, GoalOptions, TableOptions,
     SplitOptions, DeviceOptions, SeedOptions, CacheOptions,
 )  # fmt: skip
+@options.report_option
 @options.format_option
 @options.verbose_option
 @click.pass_context
-def search(ctx: click.Context, /, data: Path, output_format: str, verbose: bool, **settings: Any) -> None:
+def search(
+    ctx: click.Context, /, data: Path, report: Path | None, output_format: str, verbose: bool, **settings: Any
+) -> None:
     """Find the best model for DATA in the time given, train it, and write it with its leaderboard to --out.
 
     DATA is a folder with one folder of pictures per class, or a CSV, TSV or Parquet table. The search begins with what
@@ -57,7 +60,10 @@ def search(ctx: click.Context, /, data: Path, output_format: str, verbose: bool,
     budget = SearchOptions(**settings).budget
     with watching(settings["metric"], None if budget is None else started + budget) as monitor:
         result = _search(ctx, data, {**settings, "monitor": monitor, "started": started})
-    _show(ctx, result, output_format, verbose)
+    steps = _steps(ctx, result)
+    if report is not None:
+        _write(report, result, steps, ctx)
+    _show(result, steps, output_format, verbose)
 
 
 def _search(ctx: click.Context, data: Path, settings: dict[str, Any]) -> SearchResult:
@@ -78,16 +84,30 @@ def _search(ctx: click.Context, data: Path, settings: dict[str, Any]) -> SearchR
         raise
 
 
-def _show(ctx: click.Context, result: SearchResult, output_format: str, verbose: bool) -> None:
+def _steps(ctx: click.Context, result: SearchResult) -> tuple[str, ...]:
+    from automl_tl.cli.search_page import next_steps
+
+    trials = ctx.params["trials"]
+    again = _again(ctx, result.bundle.parent, trials and 2 * trials)
+    return tuple(next_steps(result, retyped(ctx, ("data", *COLUMNS)), again))
+
+
+def _write(report: Path, result: SearchResult, steps: tuple[str, ...], ctx: click.Context) -> None:
+    from automl_tl.cli.pages import provenance, written
+    from automl_tl.report.search import search_page
+
+    origin = provenance(ctx, ctx.params["device"], {"total": result.seconds})
+    written(search_page(result, steps, origin), report)
+
+
+def _show(result: SearchResult, steps: tuple[str, ...], output_format: str, verbose: bool) -> None:
     from automl_tl.cli.render import print_json, print_result
     from automl_tl.cli.search_page import search_page
 
     if output_format == "json":
         print_json(result.to_dict())
-        return
-    trials = ctx.params["trials"]
-    again = _again(ctx, result.bundle.parent, trials and 2 * trials)
-    print_result(*search_page(result, retyped(ctx, ("data", *COLUMNS)), again, verbose=verbose))
+    else:
+        print_result(*search_page(result, steps, verbose=verbose))
 
 
 def _again(ctx: click.Context, out: Path, trials: int | None) -> str:

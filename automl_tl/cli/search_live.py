@@ -13,9 +13,9 @@ from rich.live import Live
 from rich.table import Table
 
 from automl_tl.cli.render import bar, literal, notice, progress_console
-from automl_tl.cli.text import epoch_words, metric_words
 from automl_tl.durations import format_duration
 from automl_tl.monitor import Epoch, Progress, Status, unheeded
+from automl_tl.wording import epoch_words, metric_words
 
 REFRESHES_PER_SECOND = 2
 BAR_WIDTH = 24

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.table import Table
 
-from automl_tl.cli.search_page import configuration_facts
 from automl_tl.cli.sections import facts, first_items, items, section
-from automl_tl.cli.text import clean, metric_words, plural
 from automl_tl.durations import format_duration
 from automl_tl.model.evaluate import Evaluation
+from automl_tl.report.facts.search import about_configuration
 from automl_tl.searcher.train_result import TrainResult
+from automl_tl.wording import clean, metric_words, plural
 
 MOST_NOTES, MOST_EPOCHS = 4, 10
 
@@ -28,7 +28,7 @@ def train_page(result: TrainResult, pictures: str, *, verbose: bool = False) -> 
     """
     notes = dict.fromkeys([*result.notes, *result.report.warnings])
     sections = (
-        section(f"The model for {clean(result.path)}", facts(configuration_facts(result.configuration))),
+        section(f"The model for {clean(result.path)}", facts(about_configuration(result.configuration))),
         section("How good it is", facts(_quality(result))),
         section("Epochs, without the validation part", _epochs(result, None if verbose else MOST_EPOCHS)),
         section("The training", facts(_effort(result))),

@@ -46,6 +46,11 @@ class LearningCurve:
         """Expected accuracy with n training pictures."""
         return float(1 - _error(self.law, n))
 
+    def interval_at(self, n: float) -> tuple[float, float]:
+        """The 90 % interval of the accuracy with n training pictures."""
+        low, high = np.quantile(1 - _error(self.draws, n), [0.05, 0.95])
+        return float(low), float(high)
+
     def gain_at(self, factor: float) -> float:
         """What `factor` times as many pictures as there are would bring, in accuracy."""
         return self.step(self.n, self.n * factor)[0]

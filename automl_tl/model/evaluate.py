@@ -19,6 +19,7 @@ from automl_tl.model.manifest import jsonable
 from automl_tl.model.predict import Progress, Scorer, predict_inputs
 
 ECE_BINS = 15
+_EVERY_ANSWER = ("y", "probabilities", "paths")
 SPLITS = ("all", "train", "val", "test")
 
 
@@ -54,6 +55,12 @@ class Evaluation:
     per_class: tuple[ClassResult, ...]
     confusion: np.ndarray
     """(C, C) int: pictures by true class (rows) and predicted class (columns)."""
+    y: np.ndarray
+    """int (n,), true positions in `classes`, of every picture that counts."""
+    probabilities: np.ndarray
+    """float64 (n, C)."""
+    paths: tuple[str, ...] = ()
+    """Of those pictures, where they are files."""
     errors: tuple[Skipped, ...] = ()
     """Pictures that cannot be read; they do not count."""
     notes: tuple[str, ...] = ()
@@ -64,11 +71,17 @@ class Evaluation:
         """The constant answer to these pictures, where the classes are not balanced."""
         return majority({one.label: one.n for one in self.per_class})
 
+    @property
+    def right(self) -> np.ndarray:
+        """bool (n,), whether the most probable class is the true one."""
+        answers: np.ndarray = self.probabilities.argmax(axis=1) == self.y
+        return answers
+
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; None stands for NaN."""
+        """Return plain JSON values, without every picture's answer; None stands for NaN."""
         values: dict[str, Any] = jsonable(
             {
-                **vars(self),
+                **{name: value for name, value in vars(self).items() if name not in _EVERY_ANSWER},
                 "per_class": [vars(one) for one in self.per_class],
                 "errors": [vars(one) for one in self.errors],
             }
@@ -104,6 +117,8 @@ def evaluate_probabilities(y: np.ndarray, probabilities: np.ndarray, classes: Se
         ece=calibration_error(predicted == y, probabilities.max(axis=1)),
         per_class=per_class,
         confusion=np.bincount(y * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes),
+        y=y,
+        probabilities=probabilities,
     )
 
 
@@ -158,7 +173,7 @@ def evaluate(
         )
     frame = dataset.frame[known]
     inputs = tuple(Input(path, path) for path in frame["path"])
-    y, probabilities, errors, outside = _answers(model, inputs, frame["label"], progress)
+    y, probabilities, paths, errors, outside = _answers(model, inputs, frame["label"], progress)
     if not len(y):
         raise DataError(
             f"None of the {counted(len(errors), 'picture')} of '{printable(dataset.root)}' can be read; the first is "
@@ -171,7 +186,8 @@ def evaluate(
         *_skipped_notes(dataset, errors),
         *outside,
     ]
-    return replace(evaluate_probabilities(y, probabilities, model.classes), errors=errors, notes=tuple(notes))
+    found = evaluate_probabilities(y, probabilities, model.classes)
+    return replace(found, paths=paths, errors=errors, notes=tuple(notes))
 
 
 def chosen_part(dataset: ImageDataset, split: str | None) -> tuple[ImageDataset, tuple[str, ...]]:
@@ -197,11 +213,12 @@ def chosen_part(dataset: ImageDataset, split: str | None) -> tuple[ImageDataset,
 
 def _answers(
     model: Scorer, inputs: tuple[Input, ...], labels: Iterable[str], progress: Progress | None
-) -> tuple[np.ndarray, np.ndarray, tuple[Skipped, ...], tuple[str, ...]]:
-    """Return y int (n,), probabilities float64 (n, C), what cannot be read, and a note on values outside the range."""
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Skipped, ...], tuple[str, ...]]:
+    """Return y int (n,), probabilities float64 (n, C), the n paths, what cannot be read, and a note on odd values."""
     place = {label: number for number, label in enumerate(model.classes)}
     y: list[int] = []
     probabilities: list[np.ndarray] = []
+    paths: list[str] = []
     errors: list[Skipped] = []
     outside: list[str] = []
     for prediction, label in zip(predict_inputs(model, inputs, progress=progress), labels, strict=True):
@@ -211,7 +228,8 @@ def _answers(
             y.append(place[label])
             probabilities.append(prediction.probabilities)
             outside += [prediction.outside] if prediction.outside else []
-    return np.array(y, dtype=int), np.array(probabilities), tuple(errors), _outside_note(outside)
+            paths.append(prediction.path)
+    return np.array(y, dtype=int), np.array(probabilities), tuple(paths), tuple(errors), _outside_note(outside)
 
 
 def _outside_note(outside: list[str]) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class WeakClass:
     count: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Confusion:
     """What goes wrong, from out-of-fold answers."""
 
@@ -39,6 +39,9 @@ class Confusion:
     """The most frequent first."""
     weakest: tuple[WeakClass, ...]
     """The classes that need pictures most: those with the most errors per picture, above the average."""
+    classes: tuple[str, ...]
+    counts: np.ndarray
+    """int (C, C), pictures by true class (rows) and predicted class (columns)."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -69,4 +72,6 @@ def confusion(y: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> C
             for (a, b), n in zip(pairs.T[order], frequency[order], strict=True)
         ),
         tuple(WeakClass(classes[i], float(1 - rate[i]), int(counts[i])) for i in weakest),
+        tuple(classes),
+        np.bincount(y * len(classes) + predicted, minlength=len(classes) ** 2).reshape(len(classes), len(classes)),
     )

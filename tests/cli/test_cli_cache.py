@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 from automl_tl.cache_dir import KINDS, MARK, cache_dir, cache_path, clear, sizes
 from automl_tl.cli import main
-from automl_tl.cli.text import format_bytes
 from automl_tl.errors import CacheError
+from automl_tl.wording import format_bytes
 
 
 def run(*arguments: str, answer: str | None = None) -> Result:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from automl_tl.cli import render
-from automl_tl.cli.text import clean, one_line, plural
+from automl_tl.wording import clean, one_line, plural
 
 
 class Terminal(io.StringIO):

@@ -21,7 +21,6 @@ from tiny_models import register
 
 from automl_tl.cli import main
 from automl_tl.cli.search_live import Display, Lines, best_words
-from automl_tl.cli.text import epoch_words
 from automl_tl.data.dataset import open_dataset
 from automl_tl.errors import OptionError
 from automl_tl.learning.configuration import Frozen
@@ -30,6 +29,7 @@ from automl_tl.model.evaluate import evaluate
 from automl_tl.monitor import Epoch, Status
 from automl_tl.searcher import search as engine
 from automl_tl.searcher.result import SearchResult
+from automl_tl.wording import epoch_words
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -99,6 +99,15 @@ def test_longer_steps_are_less_sure():
     assert curve.step(120, 150)[1] < curve.step(120, 1500)[1]
 
 
+def test_the_interval_holds_the_curve_and_widens_beyond_what_was_measured():
+    X, y = mixture(150, 60, 4, spread=0.3)
+    curve = learning_curve(X, y, stratified_folds(y, 5), 4, 1.0)
+    near, far = curve.interval_at(120), curve.interval_at(12_000)
+    assert near[0] <= curve.at(120) <= near[1]
+    assert 0 <= far[0] <= far[1] <= 1
+    assert far[1] - far[0] > near[1] - near[0]
+
+
 def test_the_same_seed_gives_the_same_curve():
     X, y = mixture(60, 30, 3, spread=0.3)
     folds = stratified_folds(y, 4)

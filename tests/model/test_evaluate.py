@@ -53,6 +53,13 @@ def test_the_numbers_are_those_worked_out_by_hand() -> None:
     assert all(math.isnan(value) for value in (d.precision, d.recall, d.f1))
 
 
+def test_every_answer_is_kept_for_whoever_looks_further() -> None:
+    result = evaluate_probabilities(Y, P, ("a", "b", "c", "d"))
+    assert result.right.tolist() == [True, True, False, True, False, False]
+    assert np.allclose(result.probabilities, P)
+    assert {"y", "probabilities", "paths"}.isdisjoint(result.to_dict())
+
+
 def test_certainty_that_is_wrong_has_a_finite_loss() -> None:
     result = evaluate_probabilities(np.array([1, 0]), np.array([[1.0, 0.0], [1.0, 0.0]]), ("a", "b"))
     assert 10 < result.log_loss < 50
@@ -125,6 +132,8 @@ def test_a_wrong_label_is_one_mistake(model: Model, pictures: Path) -> None:
     result = evaluate(model, open_dataset(pictures, train=False))
     assert result.accuracy == pytest.approx(17 / 18)
     assert result.confusion[2].tolist() == [1, 0, 6]
+    (wrong,) = np.flatnonzero(~result.right)
+    assert Path(result.paths[wrong]).name == "moved.png"
 
 
 def test_classes_that_the_model_does_not_know_are_counted_and_left_out(

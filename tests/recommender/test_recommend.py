@@ -175,6 +175,9 @@ def test_every_number_in_a_reason_is_the_result_s_own(tiny: dict[str, TinyBackbo
     assert f"{100 * result.curve.step(36, 72)[0]:+.1f} points with twice as many" in text
     for pair in result.confusion.pairs:
         assert f"{pair.true} taken for {pair.predicted} ({pair.count} of them" in text
+        true, predicted = (result.confusion.classes.index(label) for label in (pair.true, pair.predicted))
+        assert result.confusion.counts[true, predicted] == pair.count
+    assert result.confusion.counts.sum() == result.n_sampled
 
 
 def test_several_backbones_are_compared_on_the_same_pictures(tiny: dict[str, TinyBackbone], data: Path) -> None:

@@ -1,6 +1,6 @@
-"""Text from outside (file names, labels, messages) made safe for a terminal.
+"""Words for people: text from outside made safe to show, plurals, sizes, metrics.
 
-`automl_tl.data.names.printable` does the same for the library, but importing it imports pandas.
+`automl_tl.data.names.printable` makes names safe for the library, but importing it imports pandas.
 """
 
 from __future__ import annotations

@@ -1,0 +1,98 @@
+"""Drawings by matplotlib as inline SVG whose colours are variables of the page, so that light and dark share one."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from markupsafe import Markup, escape
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from automl_tl.wording import clean
+
+WIDTH = 5.0
+"""Inches, 72 units of the SVG each: narrow, so that its text can still be read on a phone."""
+LONGEST = 24
+"""Characters of a name in a chart; longer ones are cut."""
+
+# Colours that nothing else has: each stands for the variable of its name in the page's style sheet.
+INK, MUTED, LINE, PAPER = "#fe0001", "#fe0002", "#fe0003", "#fe0004"
+ACCENT, SECOND, THIRD, FOURTH, FIFTH, SIXTH = "#fe0011", "#fe0012", "#fe0013", "#fe0014", "#fe0015", "#fe0016"
+SERIES = (ACCENT, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
+_VARIABLES = {
+    INK: "ink", MUTED: "muted", LINE: "line", PAPER: "paper", ACCENT: "accent", SECOND: "second", THIRD: "third",
+    FOURTH: "fourth", FIFTH: "fifth", SIXTH: "sixth",
+}  # fmt: skip
+_STYLE: Any = {
+    "svg.fonttype": "none",  # text stays text
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "font.size": 10.0,
+    "text.color": INK,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5.0,
+}
+_NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
+_PARTS = re.compile(r'<metadata>.*?</metadata>|<style.*?</style>| id="[A-Za-z0-9]+_\d+"', re.DOTALL)
+"""What a drawing within a page does not need: who made it, its own style sheet, names that nothing refers to."""
+
+
+def drawn(label: str, draw: Callable[[Axes], None], *, height: float = 3.2) -> Markup:
+    """Return what `draw` draws, as inline SVG.
+
+    Args:
+        label: what the chart shows, for those who cannot see it.
+        draw: is given the axes.
+        height: inches.
+    """
+    out = io.StringIO()
+    with rc_context({**_STYLE, "svg.hashsalt": label}), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # letters that matplotlib's font lacks: the browser has them
+        figure = Figure(figsize=(WIDTH, height), layout="constrained", facecolor="none")
+        draw(figure.add_subplot())
+        figure.savefig(out, format="svg", metadata=_NO_METADATA)
+    return Markup(_inline(out.getvalue(), label))
+
+
+def shortened(name: str, most: int = LONGEST) -> str:
+    """Return a name from outside for a chart: visible characters alone, cut where it is long."""
+    shown = clean(name)
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+def percent(axes: Axes, which: str = "y") -> None:
+    """Label an axis of shares in per cent."""
+    axis = axes.yaxis if which == "y" else axes.xaxis
+    axis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
+
+
+def legend_below(axes: Axes, columns: int = 2) -> None:
+    """Explain the series beneath the chart, where nothing is covered."""
+    axes.get_figure().legend(loc="outside lower center", ncols=columns)  # type: ignore[union-attr]
+
+
+def _inline(svg: str, label: str) -> str:
+    svg = _PARTS.sub("", svg[svg.index("<svg") :])
+    head, _, rest = svg.partition(">")
+    head = re.sub(r' (width|height|version|xmlns\S*)="[^"]*"', "", head)
+    text = f'{head} role="img" aria-label="{escape(clean(label))}">{rest}'
+    for placeholder, name in _VARIABLES.items():
+        text = text.replace(placeholder, f"var(--{name})")
+    return text

@@ -1,0 +1,107 @@
+"""Where a data set lies in the strategy matrix, with known data sets as landmarks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import NormalDist
+
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from automl_tl.domain.similarity import Domain
+from automl_tl.lab.matrix import Size
+from automl_tl.report.charts.drawing import ACCENT, INK, LINE, MUTED, drawn
+from automl_tl.report.landmarks import Landmark
+from automl_tl.strategies import Strategy
+
+_FARTHEST = 3.3
+"""Standard deviations from the border at the chart's lower and upper end."""
+_LEAST, _MOST = 0.004, 40.0
+"""Multiples of the size's border that are always shown."""
+_TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
+_CELLS: dict[Strategy, tuple[float, float]] = {
+    "feature_extractor": (0.02, 0.48),
+    "early_feature_extractor": (0.02, 0.52),
+    "fine_tuning": (0.98, 0.48),
+    "pretrained_initialization": (0.98, 0.52),
+}
+"""Where the names stand, shares of width and height: at the middle, away from most data sets."""
+
+
+def matrix_chart(size: Size, domain: Domain, cell: Strategy | None, known: Sequence[Landmark]) -> Markup:
+    """Return the matrix: how many pictures against how sure it is that they are different.
+
+    Args:
+        size: of the data set.
+        domain: of the chosen backbone; without a verdict the data set is a line from bottom to top.
+        cell: where the data set lies.
+        known: data sets to compare with.
+    """
+
+    def draw(axes: Axes) -> None:
+        least, most = min(_LEAST, size.ratio / 2), max(_MOST, size.ratio * 2)
+        axes.set(xscale="log", xlim=(least, most), ylim=(-_FARTHEST, _FARTHEST))
+        _draw_cells(axes, cell, least, most)
+        _draw_landmarks(axes, known)
+        _draw_data_set(axes, size, domain)
+        axes.set_xlabel("training pictures; 1× is the border between small and large")
+        axes.set_ylabel("probability of being different")
+        axes.set_yticks([_height(tick) for tick in _TICKS], [f"{100 * tick:g}%" for tick in _TICKS])
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}×")
+        axes.minorticks_off()
+
+    where = f"in the cell {cell}" if cell else "in no cell: the domain is unknown"
+    return drawn(f"The strategy matrix; the data set lies {where}", draw, height=4.2)
+
+
+def _height(different: float) -> float:
+    """Return a probability in standard deviations from the border, within the chart."""
+    return max(-3.1, min(3.1, NormalDist().inv_cdf(min(max(different, 1e-6), 1 - 1e-6))))
+
+
+def _draw_cells(axes: Axes, cell: Strategy | None, least: float, most: float) -> None:
+    for name, (x, y) in _CELLS.items():
+        here = name == cell
+        left, right = (least, 1.0) if x < 0.5 else (1.0, most)
+        bottom = -_FARTHEST if y < 0.5 else 0.0
+        if here:
+            axes.fill_between([left, right], bottom, bottom + _FARTHEST, color=ACCENT, alpha=0.12, linewidth=0)
+        axes.text(
+            x, y, name.replace("_", " "), transform=axes.transAxes, color=ACCENT if here else MUTED,
+            ha="left" if x < 0.5 else "right", va="top" if y < 0.5 else "bottom",
+            fontweight="bold" if here else "normal", fontsize=9,
+        )  # fmt: skip
+    axes.axvline(1.0, color=MUTED, linewidth=1)
+    axes.axhline(0.0, color=MUTED, linewidth=1)
+
+
+def _draw_landmarks(axes: Axes, known: Sequence[Landmark]) -> None:
+    sets: dict[str, list[Landmark]] = defaultdict(list)
+    for landmark in sorted(known, key=lambda one: one.ratio):
+        sets[landmark.name].append(landmark)
+    ordered = sorted(sets.items(), key=lambda item: item[1][-1].different)
+    for place, (name, sizes) in enumerate(ordered):
+        heights = [_height(one.different) for one in sizes]
+        axes.plot(
+            [one.ratio for one in sizes], heights, "o-", color=LINE, markerfacecolor=MUTED, markeredgewidth=0,
+            markersize=3.5, linewidth=1,
+        )  # fmt: skip
+        above = place % 2 == 1  # neighbours' names on different sides
+        axes.annotate(
+            name, (sizes[-1].ratio, heights[-1]), (3, 3 if above else -3), textcoords="offset points", color=MUTED,
+            fontsize=8, va="bottom" if above else "top",
+        )  # fmt: skip
+
+
+def _draw_data_set(axes: Axes, size: Size, domain: Domain) -> None:
+    if domain.different is None:
+        axes.axvline(size.ratio, color=ACCENT, linewidth=2.5)
+        return
+    height = _height(domain.different)
+    axes.plot(size.ratio, height, "o", color=ACCENT, markersize=11)
+    up = height < 2
+    axes.annotate(
+        f"your {size.n_images:,} pictures", (size.ratio, height), (0, 9 if up else -9), textcoords="offset points",
+        ha="center", va="bottom" if up else "top", color=INK, fontweight="bold",
+    )  # fmt: skip

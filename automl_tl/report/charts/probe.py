@@ -1,0 +1,45 @@
+"""What a linear classifier on frozen features reaches, by the stage that they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from automl_tl.lab.evidence import Candidate
+from automl_tl.report.charts.drawing import SERIES, drawn, legend_below, percent, shortened
+
+
+def probe_chart(probe: Sequence[Candidate], chosen: str) -> Markup:
+    """Return the best accuracy up to each cut with its standard error, for the chosen backbone and the best others.
+
+    Args:
+        probe: every screened source, the best first.
+        chosen: backbone.
+    """
+    names = [chosen, *(name for name in dict.fromkeys(c.backbone for c in probe) if name != chosen)][: len(SERIES)]
+
+    def draw(axes: Axes) -> None:
+        for place, (name, colour) in enumerate(zip(names, SERIES, strict=False)):
+            best = _best_by_cut(probe, name)
+            shift = 0.006 * (place - (len(names) - 1) / 2)  # so that no error bar covers another
+            depth = [cut / candidate.n_stages + shift for cut, candidate in best.items()]
+            accuracy, error = [c.accuracy for c in best.values()], [c.stderr for c in best.values()]
+            axes.errorbar(depth, accuracy, error, fmt="o-", color=colour, capsize=2, label=shortened(name),
+                          linewidth=2.6 if name == chosen else 1.2, elinewidth=1, markersize=4)  # fmt: skip
+        axes.set_xlabel("cut: share of the stages kept")
+        axes.set_ylabel("accuracy out of fold")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        percent(axes)
+        legend_below(axes)
+
+    return drawn(f"Accuracy of frozen features by cut; {chosen} is chosen", draw)
+
+
+def _best_by_cut(probe: Sequence[Candidate], backbone: str) -> dict[int, Candidate]:
+    best: dict[int, Candidate] = {}
+    for candidate in probe:  # the best first
+        if candidate.backbone == backbone:
+            best.setdefault(max(candidate.source.cuts), candidate)
+    return dict(sorted(best.items()))

@@ -1,0 +1,53 @@
+"""The best so far over the trials of a search."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from automl_tl.report.charts.drawing import ACCENT, INK, MUTED, SECOND, drawn, legend_below
+
+_FROZEN = ("feature_extractor", "early_feature_extractor")
+
+
+def progress_chart(table: pd.DataFrame, metric: str) -> Markup | None:
+    """Return every scored candidate in the order of the search, and the best so far; None where none was scored.
+
+    Args:
+        table: the leaderboard.
+        metric: its name; log_loss is the one that is good where it is low.
+    """
+    scored = table[table[metric].notna()].sort_values("number")
+    if scored.empty:
+        return None
+    values = scored[metric].to_numpy(float)
+    best = np.minimum.accumulate(values) if metric == "log_loss" else np.maximum.accumulate(values)
+    order = np.arange(1, len(scored) + 1)
+    swept = (scored["kind"] == "sweep").to_numpy(bool)
+    frozen = scored["strategy"].isin(_FROZEN).to_numpy(bool)
+    groups = (
+        ("the sweep", swept, MUTED),
+        ("frozen trial", ~swept & frozen, ACCENT),
+        ("trained trial", ~swept & ~frozen, SECOND),
+    )
+
+    def draw(axes: Axes) -> None:
+        for label, some, colour in groups:
+            if some.any():
+                axes.scatter(order[some], values[some], s=12, color=colour, alpha=0.7, linewidths=0, label=label)
+        axes.step(order, best, where="post", color=INK, linewidth=1.4, label="best so far")
+        axes.set_ylim(*_focus(values, best))
+        axes.set(xlabel="candidates, in the order of the search", ylabel=metric.replace("_", " "))
+        legend_below(axes, 4)
+
+    return drawn("The best so far over the trials", draw)
+
+
+def _focus(values: np.ndarray, best: np.ndarray) -> tuple[float, float]:
+    """Return limits that show nine in ten candidates and the best: a failure or two must not flatten the rest."""
+    shown = np.concatenate([np.quantile(values, [0.05, 0.95]), best[[0, -1]]])
+    low, high = float(shown.min()), float(shown.max())
+    margin = max(0.06 * (high - low), 1e-3)
+    return low - margin, high + margin

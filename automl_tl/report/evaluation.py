@@ -1,0 +1,90 @@
+"""The page of `evaluate`: how good a model is on labelled pictures, and where it errs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from automl_tl.data.dataset import ImageDataset
+from automl_tl.data.decode import Preprocessing
+from automl_tl.model.evaluate import ClassResult, Evaluation
+from automl_tl.report.charts.calibration import calibration_chart
+from automl_tl.report.data import left_out, notes
+from automl_tl.report.facts.evaluation import about_evaluation
+from automl_tl.report.mistakes import confusion_part
+from automl_tl.report.parts import Chart, Facts, Gallery, Grid, Number, Page, Section
+from automl_tl.report.provenance import Provenance
+from automl_tl.report.thumbnails import MOST, as_seen
+
+
+def evaluation_page(
+    result: Evaluation, dataset: ImageDataset, how: Preprocessing, bundle: str, provenance: Provenance
+) -> Page:
+    """Return the page.
+
+    Args:
+        result: the evaluation.
+        dataset: that it was made on.
+        how: pictures are prepared for the model.
+        bundle: of the model.
+        provenance: of the result.
+    """
+    decision = (
+        f"{result.accuracy:.1%} of {result.n:,} pictures are recognised; "
+        f"every class counting the same, {result.balanced_accuracy:.1%}."
+    )
+    sections = (
+        Section("How good it is", (Facts((("model", bundle), *about_evaluation(result))),)),
+        *evaluation_sections(result),
+        _surest_mistakes(result, how),
+        left_out(dataset, (*result.errors, *dataset.skipped)),
+        notes(result.notes),
+        provenance.section(),
+    )
+    return Page(f"Evaluation on {dataset.root}", decision, None, sections)
+
+
+def evaluation_sections(result: Evaluation, whose: str = "") -> tuple[Section, Section, Section]:
+    """Return confusion, calibration and classes; `whose` says of which pictures where that is not plain."""
+    ordered = sorted(result.per_class, key=lambda one: (math.isnan(one.recall), one.recall, one.label))
+    grid = Grid(("class", "recall", "precision", "F1", "pictures"), tuple(map(_class, ordered)))
+    right, confidence = result.right, result.probabilities.max(axis=1)
+    caption = (
+        "A model that is as sure as it should be lies on the dashed line; below it, it is too sure. A dot's size is "
+        "its share of the pictures, bars are one standard error."
+    )
+    return (
+        Section("What is taken for what", (confusion_part(result.confusion, result.classes, whose),)),
+        Section("How sure it may be", (Chart(calibration_chart(right, confidence), caption),)),
+        Section("Classes", (grid,), "The classes that are recognised worst come first."),
+    )
+
+
+def _class(one: ClassResult) -> tuple[str | Number, ...]:
+    return one.label, _share(one.recall), _share(one.precision), _share(one.f1), Number(f"{one.n:,}", one.n)
+
+
+def _share(value: float) -> Number:
+    return Number("-", -1.0) if math.isnan(value) else Number(f"{value:.1%}", value)
+
+
+def _surest_mistakes(result: Evaluation, how: Preprocessing) -> Section | None:
+    wrong = np.flatnonzero(~result.right)
+    surest = wrong[np.argsort(-result.probabilities[wrong].max(axis=1), kind="stable")][:MOST]
+    pictures = tuple(as_seen(_captioned(result, surest), how))
+    lead = "Where the model was surest and wrong: labels that are wrong show here as well."
+    return Section("The most confident mistakes", (Gallery(pictures, ""),), lead) if pictures else None
+
+
+def _captioned(result: Evaluation, rows: Sequence[int] | np.ndarray) -> list[tuple[str, str]]:
+    said = result.probabilities.argmax(axis=1)
+    return [
+        (
+            result.paths[row],
+            f"{result.classes[result.y[row]]} taken for {result.classes[said[row]]} "
+            f"({result.probabilities[row].max():.0%} sure)",
+        )
+        for row in rows
+    ]

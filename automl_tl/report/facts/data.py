@@ -1,0 +1,48 @@
+"""A data set in named facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from automl_tl.data.dataset import ImageDataset
+from automl_tl.data.quality import QualityReport
+from automl_tl.wording import plural
+
+FITS = {
+    "squash": "squash (both sides resized to the backbone's size)",
+    "pad": "pad (the whole picture kept, the rest filled)",
+    "crop": "crop (the centre cut out)",
+}
+
+
+def about_data(dataset: ImageDataset, report: QualityReport) -> Iterable[tuple[str, str]]:
+    """Yield the numbers that describe a data set."""
+    yield "pictures", f"{report.n_images:,} in {plural(report.n_classes, 'class', 'classes')}"
+    yield "per class", _per_class(report)
+    if dataset.has_given_splits:
+        counts = dataset.frame["split"].value_counts()
+        given = [f"{counts[name]:,} {name}" for name in ("train", "val", "test") if name in counts]
+        yield "given split", ", ".join(given)
+        for part, n in report.leaks.items():
+            yield "it leaks", f"{n:,} of {counts[part]:,} pictures in '{part}' have copies in a later part"
+    if (groups := dataset.frame["group"]).any():
+        yield "groups", f"{groups[groups != ''].nunique():,}, each kept on one side of every split"
+    yield "size", _sizes(report)
+    yield "depth", report.value_range.describe()
+    yield "fit", f"{FITS.get(report.fit, report.fit)}: {report.fit_reason}"
+    yield "duplicates", f"{report.n_duplicates:,}" if report.n_duplicates else "none"
+    yield "unreadable", f"{report.n_unreadable:,}" if report.n_unreadable else "none"
+
+
+def _per_class(report: QualityReport) -> str:
+    low, middle, high = report.class_sizes
+    if low == high:
+        return f"{low:,} each"
+    return f"{low:,} to {high:,}, median {middle:g}; the largest is {report.imbalance:.3g} times the smallest"
+
+
+def _sizes(report: QualityReport) -> str:
+    width, height = report.median_size
+    low, high = report.sizes[0.05], report.sizes[0.95]
+    spread = "" if round(low) == round(high) else f"; 9 in 10 are between {low:.0f} and {high:.0f} a side"
+    return f"median {width} x {height} pixels{spread}; longer to shorter side up to {report.aspects[1.0]:.3g}"

@@ -1,0 +1,29 @@
+"""What is taken for what, as a part of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from automl_tl.report.charts.confusion import LARGEST, confused_pairs, confusion_chart
+from automl_tl.report.parts import Chart, Grid, Number, Part
+
+MOST_PAIRS = 100
+
+
+def confusion_part(counts: np.ndarray, classes: Sequence[str], whose: str) -> Part:
+    """Return the confusion matrix where it can be read, else the most frequent pairs.
+
+    Args:
+        counts: int (C, C), pictures by true class (rows) and predicted class (columns).
+        classes: C labels.
+        whose: what the counts are of, a sentence.
+    """
+    if len(classes) <= LARGEST:
+        return Chart(confusion_chart(counts, classes), f"{whose} Rows are the true classes.")
+    rows = tuple(
+        (true, predicted, Number(f"{n:,}", n), Number(f"{n / of:.0%}", n / of))
+        for true, predicted, n, of in confused_pairs(counts, classes, MOST_PAIRS)
+    )
+    return Grid(("true class", "taken for", "pictures", "share of the class"), rows, whose)

@@ -1,0 +1,44 @@
+"""Pictures small enough to lie within a page, as a network sees them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from PIL import Image
+
+from automl_tl.data.dataset import ImageDataset
+from automl_tl.data.decode import Preprocessing, preprocess
+from automl_tl.errors import PictureError
+from automl_tl.report.parts import Thumbnail
+
+SIDE = 128
+"""Pixels at most: about 5 kB each."""
+MOST = 12
+
+
+def as_seen(pictures: Iterable[tuple[str, str]], how: Preprocessing) -> Iterator[Thumbnail]:
+    """Yield pictures, given as (path, caption), as `how` prepares them; those that cannot be read are left out."""
+    for path, caption in pictures:
+        try:
+            pixels = Image.fromarray(preprocess(Path(path), how))
+        except (PictureError, OSError):
+            continue
+        yield Thumbnail(_uri(pixels), caption)
+
+
+def one_of_each(dataset: ImageDataset, most: int = MOST) -> list[tuple[str, str]]:
+    """Return (path, label) of a few pictures: one of every class, then the next of each, by path."""
+    frame = dataset.frame.sort_values(["label", "path"])
+    turn = frame.groupby("label").cumcount()
+    chosen = frame.assign(turn=turn).sort_values(["turn", "label"]).head(most)
+    return list(zip(chosen["path"], chosen["label"], strict=True))
+
+
+def _uri(picture: Image.Image) -> str:
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode("ascii")

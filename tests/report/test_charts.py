@@ -1,0 +1,94 @@
+"""Charts say what they were given, in well-formed SVG."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from markupsafe import Markup
+
+from automl_tl.domain.similarity import Domain
+from automl_tl.lab.matrix import judge_size
+from automl_tl.report.charts.bars import bar_chart
+from automl_tl.report.charts.calibration import calibration_chart
+from automl_tl.report.charts.confusion import confused_pairs, confusion_chart
+from automl_tl.report.charts.depth import depth_chart
+from automl_tl.report.charts.matrix import matrix_chart
+from automl_tl.report.charts.progress import progress_chart
+from automl_tl.report.landmarks import landmarks
+
+HOSTILE = '<b>"$x^2$" & \'\u202e'
+
+
+def domain(
+    by_depth: tuple[float, ...] = (0.1, 0.3), depth: float | None = 0.2, different: float | None = 0.7
+) -> Domain:
+    return Domain(
+        "tiny", 0.2, "depth", None, "borderline", 0.7, different, "weights", by_depth, depth, agree=True
+    )  # fmt: skip
+
+
+def texts(svg: Markup) -> list[str]:
+    """Return the texts of a chart, which must be well-formed."""
+    root = ElementTree.fromstring(svg.replace("xlink:href", "href"))
+    return [element.text or "" for element in root.iter() if element.tag.endswith("text")]
+
+
+def test_names_are_text_and_numbers_stand_beside_them() -> None:
+    shown = texts(bar_chart(HOSTILE, [(HOSTILE, 0.25), ("n" * 300, 0.125)], shares=True))
+    assert '<b>"$x^2$" & \'\\u202e' in shown
+    assert "n" * 23 + "…" in shown
+    assert {"25%", "12%"} <= set(shown)
+
+
+def test_the_data_set_lies_in_its_cell() -> None:
+    size = judge_size(100, 10, 4_000_000)
+    svg = matrix_chart(size, domain(), "early_feature_extractor", landmarks())
+    assert "your 100 pictures" in texts(svg)
+    assert {"clothing", "trashnet", "blood wbc"} <= set(texts(svg))
+    assert "the data set lies in the cell early_feature_extractor" in svg
+    assert "in no cell" in matrix_chart(size, domain(different=None), None, ())
+
+
+def test_landmarks_are_where_they_were_measured() -> None:
+    known = {(one.name, one.n_images): one for one in landmarks()}
+    assert known["clothing", 30].different < 0.5 < known["blood wbc", 32].different
+    assert known["clothing", 30].ratio < 0.1
+    assert all(0 <= one.different <= 1 for one in known.values())
+
+
+def test_without_a_profile_there_is_no_chart_by_depth() -> None:
+    assert depth_chart([domain((float("nan"),) * 3)], "tiny") is None
+    assert depth_chart([domain()], "other") is None
+    assert "tiny" in texts(depth_chart([domain()], "tiny") or Markup())
+
+
+def test_the_confusion_matrix_has_every_count() -> None:
+    counts = np.array([[7, 3], [0, 11]])
+    shown = texts(confusion_chart(counts, ["a", HOSTILE]))
+    assert {"7", "3", "11", "a"} <= set(shown)
+    assert "0" not in shown
+    assert confused_pairs(counts, ["a", "b"], 5) == [("a", "b", 3, 10)]
+
+
+def test_calibration_takes_certain_and_hopeless_answers() -> None:
+    svg = calibration_chart(np.array([True, False, True]), np.array([1.0, 0.001, 0.5]))
+    assert {"confidence", "accuracy"} <= set(texts(svg))
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "log_loss"])
+def test_the_best_so_far_takes_what_was_scored(metric: str) -> None:
+    table = pd.DataFrame(
+        {
+            "number": [2, 0, 1],
+            "kind": ["trial", "sweep", "trial"],
+            "strategy": ["fine_tuning", "feature_extractor", "feature_extractor"],
+            metric: [0.9, 0.5, np.nan],
+        }
+    )
+    shown = texts(progress_chart(table, metric) or Markup())
+    assert {"the sweep", "trained trial", "best so far"} <= set(shown)
+    assert "frozen trial" not in shown
+    assert progress_chart(table.assign(**{metric: np.nan}), metric) is None
