@@ -332,6 +332,30 @@ REFUSED: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
         lambda p: ("reference", "build", "efficientnet_lite0", write_pictures(p / "d"), "--out", p / "r.safetensors"),
         r"(?i)at least 50 pictures",
     ),
+    "a run among the pictures": (
+        lambda p: ("search", write_pictures(p / "d"), "--trials", 1, "--out", p / "d" / "run"),
+        r"lies in the data .*, where it would become a class: give an --out outside",
+    ),
+    "a run in a folder of a name that is too long": (
+        lambda p: ("search", write_pictures(p / "d"), "--trials", 1, "--out", p / ("n" * 300)),
+        r"\(File name too long\): give a shorter path",
+    ),
+    "an output of unknown ending": (
+        lambda p: ("predict", p, p, "--output", p / "o.xlsx"),
+        r"no format is called '\.xlsx'; end it in \.csv, \.json",
+    ),
+    "an output of a name that is too long": (
+        lambda p: ("predict", p, p, "--output", p / ("n" * 300 + ".csv")),
+        r"\(File name too long\): give a shorter path",
+    ),
+    "Parquet on standard output": (
+        lambda p: ("predict", p, p, "--format", "parquet"),
+        r"--format parquet is not for standard output",
+    ),
+    "a list of paths that is not there": (
+        lambda p: ("predict", p, "@nowhere.txt"),
+        r"The list 'nowhere\.txt' cannot be read",
+    ),
     "no such command": (lambda p: ("recomend", p), r"No such command 'recomend'"),
     "no data": (lambda p: ("recommend",), r"Missing argument 'DATA'"),
 }
@@ -434,7 +458,7 @@ def test_what_is_easily_misread_is_understood(kind: str, tmp_path: Path, recwarn
 
 
 def test_the_corpus_is_as_large_as_promised() -> None:
-    assert len(FILES) + len(REFUSED) + len(UNDERSTOOD) >= 60
+    assert len(FILES) + len(REFUSED) + len(UNDERSTOOD) >= 95
 
 
 def weights_file(tmp_path: Path, content: object) -> Path:
