@@ -107,7 +107,6 @@ def _in_this_process(
 ) -> Networks:
     """Return the same networks for the same arguments, so that every piece of work in a process shares them."""
     own = overrides
-    key = repr(
-        (engine, cache, sorted(own.weights.items()), own.mean, own.std, own.input_size, sorted(named), value_range)
-    )
+    given = (sorted(own.weights.items()), own.mean, own.std, own.input_size)
+    key = repr((engine, cache, given, sorted(named), value_range))
     return _here.setdefault(key, Networks(engine, cache, overrides, named, value_range))

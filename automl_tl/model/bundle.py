@@ -61,10 +61,10 @@ def save_bundle(model: Model, folder: str | os.PathLike[str]) -> Path:
     try:
         with replacing(target) as new:
             _write(model, new)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # safetensors wraps what the system says
+        reason = getattr(error, "strerror", None) or error
         raise BundleError(
-            f"The bundle '{printable(target)}' cannot be written ({error.strerror or error}): "
-            "free some space, or give another folder."
+            f"The bundle '{printable(target)}' cannot be written ({reason}): free some space, or give another folder."
         ) from error
     return target
 

@@ -193,10 +193,7 @@ class LabOptions(
     def __post_init__(self) -> None:
         """Let Python say what the command line says: budget="10m", backbones="efficientnet_lite0"."""
         for one in fields(self):
-            known = option_of(one)
-            value = as_typed(known, getattr(self, one.name))
-            several = known.repeatable and known.parse is None
-            object.__setattr__(self, one.name, tuple(value) if several else value)
+            object.__setattr__(self, one.name, as_typed(option_of(one), getattr(self, one.name)))
 
 
 @dataclass(frozen=True, kw_only=True)

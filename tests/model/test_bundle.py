@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from tiny_backbone import TinyBackbone
 from tiny_models import CLASSES, member, register, trained_model
 
@@ -479,3 +479,13 @@ def test_details_may_not_overwrite_the_bundles_own_words(model: Model, tmp_path:
     with pytest.raises(ValueError, match="members"):
         save_bundle(Model(model.members, model.classes, 1.0, "pad", details={"members": 1}), tmp_path / "b")
     assert not (tmp_path / "b").exists()
+
+
+def test_a_full_disk_is_one_sentence(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("automl_tl.model.bundle.save_file", full)
+    with pytest.raises(BundleError, match=r"cannot be written \(.*No space left on device.*\): free some space"):
+        save_bundle(model, tmp_path / "b")
+    assert not list(tmp_path.glob("*b*"))
