@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,7 +73,9 @@ def test_a_good_one_exits_with_0_and_a_table(install: Install) -> None:
     assert result.stdout.startswith("tiny (good-one 1.2)\n")
     assert "24 pixels, mean (0.5, 0.5, 0.5)" in result.stdout
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
-    assert "rows_are_independent passed beside others 0, alone 0" in lines
+    (line,) = (line for line in lines if line.startswith("rows_are_independent passed beside others "))
+    gaps = re.findall(r"(?:others|alone) ([^,]+)", line)
+    assert all(float(gap) < 1e-5 for gap in gaps)  # how convolutions round differs by machine
     assert lines[-1].startswith(f"{N_CHECKS} checks: ")
     assert "0 failed" in lines[-1]
 
