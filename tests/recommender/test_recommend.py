@@ -46,7 +46,7 @@ def shown(result: Recommendation) -> str:
     """Return the page as text."""
     console = Console(width=100, file=io.StringIO(), force_terminal=False)
     with console.capture() as capture:
-        console.print(*recommendation_page(result, "DATA", "DATA"))
+        console.print(*recommendation_page(result, ()))
     return capture.get()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -40,7 +40,7 @@ def write_hostile(root: Path, per_class: int = 10) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Path]]:
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """The pages by command, made through the command line with a small backbone."""
     folder = tmp_path_factory.mktemp("pages")
     data = write_hostile(folder / "data")
@@ -60,4 +60,4 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Pat
             result = CliRunner().invoke(main, [name, *map(str, arguments), "--report", str(made[name])])
             assert result.exit_code == 0, result.output
             assert f"The page is in {made[name]}" in result.stderr
-        yield made
+    return made
