@@ -2,30 +2,32 @@
 
 from automl_tl.options.declaration import Option, check, documented, option, option_of, takes
 from automl_tl.options.groups import (
-    DEFAULT_BUDGET,
-    LEAST_BUDGET,
     METRICS,
-    PARTS,
     BackboneOptions,
-    BudgetOptions,
     CacheOptions,
     DeviceOptions,
     EffortOptions,
     FileOptions,
-    FitOptions,
-    FolderOptions,
     GoalOptions,
-    InsideOptions,
     LabOptions,
-    LimitOptions,
     OutOptions,
     OverrideOptions,
     RecommendOptions,
-    SearchOptions,
     SeedOptions,
     SplitOptions,
     TableOptions,
     WorkOptions,
+)
+from automl_tl.options.searching import (
+    DEFAULT_BUDGET,
+    LEAST_BUDGET,
+    PARTS,
+    BudgetOptions,
+    FitOptions,
+    FolderOptions,
+    InsideOptions,
+    LimitOptions,
+    SearchOptions,
 )
 from automl_tl.options.training import (
     ClassifierOptions,

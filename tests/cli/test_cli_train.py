@@ -39,7 +39,7 @@ def run(data: Path, *arguments: str | Path) -> Result:
 
 @pytest.fixture(scope="module")
 def tuned(data: Path) -> Result:
-    """Fine-tuning with everything that the issue's own example has."""
+    """Fine-tuning with most of its options given."""
     options = "--strategy fine_tuning --backbone tiny --unfreeze 2 --epochs 12 --head-lr 1e-3 --lr-ratio 3 --cuts 2+3"
     result = run(data, *options.split(), "--pooling", "mean+std", "--out", data.parent / "run")
     assert result.exit_code == 0, result.output
