@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,15 @@ def register(
     """Let `backbone` be the only plugin, of a distribution of that name and version."""
     plugin = Plugin(name, distribution, version, backbone=backbone or TinyBackbone())
     monkeypatch.setattr(registry, "load_plugins", lambda **_: {name: plugin})
+
+
+@contextmanager
+def tiny_alone() -> Iterator[None]:
+    """Let a small backbone be the only one, without a preflight in another process."""
+    with pytest.MonkeyPatch.context() as patch:
+        register(patch)
+        patch.setenv("AUTOML_TL_PREFLIGHT_SECONDS", "0")
+        yield
 
 
 def member(

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 from generated_pictures import write_pictures
 from rich.console import Console
-from tiny_models import register
+from tiny_models import tiny_alone
 
 from automl_tl.cli import main
 from automl_tl.cli.search_live import Display, Lines, best_words
@@ -34,10 +34,7 @@ from automl_tl.wording import epoch_words
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny() -> Iterator[None]:
-    """Let a small backbone be the only one, without a trial in another process."""
-    with pytest.MonkeyPatch.context() as patch:
-        register(patch)
-        patch.setenv("AUTOML_TL_PREFLIGHT_SECONDS", "0")
+    with tiny_alone():
         yield
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from generated_pictures import write_pictures
-from tiny_models import register
+from tiny_models import tiny_alone
 
 from automl_tl.cli import main
 from automl_tl.data.dataset import open_dataset
@@ -20,10 +20,7 @@ from automl_tl.model.evaluate import evaluate
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny() -> Iterator[None]:
-    """Let a small backbone be the only one, without a trial in another process."""
-    with pytest.MonkeyPatch.context() as patch:
-        register(patch)
-        patch.setenv("AUTOML_TL_PREFLIGHT_SECONDS", "0")
+    with tiny_alone():
         yield
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from generated_pictures import picture
-from tiny_models import register
+from tiny_models import tiny_alone
 
 from automl_tl.cli import main
 
@@ -52,9 +52,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
         "evaluate": [run / "bundle", data, "--device", "cpu"],
     }
     made = {name: folder / f"{name}.html" for name in commands}
-    with pytest.MonkeyPatch.context() as patch:
-        register(patch)
-        patch.setenv("AUTOML_TL_PREFLIGHT_SECONDS", "0")
+    with tiny_alone(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTOML_TL_CACHE_DIR", str(folder / "cache"))
         for name, arguments in commands.items():
             result = CliRunner().invoke(main, [name, *map(str, arguments), "--report", str(made[name])])

@@ -14,7 +14,7 @@ import sklearn.utils.estimator_checks as checks
 from generated_pictures import picture, write_pictures
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from tiny_models import register
+from tiny_models import tiny_alone
 
 import automl_tl
 from automl_tl.errors import AutomlTlError, OptionError, PictureError
@@ -50,10 +50,7 @@ checked here on pictures: `test_what_is_learned`, `test_parameters_are_left_alon
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny() -> Iterator[None]:
-    """Let a small backbone be the only one, without a trial in another process."""
-    with pytest.MonkeyPatch.context() as patch:
-        register(patch)
-        patch.setenv("AUTOML_TL_PREFLIGHT_SECONDS", "0")
+    with tiny_alone():
         yield
 
 
