@@ -10,18 +10,18 @@ from pathlib import Path
 from automl_tl.errors import OptionError
 
 
-def check_output(output: Path) -> None:
-    """Raise OptionError if a file cannot be written there: before the work, not after it."""
+def check_output(output: Path, option: str = "--output") -> None:
+    """Raise OptionError, which names the option, if a file cannot be written there: before the work, not after it."""
     folder = output.expanduser().absolute().parent
     if output.expanduser().is_dir():
-        raise OptionError(f"--output {str(output)!r} is a folder; name a file in it")
+        raise OptionError(f"{option} {str(output)!r} is a folder; name a file in it")
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         what = "cannot be written" if folder.is_dir() else "does not exist"
-        raise OptionError(f"--output {str(output)!r}: its folder {what}; choose another one or make it first")
+        raise OptionError(f"{option} {str(output)!r}: its folder {what}; choose another one or make it first")
 
 
 @contextmanager
-def appearing(output: Path) -> Iterator[Path]:
+def appearing(output: Path, option: str = "--output") -> Iterator[Path]:
     """Yield a name with the same ending to write to, which becomes `output` if nothing is raised, and else is deleted.
 
     Raises:
@@ -33,6 +33,6 @@ def appearing(output: Path) -> Iterator[Path]:
         yield new
         new.replace(file)
     except OSError as error:
-        raise OptionError(f"--output {str(output)!r} cannot be written ({error.strerror or error})") from error
+        raise OptionError(f"{option} {str(output)!r} cannot be written ({error.strerror or error})") from error
     finally:
         new.unlink(missing_ok=True)

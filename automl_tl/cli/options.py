@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import Field, fields
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 from automl_tl.errors import OptionError, WeightsError
 from automl_tl.options import Option, option_of
-from automl_tl.wording import clean
+from automl_tl.output import check_output
 
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -73,7 +72,7 @@ def report_option(function: F) -> F:
     return click.option(
         "--report",
         metavar="PAGE.html",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=PATH,
         callback=_writable,
         help="Write the result as one HTML page as well, with charts and pictures; it needs nothing else.",
     )(function)
@@ -114,11 +113,8 @@ def _type_of(known: Option, kind: Any) -> Any:
 
 def _writable(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
     """Refuse a file that cannot be written before anything is computed for it."""
-    if value is not None and not os.access(value.absolute().parent, os.W_OK):
-        raise OptionError(
-            f"--report: the folder '{clean(value.absolute().parent)}' does not exist or cannot be written to: "
-            "give a file in a folder of yours"
-        )
+    if value is not None:
+        check_output(value, "--report")
     return value
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from automl_tl.errors import OptionError
+from automl_tl.output import appearing
 from automl_tl.report.parts import Page
 from automl_tl.wording import clean
 
@@ -35,14 +35,8 @@ def write(page: Page, path: Path) -> None:
     Raises:
         OptionError: it cannot be written there.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(render(page), encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise OptionError(
-            f"The page '{clean(path)}' cannot be written ({error.strerror}): give a file in a folder of yours."
-        ) from None
+    with appearing(path, "--report") as new:
+        new.write_text(render(page), encoding="utf-8")
 
 
 def _visible(value: Any) -> Any:
