@@ -30,7 +30,7 @@ from automl_tl.data.split import assign_splits
 from automl_tl.features.engine import choose_engine
 from automl_tl.features.extract import Pass, Picture, extract
 from automl_tl.lab.networks import Networks
-from automl_tl.learning.fit import fit_head
+from automl_tl.learning.classifiers import fit_head
 from automl_tl.recommender.recommendation import Recommendation
 
 DEFAULT_OUT = Path(__file__).parents[1] / "datasets_meta" / "recommend_panel.csv"

@@ -127,8 +127,8 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
     from automl_tl.features.extract import Pass, Picture, extract
     from automl_tl.lab.networks import Networks
     from automl_tl.learning.callbacks import Deadline
+    from automl_tl.learning.classifiers import fit_head
     from automl_tl.learning.configuration import Configuration
-    from automl_tl.learning.fit import fit_head
     from automl_tl.learning.heads import l2_grid, solve_path
     from automl_tl.learning.network_head import NetworkHead
     from automl_tl.learning.pixels import load_pixels

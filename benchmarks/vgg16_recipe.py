@@ -28,8 +28,8 @@ from automl_tl.features.engine import choose_engine
 from automl_tl.features.extract import Pass, Picture, extract
 from automl_tl.lab.networks import Networks, Overrides
 from automl_tl.learning.activations import ActivationCache
+from automl_tl.learning.classifiers import SOLVED_KINDS
 from automl_tl.learning.finetune import finetune
-from automl_tl.learning.fit import SOLVED_KINDS
 from automl_tl.learning.heads import l2_grid, solve_head, solve_path
 from automl_tl.learning.linear import as_matrix, measure_scaling
 from automl_tl.learning.network_head import NetworkHead

@@ -16,9 +16,9 @@ from automl_tl.features.extract import Features
 from automl_tl.lab.feature_sources import sources
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
+from automl_tl.learning.classifiers import SOLVED_KINDS
 from automl_tl.learning.effort import solving
 from automl_tl.learning.estimate import paired_gain
-from automl_tl.learning.fit import SOLVED_KINDS
 from automl_tl.learning.heads import l2_grid, solve_path
 from automl_tl.learning.scores import PenaltyPath, get_metric
 from automl_tl.learning.screen import Source, ridge_path

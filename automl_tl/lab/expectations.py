@@ -15,9 +15,9 @@ from automl_tl.lab.gains import GainPrior
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
 from automl_tl.lab.timing import TrainingSpeed
+from automl_tl.learning.classifiers import fit_head
 from automl_tl.learning.curve import LearningCurve, learning_curve
 from automl_tl.learning.estimate import Estimate, combine_gain, expected_accuracy, paired_gain
-from automl_tl.learning.fit import fit_head
 from automl_tl.learning.recipe import LONGER_EPOCHS
 from automl_tl.learning.scores import class_weights, correctness
 from automl_tl.strategies import FROZEN, Strategy

@@ -14,9 +14,9 @@ from automl_tl.backbones.stages import Network
 from automl_tl.features.engine import Engine
 from automl_tl.learning.activations import MAX_BYTES, ActivationCache
 from automl_tl.learning.callbacks import Callback
+from automl_tl.learning.classifiers import starting_head
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.finetune import Trained, finetune
-from automl_tl.learning.fit import starting_head
 from automl_tl.learning.kept import Kept
 from automl_tl.learning.linear import LinearHead, as_matrix, measure_scaling
 from automl_tl.learning.network_head import NetworkHead

@@ -18,9 +18,9 @@ from automl_tl.lab.lab import Lab
 from automl_tl.lab.recommended import fine_tuning
 from automl_tl.learning.callbacks import Deadline
 from automl_tl.learning.callbacks import Progress as EachEpoch
+from automl_tl.learning.classifiers import fit_head
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import Estimate, paired_gain
-from automl_tl.learning.fit import fit_head
 from automl_tl.learning.pixels import load_pixels
 from automl_tl.learning.recipe import EPOCHS
 from automl_tl.learning.trainer import Material, train

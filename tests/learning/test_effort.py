@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automl_tl.learning import effort, fit
+from automl_tl.learning.classifiers import fit_head, starting_head
 from automl_tl.learning.effort import Effort, screening, solving
-from automl_tl.learning.fit import fit_head, starting_head
 from automl_tl.learning.heads import solve_head
 from automl_tl.learning.linear import LinearHead
 from automl_tl.learning.scores import log_loss, negative_log_likelihood

@@ -6,7 +6,7 @@ import torch
 from gaussians import mixture
 from torch import nn
 
-from automl_tl.learning.fit import fit_head
+from automl_tl.learning.classifiers import fit_head
 from automl_tl.learning.linear import LinearHead
 from automl_tl.learning.network_head import NetworkHead
 

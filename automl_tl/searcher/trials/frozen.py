@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 
+from automl_tl.learning.classifiers import fit_head
 from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.learning.effort import screening, solving
-from automl_tl.learning.fit import fit_head
 from automl_tl.learning.heads import solve_head, solve_path
 from automl_tl.learning.linear import LinearHead
 from automl_tl.learning.screen import fit_ridge, is_tall, ridge_path, smallest_fold

@@ -11,8 +11,8 @@ import numpy as np
 
 from automl_tl.lab.evidence import Candidate, Evidence
 from automl_tl.lab.recommended import frozen
+from automl_tl.learning.classifiers import SOLVED_KINDS
 from automl_tl.learning.configuration import Configuration, Frozen
-from automl_tl.learning.fit import SOLVED_KINDS
 from automl_tl.learning.heads import l2_grid, solve_path
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.frozen import kept_spectrum, score_frozen
