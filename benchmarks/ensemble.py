@@ -23,7 +23,7 @@ import search_table
 from recommend_table import Regime, listed
 
 from automl_tl.lab.lab import open_lab
-from automl_tl.learning.scores import fit_temperature
+from automl_tl.learning.scores import best_temperature
 from automl_tl.model.model import mix
 from automl_tl.options import PARTS, SearchOptions
 from automl_tl.searcher.delivery.ensemble import _most_probable
@@ -118,7 +118,7 @@ def judged(scored: Scored, deciding: int) -> dict[str, float]:
         order = rng.permutation(len(y))
         some, rest = order[:deciding], order[deciding:]
         members = [
-            mix([scores], [1.0], fit_temperature(y[some], scores[some])) for scores in (scored.trained, scored.frozen)
+            mix([scores], [1.0], best_temperature(y[some], scores[some])) for scores in (scored.trained, scored.frozen)
         ]
         likelihoods = np.stack([member[some, y[some]] for member in members])
         shares = {

@@ -30,7 +30,7 @@ from automl_tl.data.split import assign_splits
 from automl_tl.features.engine import choose_engine
 from automl_tl.features.extract import Pass, Picture, extract
 from automl_tl.lab.networks import Networks
-from automl_tl.learning.classifiers import fit_head
+from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.recommender.recommendation import Recommendation
 
 DEFAULT_OUT = Path(__file__).parents[1] / "datasets_meta" / "recommend_panel.csv"
@@ -118,7 +118,7 @@ def true_accuracy(
     classes, y = np.unique(frame["label"], return_inverse=True)
     if kind != "ridge":
         penalty *= len(result.frozen.rows) / train.sum()
-    head = fit_head(kind, X[train], y[train], len(classes), penalty)
+    head = solve_classifier(kind, X[train], y[train], len(classes), penalty)
     right, share = head.predict(X[~train]) == y[~train], np.bincount(y[train]) / train.sum()
     recall = [right[y[~train] == k].mean() for k in range(len(classes))]
     return float(np.dot(share, recall))  # new pictures of the training pictures' class frequencies

@@ -127,7 +127,7 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
     from automl_tl.features.extract import Pass, Picture, extract
     from automl_tl.lab.networks import Networks
     from automl_tl.learning.callbacks import Deadline
-    from automl_tl.learning.classifiers import fit_head
+    from automl_tl.learning.classifiers import solve_classifier
     from automl_tl.learning.configuration import Configuration
     from automl_tl.learning.heads import l2_grid, solve_path
     from automl_tl.learning.network_head import NetworkHead
@@ -157,7 +157,7 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
         np.random.default_rng(1).shuffle(folds)
         grid = l2_grid(len(rows_), X.shape[1])
         path = solve_path("softmax", X[rows_], y[rows_], folds, len(classes), grid)
-        head = fit_head("softmax", X[rows_], y[rows_], len(classes), path.penalty * 0.8)
+        head = solve_classifier("softmax", X[rows_], y[rows_], len(classes), path.penalty * 0.8)
         return head.predict(X[tests]) == y[tests], {"seconds": time.monotonic() - started, "strategy": "linear"}
     X = extract(Pass(network, how, networks.engine), pictures[:16], networks.store).matrix((network.n_stages,), "mean")
     d, last = X.shape[1], network.n_stages

@@ -68,7 +68,7 @@ def test_a_search_whose_work_travels_is_the_same_search(data: Path, tmp_path: Pa
     here, there = search("here"), search("there", executor=executor)
     pd.testing.assert_frame_equal(board(here), board(there))
     assert here.test == there.test
-    assert {"compute_shard_by_name", "score_frozen", "score_fold", "fit_frozen", "learn"} <= set(executor.done)
+    assert {"compute_shard_by_name", "score_frozen", "score_fold", "solve_frozen", "learn"} <= set(executor.done)
 
 
 class Weights:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from automl_tl.backbones.prior import static_prior
 from automl_tl.features.extract import Features
-from automl_tl.lab.feature_sources import sources
+from automl_tl.lab.feature_sources import FeatureSource, sources
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.classifiers import SOLVED_KINDS
@@ -21,7 +21,7 @@ from automl_tl.learning.effort import solving
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.learning.heads import l2_grid, solve_path
 from automl_tl.learning.scores import PenaltyPath, get_metric
-from automl_tl.learning.screen import Source, ridge_path
+from automl_tl.learning.screen import ridge_path
 from automl_tl.learning.spectrum import decompose
 from automl_tl.monitor import Progress
 from automl_tl.strategies import FROZEN, Strategy, frozen_strategy
@@ -42,7 +42,7 @@ T = TypeVar("T")
 class Candidate:
     """One source with one kind of classifier, scored out of fold."""
 
-    source: Source
+    source: FeatureSource
     n_stages: int
     path: PenaltyPath
     rows: np.ndarray
@@ -130,7 +130,7 @@ def gather_evidence(
     rows, metric, prior = sample.subset(SCREEN_SIZE, lab.seed), lab.metric.name, _prior(list(features))
     listed = [(name, source) for name in features for source in sources(features[name])]
     order = sorted(listed, key=lambda item: item[1].cuts != (features[item[0]].n_stages,))  # every last cut first
-    screened: dict[Source, Candidate] = {}
+    screened: dict[FeatureSource, Candidate] = {}
     for name, source in until(deadline, order):
         screened[source] = _screen(features[name], source, sample, rows, metric)
         progress(len(screened), len(listed))
@@ -156,18 +156,18 @@ def _prior(names: Sequence[str]) -> pd.Series:
     return published[published.index.isin(names)]
 
 
-def _screen(features: Features, source: Source, sample: Sample, rows: np.ndarray, metric: str) -> Candidate:
+def _screen(features: Features, source: FeatureSource, sample: Sample, rows: np.ndarray, metric: str) -> Candidate:
     X = _matrix(features, source, rows)
     path = ridge_path(X, sample.y[rows], sample.folds[rows], len(sample.classes), metric=metric)
     return _candidate(source, features.n_stages, path, rows, sample)
 
 
-def _matrix(features: Features, source: Source, rows: np.ndarray) -> np.ndarray:
+def _matrix(features: Features, source: FeatureSource, rows: np.ndarray) -> np.ndarray:
     part = features if len(rows) == features.n else features.take(rows)
     return part.matrix(source.cuts, source.pooling)
 
 
-def _candidate(source: Source, n_stages: int, path: PenaltyPath, rows: np.ndarray, sample: Sample) -> Candidate:
+def _candidate(source: FeatureSource, n_stages: int, path: PenaltyPath, rows: np.ndarray, sample: Sample) -> Candidate:
     accuracy = float((path.predictions[path.best] == sample.y[rows]).mean())
     scoreless = replace(path, oof=np.empty((0, 0), np.float32))  # a gigabyte for hundreds of sources and classes
     return Candidate(source, n_stages, scoreless, rows, accuracy)
@@ -203,7 +203,7 @@ def _is_solvable(sample: Sample) -> bool:
 
 
 def _solve(
-    source: Source, features: Features, sample: Sample, rows: np.ndarray, metric: str, deadline: float
+    source: FeatureSource, features: Features, sample: Sample, rows: np.ndarray, metric: str, deadline: float
 ) -> Iterator[Candidate]:
     """Solve the document's classifiers on the screened part; on a larger sample only the best of them again."""
     spectrum = decompose(_matrix(features, source, rows))

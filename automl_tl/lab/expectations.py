@@ -15,7 +15,7 @@ from automl_tl.lab.gains import GainPrior
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
 from automl_tl.lab.timing import TrainingSpeed
-from automl_tl.learning.classifiers import fit_head
+from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.learning.curve import LearningCurve, learning_curve
 from automl_tl.learning.estimate import Estimate, combine_gain, expected_accuracy, paired_gain
 from automl_tl.learning.recipe import LONGER_EPOCHS
@@ -64,7 +64,7 @@ def expect(
     curve = _curve(X, late, evidence, sample)
     estimates = {name: _estimate(c, evidence, sample, metric, curve) for name, c in candidates.items()}
     extracting = lab.picture_seconds(evidence.backbone, sample.pictures)
-    frozen_seconds = sample.n_training * extracting + _fit_seconds(X, late, sample)
+    frozen_seconds = sample.n_training * extracting + _solving_seconds(X, late, sample)
     rows = [_frozen_row(c, late, estimates[name], sample, frozen_seconds) for name, c in candidates.items()]
     for strategy, prior in priors.items():
         row = _trained_row(strategy, late, estimates[late.strategy], prior, speed, sample.n_training)
@@ -109,9 +109,9 @@ def _curve(X: np.ndarray, late: Candidate, evidence: Evidence, sample: Sample) -
     return learning_curve(X, sample.y, sample.folds, len(sample.classes), penalty, groups=sample.groups)
 
 
-def _fit_seconds(X: np.ndarray, top: Candidate, sample: Sample) -> float:
+def _solving_seconds(X: np.ndarray, top: Candidate, sample: Sample) -> float:
     start = time.perf_counter()
-    fit_head(top.path.kind, X, sample.y, len(sample.classes), top.path.penalty)
+    solve_classifier(top.path.kind, X, sample.y, len(sample.classes), top.path.penalty)
     return (time.perf_counter() - start) * sample.n_training / sample.n
 
 

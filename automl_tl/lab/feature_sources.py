@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from automl_tl.features.extract import Features
-from automl_tl.learning.screen import Source
 from automl_tl.strategies import EARLY_SHARE
 
 LONGEST_JOIN = 4
 
 
-def sources(features: Features) -> list[Source]:
+@dataclass(frozen=True)
+class FeatureSource:
+    """Where features come from: backbones, the cuts joined (the same of each backbone), and the pooling."""
+
+    backbones: tuple[str, ...]
+    cuts: tuple[int, ...]
+    pooling: str
+
+
+def sources(features: Features) -> list[FeatureSource]:
     """Return the sources of one backbone, the simplest first.
 
     Single cuts with means, means and deviations, and quarters where the map is large enough; windows of two
     to four late cuts, and of two early ones, with means and deviations.
     """
     singles = [
-        Source((features.backbone,), (cut,), pooling)
+        FeatureSource((features.backbone,), (cut,), pooling)
         for cut in range(1, features.n_stages + 1)
         for pooling in ("mean", "mean+std", "grid")
         if pooling != "grid" or features.has_grid(cut)
     ]
-    joined = [Source((features.backbone,), cuts, "mean+std") for cuts in _windows(features.n_stages)]
+    joined = [FeatureSource((features.backbone,), cuts, "mean+std") for cuts in _windows(features.n_stages)]
     return singles + joined
 
 

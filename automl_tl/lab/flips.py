@@ -10,7 +10,7 @@ import numpy as np
 from automl_tl.lab.evidence import Candidate
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.estimate import paired_gain
-from automl_tl.learning.screen import fit_ridge
+from automl_tl.learning.screen import solve_ridge
 
 MAX_PICTURES = 100
 _HARM = 0.02
@@ -41,7 +41,7 @@ def judge_flips(
     """Return the harm of every flip.
 
     Args:
-        screened: the ridge classifier to judge by, and the pictures that it learns from; it is fitted once per
+        screened: the ridge classifier to judge by, and the pictures that it learns from; it is solved once per
             fold, without that fold.
         X: float (n, d), features of the whole sample.
         sample: n pictures.
@@ -53,7 +53,7 @@ def judge_flips(
     y = sample.y[rows]
     for fold in np.unique(sample.folds[rows]):
         learned = screened.rows[sample.folds[screened.rows] != fold]
-        head = fit_ridge(X[learned], sample.y[learned], len(sample.classes), screened.path.penalty)
+        head = solve_ridge(X[learned], sample.y[learned], len(sample.classes), screened.path.penalty)
         here = sample.folds[rows] == fold
         for view, values in views.items():
             right[view][here] = head.predict(values[here]) == y[here]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array, hstack
 
-from automl_tl.learning.scores import Metric, fit_temperature, negative_log_likelihoods
+from automl_tl.learning.scores import Metric, best_temperature, negative_log_likelihoods
 
 # Draws: of many clusters so few that NUMBERS are drawn at random in all, about two seconds. With the least of them the
 # standard error is known to a share 1 / sqrt(2 * 60), 9%, of itself.
@@ -71,7 +71,7 @@ def _hits(y: np.ndarray, scores: np.ndarray) -> csr_array:
 
 def _losses(y: np.ndarray, scores: np.ndarray) -> csr_array:
     """The negative log-likelihood at the best temperature, and one; (n, 2)."""
-    losses = negative_log_likelihoods(y, scores, fit_temperature(y, scores))
+    losses = negative_log_likelihoods(y, scores, best_temperature(y, scores))
     return csr_array(np.stack([losses, np.ones(len(y))], axis=1))
 
 

@@ -10,21 +10,23 @@ from torch import Tensor
 from automl_tl.learning.effort import solving
 from automl_tl.learning.heads import LOSSES, solve_head
 from automl_tl.learning.linear import LinearHead, as_matrix
-from automl_tl.learning.scores import fit_temperature
-from automl_tl.learning.screen import PENALTIES, fit_ridge, ridge_path
+from automl_tl.learning.scores import best_temperature
+from automl_tl.learning.screen import PENALTIES, ridge_path, solve_ridge
 from automl_tl.learning.spectrum import Spectrum, decompose
 
 SOLVED_KINDS: tuple[str, ...] = tuple(LOSSES)
 """The source document's classifiers, solved to the optimum; "ridge" is the screen's."""
 
 
-def fit_head(kind: str, X: np.ndarray | Tensor | Spectrum, y: np.ndarray, n_classes: int, penalty: float) -> LinearHead:
-    """Fit a classifier of any kind on features (n, d) at the penalty that its path chose.
+def solve_classifier(
+    kind: str, X: np.ndarray | Tensor | Spectrum, y: np.ndarray, n_classes: int, penalty: float
+) -> LinearHead:
+    """Solve a classifier of any kind on features (n, d) at the penalty that its path chose.
 
     The penalties of the solved kinds are per picture: one chosen on m pictures is `penalty * m / n` on n.
     """
     if kind == "ridge":
-        return fit_ridge(X, y, n_classes, penalty)
+        return solve_ridge(X, y, n_classes, penalty)
     return solve_head(kind, X, y, n_classes, penalty)
 
 
@@ -50,5 +52,5 @@ def _ridge_as_logits(X: Tensor, y: np.ndarray, n_classes: int, device: str | Non
     halves = np.empty(len(y), dtype=np.int64)
     halves[np.argsort(y, kind="stable")] = np.arange(len(y)) % 2
     path = ridge_path(X, y, halves, n_classes, penalties=PENALTIES[::2], device=device)
-    head, temperature = fit_ridge(X, y, n_classes, path.penalty, device=device), fit_temperature(y, path.oof)
+    head, temperature = solve_ridge(X, y, n_classes, path.penalty, device=device), best_temperature(y, path.oof)
     return replace(head, weight=head.weight / np.float32(temperature), bias=head.bias / np.float32(temperature))

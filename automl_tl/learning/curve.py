@@ -87,7 +87,7 @@ def learning_curve(
     with threads_for(spectrum.n**2 * spectrum.rank):
         rows = [_measure(refit, y, folds, order, share) for share in _check_fractions(fractions)]
     sizes, correct = (np.stack(part) for part in zip(*rows, strict=True))
-    return fit_curve(sizes, correct, clusters, seed)
+    return curve_through(sizes, correct, clusters, seed)
 
 
 def _check_fractions(fractions: Sequence[float]) -> list[float]:
@@ -139,7 +139,7 @@ def nested_part(y: np.ndarray, among: np.ndarray, order: np.ndarray, share: floa
     return np.concatenate([part[: int(np.ceil(share * len(part)))] for part in parts])
 
 
-def fit_curve(sizes: np.ndarray, correct: np.ndarray, clusters: np.ndarray, seed: int = 0) -> LearningCurve:
+def curve_through(sizes: np.ndarray, correct: np.ndarray, clusters: np.ndarray, seed: int = 0) -> LearningCurve:
     """A curve from the correctness (J, n) bool of the same n pictures at J training sizes.
 
     clusters: int (n,), pictures that are resampled together.
@@ -155,18 +155,18 @@ def fit_curve(sizes: np.ndarray, correct: np.ndarray, clusters: np.ndarray, seed
     # What all sizes have in common is the pictures' luck; only the rest hides the shape.
     noise = max(float((errors - errors.mean(axis=1, keepdims=True)).var(axis=0).mean()), 1 / n**2)
     typical = TYPICAL * np.exp(SPREAD * rng.standard_normal(DRAWS))
-    laws = fit_power_laws(sizes, np.vstack([measured, errors]), noise, np.append(TYPICAL, typical))
+    laws = power_laws_through(sizes, np.vstack([measured, errors]), noise, np.append(TYPICAL, typical))
     return LearningCurve(sizes, 1 - measured, n, laws[0], laws[1:])
 
 
-def fit_power_laws(sizes: np.ndarray, errors: np.ndarray, noise: float, typical: np.ndarray) -> np.ndarray:
+def power_laws_through(sizes: np.ndarray, errors: np.ndarray, noise: float, typical: np.ndarray) -> np.ndarray:
     """The most plausible c, a, b for each row of errors (B, J): (B, 3).
 
     For every exponent the best c >= 0 and a >= 0 are a small least-squares problem; among exponents the misfit in
     units of `noise` (a variance) counts together with a prior, log b ~ N(log typical, SPREAD), as four noisy points
     alone do not tell b. Rows with randomly drawn `typical` (B,) spread as the posterior does.
     """
-    fits = [_fit_offset_and_slope(sizes, errors, b) for b in EXPONENTS]
+    fits = [_offset_and_slope(sizes, errors, b) for b in EXPONENTS]
     c, a, misfit = (np.stack(part, axis=1) for part in zip(*fits, strict=True))
     prior = (np.log(EXPONENTS / typical[:, None]) / SPREAD) ** 2
     best = (misfit / noise + prior).argmin(axis=1)
@@ -174,7 +174,7 @@ def fit_power_laws(sizes: np.ndarray, errors: np.ndarray, noise: float, typical:
     return np.stack([c[rows, best], a[rows, best], EXPONENTS[best]], axis=1)
 
 
-def _fit_offset_and_slope(sizes: np.ndarray, errors: np.ndarray, b: float) -> tuple[np.ndarray, ...]:
+def _offset_and_slope(sizes: np.ndarray, errors: np.ndarray, b: float) -> tuple[np.ndarray, ...]:
     """c (B,), a (B,) and the squared misfit (B,) of errors (B, J) = c + a sizes^-b with c >= 0 and a >= 0."""
     x = sizes**-b
     centred = x - x.mean()

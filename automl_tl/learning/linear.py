@@ -170,7 +170,7 @@ class LinearHead:
     def probabilities(self, X: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """softmax(scores / temperature), (n, C) float32.
 
-        Every kind is made into probabilities in this one way: with the temperature that `scores.fit_temperature`
+        Every kind is made into probabilities in this one way: with the temperature that `scores.best_temperature`
         finds on out-of-fold scores they are calibrated, whatever loss the head was trained with.
         """
         shares: np.ndarray = softmax(self.scores(X) / temperature, axis=1)

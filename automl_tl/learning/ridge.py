@@ -89,7 +89,7 @@ def out_of_fold(
         yield oof.cpu().numpy()
 
 
-def fit_columns(columns: Columns, y: np.ndarray, n_classes: int, strength: float) -> Tensor:
+def solve_columns(columns: Columns, y: np.ndarray, n_classes: int, strength: float) -> Tensor:
     """Ridge regression on all pictures: the bias and the weights of the columns, (1 + r, C) float64."""
     everything = torch.arange(columns.n, device=columns.device)[None]
     return _normal_equations(columns, y, everything, n_classes).solve(strength)[0]

@@ -60,7 +60,7 @@ def macro_f1(y: np.ndarray, scores: np.ndarray) -> float:
 
 def log_loss(y: np.ndarray, scores: np.ndarray) -> float:
     """Mean negative log-likelihood (nats) of softmax(scores / T) at the best temperature T for these scores."""
-    return negative_log_likelihood(y, scores, fit_temperature(y, scores))
+    return negative_log_likelihood(y, scores, best_temperature(y, scores))
 
 
 METRICS = {
@@ -105,7 +105,7 @@ def negative_log_likelihoods(y: np.ndarray, scores: np.ndarray, temperature: flo
     return losses
 
 
-def fit_temperature(y: np.ndarray, scores: np.ndarray) -> float:
+def best_temperature(y: np.ndarray, scores: np.ndarray) -> float:
     """The temperature of least negative log-likelihood on out-of-fold scores (Guo et al. 2017, arXiv 1706.04599).
 
     y is int (n,), scores float (n, C). As if one more picture had been seen that belongs to another class than its

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
 from automl_tl.errors import OptionError
 from automl_tl.learning.linear import LinearHead, Standardised, as_matrix, measure_scaling, placed
-from automl_tl.learning.ridge import Columns, fit_columns, one_against_rest, out_of_fold
+from automl_tl.learning.ridge import Columns, one_against_rest, out_of_fold, solve_columns
 from automl_tl.learning.scores import PenaltyPath, follow_path, get_metric
 from automl_tl.learning.spectrum import Spectrum, decompose
 from automl_tl.learning.threads import threads_for
 
 # Relative to the kernel's mean diagonal (`Scaling.unit`), two per decade.
 PENALTIES = np.logspace(-3, 3, 13)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where features come from: backbones, the cuts joined (the same of each backbone), and the pooling."""
-
-    backbones: tuple[str, ...]
-    cuts: tuple[int, ...]
-    pooling: str
 
 
 def ridge_path(
@@ -59,7 +49,7 @@ def ridge_path(
         return follow_path("ridge", y, penalties, scores, get_metric(metric), deadline=deadline)
 
 
-def fit_ridge(
+def solve_ridge(
     X: np.ndarray | Tensor | Spectrum, y: np.ndarray, n_classes: int, penalty: float, *, device: str | None = None
 ) -> LinearHead:
     """Ridge regression on all pictures at one penalty, as a head; arguments as in `ridge_path`."""
@@ -73,7 +63,7 @@ def fit_ridge(
         weight = columns.directions() @ (columns.project(targets) / (columns.eigenvalues + strength)[:, None])
     else:
         with threads_for(columns.n * columns.rank**2):
-            solved = fit_columns(columns, y, n_classes, strength)
+            solved = solve_columns(columns, y, n_classes, strength)
         bias, weight = solved[0], solved[1:]
     return LinearHead.standardised("ridge", weight.T.cpu().numpy(), bias.cpu().numpy(), columns.scaling)
 

@@ -18,7 +18,7 @@ from automl_tl.lab.lab import Lab
 from automl_tl.lab.recommended import fine_tuning
 from automl_tl.learning.callbacks import Deadline
 from automl_tl.learning.callbacks import Progress as EachEpoch
-from automl_tl.learning.classifiers import fit_head
+from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import Estimate, paired_gain
 from automl_tl.learning.pixels import load_pixels
@@ -201,6 +201,6 @@ def _frozen_right(found: Assessment, late: Candidate, rows: np.ndarray, held_out
     scale = 1.0
     if path.kind != "ridge":  # penalties are per picture: this one was chosen on the folds' training parts
         scale = len(late.rows) * float((sample.folds[late.rows] != 0).mean()) / len(rows)
-    head = fit_head(path.kind, X[rows], sample.y[rows], len(sample.classes), path.penalty * scale)
+    head = solve_classifier(path.kind, X[rows], sample.y[rows], len(sample.classes), path.penalty * scale)
     right: np.ndarray = head.predict(X[held_out]) == sample.y[held_out]
     return right

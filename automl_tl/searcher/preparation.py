@@ -78,7 +78,7 @@ class Prepared:
 def prepare(session: Session, first: Callable[[Task, str], None]) -> Prepared:
     """Extract features, assess the data set, sweep the frozen candidates, and time a training step.
 
-    `first` is called with the task and the backbone as soon as anything can be fitted.
+    `first` is called with the task and the backbone as soon as anything can be solved.
     """
     lab, options = session.lab, session.options
     task, lost = _extract_features(session, first)

@@ -18,7 +18,7 @@ from automl_tl.options import ConfigurationOptions, LabOptions, SearchOptions, T
 from automl_tl.searcher.asked import configuration_asked_for
 from automl_tl.searcher.delivery.deliver import per_class, tested
 from automl_tl.searcher.delivery.ensemble import calibrated_probabilities
-from automl_tl.searcher.delivery.members import Fitted, refitted
+from automl_tl.searcher.delivery.members import Refitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
 from automl_tl.searcher.preparation import Prepared, Session, prepare
 from automl_tl.searcher.run_folder import RunFolder, default_out
@@ -58,15 +58,15 @@ def train_in(session: Session, asked: ConfigurationOptions) -> TrainResult:
     folder, prepared = session.folder, prepare(session, _no_model_yet)
     task, configuration = prepared.task, configuration_asked_for(prepared, asked)
     outcome = _scored(session, prepared, configuration)
-    fitted = _fitted(session, prepared, outcome)
-    model = calibrated_model(task, task, [outcome], [1.0], [fitted.member])
+    refit = _refitted(session, prepared, outcome)
+    model = calibrated_model(task, task, [outcome], [1.0], [refit.member])
     fingerprint = session.lab.dataset.fingerprint  # whatever ends a run before here, it can be begun again
     asked_for = {"command": "train", "fingerprint": fingerprint, "configuration": configuration.to_dict()}
     folder.begin(asked_for, identities(session.lab.dataset.frame))
     folder.save(outcome)
     save_bundle(model, folder.bundle)  # whatever happens to the test, what was learned is not lost
     test, untested = _tested(session, model)
-    result = _result(session, prepared, outcome, fitted, test, untested)
+    result = _result(session, prepared, outcome, refit, test, untested)
     save_bundle(replace(model, details=result.details()), folder.bundle)
     folder.write_result(result.to_dict())
     return result
@@ -90,7 +90,7 @@ def _scored(session: Session, prepared: Prepared, configuration: Configuration) 
     return replace(outcome, number=0, sample=task.digest)
 
 
-def _fitted(session: Session, prepared: Prepared, outcome: Outcome) -> Fitted:
+def _refitted(session: Session, prepared: Prepared, outcome: Outcome) -> Refitted:
     """Return the configuration after it has learned from every training picture."""
     with _watching(session.lab.monitor, "Training on every training picture") as watch:
         return refitted(prepared.task, outcome, prepared.sweep.reference.l2, session.lab.executor, watch=watch)
@@ -121,7 +121,7 @@ def _result(
     session: Session,
     prepared: Prepared,
     outcome: Outcome,
-    fitted: Fitted,
+    refit: Refitted,
     test: Evaluation | None,
     untested: tuple[str, ...],
 ) -> TrainResult:
@@ -140,8 +140,8 @@ def _result(
         test=test,
         history=outcome.history,
         per_class=per_class(task.sample),
-        n_training=fitted.n,
+        n_training=refit.n,
         seconds=session.deadline.elapsed,
         bundle=session.folder.bundle,
-        notes=(*prepared.notes, *filter(None, (fitted.note,)), *untested),
+        notes=(*prepared.notes, *filter(None, (refit.note,)), *untested),
     )

@@ -16,7 +16,7 @@ from scipy.stats import beta
 from automl_tl.learning.curve import learning_curve
 from automl_tl.learning.estimate import Estimate, expected_accuracy
 from automl_tl.learning.scores import correctness
-from automl_tl.learning.screen import fit_ridge, ridge_path
+from automl_tl.learning.screen import ridge_path, solve_ridge
 from automl_tl.learning.spectrum import decompose
 
 DRAWS = 100
@@ -73,7 +73,7 @@ def draw(n: int, seed: int) -> Draw:
     step = learning_curve(spectra[best], y, folds, classes, penalty, seed=seed).step(n * (1 - 1 / FOLDS), n)
     estimate = expected_accuracy(correct, folds=folds, curve_step=step, seed=seed, n_boot=300)
     fresh, labels = world.pictures(3000, rng)
-    predicted = fit_ridge(spectra[best], y, classes, penalty).predict(world.features(fresh, best, rng))
+    predicted = solve_ridge(spectra[best], y, classes, penalty).predict(world.features(fresh, best, rng))
     right = int(correct.sum(axis=0).max())
     return Draw(float((predicted == labels).mean()), right / n, estimate, plain_interval(right, n))
 

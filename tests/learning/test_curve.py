@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl_tl.errors import OptionError
-from automl_tl.learning.curve import fit_curve, fit_power_laws, learning_curve, nested_part
+from automl_tl.learning.curve import curve_through, learning_curve, nested_part, power_laws_through
 from automl_tl.learning.screen import ridge_path
 
 
@@ -64,7 +64,7 @@ def test_groups_are_taken_one_after_another():
 def test_a_clean_power_law_is_found(b: float):
     sizes = np.array([20.0, 40, 80, 160, 320])
     errors = 0.05 + 1.5 * sizes**-b
-    c, a, exponent = fit_power_laws(sizes, errors[None], 1e-8, np.array([0.5]))[0]
+    c, a, exponent = power_laws_through(sizes, errors[None], 1e-8, np.array([0.5]))[0]
     assert exponent == pytest.approx(b, rel=0.1)
     assert c + a * 1000**-exponent == pytest.approx(0.05 + 1.5 * 1000**-b, abs=0.01)
 
@@ -73,14 +73,14 @@ def test_a_clean_power_law_is_found(b: float):
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4), st.integers(1, 10_000))
 def test_laws_stay_sane(errors: list[float], n: int):
     sizes = np.array([10.0, 20, 40, 80])
-    c, a, b = fit_power_laws(sizes, np.array([errors]), 1e-3, np.array([0.5]))[0]
+    c, a, b = power_laws_through(sizes, np.array([errors]), 1e-3, np.array([0.5]))[0]
     assert 0 <= c <= 1
     assert a >= 0
     assert 0.15 - 1e-9 <= b <= 1.5 + 1e-9
     correct = np.zeros((4, 50), bool)
     for row, error in enumerate(errors):
         correct[row, : round(50 * (1 - error))] = True
-    curve = fit_curve(sizes, correct, np.arange(50))
+    curve = curve_through(sizes, correct, np.arange(50))
     assert 0 <= curve.at(n) <= curve.at(2 * n) <= 1
     gain, deviation = curve.step(n, 2 * n)
     assert gain >= 0
@@ -88,7 +88,7 @@ def test_laws_stay_sane(errors: list[float], n: int):
 
 
 def test_one_size_is_a_flat_line():
-    curve = fit_curve(np.array([10.0]), np.arange(20)[None] < 15, np.arange(20))
+    curve = curve_through(np.array([10.0]), np.arange(20)[None] < 15, np.arange(20))
     assert curve.at(1000) == pytest.approx(0.75)
     assert curve.step(8, 10) == pytest.approx((0, 0), abs=1e-9)
 

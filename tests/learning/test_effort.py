@@ -8,8 +8,8 @@ from gaussians import mixture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automl_tl.learning import effort, fit
-from automl_tl.learning.classifiers import fit_head, starting_head
+from automl_tl.learning import classifiers, effort
+from automl_tl.learning.classifiers import solve_classifier, starting_head
 from automl_tl.learning.effort import Effort, screening, solving
 from automl_tl.learning.heads import solve_head
 from automl_tl.learning.linear import LinearHead
@@ -62,9 +62,11 @@ def test_training_begins_with_the_solved_head():
 def test_what_is_too_much_to_solve_begins_with_ridge_scaled_to_logits(monkeypatch: pytest.MonkeyPatch):
     solved, X, y = starting()
     monkeypatch.setattr(effort, "MOST", Effort(0.0, 0.0))
-    monkeypatch.setattr(fit, "solve_head", None)
+    monkeypatch.setattr(classifiers, "solve_head", None)
     head, _, _ = starting()
-    losses = [negative_log_likelihood(y, one.scores(X)) for one in (solved, head, fit_head("ridge", X, y, 4, 1.0))]
+    losses = [
+        negative_log_likelihood(y, one.scores(X)) for one in (solved, head, solve_classifier("ridge", X, y, 4, 1.0))
+    ]
     assert losses[1] < 1.3 * losses[0]
     assert losses[1] < 0.8 * losses[2]  # its scores are no logits
     assert losses[1] == pytest.approx(log_loss(y, head.scores(X)), rel=0.1)

@@ -10,7 +10,7 @@ from gaussians import mixture, stratified_folds
 from automl_tl.errors import OptionError
 from automl_tl.learning.heads import l2_grid, solve_head, solve_path
 from automl_tl.learning.linear import LinearHead, measure_scaling, placed
-from automl_tl.learning.screen import fit_ridge, ridge_path
+from automl_tl.learning.screen import ridge_path, solve_ridge
 from automl_tl.learning.spectrum import decompose
 
 
@@ -52,7 +52,7 @@ def test_a_gpu_gives_what_the_cpu_gives(monkeypatch: pytest.MonkeyPatch, shape: 
     X, y = mixture(*shape, 3)
     folds = stratified_folds(y, 4)
     monkeypatch.setattr("automl_tl.learning.linear.SMALL", 0)
-    here, there = ([ridge_path(X, y, folds, 3, device=d).oof, fit_ridge(X, y, 3, 0.1, device=d).weight,
+    here, there = ([ridge_path(X, y, folds, 3, device=d).oof, solve_ridge(X, y, 3, 0.1, device=d).weight,
                     solve_head("softmax", decompose(X, d), y, 3, 0.1).weight,
                     solve_path("softmax", decompose(X, d), y, folds, 3, l2_grid(*shape)).oof]
                    for d in ("cpu", "cuda"))  # fmt: skip
@@ -73,7 +73,7 @@ def test_a_spectrum_is_a_singular_value_decomposition(shape: tuple[int, int]):
 
 def test_folded_weights_give_the_same_scores():
     X, y = mixture(60, 20, 4)
-    head = fit_ridge(X, y, 4, 0.1)
+    head = solve_ridge(X, y, 4, 0.1)
     weight, bias = head.folded()
     np.testing.assert_allclose(X @ weight.T + bias, head.scores(X), atol=1e-4)
 
@@ -82,14 +82,14 @@ def test_large_offsets_cost_no_accuracy():
     X, y = mixture(60, 20, 4)
     X = (X + 1000 * X.std(axis=0)).astype(np.float32)
     exact = (X.astype(np.float64) - X.mean(axis=0, dtype=np.float64)) / X.std(axis=0, dtype=np.float64)
-    head = fit_ridge(X, y, 4, 0.1)
-    reference = fit_ridge(exact, y, 4, 0.1)
+    head = solve_ridge(X, y, 4, 0.1)
+    reference = solve_ridge(exact, y, 4, 0.1)
     np.testing.assert_allclose(head.scores(X), reference.scores(exact), atol=1e-3)
 
 
 def test_probabilities_sum_to_one_and_soften_with_temperature():
     X, y = mixture(30, 10, 3)
-    head = fit_ridge(X, y, 3, 0.1)
+    head = solve_ridge(X, y, 3, 0.1)
     sharp, soft = head.probabilities(X, 0.1), head.probabilities(X, 10)
     np.testing.assert_allclose(sharp.sum(axis=1), 1, rtol=1e-5)
     assert (sharp.max(axis=1) >= soft.max(axis=1)).all()

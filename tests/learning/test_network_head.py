@@ -6,7 +6,7 @@ import torch
 from gaussians import mixture
 from torch import nn
 
-from automl_tl.learning.classifiers import fit_head
+from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.learning.linear import LinearHead
 from automl_tl.learning.network_head import NetworkHead
 
@@ -17,7 +17,7 @@ LAYERS = [{}, {"hidden": 16}, {"channels": 10}, {"hidden": 16, "channels": 10}]
 def solved() -> tuple[LinearHead, np.ndarray]:
     X, y = mixture(60, 12, 3)
     X[:, 4] = 7.0  # a column that does not vary has a scale of its own
-    return fit_head("softmax", X, y, 3, 0.1), X
+    return solve_classifier("softmax", X, y, 3, 0.1), X
 
 
 @pytest.mark.parametrize("layers", LAYERS)

@@ -12,9 +12,9 @@ from sklearn import metrics as sk
 from automl_tl.errors import OptionError
 from automl_tl.learning.scores import (
     METRICS,
+    best_temperature,
     class_weights,
     correctness,
-    fit_temperature,
     follow_path,
     get_metric,
     negative_log_likelihood,
@@ -74,20 +74,20 @@ def test_the_true_temperature_is_found(temperature: float):
     rng = np.random.default_rng(0)
     logits = 2 * rng.standard_normal((4000, 5))
     y = np.array([rng.choice(5, p=p) for p in softmax(logits, axis=1)])
-    assert fit_temperature(y, logits * temperature) == pytest.approx(temperature, rel=0.1)
+    assert best_temperature(y, logits * temperature) == pytest.approx(temperature, rel=0.1)
 
 
 def test_twenty_right_pictures_are_not_certainty():
     y = np.arange(20) % 4
     scores = np.where(y[:, None] == np.arange(4), 1.0, -1.0)
-    confidence = softmax(scores / fit_temperature(y, scores), axis=1).max()
+    confidence = softmax(scores / best_temperature(y, scores), axis=1).max()
     assert 0.9 < confidence < 0.97
 
 
 def test_a_shift_of_the_scores_does_not_matter():
     y, scores = drawn(0, 40, 3)
     shifted = scores + np.linspace(-50, 50, 40)[:, None]
-    assert fit_temperature(y, shifted) == pytest.approx(fit_temperature(y, scores), rel=1e-2)
+    assert best_temperature(y, shifted) == pytest.approx(best_temperature(y, scores), rel=1e-2)
 
 
 def test_correctness_is_pictures_by_candidates():

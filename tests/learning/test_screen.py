@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from automl_tl.errors import OptionError
 from automl_tl.learning.linear import Standardised
 from automl_tl.learning.ridge import out_of_fold, solve_positive
-from automl_tl.learning.screen import PENALTIES, fit_ridge, ridge_path
+from automl_tl.learning.screen import PENALTIES, ridge_path, solve_ridge
 from automl_tl.learning.spectrum import decompose
 from automl_tl.learning.threads import threads_for
 
@@ -95,7 +95,9 @@ def test_features_that_are_kept_in_single_precision_give_the_same(monkeypatch: p
             *(out_of_fold(s, y, part, 5, PENALTIES[::4] * s.unit) for s in (before, after)), strict=True
         ):
             np.testing.assert_allclose(one, other, atol=1e-6)
-    np.testing.assert_allclose(fit_ridge(after, y, 5, 0.1).scores(X), fit_ridge(before, y, 5, 0.1).scores(X), atol=1e-5)
+    np.testing.assert_allclose(
+        solve_ridge(after, y, 5, 0.1).scores(X), solve_ridge(before, y, 5, 0.1).scores(X), atol=1e-5
+    )
 
 
 class Largest(TorchDispatchMode):
@@ -189,7 +191,7 @@ def test_features_without_any_variation_give_the_class_shares():
     X, y = np.ones((8, 3), np.float32), np.array([0, 0, 0, 0, 0, 0, 1, 1])
     path = ridge_path(X, y, np.arange(8) % 3, 2)
     assert (path.predictions == 0).all()
-    assert fit_ridge(X, y, 2, 1.0).bias == pytest.approx([0.5, -0.5])
+    assert solve_ridge(X, y, 2, 1.0).bias == pytest.approx([0.5, -0.5])
 
 
 def test_the_path_keeps_the_best_penalty():
@@ -205,9 +207,9 @@ def test_the_path_keeps_the_best_penalty():
 
 
 @pytest.mark.parametrize("d", [8, 120])
-def test_the_fitted_head_solves_the_normal_equations(d: int):
+def test_the_solved_head_solves_the_normal_equations(d: int):
     X, y = mixture(50, d, 3)
-    head = fit_ridge(X, y, 3, 0.5)
+    head = solve_ridge(X, y, 3, 0.5)
     both = np.concatenate([X, X])
     held_out = brute_force(both, np.concatenate([y, y]), np.repeat([0, 1], 50), 3, 0.5)[50:]
     np.testing.assert_allclose(head.scores(X), held_out, atol=1e-4)

@@ -20,7 +20,7 @@ from automl_tl.errors import AutomlTlError, BackboneError
 from automl_tl.learning.finetune import TrainingError
 from automl_tl.searcher.delivery import deliver as module
 from automl_tl.searcher.delivery import everything
-from automl_tl.searcher.delivery.members import Fitted
+from automl_tl.searcher.delivery.members import Refitted
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.search import search
 from automl_tl.searcher.trials.loop import Loop
@@ -104,9 +104,9 @@ def test_the_tested_model_is_on_the_disk_before_the_test_part_is_learned_from(
 def test_a_rejected_refit_on_everything_leaves_the_tested_model(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real: Callable[..., Fitted] = everything.refitted
+    real: Callable[..., Refitted] = everything.refitted
 
-    def refitted(task: Any, *args: Any, **more: Any) -> Fitted:
+    def refitted(task: Any, *args: Any, **more: Any) -> Refitted:
         return replace(real(task, *args, **more), is_refit=task.sample.n != 120)
 
     monkeypatch.setattr(everything, "refitted", refitted)

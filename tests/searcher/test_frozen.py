@@ -15,11 +15,11 @@ from automl_tl.learning import effort
 from automl_tl.learning.configuration import CLASSIFIERS, Configuration, Frozen
 from automl_tl.learning.effort import Effort
 from automl_tl.learning.heads import solve_head, solve_path
-from automl_tl.learning.screen import fit_ridge, ridge_path
+from automl_tl.learning.screen import ridge_path, solve_ridge
 from automl_tl.learning.spectrum import decompose
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import frozen as module
-from automl_tl.searcher.trials.frozen import first_model, fit_frozen, score_frozen, too_much
+from automl_tl.searcher.trials.frozen import first_model, score_frozen, solve_frozen, too_much
 
 EVERY_VIEW = frozenset({"hflip", "vflip", "zoom"})
 
@@ -52,13 +52,13 @@ def test_plain_scores_are_those_of_the_solved_path(task: Task, kind: str) -> Non
 
 
 @pytest.mark.parametrize("kind", ["ridge", "softmax"])
-def test_a_fitted_classifier_is_the_solved_one(task: Task, kind: str) -> None:
+def test_a_classifier_of_everything_is_the_solved_one(task: Task, kind: str) -> None:
     rows = np.flatnonzero(task.sample.folds != 0)
-    head = fit_frozen(task, replace(RIDGE, how=Frozen(kind, 0.5)), rows)
+    head = solve_frozen(task, replace(RIDGE, how=Frozen(kind, 0.5)), rows)
     X = task.matrix("tiny", (3,), "mean")[rows]
     unit = decompose(X).unit
     expected = (
-        fit_ridge(X, task.y[rows], 3, 0.5)
+        solve_ridge(X, task.y[rows], 3, 0.5)
         if kind == "ridge"
         else solve_head(kind, X, task.y[rows], 3, 0.5 * unit / len(rows))
     )
@@ -106,18 +106,18 @@ def test_a_source_is_decomposed_once_and_a_head_solved_once(task: Task, monkeypa
     )
     np.testing.assert_array_equal(first.scores, again.scores)
     assert not np.array_equal(first.scores, other.scores)
-    head = fit_frozen(task, soft)
+    head = solve_frozen(task, soft)
     assert len(decomposed) == 1
-    assert fit_frozen(task, soft) is head
+    assert solve_frozen(task, soft) is head
     score_frozen(task, with_views(soft, "flips"))
-    fit_frozen(task, soft, np.arange(15))
+    solve_frozen(task, soft, np.arange(15))
     assert len(decomposed) == 3  # other pictures, other features
 
 
 def test_a_head_is_solved_again_for_other_labels(task: Task) -> None:
-    before = fit_frozen(task, SOFTMAX)
+    before = solve_frozen(task, SOFTMAX)
     task = replace(task, sample=replace(task.sample, y=(task.y + 1) % 3))
-    assert not np.allclose(fit_frozen(task, SOFTMAX).weight, before.weight)
+    assert not np.allclose(solve_frozen(task, SOFTMAX).weight, before.weight)
 
 
 def test_a_trial_that_takes_too_much_is_not_begun(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_nothing_is_learned_by_heart_from_another_view(
     task = tiny_task(monkeypatch, tmp_path / "pictures", tmp_path / "scratch", allowed_views=EVERY_VIEW)
     penalty = 1e-4 if kind == "ridge" else 1e-3
     source = replace(SOFTMAX, cuts=(1, 2, 3), how=Frozen(kind, penalty))
-    head = fit_frozen(task, with_views(source, "flips"))
+    head = solve_frozen(task, with_views(source, "flips"))
     X = task.matrix("tiny", (1, 2, 3), "mean+std")
     assert (head.predict(X) == task.y).mean() > 0.95  # it can learn them by heart
     assert score_frozen(task, with_views(source, "flips")).value < 0.75
@@ -165,7 +165,7 @@ def test_the_same_picture_several_times_changes_nothing(task: Task) -> None:
         )
         np.testing.assert_allclose(copied, alone, rtol=2e-2, atol=2e-2)
         alone, copied = (
-            fit_frozen(task, with_views(replace(RIDGE, how=Frozen(kind, 0.3)), views)).scores(plain.matrix((3,)))
+            solve_frozen(task, with_views(replace(RIDGE, how=Frozen(kind, 0.3)), views)).scores(plain.matrix((3,)))
             for views in ("plain", "flips+zoom")
         )
         np.testing.assert_allclose(copied, alone, rtol=2e-2, atol=2e-2)
@@ -182,9 +182,9 @@ def test_a_view_that_changes_the_label_is_not_looked_at(task: Task) -> None:
 
 def test_a_fit_on_some_pictures_knows_no_view_of_others(task: Task) -> None:
     rows = np.flatnonzero(task.sample.folds != 1)
-    before = fit_frozen(task, with_views(RIDGE, "flips+zoom"), rows)
+    before = solve_frozen(task, with_views(RIDGE, "flips+zoom"), rows)
     task = replace(task, sample=replace(task.sample, y=np.where(task.sample.folds == 1, (task.y + 1) % 3, task.y)))
-    after = fit_frozen(task, with_views(RIDGE, "flips+zoom"), rows)
+    after = solve_frozen(task, with_views(RIDGE, "flips+zoom"), rows)
     np.testing.assert_array_equal(before.weight, after.weight)
 
 
@@ -197,7 +197,7 @@ def test_balanced_classes_weigh_the_same(task: Task) -> None:
     assert margins[1].mean() > margins[0].mean()
 
 
-def test_something_can_be_fitted_at_once(task: Task) -> None:
+def test_something_can_be_solved_at_once(task: Task) -> None:
     configuration, head = first_model(task, "tiny")
     assert configuration == RIDGE
     assert head.n_classes == 3

@@ -10,7 +10,7 @@ from loops import make_loop, seconds, trained
 from tasks import RIDGE, TUNED, outcome, retuned
 
 from automl_tl.searcher.delivery import refit as module
-from automl_tl.searcher.delivery.members import Fitted
+from automl_tl.searcher.delivery.members import Refitted
 from automl_tl.searcher.delivery.refit import LEAST_EPOCHS
 from automl_tl.searcher.trials.loop import Loop
 
@@ -59,9 +59,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Let nothing be trained; return a list that gets how every candidate was to be refitted."""
     made: list[dict[str, Any]] = []
 
-    def refitted(task: Any, outcome: Any, l2: float, executor: Any, watch: Any = None, **how: Any) -> Fitted:
+    def refitted(task: Any, outcome: Any, l2: float, executor: Any, watch: Any = None, **how: Any) -> Refitted:
         made.append({"trained": bool(outcome.state), **how})
-        return Fitted("refitted", task.sample.n)  # type: ignore[arg-type]
+        return Refitted("refitted", task.sample.n)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "refitted", refitted)
     monkeypatch.setattr(module, "kept_member", lambda task, configuration, state: "kept")

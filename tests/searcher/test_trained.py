@@ -272,10 +272,10 @@ def test_a_refit_learns_from_every_picture(
 ) -> None:
     task, ours, found = done
     watched = Watched(monkeypatch)
-    fitted = refitted(task, found, ours.l2, HERE)
+    refit = refitted(task, found, ours.l2, HERE)
     np.testing.assert_array_equal(watched.learned[0], task.everything)
-    assert (fitted.n, fitted.note) == (task.sample.n, "")
-    assert fitted.member.cuts == found.configuration.cuts
+    assert (refit.n, refit.note) == (task.sample.n, "")
+    assert refit.member.cuts == found.configuration.cuts
 
 
 def test_training_goes_on_from_a_trial_s_weights(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,10 +291,10 @@ def test_training_goes_on_from_a_trial_s_weights(task: Task, monkeypatch: pytest
         return real(tunable, y, rows, recipe, *a, **kw)
 
     monkeypatch.setattr(module, "finetune", finetune)
-    fitted = refitted(task, found, ours.l2, HERE, epochs=2)
+    refit = refitted(task, found, ours.l2, HERE, epochs=2)
     assert (recipes[0].epochs, recipes[0].head_epochs) == (2, 0)
     assert recipes[0].head_lr < JOINED.how.head_lr  # type: ignore[union-attr]
-    assert fitted.n == task.sample.n
+    assert refit.n == task.sample.n
 
 
 def epoch(number: int, loss: float) -> Epoch:
@@ -309,12 +309,12 @@ def test_a_refit_that_diverges_is_not_delivered(task: Task, monkeypatch: pytest.
         return Trained(tuple(epoch(number, loss) for number, loss in enumerate((0.4, 0.9, 3.0), 1)), shortened=False)
 
     monkeypatch.setattr(module, "finetune", diverging)
-    fitted = refitted(task, found, ours.l2, HERE)
+    refit = refitted(task, found, ours.l2, HERE)
     assert (
-        "the refit on every training picture was rejected, since its loss rose from 0.40 to 3.00" in fitted.note.lower()
+        "the refit on every training picture was rejected, since its loss rose from 0.40 to 3.00" in refit.note.lower()
     )
-    assert fitted.n == task.sample.n - len(task.held_out(0))
-    scores = scores_of(fitted.member, pixels(task, task.held_out(0))).numpy()
+    assert refit.n == task.sample.n - len(task.held_out(0))
+    scores = scores_of(refit.member, pixels(task, task.held_out(0))).numpy()
     np.testing.assert_allclose(scores, found.on(task.held_out(0)), rtol=2e-2, atol=2e-2)
 
 
@@ -340,8 +340,8 @@ def test_a_refit_that_breaks_is_not_delivered(task: Task) -> None:
     ours = best_frozen(task)
     found = score_trained(task, TUNED, ours, HERE)
     broken = replace(found, configuration=retuned(TUNED, head_lr=1e20))
-    fitted = refitted(task, broken, ours.l2, HERE)
-    assert "the loss became nan" in fitted.note
+    refit = refitted(task, broken, ours.l2, HERE)
+    assert "the loss became nan" in refit.note
 
 
 def test_a_refit_in_which_a_backbone_raises_is_not_delivered(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,9 +400,9 @@ def test_nothing_of_a_trial_is_kept_when_it_ends(task: Task) -> None:
 def test_a_refit_without_any_time_leaves_the_trial_s_model(task: Task, limit: float) -> None:
     ours = best_frozen(task)
     found = score_trained(task, TUNED, ours, HERE)
-    fitted = refitted(task, found, ours.l2, HERE, limit=limit)
-    assert "since there was no time left for it" in fitted.note
-    assert fitted.n == task.sample.n - len(task.held_out(0))
+    refit = refitted(task, found, ours.l2, HERE, limit=limit)
+    assert "since there was no time left for it" in refit.note
+    assert refit.n == task.sample.n - len(task.held_out(0))
 
 
 def test_a_trial_without_any_time_has_no_outcome(task: Task) -> None:

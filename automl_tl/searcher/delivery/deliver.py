@@ -65,10 +65,10 @@ def deliver(loop: Loop) -> Delivered:
     ranked = _ranked(loop)
     chosen, shares = _choose(loop, ranked)
     with lab.monitor.activity("Refitting on every training picture"):
-        fitted, notes = refit_chosen(loop, chosen)
-    chosen, shares = chosen[: len(fitted)], shares if len(fitted) == len(chosen) else [1.0]
+        refits, notes = refit_chosen(loop, chosen)
+    chosen, shares = chosen[: len(refits)], shares if len(refits) == len(chosen) else [1.0]
     notes += _not_as_asked(loop, chosen[0])
-    model = calibrated_model(loop.task, loop.task, chosen, shares, [f.member for f in fitted])
+    model = calibrated_model(loop.task, loop.task, chosen, shares, [f.member for f in refits])
     save_bundle(model, folder.bundle)  # whatever happens to the test, the refit is not lost
     test, n_test = None, 0
     if not _part(lab, "test").empty:

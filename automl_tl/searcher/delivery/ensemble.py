@@ -8,7 +8,7 @@ from functools import reduce
 
 import numpy as np
 
-from automl_tl.learning.scores import class_weights, fit_temperature
+from automl_tl.learning.scores import best_temperature, class_weights
 from automl_tl.model.model import mix
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.openings import CLASSES_ALIKE
@@ -68,7 +68,7 @@ def common_rows(outcomes: Sequence[Outcome]) -> np.ndarray:
 
 def own_temperature(task: Task, outcome: Outcome) -> float:
     """Return the temperature at which a candidate's scores, on all pictures that it was scored on, are calibrated."""
-    return fit_temperature(task.y[outcome.rows], outcome.scores)
+    return best_temperature(task.y[outcome.rows], outcome.scores)
 
 
 def calibrated_probabilities(task: Task, outcome: Outcome, rows: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from automl_tl.errors import sentence
 from automl_tl.lab.extraction import extract_all
 from automl_tl.lab.sample import draw_sample
 from automl_tl.model.model import Model
-from automl_tl.searcher.delivery.members import Fitted, refitted
+from automl_tl.searcher.delivery.members import Refitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
 from automl_tl.searcher.delivery.refit import frozen_first
 from automl_tl.searcher.preparation import MOST_FOLDS, TRAINING_PARTS
@@ -46,14 +46,14 @@ def _learn_from_everything(
     features, _ = extract_all(lab, names, whole.pictures)
     everything = replace(task, sample=whole, features=features, computed=Computed())
 
-    def refit(outcome: Outcome) -> Fitted:
+    def refit(outcome: Outcome) -> Refitted:
         limit = deadline.left - EXPORT_SECONDS if deadline.is_set else None
         return refitted(everything, outcome, loop.candidates.reference.l2, lab.executor, limit=limit)
 
-    fitted = frozen_first(chosen, refit)
-    if not all(f.is_refit for f in fitted):
+    refits = frozen_first(chosen, refit)
+    if not all(f.is_refit for f in refits):
         return tested, "The delivered model is the tested one: the refit on everything was rejected."
-    model = calibrated_model(task, everything, chosen, shares, [f.member for f in fitted])
+    model = calibrated_model(task, everything, chosen, shares, [f.member for f in refits])
     return model, f"The delivered model has learned from all {whole.n:,} pictures, those it was tested on included."
 
 

@@ -19,7 +19,7 @@ from automl_tl.learning.trainer import empty_head, restore
 from automl_tl.learning.tunable import copy_network
 from automl_tl.model.member import Member
 from automl_tl.searcher.task import Task
-from automl_tl.searcher.trials.frozen import fit_frozen
+from automl_tl.searcher.trials.frozen import solve_frozen
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.trained import Learned, Watch, learn
 from automl_tl.work import Executor
@@ -30,7 +30,7 @@ DIVERGED_LOSS = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class Refitted:
     """A member, and what it learned from."""
 
     member: Member
@@ -42,8 +42,8 @@ class Fitted:
 
 
 def frozen_member(task: Task, configuration: Configuration, head: LinearHead | None = None) -> Member:
-    """Return a frozen candidate fitted on every picture of the task, or with a head that is at hand."""
-    solved = fit_frozen(task, configuration) if head is None else head
+    """Return a frozen candidate solved on every picture of the task, or with a head that is at hand."""
+    solved = solve_frozen(task, configuration) if head is None else head
     network = task.networks.network(configuration.backbone)
     return _member(task, configuration, network, NetworkHead.from_linear(solved).to(network.device))
 
@@ -66,7 +66,7 @@ def refitted(
     limit: float | None = None,
     epochs: int | None = None,
     watch: Watch | None = None,
-) -> Fitted:
+) -> Refitted:
     """Return a candidate that has learned from every picture of the task.
 
     Args:
@@ -80,8 +80,8 @@ def refitted(
     """
     configuration, begun = outcome.configuration, time.perf_counter()
     if not configuration.is_trained:
-        head = executor.submit(fit_frozen, task, configuration).result()
-        return Fitted(frozen_member(task, configuration, head), task.sample.n)
+        head = executor.submit(solve_frozen, task, configuration).result()
+        return Refitted(frozen_member(task, configuration, head), task.sample.n)
     if limit is not None and limit <= 0:
         return _as_it_was(task, outcome, "there was no time left for it")
     try:
@@ -94,7 +94,7 @@ def refitted(
         member = kept_member(task, configuration, learned.state)
     except Exception as error:  # whatever a plugin's code raises; the trial's own model is there
         return _as_it_was(task, outcome, sentence(error))
-    return Fitted(member, task.sample.n, _time_note(configuration, learned, epochs))
+    return Refitted(member, task.sample.n, _time_note(configuration, learned, epochs))
 
 
 def _time_note(configuration: Configuration, learned: Learned, epochs: int | None) -> str:
@@ -128,10 +128,10 @@ def rescaled(member: Member, factor: float, weight: float) -> Member:
     return replace(member, weight=weight)
 
 
-def _as_it_was(task: Task, outcome: Outcome, reason: str) -> Fitted:
+def _as_it_was(task: Task, outcome: Outcome, reason: str) -> Refitted:
     note = f"The refit on every training picture was rejected, since {reason}."
     member = kept_member(task, outcome.configuration, outcome.state)
-    return Fitted(member, task.n_trained, note, is_refit=False)
+    return Refitted(member, task.n_trained, note, is_refit=False)
 
 
 def _member(task: Task, configuration: Configuration, network: Network, head: NetworkHead) -> Member:

@@ -24,7 +24,7 @@ NOVELTY_PICTURES = 100
 
 
 def interim_model(task: Task, outcome: Outcome) -> Model:
-    """Return a candidate as a model while the search goes on: as its trial left it, or fitted on everything."""
+    """Return a candidate as a model while the search goes on: as its trial left it, or solved on everything."""
     configuration = outcome.configuration
     trained = configuration.is_trained
     member = kept_member(task, configuration, outcome.state) if trained else frozen_member(task, configuration)
@@ -34,7 +34,7 @@ def interim_model(task: Task, outcome: Outcome) -> Model:
 
 
 def first_interim_model(task: Task, member: Member) -> Model:
-    """Return what is written as soon as anything can be fitted."""
+    """Return what is written as soon as anything can be solved."""
     return _assembled(task, (member,), RIDGE_TEMPERATURE, None, {})
 
 
@@ -48,7 +48,7 @@ def calibrated_model(
         task: what the members have learned.
         chosen: the candidates.
         shares: of each in the model.
-        members: of each candidate, fitted.
+        members: of each candidate, refitted.
     """
     temperatures = [own_temperature(scored, outcome) for outcome in chosen]
     if len(members) == 1:

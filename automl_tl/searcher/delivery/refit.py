@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from automl_tl.errors import sentence
-from automl_tl.searcher.delivery.members import Fitted, kept_member, refitted
+from automl_tl.searcher.delivery.members import Refitted, kept_member, refitted
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
 
@@ -15,7 +15,7 @@ NEARLY_ENOUGH = 0.7
 """Share of the time a refit is expected to take from which it is begun: the schedule then follows the clock."""
 
 
-def refit_chosen(loop: Loop, chosen: Sequence[Outcome]) -> tuple[list[Fitted], list[str]]:
+def refit_chosen(loop: Loop, chosen: Sequence[Outcome]) -> tuple[list[Refitted], list[str]]:
     """Return the refitted candidates, without the best one's partner if that cannot be refitted; and notes.
 
     Args:
@@ -23,28 +23,28 @@ def refit_chosen(loop: Loop, chosen: Sequence[Outcome]) -> tuple[list[Fitted], l
         chosen: the best one first.
     """
 
-    def refit(outcome: Outcome) -> Fitted:
+    def refit(outcome: Outcome) -> Refitted:
         return _refit(loop, outcome)
 
     try:
-        fitted, notes = frozen_first(chosen, refit), []
+        refits, notes = frozen_first(chosen, refit), []
     except Exception as error:  # whatever a plugin's code raises must not cost the best one its delivery
         if len(chosen) == 1:
             raise
-        fitted = [refit(chosen[0])]
+        refits = [refit(chosen[0])]
         name = chosen[1].configuration.strategy
         notes = [f"{name} is not in the model, since its refit failed: {sentence(error)}"]
-    return fitted, notes + [one.note for one in fitted if one.note]
+    return refits, notes + [one.note for one in refits if one.note]
 
 
-def frozen_first(chosen: Sequence[Outcome], refit: Callable[[Outcome], Fitted]) -> list[Fitted]:
+def frozen_first(chosen: Sequence[Outcome], refit: Callable[[Outcome], Refitted]) -> list[Refitted]:
     """Refit each candidate; a frozen one before a trained one, which takes the time that is left."""
     order = sorted(range(len(chosen)), key=lambda i: chosen[i].configuration.is_trained)
-    fitted = {i: refit(chosen[i]) for i in order}
-    return [fitted[i] for i in range(len(chosen))]
+    refits = {i: refit(chosen[i]) for i in order}
+    return [refits[i] for i in range(len(chosen))]
 
 
-def _refit(loop: Loop, outcome: Outcome) -> Fitted:
+def _refit(loop: Loop, outcome: Outcome) -> Refitted:
     """Refit a candidate on every training picture, as far as there is time."""
     task, l2, executor = loop.task, loop.candidates.reference.l2, loop.session.lab.executor
     if not outcome.configuration.is_trained:
@@ -54,7 +54,7 @@ def _refit(loop: Loop, outcome: Outcome) -> Fitted:
     epochs = _affordable(loop, outcome, left)
     if epochs == 0 or loop.interrupted:
         member = kept_member(task, outcome.configuration, outcome.state)
-        return Fitted(member, task.n_trained, _not_refitted(loop, len(task.held_out(0))), is_refit=False)
+        return Refitted(member, task.n_trained, _not_refitted(loop, len(task.held_out(0))), is_refit=False)
     limit = left if loop.session.deadline.is_set else None
     return refitted(task, outcome, l2, executor, limit=limit, epochs=epochs, watch=watch)
 

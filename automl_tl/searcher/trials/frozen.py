@@ -6,12 +6,12 @@ import time
 
 import numpy as np
 
-from automl_tl.learning.classifiers import fit_head
+from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.learning.effort import screening, solving
 from automl_tl.learning.heads import solve_head, solve_path
 from automl_tl.learning.linear import LinearHead
-from automl_tl.learning.screen import fit_ridge, is_tall, ridge_path, smallest_fold
+from automl_tl.learning.screen import is_tall, ridge_path, smallest_fold, solve_ridge
 from automl_tl.learning.spectrum import Spectrum, decompose
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
@@ -46,14 +46,14 @@ def score_frozen(task: Task, configuration: Configuration) -> Outcome:
     return Outcome(configuration, value, task.everything, scores, time.perf_counter() - started)
 
 
-def fit_frozen(task: Task, configuration: Configuration, rows: np.ndarray | None = None) -> LinearHead:
-    """Return the classifier of a frozen candidate, fitted on the pictures `rows`, int (m,), or on all."""
+def solve_frozen(task: Task, configuration: Configuration, rows: np.ndarray | None = None) -> LinearHead:
+    """Return the classifier of a frozen candidate, solved on the pictures `rows`, int (m,), or on all."""
     learned = task.everything if rows is None else rows
     key = ("frozen head", configuration, learned.tobytes(), task.y[learned].tobytes())
-    return task.computed.solved.get(key, lambda: _fit(task, configuration, rows))
+    return task.computed.solved.get(key, lambda: _solve(task, configuration, rows))
 
 
-def _fit(task: Task, configuration: Configuration, rows: np.ndarray | None) -> LinearHead:
+def _solve(task: Task, configuration: Configuration, rows: np.ndarray | None) -> LinearHead:
     how, views = _parts(task, configuration)
     X, y = _stacked(task, configuration, views), task.y
     if rows is not None:
@@ -62,7 +62,7 @@ def _fit(task: Task, configuration: Configuration, rows: np.ndarray | None) -> L
     if how.classifier == "ridge":
         known = X if is_tall(X.shape, len(y)) else kept_spectrum(task, configuration, X, rows)
         penalty = how.penalty * (1 + len(views))
-        return fit_ridge(known, y, task.n_classes, penalty, device=task.networks.engine.device)
+        return solve_ridge(known, y, task.n_classes, penalty, device=task.networks.engine.device)
     spectrum = kept_spectrum(task, configuration, X, rows)
     strength = how.penalty * spectrum.unit / n
     return solve_head(how.classifier, spectrum, y, task.n_classes, strength, balanced=configuration.balanced)
@@ -99,10 +99,12 @@ def too_much(task: Task, configuration: Configuration) -> str | None:
 
 
 def first_model(task: Task, backbone: str) -> tuple[Configuration, LinearHead]:
-    """Return what is fitted before anything is known: ridge regression on the last stage's means."""
+    """Return what is solved before anything is known: ridge regression on the last stage's means."""
     n_stages = task.features[backbone].n_stages
     configuration = Configuration("frozen", backbone, n_stages, (n_stages,), "mean", Frozen("ridge", 1.0))
-    return configuration, fit_head("ridge", task.matrix(backbone, (n_stages,), "mean"), task.y, task.n_classes, 1.0)
+    return configuration, solve_classifier(
+        "ridge", task.matrix(backbone, (n_stages,), "mean"), task.y, task.n_classes, 1.0
+    )
 
 
 def _parts(task: Task, configuration: Configuration) -> tuple[Frozen, tuple[str, ...]]:
