@@ -27,8 +27,9 @@ from automl_tl.learning.scores import best_temperature
 from automl_tl.model.model import mix
 from automl_tl.options import PARTS, SearchOptions
 from automl_tl.searcher.delivery.ensemble import _most_probable
-from automl_tl.searcher.preparation import Prepared, Session, prepare
+from automl_tl.searcher.preparation import prepare
 from automl_tl.searcher.run_folder import RunFolder
+from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.space_for import space_for
 from automl_tl.searcher.trials.deadline import Deadline

@@ -22,8 +22,9 @@ import pandas as pd
 from automl_tl.lab.lab import open_lab
 from automl_tl.learning.configuration import Configuration
 from automl_tl.options import PARTS, SearchOptions
-from automl_tl.searcher.preparation import Session, prepare
+from automl_tl.searcher.preparation import prepare
 from automl_tl.searcher.run_folder import RunFolder
+from automl_tl.searcher.session import Session
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import suggest
 from automl_tl.searcher.space.space_for import space_for

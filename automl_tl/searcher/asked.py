@@ -12,7 +12,7 @@ from automl_tl.lab.recommended import frozen
 from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.learning.recipe import Recipe
 from automl_tl.options import ConfigurationOptions, SearchOptions
-from automl_tl.searcher.preparation import Prepared
+from automl_tl.searcher.session import Prepared
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import Space
 from automl_tl.searcher.space.space_for import space_for

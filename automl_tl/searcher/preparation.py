@@ -5,29 +5,27 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from automl_tl.durations import format_duration
 from automl_tl.errors import BackboneError, OptionError
 from automl_tl.features.extract import Features
-from automl_tl.lab.assessment import Assessment, assess
+from automl_tl.lab.assessment import assess
 from automl_tl.lab.considered import without_broken
 from automl_tl.lab.evidence import Candidate, Evidence
 from automl_tl.lab.extraction import extract_each
-from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import LARGEST_SAMPLE, Sample, draw_sample, lonely_note
 from automl_tl.lab.timing import stage_seconds, whole_step_seconds
 from automl_tl.learning.activations import MAX_BYTES
 from automl_tl.options import SearchOptions
-from automl_tl.searcher.run_folder import RunFolder
+from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.space_for import is_solvable
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.costs import Costs, StageCosts
-from automl_tl.searcher.trials.deadline import Deadline
-from automl_tl.searcher.trials.sweep import Sweep, sweep
+from automl_tl.searcher.trials.sweep import sweep
 from automl_tl.strategies import FROZEN, frozen_strategy
 
 MOST_FOLDS = 5
@@ -49,30 +47,6 @@ SOLVING_SHARE = 0.05
 MOST_PICTURES = 20_000
 """Training pictures that are looked at without a budget."""
 TRAINING_PARTS = ("train", "val")
-
-
-@dataclass(frozen=True, eq=False)
-class Session:
-    """What a search was asked for, where it lies, and when it must end."""
-
-    lab: Lab
-    options: SearchOptions
-    folder: RunFolder
-    deadline: Deadline
-    limits: Limits
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """Everything that trials need."""
-
-    task: Task
-    assessment: Assessment
-    sweep: Sweep
-    costs: Costs
-    learns_from_everything: bool
-    """Whether the tested model learns from the test part as well: held aside here, all others looked at."""
-    notes: tuple[str, ...] = field(default=())
 
 
 def prepare(session: Session, first: Callable[[Task, str], None]) -> Prepared:

@@ -18,10 +18,11 @@ from automl_tl.options import SearchOptions, takes
 from automl_tl.searcher.delivery.deliver import Delivered, deliver, final_seconds
 from automl_tl.searcher.delivery.members import frozen_member
 from automl_tl.searcher.delivery.models import first_interim_model, interim_model
-from automl_tl.searcher.preparation import Prepared, Session, prepare
+from automl_tl.searcher.preparation import prepare
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.run_folder import RunFolder, default_out
 from automl_tl.searcher.same_run import identities
+from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.space.limits import Limits, measure_limits
 from automl_tl.searcher.space.search_space import Space, outside, parameters
 from automl_tl.searcher.space.space_for import space_for

@@ -20,9 +20,10 @@ from automl_tl.searcher.delivery.deliver import per_class, tested
 from automl_tl.searcher.delivery.ensemble import calibrated_probabilities
 from automl_tl.searcher.delivery.members import Refitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
-from automl_tl.searcher.preparation import Prepared, Session, prepare
+from automl_tl.searcher.preparation import prepare
 from automl_tl.searcher.run_folder import RunFolder, default_out
 from automl_tl.searcher.same_run import identities
+from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.train_result import TrainResult

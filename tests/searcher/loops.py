@@ -13,8 +13,8 @@ from tasks import PRIORS, bare_task, outcome, reference, space
 
 from automl_tl.learning.configuration import Configuration
 from automl_tl.options import SearchOptions
-from automl_tl.searcher.preparation import Prepared, Session
 from automl_tl.searcher.run_folder import RunFolder
+from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allotment import Allotment

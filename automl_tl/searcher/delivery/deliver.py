@@ -22,7 +22,7 @@ from automl_tl.searcher.delivery.ensemble import mixture_shares, together
 from automl_tl.searcher.delivery.everything import whole_or_tested
 from automl_tl.searcher.delivery.models import NOVELTY_PICTURES, calibrated_model
 from automl_tl.searcher.delivery.refit import refit_chosen
-from automl_tl.searcher.preparation import Prepared, Session
+from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.comparison import Comparison, accuracy_gain
 from automl_tl.searcher.trials.deadline import EXPORT_SECONDS

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from automl_tl.learning.configuration import Configuration
-from automl_tl.searcher.preparation import Prepared, Session
+from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.trials.candidates import Candidates
 
 USEFUL_EPOCHS = 4

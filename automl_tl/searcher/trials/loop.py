@@ -14,7 +14,7 @@ from automl_tl.errors import AutomlTlError, BackboneError, sentence
 from automl_tl.learning.configuration import Configuration
 from automl_tl.memory import is_shortage
 from automl_tl.monitor import Status
-from automl_tl.searcher.preparation import Prepared, Session
+from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.space.search_space import Space, outside
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allotment import Allotment

@@ -11,7 +11,7 @@ import numpy as np
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.lab.recommended import fine_tuning, from_pretrained
 from automl_tl.learning.configuration import Configuration
-from automl_tl.searcher.preparation import Prepared
+from automl_tl.searcher.session import Prepared
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import Space
 from automl_tl.searcher.task import Task
