@@ -132,6 +132,7 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
     from automl_tl.learning.heads import l2_grid, solve_path
     from automl_tl.learning.network_head import NetworkHead
     from automl_tl.learning.pixels import load_pixels
+    from automl_tl.learning.problem import Problem
     from automl_tl.learning.recipe import Recipe
     from automl_tl.learning.trainer import Material, learned_state, make_cache
     from automl_tl.learning.trainer import train as train_one
@@ -156,7 +157,7 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
         folds = rows_ % 5
         np.random.default_rng(1).shuffle(folds)
         grid = l2_grid(len(rows_), X.shape[1])
-        path = solve_path("softmax", X[rows_], y[rows_], folds, len(classes), grid)
+        path = solve_path("softmax", Problem(X[rows_], y[rows_], folds, len(classes)), grid)
         head = solve_classifier("softmax", X[rows_], y[rows_], len(classes), path.penalty * 0.8)
         return head.predict(X[tests]) == y[tests], {"seconds": time.monotonic() - started, "strategy": "linear"}
     X = extract(Pass(network, how, networks.engine), pictures[:16], networks.store).matrix((network.n_stages,), "mean")

@@ -58,6 +58,7 @@ def measure(kind: str, n: int, d: int, n_classes: int) -> tuple[float, float, fl
     """Return seconds, the peak of memory (MB) above what the features took, and the accuracy that was found."""
     from automl_tl.learning import fit
     from automl_tl.learning.heads import solve_head
+    from automl_tl.learning.problem import Problem
     from automl_tl.learning.screen import PENALTIES, ridge_path
 
     X, y, folds = clusters(n, d, n_classes)
@@ -70,7 +71,7 @@ def measure(kind: str, n: int, d: int, n_classes: int) -> tuple[float, float, fl
         seconds, peak = time.process_time() - start, _peak()
         return seconds, peak - before, float((head.predict(X[:2000]) == y[:2000]).mean())
     penalties = PENALTIES if kind == "screen" else np.array([PENALTY])
-    path = ridge_path(X, y, folds, n_classes, penalties=penalties)
+    path = ridge_path(Problem(X, y, folds, n_classes), penalties=penalties)
     return time.process_time() - start, _peak() - before, path.value
 
 

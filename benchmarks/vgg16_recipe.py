@@ -33,6 +33,7 @@ from automl_tl.learning.finetune import finetune
 from automl_tl.learning.heads import l2_grid, solve_head, solve_path
 from automl_tl.learning.linear import as_matrix, measure_scaling
 from automl_tl.learning.network_head import NetworkHead
+from automl_tl.learning.problem import Problem
 from automl_tl.learning.recipe import Recipe
 from automl_tl.learning.tunable import Tunable, copy_network
 
@@ -75,7 +76,7 @@ def main() -> None:
     folds = make_folds(y[train], np.arange(len(train)), 5, 0)
     for kind in SOLVED_KINDS:
         start = time.perf_counter()
-        path = solve_path(kind, X[train], y[train], folds, len(classes), l2_grid(len(train), X.shape[1]))
+        path = solve_path(kind, Problem(X[train], y[train], folds, len(classes)), l2_grid(len(train), X.shape[1]))
         head = solve_head(kind, X[train], y[train], len(classes), path.penalty)
         right = (head.predict(X[test]) == y[test]).mean()
         rows.append({"step": f"{kind} on it", "test accuracy": right, "s": time.perf_counter() - start})

@@ -158,7 +158,7 @@ def _prior(names: Sequence[str]) -> pd.Series:
 
 def _screen(features: Features, source: FeatureSource, sample: Sample, rows: np.ndarray, metric: str) -> Candidate:
     X = _matrix(features, source, rows)
-    path = ridge_path(X, sample.y[rows], sample.folds[rows], len(sample.classes), metric=metric)
+    path = ridge_path(sample.problem(X, rows), metric=metric)
     return _candidate(source, features.n_stages, path, rows, sample)
 
 
@@ -207,18 +207,17 @@ def _solve(
 ) -> Iterator[Candidate]:
     """Solve the document's classifiers on the screened part; on a larger sample only the best of them again."""
     spectrum = decompose(_matrix(features, source, rows))
-    y, folds, n_classes = sample.y, sample.folds, len(sample.classes)
+    problem = sample.problem(spectrum, rows)
     strengths = l2_grid(len(rows), round(spectrum.unit))
     paths = [
-        solve_path(kind, spectrum, y[rows], folds[rows], n_classes, strengths, metric=metric, deadline=deadline)
-        for kind in until(deadline, SOLVED_KINDS)
+        solve_path(kind, problem, strengths, metric=metric, deadline=deadline) for kind in until(deadline, SOLVED_KINDS)
     ]
     if len(rows) < sample.n:
         best = max(paths, key=lambda path: _path_utility(path, metric))
         near = best.penalties[max(best.best - 1, 0) : best.best + 2] * len(rows) / sample.n
         rows = np.arange(sample.n)
-        X = _matrix(features, source, rows)
-        paths = [solve_path(best.kind, X, y, folds, n_classes, near, metric=metric, deadline=deadline)]
+        problem = sample.problem(_matrix(features, source, rows))
+        paths = [solve_path(best.kind, problem, near, metric=metric, deadline=deadline)]
     for path in paths:
         yield _candidate(source, features.n_stages, path, rows, sample)
 

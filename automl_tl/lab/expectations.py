@@ -106,7 +106,7 @@ def _curve_step(curve: LearningCurve, sample: Sample) -> tuple[float, float]:
 def _curve(X: np.ndarray, late: Candidate, evidence: Evidence, sample: Sample) -> LearningCurve:
     """Return the learning curve of the late source with the screen's classifier, which is quick to refit."""
     penalty = evidence.screened(late).path.penalty
-    return learning_curve(X, sample.y, sample.folds, len(sample.classes), penalty, groups=sample.groups)
+    return learning_curve(sample.problem(X), penalty, groups=sample.groups)
 
 
 def _solving_seconds(X: np.ndarray, top: Candidate, sample: Sample) -> float:

@@ -13,6 +13,8 @@ from automl_tl.data.names import natural, printable
 from automl_tl.data.split import group_ids, make_folds, stratified_sample
 from automl_tl.errors import DataError
 from automl_tl.features.extract import Picture
+from automl_tl.learning.problem import Problem
+from automl_tl.learning.spectrum import Spectrum
 
 _FEW = 400
 _MOST_FOLDS, _FOLDS_OF_MANY = 10, 5
@@ -61,6 +63,11 @@ class Sample:
         """Return the sample that holds the pictures `rows`, int (m,), alone, with their folds and groups."""
         pictures = tuple(self.pictures[row] for row in rows)
         return replace(self, pictures=pictures, y=self.y[rows], folds=self.folds[rows], groups=self.groups[rows])
+
+    def problem(self, X: np.ndarray | Spectrum, rows: np.ndarray | None = None) -> Problem:
+        """Return features X of the pictures `rows`, int (m,), or of all, with the labels and folds of those."""
+        which = slice(None) if rows is None else rows
+        return Problem(X, self.y[which], self.folds[which], len(self.classes))
 
     def subset(self, size: int, seed: int) -> np.ndarray:
         """Return the rows, sorted, of a stratified part of about `size` pictures, two of every class at least."""

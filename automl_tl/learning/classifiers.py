@@ -10,6 +10,7 @@ from torch import Tensor
 from automl_tl.learning.effort import solving
 from automl_tl.learning.heads import LOSSES, solve_head
 from automl_tl.learning.linear import LinearHead, as_matrix
+from automl_tl.learning.problem import Problem
 from automl_tl.learning.scores import best_temperature
 from automl_tl.learning.screen import PENALTIES, ridge_path, solve_ridge
 from automl_tl.learning.spectrum import Spectrum, decompose
@@ -51,6 +52,6 @@ def _ridge_as_logits(X: Tensor, y: np.ndarray, n_classes: int, device: str | Non
     """Ridge regression at its best penalty of two folds, its scores over their best temperature."""
     halves = np.empty(len(y), dtype=np.int64)
     halves[np.argsort(y, kind="stable")] = np.arange(len(y)) % 2
-    path = ridge_path(X, y, halves, n_classes, penalties=PENALTIES[::2], device=device)
+    path = ridge_path(Problem(X, y, halves, n_classes), penalties=PENALTIES[::2], device=device)
     head, temperature = solve_ridge(X, y, n_classes, path.penalty, device=device), best_temperature(y, path.oof)
     return replace(head, weight=head.weight / np.float32(temperature), bias=head.bias / np.float32(temperature))

@@ -9,9 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from automl_tl.errors import OptionError
+from automl_tl.learning.problem import Problem
 from automl_tl.learning.ridge import one_against_rest, solve_positive
-from automl_tl.learning.screen import check_folds, check_labels
-from automl_tl.learning.spectrum import Spectrum, decompose
+from automl_tl.learning.spectrum import as_spectrum
 from automl_tl.learning.threads import threads_for
 
 # Exponents b of the power law that are tried. Below .15 a curve cannot be told from a flat one, above 1.5 the
@@ -62,10 +62,7 @@ class LearningCurve:
 
 
 def learning_curve(
-    X: np.ndarray | Tensor | Spectrum,
-    y: np.ndarray,
-    folds: np.ndarray,
-    n_classes: int,
+    problem: Problem,
     penalty: float,
     *,
     fractions: Sequence[float] = (0.25, 0.4, 0.65, 1.0),
@@ -76,16 +73,14 @@ def learning_curve(
 
     The parts are stratified: the same share of every class, at least one picture. With `groups` (int (n,)) they
     take group after group, as more data would mean more patients and not more pictures of those that there are.
-    penalty: as in `ridge_path`; it is in a unit that does not depend on n, so it stays. Other arguments likewise.
+    penalty: as in `ridge_path`; it is in a unit that does not depend on n, so it stays.
     """
-    check_labels(y, n_classes)
-    check_folds(folds, len(y))
-    spectrum = X if isinstance(X, Spectrum) else decompose(X)
+    y, spectrum = problem.y, as_spectrum(problem.X)
     clusters = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
     order = np.random.default_rng(seed).permutation(int(clusters.max()) + 1)[clusters]
-    refit = _Refit(spectrum.rotated, one_against_rest(y, n_classes, spectrum.device), penalty * spectrum.unit)
+    refit = _Refit(spectrum.rotated, one_against_rest(y, problem.n_classes, spectrum.device), penalty * spectrum.unit)
     with threads_for(spectrum.n**2 * spectrum.rank):
-        rows = [_measure(refit, y, folds, order, share) for share in _check_fractions(fractions)]
+        rows = [_measure(refit, y, problem.folds, order, share) for share in _check_fractions(fractions)]
     sizes, correct = (np.stack(part) for part in zip(*rows, strict=True))
     return curve_through(sizes, correct, clusters, seed)
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from automl_tl.errors import OptionError
 from automl_tl.learning.linear import LinearHead
+from automl_tl.learning.problem import Problem, check_labels
 from automl_tl.learning.scores import PenaltyPath, class_weights, follow_path, get_metric
-from automl_tl.learning.screen import check_folds, check_labels
-from automl_tl.learning.spectrum import Spectrum, decompose
+from automl_tl.learning.spectrum import Spectrum, as_spectrum
 from automl_tl.learning.threads import threads_for
 
 # Two iterations in a row that lower the objective by less than this share of it end the search. Measured: the
@@ -90,14 +90,7 @@ def l2_grid(n: int, d: int, count: int = 7) -> np.ndarray:
 
 
 def solve_head(
-    kind: str,
-    X: np.ndarray | Tensor | Spectrum,
-    y: np.ndarray,
-    n_classes: int,
-    l2: float,
-    *,
-    balanced: bool = False,
-    initial: LinearHead | None = None,
+    kind: str, X: np.ndarray | Tensor | Spectrum, y: np.ndarray, n_classes: int, l2: float, *, balanced: bool = False
 ) -> LinearHead:
     """The linear classifier of least sum_i w_i loss_i + l2 / 2 ||W||^2, its bias free.
 
@@ -105,7 +98,6 @@ def solve_head(
     X: features (n, d), or their Spectrum if it is at hand. y: int (n,), classes from 0. W is on standardised
     columns. The weights w_i sum to 1: they are 1 / n, or give every class the same total if `balanced`. So
     scikit-learn's C is 1 / (n l2) for LogisticRegression and LinearSVC alike.
-    initial: a head to start from, on features of the same columns.
 
     The problem is convex. L-BFGS works in the basis of the features' principal directions, each scaled by its
     curvature, which saves nine of ten iterations. Weights of more columns than pictures lie in the span of the
@@ -113,21 +105,17 @@ def solve_head(
     A class without a picture gets no weights and a bias below every other's.
     """
     check_labels(y, n_classes)
-    spectrum = X if isinstance(X, Spectrum) else decompose(X)
-    problem = _pose(kind, spectrum.rotated, y, balanced)
-    start = None if initial is None else _from_head(initial, spectrum, problem.present)
-    solution = _solve(problem, l2, start, TOLERANCE)
-    weight, bias = _spread(solution, problem.present, n_classes, len(y))
+    spectrum = as_spectrum(X)
+    objective = _objective(kind, spectrum.rotated, y, balanced)
+    solution = _solve(objective, l2, None, TOLERANCE)
+    weight, bias = _spread(solution, objective.present, n_classes, len(y))
     on_columns = (spectrum.directions() @ weight).T.cpu().numpy()
     return LinearHead.standardised(kind, on_columns, bias.cpu().numpy(), spectrum.scaling)
 
 
 def solve_path(
     kind: str,
-    X: np.ndarray | Tensor | Spectrum,
-    y: np.ndarray,
-    folds: np.ndarray,
-    n_classes: int,
+    problem: Problem,
     l2s: np.ndarray,
     *,
     balanced: bool = False,
@@ -136,22 +124,19 @@ def solve_path(
 ) -> PenaltyPath:
     """Out-of-fold scores along a path of L2 strengths, ended once PATIENCE of them in a row brought nothing.
 
-    Arguments as in `solve_head`; folds is int (n,); l2s is descending, as `l2_grid` gives it; deadline is a
-    time.monotonic() at which the path ends with the strengths that are done, one at least. A fold's solution
-    starts where its own path leads, and is solved to PATH_TOLERANCE. Only the standardisation and the choice of
-    coordinates are from all pictures. A class that is missing from the training part of a fold cannot be predicted
-    there: its score is one below the lowest other.
+    kind, balanced: as in `solve_head`. l2s is descending, as `l2_grid` gives it; deadline is a time.monotonic() at
+    which the path ends with the strengths that are done, one at least. A fold's solution starts where its own path
+    leads, and is solved to PATH_TOLERANCE. Only the standardisation and the choice of coordinates are from all
+    pictures. A class that is missing from the training part of a fold cannot be predicted there: its score is one
+    below the lowest other.
     """
-    check_labels(y, n_classes)
-    check_folds(folds, len(y))
-    spectrum = X if isinstance(X, Spectrum) else decompose(X)
-    scores = _fold_scores(kind, spectrum.rotated, y, folds, n_classes, l2s, balanced)
-    return follow_path(kind, y, l2s, scores, get_metric(metric), patience=PATIENCE, deadline=deadline)
+    scored = _fold_scores(kind, as_spectrum(problem.X).rotated, problem, l2s, balanced)
+    return follow_path(kind, problem.y, scored, get_metric(metric), patience=PATIENCE, deadline=deadline)
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """One weighted training set in rotated coordinates.
+class _Objective:
+    """The loss over one weighted training set in rotated coordinates.
 
     Z: (n, r) float32 or float64. y: (n,) int64, positions in `present`. weights: (n,) float64, sum 1.
     present: (C',) the classes that occur.
@@ -163,7 +148,7 @@ class _Problem:
     weights: Tensor
     present: np.ndarray
 
-    def objective(self, weight: Tensor, bias: Tensor, l2: float) -> tuple[float, Tensor, Tensor]:
+    def at(self, weight: Tensor, bias: Tensor, l2: float) -> tuple[float, Tensor, Tensor]:
         """The regularised loss and its gradients in weight (r, C') and bias (C',), all float64."""
         dtype = self.Z.dtype
         losses, slope = self.loss.function(torch.addmm(bias.to(dtype), self.Z, weight.to(dtype)), self.y)
@@ -185,11 +170,11 @@ class _Solution:
     bias: Tensor
 
 
-def _pose(kind: str, Z: Tensor, y: np.ndarray, balanced: bool) -> _Problem:
+def _objective(kind: str, Z: Tensor, y: np.ndarray, balanced: bool) -> _Objective:
     present, positions = np.unique(y, return_inverse=True)
     weights = class_weights(positions) if balanced else np.ones(len(y))
     single = Z.shape[0] * Z.shape[1] * len(present) > SINGLE_PRECISION
-    return _Problem(
+    return _Objective(
         get_loss(kind),
         Z.float() if single else Z,
         torch.as_tensor(positions, dtype=torch.int64, device=Z.device),
@@ -198,25 +183,25 @@ def _pose(kind: str, Z: Tensor, y: np.ndarray, balanced: bool) -> _Problem:
     )
 
 
-def _solve(problem: _Problem, l2: float, start: _Solution | None, tolerance: float) -> _Solution:
+def _solve(objective: _Objective, l2: float, start: _Solution | None, tolerance: float) -> _Solution:
     if not 0 < l2 < np.inf:
         raise OptionError(f"the L2 strength must be positive and finite, got {l2}")
-    scales = problem.scales(l2)
-    shape = (len(scales), len(problem.present))
+    scales = objective.scales(l2)
+    shape = (len(scales), len(objective.present))
 
     def unpack(flat: np.ndarray) -> tuple[Tensor, Tensor]:
         stacked = torch.as_tensor(flat, device=scales.device).view(shape) * scales
         return stacked[:-1], stacked[-1]
 
     def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        value, weight, bias = problem.objective(*unpack(flat), l2)
+        value, weight, bias = objective.at(*unpack(flat), l2)
         return value, (torch.cat([weight, bias[None]]) * scales).cpu().numpy().ravel()
 
     first = np.zeros(shape[0] * shape[1])
     if start is not None:
         first = (torch.cat([start.weight, start.bias[None]]) / scales).cpu().numpy().ravel()
     options = {"maxiter": ITERATIONS, "maxfun": 2 * ITERATIONS, "ftol": 0.0, "gtol": 1e-12}
-    with threads_for(PASSES * problem.Z.numel() * shape[1]):
+    with threads_for(PASSES * objective.Z.numel() * shape[1]):
         result = minimize(evaluate, first, jac=True, method="L-BFGS-B", callback=_Converged(tolerance), options=options)
     return _Solution(*unpack(result.x))
 
@@ -243,28 +228,21 @@ def _spread(solution: _Solution, present: np.ndarray, n_classes: int, n: int) ->
     return weight, bias
 
 
-def _from_head(head: LinearHead, spectrum: Spectrum, present: np.ndarray) -> _Solution:
-    """A head in this problem's coordinates; what lies outside the span of the features is lost."""
-    device = spectrum.device
-    raw, bias = (torch.as_tensor(part, device=device).double() for part in head.folded())
-    center, scale = (torch.as_tensor(part, device=device) for part in (spectrum.scaling.center, spectrum.scaling.scale))
-    weight = (raw * scale) @ spectrum.directions()
-    return _Solution(weight[present].T, (bias + raw @ center)[present])
-
-
 def _fold_scores(
-    kind: str, Z: Tensor, y: np.ndarray, folds: np.ndarray, n_classes: int, l2s: np.ndarray, balanced: bool
-) -> Iterator[np.ndarray]:
+    kind: str, Z: Tensor, problem: Problem, l2s: np.ndarray, balanced: bool
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Every strength with the scores (n, C) of each picture by the classifier that has not seen its fold."""
+    y, folds = problem.y, problem.folds
     solved: dict[int, list[_Solution]] = {int(fold): [] for fold in np.unique(folds)}
     for l2 in l2s:
-        oof = np.empty((len(y), n_classes))
+        oof = np.empty((len(y), problem.n_classes))
         for fold, path in solved.items():
             test = torch.as_tensor(folds == fold, device=Z.device)
-            problem = _pose(kind, Z[~test], y[folds != fold], balanced)
-            solution = _solve(problem, float(l2), _ahead(path), PATH_TOLERANCE)
+            objective = _objective(kind, Z[~test], y[folds != fold], balanced)
+            solution = _solve(objective, float(l2), _ahead(path), PATH_TOLERANCE)
             path[:] = [*path[-1:], solution]
-            oof[folds == fold] = _fill(_scores(Z[test], solution), problem.present, n_classes)
-        yield oof
+            oof[folds == fold] = _fill(_scores(Z[test], solution), objective.present, problem.n_classes)
+        yield l2, oof
 
 
 def _scores(Z: Tensor, solution: _Solution) -> Tensor:

@@ -158,21 +158,22 @@ class PenaltyPath:
 def follow_path(
     kind: str,
     y: np.ndarray,
-    penalties: np.ndarray,
-    scores: Iterable[np.ndarray],
+    scored: Iterable[tuple[float, np.ndarray]],
     metric: Metric,
     patience: int | None = None,
     deadline: float = math.inf,
 ) -> PenaltyPath:
-    """Keep the best of the out-of-fold scores (n, C) of one penalty after another.
+    """Keep the best of `scored`: one penalty after another with its out-of-fold scores (n, C).
 
-    It stops drawing scores after `patience` penalties in a row without a better value, or once time.monotonic() has
+    It stops drawing them after `patience` penalties in a row without a better value, or once time.monotonic() has
     come to `deadline`, and the path ends there.
     """
+    penalties: list[float] = []
     predictions: list[np.ndarray] = []
     values: list[float] = []
     best, improved, kept, loss = 0, 0, np.empty(0), math.nan
-    for index, oof in enumerate(scores):
+    for index, (penalty, oof) in enumerate(scored):
+        penalties.append(penalty)
         predictions.append(oof.argmax(axis=1).astype(np.int32))
         values.append(metric.function(y, oof))
         gain = metric.sign * (values[index] - values[best])
@@ -184,5 +185,4 @@ def follow_path(
             best, kept, loss = index, oof.astype(np.float32), own
         if (patience is not None and index - improved >= patience) or time.monotonic() >= deadline:
             break
-    reached = np.asarray(penalties)[: len(values)]
-    return PenaltyPath(kind, reached, np.stack(predictions), np.array(values), best, kept)
+    return PenaltyPath(kind, np.array(penalties), np.stack(predictions), np.array(values), best, kept)

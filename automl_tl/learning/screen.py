@@ -9,6 +9,7 @@ from torch import Tensor
 
 from automl_tl.errors import OptionError
 from automl_tl.learning.linear import LinearHead, Standardised, as_matrix, measure_scaling, placed
+from automl_tl.learning.problem import Problem, check_labels
 from automl_tl.learning.ridge import Columns, one_against_rest, out_of_fold, solve_columns
 from automl_tl.learning.scores import PenaltyPath, follow_path, get_metric
 from automl_tl.learning.spectrum import Spectrum, decompose
@@ -19,10 +20,7 @@ PENALTIES = np.logspace(-3, 3, 13)
 
 
 def ridge_path(
-    X: np.ndarray | Tensor | Spectrum,
-    y: np.ndarray,
-    folds: np.ndarray,
-    n_classes: int,
+    problem: Problem,
     *,
     penalties: np.ndarray = PENALTIES,
     metric: str = "accuracy",
@@ -33,29 +31,26 @@ def ridge_path(
 
     The targets are +-1, one against the rest; the intercept is free. The standardisation alone is from all pictures.
 
-    X: features (n, d), or their Spectrum if it is at hand. y: int (n,), classes from 0. folds: int (n,), at least
-    two different. penalties: (p,) positive, lambda in units of `Scaling.unit`. metric: chooses the best penalty.
-    device: where features that are large enough are solved (`linear.placed`). deadline: a time.monotonic() at which
-    the path ends with the penalties that are done, one at least.
-    Raises OptionError for labels, folds or penalties that make no sense.
+    penalties: (p,) positive, lambda in units of `Scaling.unit`. metric: chooses the best penalty. device: where
+    features that are large enough are solved (`linear.placed`). deadline: a time.monotonic() at which the path ends
+    with the penalties that are done, one at least.
+    Raises OptionError for penalties that make no sense.
     """
-    check_labels(y, n_classes)
-    check_folds(folds, len(y))
     _check_penalties(penalties)
-    smallest = smallest_fold(folds)
-    columns = X if isinstance(X, Spectrum) else _columns(X, smallest, device)
-    scores = out_of_fold(columns, y, folds, n_classes, penalties * columns.scaling.unit)
+    y, smallest = problem.y, problem.smallest_fold
+    columns = _columns(problem.X, smallest, device)
+    scores = out_of_fold(columns, y, problem.folds, problem.n_classes, penalties * columns.scaling.unit)
     with threads_for(columns.n * columns.rank * (columns.n if smallest <= columns.rank else columns.rank)):
-        return follow_path("ridge", y, penalties, scores, get_metric(metric), deadline=deadline)
+        return follow_path("ridge", y, zip(penalties, scores, strict=True), get_metric(metric), deadline=deadline)
 
 
 def solve_ridge(
     X: np.ndarray | Tensor | Spectrum, y: np.ndarray, n_classes: int, penalty: float, *, device: str | None = None
 ) -> LinearHead:
-    """Ridge regression on all pictures at one penalty, as a head; arguments as in `ridge_path`."""
+    """Ridge regression on all pictures at one penalty, as a head; arguments as in `Problem` and `ridge_path`."""
     check_labels(y, n_classes)
     _check_penalties(np.array([penalty]))
-    columns = X if isinstance(X, Spectrum) else _columns(X, len(y), device)
+    columns = _columns(X, len(y), device)
     strength = penalty * columns.scaling.unit
     if isinstance(columns, Spectrum):
         targets = one_against_rest(y, n_classes, columns.device)
@@ -73,32 +68,16 @@ def is_tall(shape: tuple[int, ...], smallest: int) -> bool:
     return smallest > shape[1]
 
 
-def smallest_fold(folds: np.ndarray) -> int:
-    """Pictures of the smallest fold."""
-    return int(np.unique(folds, return_counts=True)[1].min())
-
-
-def _columns(X: np.ndarray | Tensor, smallest: int, device: str | None) -> Columns:
+def _columns(X: np.ndarray | Tensor | Spectrum, smallest: int, device: str | None) -> Columns:
     """The features as they are where the smallest part has more pictures than columns, else their spectrum."""
+    if isinstance(X, Spectrum):
+        return X
     matrix = as_matrix(X)
     n, d = matrix.shape
     if not is_tall(matrix.shape, smallest):
         return decompose(matrix, device)
     matrix = placed(matrix, n * d**2, device)
     return Standardised(matrix, measure_scaling(matrix))
-
-
-def check_labels(y: np.ndarray, n_classes: int) -> None:
-    """Labels must be integers from 0 to n_classes - 1."""
-    if len(y) and (y.min() < 0 or y.max() >= n_classes):
-        raise OptionError(f"labels must lie in 0..{n_classes - 1}, got {int(y.min())}..{int(y.max())}")
-
-
-def check_folds(folds: np.ndarray, n: int) -> None:
-    """Folds must be one number per picture, and at least two different ones."""
-    different = len(np.unique(folds))
-    if len(folds) != n or different < 2:
-        raise OptionError(f"{n} pictures need a fold each, at least 2 different, got {different} in {len(folds)}")
 
 
 def _check_penalties(penalties: np.ndarray) -> None:

@@ -106,6 +106,11 @@ def decompose(X: np.ndarray | Tensor, device: str | None = None) -> Spectrum:
         return _by_kernel(matrix, scaling) if n <= d else _by_covariance(matrix, scaling)
 
 
+def as_spectrum(X: np.ndarray | Tensor | Spectrum) -> Spectrum:
+    """The decomposition of features, where it is not at hand already."""
+    return X if isinstance(X, Spectrum) else decompose(X)
+
+
 def _by_kernel(X: Tensor, scaling: Scaling) -> Spectrum:
     n, d = X.shape
     kernel = torch.zeros(n, n, dtype=torch.float64, device=X.device)

@@ -15,6 +15,7 @@ from scipy.stats import beta
 
 from automl_tl.learning.curve import learning_curve
 from automl_tl.learning.estimate import Estimate, expected_accuracy
+from automl_tl.learning.problem import Problem
 from automl_tl.learning.scores import correctness
 from automl_tl.learning.screen import ridge_path, solve_ridge
 from automl_tl.learning.spectrum import decompose
@@ -66,11 +67,11 @@ def draw(n: int, seed: int) -> Draw:
     latent, y = world.pictures(n, rng)
     classes, folds = len(world.means), stratified_folds(y, FOLDS, seed)
     spectra = [decompose(world.features(latent, source, rng)) for source in range(SOURCES)]
-    paths = [ridge_path(spectrum, y, folds, classes, penalties=PENALTIES) for spectrum in spectra]
+    paths = [ridge_path(Problem(spectrum, y, folds, classes), penalties=PENALTIES) for spectrum in spectra]
     correct = np.hstack([correctness(y, path.predictions) for path in paths])
     best = int(np.argmax([path.value for path in paths]))
     penalty = paths[best].penalty
-    step = learning_curve(spectra[best], y, folds, classes, penalty, seed=seed).step(n * (1 - 1 / FOLDS), n)
+    step = learning_curve(Problem(spectra[best], y, folds, classes), penalty, seed=seed).step(n * (1 - 1 / FOLDS), n)
     estimate = expected_accuracy(correct, folds=folds, curve_step=step, seed=seed, n_boot=300)
     fresh, labels = world.pictures(3000, rng)
     predicted = solve_ridge(spectra[best], y, classes, penalty).predict(world.features(fresh, best, rng))

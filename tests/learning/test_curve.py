@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from automl_tl.errors import OptionError
 from automl_tl.learning.curve import curve_through, learning_curve, nested_part, power_laws_through
+from automl_tl.learning.problem import Problem
 from automl_tl.learning.screen import ridge_path
 
 
@@ -17,8 +18,8 @@ def test_the_last_point_is_the_screens_accuracy():
     for d in (15, 200):
         X, y = mixture(100, d, 4, spread=0.3)
         folds = stratified_folds(y, 5)
-        path = ridge_path(X, y, folds, 4)
-        curve = learning_curve(X, y, folds, 4, path.penalty)
+        path = ridge_path(Problem(X, y, folds, 4))
+        curve = learning_curve(Problem(X, y, folds, 4), path.penalty)
         assert curve.accuracy[-1] == pytest.approx(path.value)
         assert curve.sizes[-1] == pytest.approx(80)
         assert (np.diff(curve.sizes) > 0).all()
@@ -26,7 +27,7 @@ def test_the_last_point_is_the_screens_accuracy():
 
 def test_more_pictures_help_where_they_do():
     X, y = mixture(300, 100, 5, spread=0.25)
-    curve = learning_curve(X, y, stratified_folds(y, 5), 5, 1.0)
+    curve = learning_curve(Problem(X, y, stratified_folds(y, 5), 5), 1.0)
     assert curve.accuracy[0] < curve.accuracy[-1] - 0.05
     assert curve.gain_at(2) > 0.01
     assert curve.gain_at(1) == 0
@@ -35,7 +36,7 @@ def test_more_pictures_help_where_they_do():
 
 def test_a_flat_curve_promises_nothing():
     X, y = mixture(200, 10, 2, spread=5)
-    curve = learning_curve(X, y, stratified_folds(y, 5), 2, 1.0)
+    curve = learning_curve(Problem(X, y, stratified_folds(y, 5), 2), 1.0)
     assert curve.at(200) == pytest.approx(1, abs=0.01)
     assert curve.gain_at(10) == pytest.approx(0, abs=0.01)
 
@@ -56,7 +57,7 @@ def test_groups_are_taken_one_after_another():
     part = nested_part(y, np.ones(40, bool), order, 0.25)
     assert len(np.unique(groups[part])) == 2
     X, labels = mixture(40, 10, 2)
-    curve = learning_curve(X, labels, groups % 4, 2, 1.0, groups=groups + 100)
+    curve = learning_curve(Problem(X, labels, groups % 4, 2), 1.0, groups=groups + 100)
     assert np.isfinite(curve.draws).all()
 
 
@@ -95,13 +96,13 @@ def test_one_size_is_a_flat_line():
 
 def test_longer_steps_are_less_sure():
     X, y = mixture(150, 60, 4, spread=0.3)
-    curve = learning_curve(X, y, stratified_folds(y, 5), 4, 1.0)
+    curve = learning_curve(Problem(X, y, stratified_folds(y, 5), 4), 1.0)
     assert curve.step(120, 150)[1] < curve.step(120, 1500)[1]
 
 
 def test_the_interval_holds_the_curve_and_widens_beyond_what_was_measured():
     X, y = mixture(150, 60, 4, spread=0.3)
-    curve = learning_curve(X, y, stratified_folds(y, 5), 4, 1.0)
+    curve = learning_curve(Problem(X, y, stratified_folds(y, 5), 4), 1.0)
     near, far = curve.interval_at(120), curve.interval_at(12_000)
     assert near[0] <= curve.at(120) <= near[1]
     assert 0 <= far[0] <= far[1] <= 1
@@ -111,7 +112,7 @@ def test_the_interval_holds_the_curve_and_widens_beyond_what_was_measured():
 def test_the_same_seed_gives_the_same_curve():
     X, y = mixture(60, 30, 3, spread=0.3)
     folds = stratified_folds(y, 4)
-    one, two, three = (learning_curve(X, y, folds, 3, 1.0, seed=seed) for seed in (1, 1, 2))
+    one, two, three = (learning_curve(Problem(X, y, folds, 3), 1.0, seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(one.draws, two.draws)
     assert not np.array_equal(one.draws, three.draws)
 
@@ -120,4 +121,4 @@ def test_the_same_seed_gives_the_same_curve():
 def test_fractions_that_make_no_sense_are_said(fractions: tuple[float, ...]):
     X, y = mixture(20, 5, 2)
     with pytest.raises(OptionError, match=r"must lie in \(0, 1\]"):
-        learning_curve(X, y, stratified_folds(y, 2), 2, 1.0, fractions=fractions)
+        learning_curve(Problem(X, y, stratified_folds(y, 2), 2), 1.0, fractions=fractions)

@@ -14,6 +14,7 @@ from automl_tl.errors import OptionError
 from automl_tl.learning import heads
 from automl_tl.learning.heads import LOSSES, l2_grid, solve_head, solve_path
 from automl_tl.learning.linear import LinearHead
+from automl_tl.learning.problem import Problem
 from automl_tl.learning.scores import class_weights
 
 KINDS = sorted(LOSSES)
@@ -97,20 +98,20 @@ def test_gradients_are_those_of_the_losses(kind: str):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_whole_gradient_is_finite_differences(kind: str):
     X, y = mixture(15, 4, 3)
-    problem = heads._pose(kind, torch.from_numpy(standardise(X)), y, balanced=True)
+    loss = heads._objective(kind, torch.from_numpy(standardise(X)), y, balanced=True)
     generator = torch.Generator().manual_seed(1)
     W, b = torch.randn(4, 3, dtype=torch.float64, generator=generator), torch.zeros(3, dtype=torch.float64)
-    _, slope, bias_slope = problem.objective(W, b, 0.2)
+    _, slope, bias_slope = loss.at(W, b, 0.2)
     step = 1e-6
     for index in np.ndindex(4, 3):
         change = torch.zeros_like(W)
         change[index] = step
-        finite = (problem.objective(W + change, b, 0.2)[0] - problem.objective(W - change, b, 0.2)[0]) / (2 * step)
+        finite = (loss.at(W + change, b, 0.2)[0] - loss.at(W - change, b, 0.2)[0]) / (2 * step)
         assert float(slope[index]) == pytest.approx(finite, abs=1e-6)
     for label in range(3):
         change = torch.zeros_like(b)
         change[label] = step
-        finite = (problem.objective(W, b + change, 0.2)[0] - problem.objective(W, b - change, 0.2)[0]) / (2 * step)
+        finite = (loss.at(W, b + change, 0.2)[0] - loss.at(W, b - change, 0.2)[0]) / (2 * step)
         assert float(bias_slope[label]) == pytest.approx(finite, abs=1e-6)
 
 
@@ -132,22 +133,6 @@ def test_balanced_weights_are_the_documented_ones(kind: str):
     assert value_of(balanced, X, y, 0.1, weights) < value_of(plain, X, y, 0.1, weights)
     assert value_of(plain, X, y, 0.1) < value_of(balanced, X, y, 0.1)
     assert weights.mean() == pytest.approx(1)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_given_head_only_saves_time(kind: str):
-    X, y = mixture(60, 100, 3, spread=0.3)
-    cold = solve_head(kind, X, y, 3, 0.01)
-    for initial in (cold, solve_head(kind, X, y, 3, 1.0), solve_head("softmax", X, y, 3, 0.1)):
-        warm = solve_head(kind, X, y, 3, 0.01, initial=initial)
-        assert value_of(warm, X, y, 0.01) == pytest.approx(value_of(cold, X, y, 0.01), rel=1e-4)
-
-
-def test_a_head_starts_where_it_was(monkeypatch: pytest.MonkeyPatch):
-    X, y = mixture(60, 100, 3)
-    head = solve_head("softmax", X, y, 3, 0.01)
-    monkeypatch.setattr(heads, "ITERATIONS", 0)
-    np.testing.assert_allclose(solve_head("softmax", X, y, 3, 0.01, initial=head).scores(X), head.scores(X), atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -188,7 +173,7 @@ def test_a_path_scores_what_it_has_not_seen():
     X, y = mixture(60, 90, 3, spread=0.3)
     folds = stratified_folds(y, 4)
     l2s = l2_grid(60, 90, 5)
-    path = solve_path("softmax", X, y, folds, 3, l2s)
+    path = solve_path("softmax", Problem(X, y, folds, 3), l2s)
     assert path.value == pytest.approx((path.predictions[path.best] == y).mean())
     Xs, seen = standardise(X), folds != 2
     model = LogisticRegression(C=1 / (seen.sum() * path.penalty), tol=1e-10, max_iter=5000).fit(Xs[seen], y[seen])
@@ -199,7 +184,7 @@ def test_a_path_scores_what_it_has_not_seen():
 @pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "macro_f1", "log_loss"])
 def test_a_path_chooses_by_the_metric(kind: str, metric: str):
     X, y = mixture(60, 30, 3, spread=0.3)
-    path = solve_path(kind, X, y, stratified_folds(y, 4), 3, l2_grid(60, 30), metric=metric)
+    path = solve_path(kind, Problem(X, y, stratified_folds(y, 4), 3), l2_grid(60, 30), metric=metric)
     assert (path.kind, path.oof.shape) == (kind, (60, 3))
     assert path.value == (min if metric == "log_loss" else max)(path.values)
 
@@ -207,7 +192,7 @@ def test_a_path_chooses_by_the_metric(kind: str, metric: str):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_path_ends_when_nothing_gets_better(kind: str):
     X, y = mixture(60, 30, 3, spread=2.0)
-    path = solve_path(kind, X, y, stratified_folds(y, 4), 3, l2_grid(60, 30, count=13))
+    path = solve_path(kind, Problem(X, y, stratified_folds(y, 4), 3), l2_grid(60, 30, count=13))
     assert len(path.penalties) == len(path.values) == len(path.predictions) < 13
     assert path.values.min() > 0.9
 
@@ -216,7 +201,7 @@ def test_a_path_ends_when_nothing_gets_better(kind: str):
 def test_a_class_missing_from_a_fold_is_not_guessed(kind: str):
     X, y = mixture(30, 10, 3)
     folds = np.where(y == 2, 0, 1 + np.arange(30) % 2)
-    path = solve_path(kind, X, y, folds, 3, np.array([0.1, 0.01]))
+    path = solve_path(kind, Problem(X, y, folds, 3), np.array([0.1, 0.01]))
     assert not (path.predictions[:, y == 2] == 2).any()
     assert np.isfinite(path.oof).all()
 
@@ -226,7 +211,7 @@ def test_names_of_classes_do_not_matter(kind: str):
     X, y = mixture(50, 80, 4, spread=0.3)
     names = np.array([2, 0, 3, 1])
     folds = stratified_folds(y, 4)
-    plain, turned = (solve_path(kind, X, labels, folds, 4, l2_grid(50, 80, 3)) for labels in (y, names[y]))
+    plain, turned = (solve_path(kind, Problem(X, labels, folds, 4), l2_grid(50, 80, 3)) for labels in (y, names[y]))
     agree = (turned.predictions == names[plain.predictions]).mean()
     assert agree > 0.97  # up to the solver's tolerance
 
@@ -238,4 +223,4 @@ def test_what_makes_no_sense_is_said():
     with pytest.raises(OptionError, match="must be positive and finite, got 0"):
         solve_head("softmax", X, y, 2, 0.0)
     with pytest.raises(OptionError, match="at least 2 different"):
-        solve_path("softmax", X, y, np.zeros(10, int), 2, np.array([0.1]))
+        solve_path("softmax", Problem(X, y, np.zeros(10, int), 2), np.array([0.1]))

@@ -10,6 +10,7 @@ from gaussians import mixture, stratified_folds
 from automl_tl.errors import OptionError
 from automl_tl.learning.heads import l2_grid, solve_head, solve_path
 from automl_tl.learning.linear import LinearHead, measure_scaling, placed
+from automl_tl.learning.problem import Problem
 from automl_tl.learning.screen import ridge_path, solve_ridge
 from automl_tl.learning.spectrum import decompose
 
@@ -52,9 +53,9 @@ def test_a_gpu_gives_what_the_cpu_gives(monkeypatch: pytest.MonkeyPatch, shape: 
     X, y = mixture(*shape, 3)
     folds = stratified_folds(y, 4)
     monkeypatch.setattr("automl_tl.learning.linear.SMALL", 0)
-    here, there = ([ridge_path(X, y, folds, 3, device=d).oof, solve_ridge(X, y, 3, 0.1, device=d).weight,
+    here, there = ([ridge_path(Problem(X, y, folds, 3), device=d).oof, solve_ridge(X, y, 3, 0.1, device=d).weight,
                     solve_head("softmax", decompose(X, d), y, 3, 0.1).weight,
-                    solve_path("softmax", decompose(X, d), y, folds, 3, l2_grid(*shape)).oof]
+                    solve_path("softmax", Problem(decompose(X, d), y, folds, 3), l2_grid(*shape)).oof]
                    for d in ("cpu", "cuda"))  # fmt: skip
     for ours, theirs in zip(here, there, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-3)

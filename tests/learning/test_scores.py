@@ -101,10 +101,12 @@ def test_a_path_takes_the_calmer_of_equals_and_may_end_early():
     unsure = right * np.array([[1.0], [0.01], [3.0]])
     wrong = -right
     penalties = np.array([1.0, 2.0, 3.0, 4.0])
-    path = follow_path("ridge", y, penalties, iter([unsure, right, wrong, right]), METRICS["accuracy"])
+    path = follow_path("ridge", y, zip(penalties, [unsure, right, wrong, right], strict=True), METRICS["accuracy"])
     assert (path.best, path.value, path.penalty) == (1, 1.0, 2.0)
     assert path.values.tolist() == [1.0, 1.0, 0.0, 1.0]
-    short = follow_path("ridge", y, penalties, iter([right, wrong, wrong, right]), METRICS["accuracy"], patience=2)
+    short = follow_path(
+        "ridge", y, zip(penalties, [right, wrong, wrong, right], strict=True), METRICS["accuracy"], patience=2
+    )
     assert short.values.tolist() == [1.0, 0.0, 0.0]
     assert short.penalties.tolist() == [1.0, 2.0, 3.0]
 
@@ -112,5 +114,5 @@ def test_a_path_takes_the_calmer_of_equals_and_may_end_early():
 def test_the_least_loss_wins():
     y = np.array([0, 1, 1])
     right = np.where(y[:, None] == np.arange(2), 1.0, -1.0)
-    path = follow_path("ridge", y, np.array([1.0, 2.0]), iter([-right, right]), METRICS["log_loss"])
+    path = follow_path("ridge", y, [(1.0, -right), (2.0, right)], METRICS["log_loss"])
     assert path.best == 1

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from automl_tl.errors import OptionError
 from automl_tl.learning.linear import Standardised
+from automl_tl.learning.problem import Problem
 from automl_tl.learning.ridge import out_of_fold, solve_positive
 from automl_tl.learning.screen import PENALTIES, ridge_path, solve_ridge
 from automl_tl.learning.spectrum import decompose
@@ -116,7 +117,7 @@ class Largest(TorchDispatchMode):
 def test_where_there_are_few_columns_nothing_grows_with_the_square_of_the_pictures(solved: Any):
     X, y = mixture(3000, 12, 5)
     with Largest() as largest:
-        path = ridge_path(solved(X), y, np.arange(3000) % 2, 5)
+        path = ridge_path(Problem(solved(X), y, np.arange(3000) % 2, 5))
     assert path.value > 0.5
     assert largest.numbers <= 3000 * 13
 
@@ -124,7 +125,7 @@ def test_where_there_are_few_columns_nothing_grows_with_the_square_of_the_pictur
 def test_the_path_ends_at_the_deadline_with_what_is_done():
     X, y = mixture(60, 10, 3)
     folds = stratified_folds(y, 5)
-    whole, first = (ridge_path(X, y, folds, 3, deadline=deadline) for deadline in (np.inf, 0.0))
+    whole, first = (ridge_path(Problem(X, y, folds, 3), deadline=deadline) for deadline in (np.inf, 0.0))
     assert len(whole.penalties) == len(PENALTIES)
     assert first.penalties == PENALTIES[:1]
     np.testing.assert_array_equal(first.predictions, whole.predictions[:1])
@@ -153,7 +154,7 @@ def test_no_penalty_is_too_small(d: int):
     X, y = mixture(30, d, 3)
     X = np.concatenate([X, X])
     y = np.concatenate([y, y])
-    path = ridge_path(X, y, stratified_folds(y, 3), 3, penalties=np.array([1e-15, 1e-12, 1e12]))
+    path = ridge_path(Problem(X, y, stratified_folds(y, 3), 3), penalties=np.array([1e-15, 1e-12, 1e12]))
     assert np.isfinite(path.values).all()
     assert np.isfinite(path.oof).all()
 
@@ -189,7 +190,7 @@ def test_small_work_runs_on_one_thread():
 
 def test_features_without_any_variation_give_the_class_shares():
     X, y = np.ones((8, 3), np.float32), np.array([0, 0, 0, 0, 0, 0, 1, 1])
-    path = ridge_path(X, y, np.arange(8) % 3, 2)
+    path = ridge_path(Problem(X, y, np.arange(8) % 3, 2))
     assert (path.predictions == 0).all()
     assert solve_ridge(X, y, 2, 1.0).bias == pytest.approx([0.5, -0.5])
 
@@ -197,7 +198,7 @@ def test_features_without_any_variation_give_the_class_shares():
 def test_the_path_keeps_the_best_penalty():
     X, y = mixture(80, 30, 4, spread=0.3)
     folds = stratified_folds(y, 5)
-    path = ridge_path(X, y, folds, 4)
+    path = ridge_path(Problem(X, y, folds, 4))
     accuracies = [(oof.argmax(axis=1) == y).mean() for oof in exact(X, y, folds, 4, PENALTIES)]
     assert path.values == pytest.approx(accuracies)
     assert path.value == max(accuracies)
@@ -218,7 +219,7 @@ def test_the_solved_head_solves_the_normal_equations(d: int):
 def test_numpy_torch_and_spectrum_give_the_same():
     X, y = mixture(40, 60, 3)
     folds = stratified_folds(y, 5)
-    paths = [ridge_path(features, y, folds, 3) for features in (X, torch.from_numpy(X), decompose(X))]
+    paths = [ridge_path(Problem(features, y, folds, 3)) for features in (X, torch.from_numpy(X), decompose(X))]
     assert all(np.array_equal(path.oof, paths[0].oof) for path in paths)
 
 
@@ -237,7 +238,7 @@ def test_order_of_pictures_and_of_classes_and_column_scales_do_not_matter(seed: 
 
 def test_a_thousand_classes():
     X, y = mixture(2000, 60, 1000)
-    path = ridge_path(X, y, np.arange(2000) % 2, 1000, penalties=PENALTIES[::6])
+    path = ridge_path(Problem(X, y, np.arange(2000) % 2, 1000), penalties=PENALTIES[::6])
     assert path.predictions.shape == (3, 2000)
     assert path.oof.shape == (2000, 1000)
 
@@ -257,4 +258,4 @@ def test_a_thousand_classes():
 def test_what_makes_no_sense_is_said(change: dict, sentence: str):
     arguments = {"X": np.eye(4), "y": np.array([0, 1, 2, 0]), "folds": np.arange(4), "n_classes": 3} | change
     with pytest.raises(OptionError, match=sentence):
-        ridge_path(**arguments)
+        ridge_path(Problem(*(arguments.pop(name) for name in ("X", "y", "folds", "n_classes"))), **arguments)

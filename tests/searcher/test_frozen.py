@@ -15,6 +15,7 @@ from automl_tl.learning import effort
 from automl_tl.learning.configuration import CLASSIFIERS, Configuration, Frozen
 from automl_tl.learning.effort import Effort
 from automl_tl.learning.heads import solve_head, solve_path
+from automl_tl.learning.problem import Problem
 from automl_tl.learning.screen import ridge_path, solve_ridge
 from automl_tl.learning.spectrum import decompose
 from automl_tl.searcher.task import Task
@@ -42,9 +43,9 @@ def test_plain_scores_are_those_of_the_solved_path(task: Task, kind: str) -> Non
     spectrum = decompose(task.matrix("tiny", (2, 3), "mean+std"))
     y, folds = task.y, task.sample.folds
     if kind == "ridge":
-        expected = ridge_path(spectrum, y, folds, 3, penalties=np.array([0.5]))
+        expected = ridge_path(Problem(spectrum, y, folds, 3), penalties=np.array([0.5]))
     else:
-        expected = solve_path(kind, spectrum, y, folds, 3, np.array([0.5 * spectrum.unit / task.sample.n]))
+        expected = solve_path(kind, Problem(spectrum, y, folds, 3), np.array([0.5 * spectrum.unit / task.sample.n]))
     np.testing.assert_allclose(found.scores, expected.oof, rtol=1e-5, atol=1e-5)
     assert found.value == expected.value
     np.testing.assert_array_equal(found.rows, np.arange(21))
@@ -75,13 +76,13 @@ def test_views_are_in_the_fold_of_their_picture(task: Task, monkeypatch: pytest.
         matrices.append(stacked(*args))
         return matrices[-1]
 
-    def record_ridge(X: Any, y: np.ndarray, folds: np.ndarray, *args: Any, **more: Any) -> Any:
-        asked.append((matrices[-1], y, folds))
-        return ridge(X, y, folds, *args, **more)
+    def record_ridge(problem: Problem, **more: Any) -> Any:
+        asked.append((matrices[-1], problem.y, problem.folds))
+        return ridge(problem, **more)
 
-    def record(kind: str, X: Any, y: np.ndarray, folds: np.ndarray, *args: Any, **more: Any) -> Any:
-        asked.append((matrices[-1], y, folds))
-        return solved(kind, X, y, folds, *args, **more)
+    def record(kind: str, problem: Problem, *args: Any, **more: Any) -> Any:
+        asked.append((matrices[-1], problem.y, problem.folds))
+        return solved(kind, problem, *args, **more)
 
     monkeypatch.setattr(module, "_stacked", record_features)
     monkeypatch.setattr(module, "ridge_path", record_ridge)

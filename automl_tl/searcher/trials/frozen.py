@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.learning.effort import screening, solving
 from automl_tl.learning.heads import solve_head, solve_path
 from automl_tl.learning.linear import LinearHead
-from automl_tl.learning.screen import is_tall, ridge_path, smallest_fold, solve_ridge
+from automl_tl.learning.problem import Problem
+from automl_tl.learning.screen import is_tall, ridge_path, solve_ridge
 from automl_tl.learning.spectrum import Spectrum, decompose
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
@@ -29,18 +31,16 @@ def score_frozen(task: Task, configuration: Configuration) -> Outcome:
     how, views = _parts(task, configuration)
     y, folds = (np.tile(part, 1 + len(views)) for part in (task.y, task.sample.folds))
     X = _stacked(task, configuration, views)
+    problem = Problem(X, y, folds, task.n_classes)
     if how.classifier == "ridge":
-        known = X if is_tall(X.shape, smallest_fold(folds)) else kept_spectrum(task, configuration, X)
+        if not is_tall(X.shape, problem.smallest_fold):
+            problem = replace(problem, X=kept_spectrum(task, configuration, X))
         penalties = np.array([how.penalty * (1 + len(views))])
-        path = ridge_path(
-            known, y, folds, task.n_classes, penalties=penalties, device=task.networks.engine.device
-        )  # fmt: skip
+        path = ridge_path(problem, penalties=penalties, device=task.networks.engine.device)
     else:
         spectrum = kept_spectrum(task, configuration, X)
         strengths = np.array([how.penalty * spectrum.unit / task.sample.n])
-        path = solve_path(
-            how.classifier, spectrum, y, folds, task.n_classes, strengths, balanced=configuration.balanced
-        )  # fmt: skip
+        path = solve_path(how.classifier, replace(problem, X=spectrum), strengths, balanced=configuration.balanced)
     scores = path.oof[: task.sample.n]
     value = task.metric.function(task.y, scores)
     return Outcome(configuration, value, task.everything, scores, time.perf_counter() - started)

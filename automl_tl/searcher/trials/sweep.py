@@ -98,10 +98,8 @@ def _solve_more(task: Task, ranked: Sequence[Outcome], deadline: float) -> Itera
             if time.monotonic() >= deadline:
                 return
             begun = time.perf_counter()
-            path = solve_path(
-                kind, spectrum, task.y, task.sample.folds, task.n_classes, strengths, metric=task.metric.name,
-                deadline=deadline,
-            )  # fmt: skip
+            problem = task.sample.problem(spectrum)
+            path = solve_path(kind, problem, strengths, metric=task.metric.name, deadline=deadline)
             how = Frozen(kind, path.penalty * task.sample.n / spectrum.unit)
             configuration = Configuration("frozen", backbone, outcome.configuration.n_stages, cuts, pooling, how)
             none = np.empty(0, np.int64)
