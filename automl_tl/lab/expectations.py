@@ -17,7 +17,7 @@ from automl_tl.lab.sample import Sample
 from automl_tl.lab.timing import TrainingSpeed
 from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.learning.curve import LearningCurve, learning_curve
-from automl_tl.learning.estimate import Estimate, combine_gain, expected_accuracy, paired_gain
+from automl_tl.learning.estimate import Estimate, OutOfFold, combine_gain, expected_accuracy, paired_gain
 from automl_tl.learning.recipe import LONGER_EPOCHS
 from automl_tl.learning.scores import class_weights, correctness
 from automl_tl.strategies import FROZEN, Strategy
@@ -82,11 +82,9 @@ def _estimate(chosen: Candidate, evidence: Evidence, sample: Sample, metric: str
         rivals += [c for c in evidence.probe if c.backbone != evidence.backbone]
     paths = [chosen.path, *(c.path for c in rivals if c.strategy == chosen.strategy and c is not chosen)]
     predictions = [prediction for path in paths for prediction in path.predictions]
+    weights = None if metric == "accuracy" else class_weights(sample.y)
     return expected_accuracy(
-        correctness(sample.y, predictions),
-        clusters=sample.groups,
-        folds=sample.folds,
-        weights=None if metric == "accuracy" else class_weights(sample.y),
+        OutOfFold(correctness(sample.y, predictions), sample.groups, sample.folds, weights),
         chosen=chosen.path.best,
         per_class=sample.n / len(sample.classes),
         curve_step=_curve_step(curve, sample),

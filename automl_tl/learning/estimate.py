@@ -10,7 +10,6 @@ from scipy.stats import beta, norm
 from automl_tl.errors import OptionError
 
 LEVEL = 0.9
-N_BOOT = 1000
 # Bootstrap samples handled at once; bounds the counts to BATCH x n.
 BATCH = 200
 # The between-fold variance counts as one observation per fold against this many of the binomial variance.
@@ -44,6 +43,35 @@ class Estimate:
     b: float
 
 
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """What all candidates of a choice came to out of fold on the same n pictures.
+
+    correct: (n, m) bool, whether each candidate is right on each picture.
+    clusters: int (n,), pictures that are resampled together (duplicates, groups).
+    folds: int (n,), to notice if folds differ by more than chance.
+    weights: (n,) positive, the weights by which candidates are selected (`scores.class_weights` selects by balanced
+        accuracy); what is estimated is the plain accuracy.
+    """
+
+    correct: np.ndarray
+    clusters: np.ndarray | None = None
+    folds: np.ndarray | None = None
+    weights: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.correct.ndim != 2 or 0 in self.correct.shape:
+            raise OptionError(f"correctness must be a table (pictures, candidates), got the shape {self.correct.shape}")
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How often pictures are drawn again, and the seed of that."""
+
+    draws: int = 1000
+    seed: int = 0
+
+
 @dataclass(frozen=True)
 class Corrected:
     """The score of "choose the best by cross-validation", corrected by bootstrap.
@@ -65,14 +93,7 @@ class Corrected:
         return self.best_accuracy - self.accuracy
 
 
-def correct_selection(
-    correct: np.ndarray,
-    *,
-    clusters: np.ndarray | None = None,
-    weights: np.ndarray | None = None,
-    seed: int = 0,
-    n_boot: int = N_BOOT,
-) -> Corrected:
+def correct_selection(found: OutOfFold, bootstrap: Bootstrap = Bootstrap()) -> Corrected:
     """BBC-CV (Tsamardinos, Greasidou and Borboudakis 2018, arXiv 1708.07180): select in-bag, score out-of-bag.
 
     A choice from the 63.2 % of the pictures that a bootstrap sample holds is worse than the choice from all, so the
@@ -80,22 +101,20 @@ def correct_selection(
     The .632+ rule (Efron and Tibshirani 1997) weighs it with the chosen candidate's own score; a choice among equals
     still gets the out-of-bag accuracy alone.
 
-    correct: (n, m) bool, out-of-fold correctness of every candidate on the same n pictures.
-    clusters: int (n,), pictures that are resampled together (duplicates, groups). weights: (n,) positive, the
-    weights by which candidates are selected (`scores.class_weights` selects by balanced accuracy); what is
-    estimated is the plain accuracy. Ties in-bag are broken at random. One candidate, or one cluster, is left as it is.
+    Ties in-bag are broken at random. One candidate, or one cluster, is left as it is.
     """
-    n, m = _check_table(correct)
+    correct, clusters, weights = found.correct, found.clusters, found.weights
+    n, m = correct.shape
     table = correct.astype(np.float32)
     utility = table if weights is None else table * np.asarray(weights, dtype=np.float32)[:, None]
     plain = correct.mean(axis=0)
     best = int(utility.sum(axis=0).argmax())
     if m == 1 or (clusters is not None and len(np.unique(clusters)) == 1):
         return Corrected(float(plain[0]), 0, float(plain[0]), 0.0)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(bootstrap.seed)
     scores, chosen = [], []
-    for start in range(0, n_boot, BATCH):
-        counts = _bootstrap_counts(n, clusters, min(BATCH, n_boot - start), rng)
+    for start in range(0, bootstrap.draws, BATCH):
+        counts = _bootstrap_counts(n, clusters, min(BATCH, bootstrap.draws - start), rng)
         picked = (counts @ utility + 1e-3 * rng.random((len(counts), m), dtype=np.float32)).argmax(axis=1)
         outside = (counts == 0).astype(np.float32)
         sizes = outside.sum(axis=1)
@@ -124,40 +143,28 @@ def _bootstrap_counts(n: int, clusters: np.ndarray | None, size: int, rng: np.ra
     return counts[:, members].astype(np.float32)
 
 
-def _check_table(correct: np.ndarray) -> tuple[int, int]:
-    if correct.ndim != 2 or 0 in correct.shape:
-        raise OptionError(f"correctness must be a table (pictures, candidates), got the shape {correct.shape}")
-    return correct.shape[0], correct.shape[1]
-
-
 def expected_accuracy(
-    correct: np.ndarray,
+    found: OutOfFold,
     *,
-    clusters: np.ndarray | None = None,
-    folds: np.ndarray | None = None,
-    weights: np.ndarray | None = None,
     chosen: int | None = None,
     per_class: float | None = None,
     curve_step: tuple[float, float] = (0.0, 0.0),
     level: float = LEVEL,
-    seed: int = 0,
-    n_boot: int = N_BOOT,
+    bootstrap: Bootstrap = Bootstrap(),
 ) -> Estimate:
     """Expected accuracy of the chosen candidate, refitted on everything, with an interval.
 
-    correct, clusters, weights, seed, n_boot: as in `correct_selection`. folds: int (n,), to notice if folds differ
-    by more than chance. chosen: the candidate's column, where it was not chosen by accuracy; default: the best.
-    per_class: pictures of the middle class; where they are few, which ones they happen to be moves the truth as well
-    as the score (see `FEW`). curve_step: (gain, standard deviation) from the folds' training size to the full
-    size, from `LearningCurve.step`.
+    chosen: the candidate's column, where it was not chosen by accuracy; default: the best. per_class: pictures of the
+    middle class; where they are few, which ones they happen to be moves the truth as well as the score (see `FEW`).
+    curve_step: (gain, standard deviation) from the folds' training size to the full size, from `LearningCurve.step`.
 
     The uncertainty is a Beta distribution: what `n_effective` pictures tell under a flat prior (so 20 of 20 right
     reaches down to .87), widened by the variance of the choice and of the curve's step.
     """
-    corrected = correct_selection(correct, clusters=clusters, weights=weights, seed=seed, n_boot=n_boot)
-    column = corrected.best if chosen is None else chosen
-    accuracy = float(np.clip(correct[:, column].mean() - corrected.optimism + curve_step[0], 0.0, 1.0))
-    size = n_effective(correct[:, column], clusters, folds) / (1 + FEW / (per_class or np.inf))
+    corrected = correct_selection(found, bootstrap)
+    correct = found.correct[:, corrected.best if chosen is None else chosen]
+    accuracy = float(np.clip(correct.mean() - corrected.optimism + curve_step[0], 0.0, 1.0))
+    size = n_effective(correct, found.clusters, found.folds) / (1 + FEW / (per_class or np.inf))
     a, b = _widen(accuracy * size + 1, (1 - accuracy) * size + 1, corrected.spread**2 + curve_step[1] ** 2)
     return _estimate(accuracy, a, b, corrected.optimism, len(correct), level)
 

@@ -14,7 +14,7 @@ from gaussians import stratified_folds
 from scipy.stats import beta
 
 from automl_tl.learning.curve import learning_curve
-from automl_tl.learning.estimate import Estimate, expected_accuracy
+from automl_tl.learning.estimate import Bootstrap, Estimate, OutOfFold, expected_accuracy
 from automl_tl.learning.problem import Problem
 from automl_tl.learning.scores import correctness
 from automl_tl.learning.screen import ridge_path, solve_ridge
@@ -72,7 +72,7 @@ def draw(n: int, seed: int) -> Draw:
     best = int(np.argmax([path.value for path in paths]))
     penalty = paths[best].penalty
     step = learning_curve(Problem(spectra[best], y, folds, classes), penalty, seed=seed).step(n * (1 - 1 / FOLDS), n)
-    estimate = expected_accuracy(correct, folds=folds, curve_step=step, seed=seed, n_boot=300)
+    estimate = expected_accuracy(OutOfFold(correct, folds=folds), curve_step=step, bootstrap=Bootstrap(300, seed))
     fresh, labels = world.pictures(3000, rng)
     predicted = solve_ridge(spectra[best], y, classes, penalty).predict(world.features(fresh, best, rng))
     right = int(correct.sum(axis=0).max())

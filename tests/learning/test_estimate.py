@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from automl_tl.errors import OptionError
 from automl_tl.learning.estimate import (
+    Bootstrap,
     Estimate,
+    OutOfFold,
     combine_gain,
     correct_selection,
     expected_accuracy,
@@ -30,7 +32,7 @@ def column(right: int, wrong: int) -> np.ndarray:
 def test_the_best_of_equals_is_no_better_than_they_are():
     gaps, optimism = [], []
     for seed in range(20):
-        corrected = correct_selection(table(60, 100, 0.6, seed), seed=seed, n_boot=300)
+        corrected = correct_selection(OutOfFold(table(60, 100, 0.6, seed)), Bootstrap(300, seed))
         gaps.append(corrected.accuracy - 0.6)
         optimism.append(corrected.optimism)
     assert abs(np.mean(gaps)) < 0.03
@@ -39,14 +41,14 @@ def test_the_best_of_equals_is_no_better_than_they_are():
 
 def test_a_clear_winner_needs_no_correction():
     correct = np.hstack([table(200, 20, 0.3), column(180, 20)])
-    corrected = correct_selection(correct)
+    corrected = correct_selection(OutOfFold(correct))
     assert corrected.best == 20
     assert corrected.accuracy == pytest.approx(0.9, abs=0.01)
     assert corrected.spread == pytest.approx(0)
 
 
 def test_one_candidate_is_left_as_it_is():
-    corrected = correct_selection(column(30, 10))
+    corrected = correct_selection(OutOfFold(column(30, 10)))
     assert (corrected.accuracy, corrected.optimism, corrected.spread) == (0.75, 0, 0)
 
 
@@ -63,51 +65,51 @@ def test_the_bootstrap_is_the_published_algorithm():
     luck = (own - outside_bag) / (own - blind)
     weight = 0.632 / (1 - 0.368 * luck)  # the .632+ rule, Efron and Tibshirani 1997
     expected = (1 - weight) * own + weight * outside_bag
-    assert correct_selection(correct, n_boot=4000).accuracy == pytest.approx(expected, abs=0.005)
+    assert correct_selection(OutOfFold(correct), Bootstrap(4000)).accuracy == pytest.approx(expected, abs=0.005)
 
 
 def test_selection_by_balanced_accuracy():
     y = np.repeat([0, 1], [90, 10])
     major, fair = y == 0, np.concatenate([np.arange(90) % 5 != 0, np.ones(10, bool)])
     correct = np.stack([major, fair], axis=1)
-    assert correct_selection(correct).best == 0
-    corrected = correct_selection(correct, weights=class_weights(y))
+    assert correct_selection(OutOfFold(correct)).best == 0
+    corrected = correct_selection(OutOfFold(correct, weights=class_weights(y)))
     assert corrected.best == 1
     assert corrected.accuracy == pytest.approx(fair.mean(), abs=0.02)
 
 
 def test_clusters_are_resampled_together():
     few = np.repeat(table(15, 60, 0.6, 3), 10, axis=0)
-    together = correct_selection(few, clusters=np.repeat(np.arange(15), 10))
-    apart = correct_selection(few)
+    together = correct_selection(OutOfFold(few, np.repeat(np.arange(15), 10)))
+    apart = correct_selection(OutOfFold(few))
     assert together.accuracy < apart.accuracy - 0.05
-    assert correct_selection(few, clusters=np.zeros(150, int)).optimism == 0
+    assert correct_selection(OutOfFold(few, np.zeros(150, int))).optimism == 0
 
 
 def test_the_interval_behaves_at_the_edges():
-    all_right = expected_accuracy(column(20, 0))
+    all_right = expected_accuracy(OutOfFold(column(20, 0)))
     assert all_right.accuracy == all_right.interval[1] == 1
     assert all_right.interval[0] == pytest.approx(0.87, abs=0.01)
-    all_wrong = expected_accuracy(column(0, 20))
+    all_wrong = expected_accuracy(OutOfFold(column(0, 20)))
     assert all_wrong.accuracy == all_wrong.interval[0] == 0
     assert all_wrong.interval[1] == pytest.approx(0.13, abs=0.01)
-    single = expected_accuracy(column(1, 0))
+    single = expected_accuracy(OutOfFold(column(1, 0)))
     assert single.interval[0] < 0.3
 
 
 def test_the_interval_is_the_binomial_one_without_a_choice():
-    estimate = expected_accuracy(column(300, 100))
+    estimate = expected_accuracy(OutOfFold(column(300, 100)))
     assert estimate.interval == pytest.approx((0.75 - 0.0356, 0.75 + 0.0356), abs=0.004)
     assert (estimate.n, estimate.level, estimate.accuracy) == (400, 0.9, 0.75)
-    narrow = expected_accuracy(column(300, 100), level=0.5)
+    narrow = expected_accuracy(OutOfFold(column(300, 100)), level=0.5)
     assert estimate.interval[0] < narrow.interval[0] < narrow.interval[1] < estimate.interval[1]
 
 
 def test_every_uncertainty_widens_the_interval():
     correct = column(150, 50)
 
-    def width(**options: object) -> float:
-        low, high = expected_accuracy(correct, **options).interval
+    def width(curve_step: tuple[float, float] = (0.0, 0.0), **pictures: np.ndarray) -> float:
+        low, high = expected_accuracy(OutOfFold(correct, **pictures), curve_step=curve_step).interval
         return high - low
 
     plain = width()
@@ -118,8 +120,8 @@ def test_every_uncertainty_widens_the_interval():
 
 
 def test_the_curves_step_moves_the_estimate_and_stays_inside():
-    assert expected_accuracy(column(150, 50), curve_step=(0.1, 0.0)).accuracy == pytest.approx(0.85)
-    assert expected_accuracy(column(99, 1), curve_step=(0.5, 0.1)).accuracy == 1
+    assert expected_accuracy(OutOfFold(column(150, 50)), curve_step=(0.1, 0.0)).accuracy == pytest.approx(0.85)
+    assert expected_accuracy(OutOfFold(column(99, 1)), curve_step=(0.5, 0.1)).accuracy == 1
 
 
 def test_effective_number_of_pictures():
@@ -136,9 +138,8 @@ def test_effective_number_of_pictures():
 def test_estimates_are_probabilities_whatever_comes(seed: int, n: int, m: int, share: float):
     rng = np.random.default_rng(seed)
     clusters, folds = rng.integers(0, max(n // 2, 1), n), np.arange(n) % 3
-    estimate = expected_accuracy(
-        table(n, m, share, seed), clusters=clusters, folds=folds, curve_step=(0.02, 0.03), n_boot=50
-    )
+    found = OutOfFold(table(n, m, share, seed), clusters, folds)
+    estimate = expected_accuracy(found, curve_step=(0.02, 0.03), bootstrap=Bootstrap(50))
     low, high = estimate.interval
     assert 0 <= low <= estimate.accuracy <= high <= 1
     better = combine_gain(estimate, 0.3, 0.4)
@@ -149,9 +150,9 @@ def test_estimates_are_probabilities_whatever_comes(seed: int, n: int, m: int, s
 def test_the_order_of_pictures_hardly_matters():
     correct = table(150, 8, 0.7)
     order = np.random.default_rng(1).permutation(150)
-    one, two = expected_accuracy(correct), expected_accuracy(correct[order])
+    one, two = expected_accuracy(OutOfFold(correct)), expected_accuracy(OutOfFold(correct[order]))
     assert one.accuracy == pytest.approx(two.accuracy, abs=0.01)
-    assert expected_accuracy(correct) == one
+    assert expected_accuracy(OutOfFold(correct)) == one
 
 
 def test_paired_gain():
@@ -169,7 +170,7 @@ def test_paired_gain():
 
 @pytest.fixture
 def estimate() -> Estimate:
-    return expected_accuracy(column(160, 40))
+    return expected_accuracy(OutOfFold(column(160, 40)))
 
 
 def test_a_gain_removes_a_share_of_the_errors(estimate: Estimate):
@@ -195,6 +196,6 @@ def test_gains_can_be_chained_and_can_hurt(estimate: Estimate):
 
 def test_what_makes_no_sense_is_said(estimate: Estimate):
     with pytest.raises(OptionError, match=r"must be a table \(pictures, candidates\)"):
-        correct_selection(np.ones(4, bool))
+        OutOfFold(np.ones(4, bool))
     with pytest.raises(OptionError, match="cannot be negative, got -1"):
         combine_gain(estimate, 0.1, -1)
