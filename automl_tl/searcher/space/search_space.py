@@ -156,26 +156,23 @@ def _fine_tuning(chooser: Chooser, space: Space, cut: int, is_map: bool) -> Reci
     unfrozen = cut_of(chooser.suggest_float("unfrozen", 0.0, 1.0), cut)
     ratio = chooser.suggest_float("lr_ratio", *LR_RATIO, log=True)
     batchnorm = chooser.suggest_categorical("batchnorm", ("frozen", "adapting"))
-    return _schedule(chooser, space, unfrozen, ratio, layers, head_epochs, batchnorm)
+    return Recipe(
+        unfrozen=unfrozen, lr_ratio=ratio, layers=layers, head_epochs=head_epochs, batchnorm=batchnorm,
+        **_schedule(chooser, space),
+    )  # fmt: skip
 
 
 def _from_pretrained(chooser: Chooser, space: Space, n_stages: int) -> Recipe:
     ratio = chooser.suggest_float("whole_lr_ratio", *WHOLE_LR_RATIO)
-    return _schedule(chooser, space, n_stages, ratio, "linear", 0, "adapting")
+    return Recipe(unfrozen=n_stages, lr_ratio=ratio, batchnorm="adapting", **_schedule(chooser, space))
 
 
-def _schedule(
-    chooser: Chooser, space: Space, unfrozen: int, ratio: float, layers: str, head_epochs: int, batchnorm: Any
-) -> Recipe:
-    return Recipe(
-        unfrozen=unfrozen,
+def _schedule(chooser: Chooser, space: Space) -> dict[str, Any]:
+    """Return what a recipe has whichever stages learn."""
+    return dict(
         epochs=chooser.suggest_int("epochs", FEWEST_EPOCHS, MOST_EPOCHS),
         head_lr=chooser.suggest_float("head_lr", *HEAD_LR, log=True),
-        lr_ratio=ratio,
-        layers=layers,
-        head_epochs=head_epochs,
         weight_decay=chooser.suggest_float("weight_decay", *WEIGHT_DECAY, log=True),
-        batchnorm=batchnorm,
         warmup=chooser.suggest_float("warmup", 0.0, 0.1),
         label_smoothing=chooser.suggest_categorical("label_smoothing", (0.0, 0.05, 0.1)),
         policy=_policy(chooser, space) if space.augmented else AugmentationPolicy(),
