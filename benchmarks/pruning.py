@@ -29,6 +29,7 @@ from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import suggest
 from automl_tl.searcher.space.space_for import space_for
 from automl_tl.searcher.trials.deadline import Deadline
+from automl_tl.searcher.trials.observer import Observer
 from automl_tl.searcher.trials.trained import score_trained
 from automl_tl.work import ThisProcess
 
@@ -61,7 +62,8 @@ def measure(table: Path, trials: int, seed: int) -> pd.DataFrame:
             if configuration.training != "fine_tuning":
                 continue
             values: dict[int, float] = {}
-            score_trained(task, configuration, prepared.sweep.reference, ThisProcess(), report=values.__setitem__)
+            observer = Observer(report=values.__setitem__)
+            score_trained(task, configuration, prepared.sweep.reference, ThisProcess(), observer=observer)
             rows.append({"trial": len(rows), **{f"step{step}": values.get(step) for step in SHARES}})
             print(rows[-1], flush=True)
     return pd.DataFrame(rows)

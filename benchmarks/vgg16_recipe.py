@@ -29,7 +29,7 @@ from automl_tl.features.extract import Pass, Picture, extract
 from automl_tl.lab.networks import Networks, Overrides
 from automl_tl.learning.activations import ActivationCache
 from automl_tl.learning.classifiers import SOLVED_KINDS
-from automl_tl.learning.finetune import finetune
+from automl_tl.learning.finetune import Targets, finetune
 from automl_tl.learning.heads import l2_grid, solve_head, solve_path
 from automl_tl.learning.linear import as_matrix, measure_scaling
 from automl_tl.learning.network_head import NetworkHead
@@ -102,7 +102,7 @@ def main() -> None:
         )
         for name, recipe in phases:
             start = time.perf_counter()
-            finetune(tunable, y, train, recipe, batch_size=32)
+            finetune(tunable, Targets(y), train, recipe, batch_size=32)
             right = (tunable.scores(test).argmax(1) == y[test]).mean()
             rows.append({"step": name, "test accuracy": right, "s": time.perf_counter() - start})
             print(rows[-1], flush=True)

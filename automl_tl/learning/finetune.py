@@ -32,6 +32,16 @@ class TrainingError(AutomlTlError):
     """A training run cannot go on; the sentence says why."""
 
 
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What is to be learned."""
+
+    y: np.ndarray
+    """int (n,), labels of all pictures of the cache."""
+    class_weights: np.ndarray | None = None
+    """Of the loss, float (C,); None: every picture counts the same."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """What a training run came to."""
@@ -54,11 +64,10 @@ class Trained:
 
 def finetune(
     tunable: Tunable,
-    y: np.ndarray,
+    targets: Targets,
     rows: np.ndarray,
     recipe: Recipe,
     *,
-    class_weights: np.ndarray | None = None,
     batch_size: int | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Trained:
@@ -69,10 +78,9 @@ def finetune(
     Args:
         tunable: what is trained; its head is where that starts from, usually a solved one. The cache's seed is that of
             the order and of dropout, too.
-        y: int (n,), labels of all pictures of the cache.
+        targets: labels, and what each class weighs.
         rows: int (m,), those that are learned from.
         recipe: how; its policy is the cache's and its layers are the head's already.
-        class_weights: of the loss, float (C,); None: every picture counts the same.
         batch_size: pictures of an optimiser step; default: `batch_size_for` says how many suit.
         callbacks: that watch, in their order; what one raises ends the run.
 
@@ -81,7 +89,7 @@ def finetune(
         ShortageError: one picture at a time does not fit into memory.
     """
     size = batch_size_for(len(rows)) if batch_size is None else batch_size
-    run, started = _Run(tunable, y, recipe, size, class_weights), time.perf_counter()
+    run, started = _Run(tunable, targets, recipe, size), time.perf_counter()
     history = History()
     for callback in callbacks:
         callback.on_train_begin(tunable)
@@ -110,19 +118,16 @@ def _tell(callbacks: Sequence[Callback], epoch: Epoch) -> None:
 class _Run:
     """The parts of one training run that stay the same over its epochs."""
 
-    def __init__(
-        self, tunable: Tunable, y: np.ndarray, recipe: Recipe, batch_size: int, class_weights: np.ndarray | None
-    ) -> None:
+    def __init__(self, tunable: Tunable, targets: Targets, recipe: Recipe, batch_size: int) -> None:
         self.tunable, self.cache, self.recipe, self.batch_size = tunable, tunable.cache, recipe, batch_size
         self.mixing = Mixing(recipe.mixup, recipe.cutmix)
         engine, seed = self.cache.engine, self.cache.seed
-        self.y = torch.from_numpy(np.asarray(y, np.int64)).to(engine.device)
+        self.y = torch.from_numpy(np.asarray(targets.y, np.int64)).to(engine.device)
         self.rng = np.random.default_rng(seed)
         self.generator = torch.Generator().manual_seed(seed)
-        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
-        self.loss = nn.CrossEntropyLoss(
-            weight=None if weights is None else weights.to(engine.device), label_smoothing=recipe.label_smoothing
-        )
+        given = targets.class_weights
+        weights = None if given is None else torch.tensor(given, dtype=torch.float32, device=engine.device)
+        self.loss = nn.CrossEntropyLoss(weight=weights, label_smoothing=recipe.label_smoothing)
         freeze(tunable.network, max(self.cache.cuts) - recipe.unfrozen)
         self.optimizer = _optimizer(tunable, recipe)
         half = engine.device.startswith("cuda") and engine.dtype == "float16"

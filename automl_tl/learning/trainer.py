@@ -16,7 +16,7 @@ from automl_tl.learning.activations import MAX_BYTES, ActivationCache
 from automl_tl.learning.callbacks import Callback
 from automl_tl.learning.classifiers import starting_head
 from automl_tl.learning.configuration import Configuration
-from automl_tl.learning.finetune import Trained, finetune
+from automl_tl.learning.finetune import Targets, Trained, finetune
 from automl_tl.learning.kept import Kept
 from automl_tl.learning.linear import LinearHead, as_matrix, measure_scaling
 from automl_tl.learning.network_head import NetworkHead
@@ -57,14 +57,23 @@ class Material:
     """Heads that training began with, by what they depend on."""
 
 
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where training begins."""
+
+    l2: float
+    """Multiple of columns over pictures, for the solved head."""
+    state: Mapping[str, Tensor] | None = None
+    """What was learned before, to go on from; None starts from the pretrained stages and a solved head."""
+
+
 def train(
     material: Material,
     configuration: Configuration,
     rows: np.ndarray,
-    l2: float,
+    start: Start,
     *,
     cache: ActivationCache | None = None,
-    start: Mapping[str, Tensor] | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> tuple[Tunable, Trained]:
     """Train a configuration on the pictures `rows`; return it, in eval mode, and how it went.
@@ -73,9 +82,8 @@ def train(
         material: the pictures; more than `rows` where others are scored afterwards.
         configuration: a trained one.
         rows: int (m,), the pictures to learn from.
-        l2: multiple of columns over pictures for the solved head.
+        start: what the head and the stages begin with.
         cache: `make_cache` of the same material and configuration, where it is used again; default: a new one.
-        start: what was learned before, to go on from; None starts from the pretrained stages and a solved head.
         callbacks: that watch.
 
     Raises:
@@ -84,17 +92,14 @@ def train(
     """
     cache = make_cache(material, configuration) if cache is None else cache
     network = copy_network(material.network)
-    if start is None:
-        head = _starting_head(material, configuration, rows, l2)
+    if start.state is None:
+        head = _starting_head(material, configuration, rows, start.l2)
     else:
         head = empty_head(network, configuration, material.features.shape[1], material.n_classes)
-        restore(configuration, network, head, start)
+        restore(configuration, network, head, start.state)
     tunable = Tunable(network, head.to(material.engine.device), cache)
-    weights = class_weights_of(material, rows) if configuration.balanced else None
-    trained = finetune(
-        tunable, material.y, rows, configuration.tuned, class_weights=weights, callbacks=callbacks
-    )  # fmt: skip
-    return tunable, trained
+    targets = Targets(material.y, class_weights_of(material, rows) if configuration.balanced else None)
+    return tunable, finetune(tunable, targets, rows, configuration.tuned, callbacks=callbacks)
 
 
 def make_cache(material: Material, configuration: Configuration) -> ActivationCache:

@@ -23,7 +23,7 @@ from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import Estimate, paired_gain
 from automl_tl.learning.pixels import load_pixels
 from automl_tl.learning.recipe import EPOCHS
-from automl_tl.learning.trainer import Material, train
+from automl_tl.learning.trainer import Material, Start, train
 from automl_tl.monitor import Progress
 
 LEAST_EPOCHS, LEAST_PER_CLASS, LEAST_SHARE = 5, 2, 0.2
@@ -171,7 +171,7 @@ def _train(
         deadline = Deadline(ends - time.perf_counter())
         material = _material(lab, found, configuration, np.concatenate([rows, held_out]), Path(folder))
         watching = [deadline, EachEpoch(lambda epoch: progress(round(100 * epoch.progress), 100))]
-        tunable, trained = train(material, configuration, learned, HEAD_L2, callbacks=watching)
+        tunable, trained = train(material, configuration, learned, Start(HEAD_L2), callbacks=watching)
         if trained.epochs - trained.shortened < LEAST_EPOCHS:  # the last epoch of a shortened run is a part of one
             return None
         scores = tunable.scores(scored)

@@ -29,8 +29,9 @@ from automl_tl.searcher.task import Task
 from automl_tl.searcher.train_result import TrainResult
 from automl_tl.searcher.trials.deadline import Deadline
 from automl_tl.searcher.trials.frozen import score_frozen
+from automl_tl.searcher.trials.observer import Observer, Watch
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.trained import Watch, score_trained
+from automl_tl.searcher.trials.trained import score_trained
 
 
 @takes(TrainOptions)
@@ -82,10 +83,8 @@ def _scored(session: Session, prepared: Prepared, configuration: Configuration) 
     task, executor = prepared.task, session.lab.executor
     with _watching(session.lab.monitor, "Training without the validation part") as watch:
         if configuration.is_trained:
-            outcome = score_trained(
-                task, configuration, prepared.sweep.reference, executor, watch=watch,
-                parts=configuration.tuned.all_epochs,
-            )  # fmt: skip
+            observer = Observer(watch, parts=configuration.tuned.all_epochs)
+            outcome = score_trained(task, configuration, prepared.sweep.reference, executor, observer=observer)
         else:
             outcome = executor.submit(score_frozen, task, configuration).result()
     return replace(outcome, number=0, sample=task.digest)

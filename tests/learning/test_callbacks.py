@@ -23,7 +23,7 @@ from automl_tl.learning.callbacks import (
     Validation,
     part_of,
 )
-from automl_tl.learning.finetune import Trained, finetune
+from automl_tl.learning.finetune import Targets, Trained, finetune
 from automl_tl.learning.recipe import Recipe
 from automl_tl.learning.tunable import Tunable, copy_network
 from automl_tl.monitor import Epoch
@@ -71,7 +71,7 @@ def run(folder: Path, callbacks: Sequence[Callback]) -> tuple[Trained, list[Tens
     cache = make_cache(network, pixels, 1, folder)
     tunable = Tunable(copy_network(network), zero_head(network.channels[-1], hidden=8), cache)
     recipe = Recipe(2, EPOCHS, head_lr=1e-2, lr_ratio=2.0, batchnorm="adapting")
-    trained = finetune(tunable, y, ROWS, recipe, batch_size=8, callbacks=callbacks)
+    trained = finetune(tunable, Targets(y), ROWS, recipe, batch_size=8, callbacks=callbacks)
     learned = [*tunable.network.module.state_dict().values(), *tunable.head.state_dict().values()]
     return trained, [value.detach().clone() for value in learned]
 

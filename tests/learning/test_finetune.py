@@ -18,7 +18,7 @@ from automl_tl.learning import callbacks as callbacks_module
 from automl_tl.learning import finetune as module
 from automl_tl.learning.activations import PLAIN, ActivationCache, Activations
 from automl_tl.learning.callbacks import Deadline, Progress
-from automl_tl.learning.finetune import Trained, TrainingError, finetune
+from automl_tl.learning.finetune import Targets, Trained, TrainingError, finetune
 from automl_tl.learning.recipe import Recipe
 from automl_tl.learning.tunable import Tunable, copy_network
 from automl_tl.monitor import Epoch
@@ -43,10 +43,14 @@ class Run:
         policy = {"policy": self.options["policy"]} if "policy" in self.options else {}
         return make_cache(self.origin, self.pixels, self.origin.n_stages - unfrozen, self.folder, seed=seed, **policy)
 
-    def train(self, recipe: Recipe = RECIPE, *, seed: int = 0, **more: Any) -> Trained:
+    def train(
+        self, recipe: Recipe = RECIPE, *, seed: int = 0, class_weights: np.ndarray | None = None, **more: Any
+    ) -> Trained:
         self.used = self.cache(recipe.unfrozen, seed)
         rows = np.arange(len(self.y))
-        return finetune(self.tunable(self.used), self.y, rows, recipe, **{"batch_size": 8, **more})
+        return finetune(
+            self.tunable(self.used), Targets(self.y, class_weights), rows, recipe, **{"batch_size": 8, **more}
+        )
 
     def tunable(self, cache: ActivationCache) -> Tunable:
         return Tunable(self.network, self.head, cache)
@@ -375,7 +379,7 @@ def test_every_epoch_sees_every_picture_once_in_a_view_of_its_own(
 def test_only_the_named_pictures_are_learned_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = sizes_of_batches(monkeypatch)
     run, rows = Run(tmp_path), np.array([1, 4, 9, 16, 20])
-    finetune(run.tunable(run.cache(2)), run.y, rows, RECIPE, batch_size=8)
+    finetune(run.tunable(run.cache(2)), Targets(run.y), rows, RECIPE, batch_size=8)
     assert {row for some in asked for row in some[1:]} == set(rows.tolist())
 
 

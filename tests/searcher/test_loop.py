@@ -21,7 +21,9 @@ from automl_tl.searcher.space.search_space import parameters
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import loop as module
 from automl_tl.searcher.trials.allotment import FROZEN_SECONDS, USEFUL_EPOCHS
+from automl_tl.searcher.trials.allowance import UNBOUNDED, Allowance
 from automl_tl.searcher.trials.loop import MOST_REFUSED, Loop
+from automl_tl.searcher.trials.observer import NOBODY, Observer
 
 TEN = retuned(TUNED, epochs=10, unfrozen=2, label_smoothing=0.1)
 LAYERED = retuned(TEN, layers="fully_connected", head_epochs=3)
@@ -192,11 +194,15 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Configuration, float |
     tried: list[tuple[Configuration, float | None]] = []
 
     def score(
-        task: Task, configuration: Configuration, *_: Any, limit: float | None = None, report: Any = None, **__: Any
+        task: Task,
+        configuration: Configuration,
+        *_: Any,
+        allowance: Allowance = UNBOUNDED,
+        observer: Observer = NOBODY,
     ) -> Any:
-        tried.append((configuration, limit))
-        if report is not None:
-            report(1, 0.8)
+        tried.append((configuration, allowance.seconds))
+        if observer.report is not None:
+            observer.report(1, 0.8)
         rows = task.everything if configuration.training == "frozen" else task.held_out(0)
         return outcome(task, 0.8, configuration=configuration, rows=rows, seed=len(tried), epochs=4, n_folds=1)
 
@@ -298,8 +304,8 @@ def test_a_trial_knows_how_much_memory_is_allowed(tmp_path: Path, monkeypatch: p
     """Where it ends for having taken more, no backbone is to blame."""
     allowed: list[int | None] = []
 
-    def score(*_: Any, max_memory: int | None, **__: Any) -> Any:
-        allowed.append(max_memory)
+    def score(*_: Any, allowance: Allowance, **__: Any) -> Any:
+        allowed.append(allowance.memory)
         raise AutomlTlError("it used 3.0 GB of memory, more than the 2.5 GB allowed")
 
     monkeypatch.setattr(module, "score_trained", score)

@@ -12,6 +12,7 @@ from tasks import RIDGE, TUNED, outcome, retuned
 from automl_tl.searcher.delivery import refit as module
 from automl_tl.searcher.delivery.members import Refitted
 from automl_tl.searcher.delivery.refit import LEAST_EPOCHS
+from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.searcher.trials.loop import Loop
 
 TEN = retuned(TUNED, epochs=10)
@@ -83,13 +84,13 @@ def test_where_there_is_time_a_candidate_is_refitted_within_it(loop: Loop, calls
     first, second = refit(at(loop, 1.5))
     assert (first.member, first.note, second.member) == ("refitted", "", "refitted")
     limit = pytest.approx(1.5 * whole(loop))
-    assert calls == [{"trained": False}, {"trained": True, "limit": limit, "epochs": None}]  # the frozen one first
+    assert calls == [{"trained": False}, {"trained": True, "allowance": Allowance(limit)}]  # the frozen one first
 
 
 def test_where_there_is_less_time_training_goes_on(loop: Loop, calls: list[dict[str, Any]]) -> None:
     first, _ = refit(at(loop, 0.45))
     assert (first.member, first.note) == ("refitted", "")
-    assert calls[1] == {"trained": True, "limit": pytest.approx(0.45 * whole(loop)), "epochs": 4}
+    assert calls[1] == {"trained": True, "allowance": Allowance(pytest.approx(0.45 * whole(loop)), epochs=4)}
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
@@ -108,4 +109,4 @@ def test_where_there_is_none_the_trial_s_model_is_kept(
 
 def test_without_a_budget_a_refit_has_no_limit(tmp_path: Path, calls: list[dict[str, Any]]) -> None:
     refit(make_loop(tmp_path, left=None))
-    assert calls[1] == {"trained": True, "limit": None, "epochs": None}
+    assert calls[1] == {"trained": True, "allowance": Allowance()}

@@ -24,9 +24,11 @@ from automl_tl.model.member import Member
 from automl_tl.monitor import Epoch
 from automl_tl.searcher.delivery.members import kept_member, refitted, rescaled
 from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials.allowance import Allowance
+from automl_tl.searcher.trials.observer import QUARTERS, Observer
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.reference import Reference, estimated
-from automl_tl.searcher.trials.trained import QUARTERS, score_trained
+from automl_tl.searcher.trials.trained import score_trained
 from automl_tl.work import ThisProcess
 
 HERE = ThisProcess()
@@ -143,7 +145,7 @@ def test_reports_come_by_the_quarter_then_by_the_fold(task: Task, n_folds: int) 
         retuned(TUNED, epochs=8),
         best_frozen(task),
         HERE,
-        report=lambda step, value: reports.append((step, value)),
+        observer=Observer(report=lambda step, value: reports.append((step, value))),
     )
     assert [step for step, _ in reports] == [1, 2, 3, *range(QUARTERS, QUARTERS + n_folds)]
     assert reports[-1][1] == found.value
@@ -154,7 +156,7 @@ def test_reports_come_by_the_quarter_then_by_the_fold(task: Task, n_folds: int) 
 def test_reports_change_nothing(task: Task, configuration: Configuration) -> None:
     ours = best_frozen(task)
     silent = score_trained(task, configuration, ours, HERE)
-    watched = score_trained(task, configuration, ours, HERE, report=lambda step, value: None)
+    watched = score_trained(task, configuration, ours, HERE, observer=Observer(report=lambda step, value: None))
     np.testing.assert_array_equal(silent.scores, watched.scores)
 
 
@@ -163,7 +165,7 @@ def test_what_a_report_raises_ends_the_trial(task: Task) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        score_trained(task, TUNED, best_frozen(task), HERE, report=report)
+        score_trained(task, TUNED, best_frozen(task), HERE, observer=Observer(report=report))
 
 
 def test_folds_share_what_the_frozen_stages_put_out(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +212,7 @@ def test_a_network_that_breaks_in_training_ends_with_a_sentence(task: Task) -> N
 def test_every_epoch_is_told_and_kept(task: Task) -> None:
     """Of every fold; the history is the first one's, with its scores by the quarter and at the end."""
     told: list[Epoch] = []
-    found = score_trained(task, retuned(TUNED, epochs=8), best_frozen(task), HERE, watch=told.append)
+    found = score_trained(task, retuned(TUNED, epochs=8), best_frozen(task), HERE, observer=Observer(told.append))
     assert [one.number for one in told] == [*range(1, 9), *range(1, 9)]
     assert [one.number for one in found.history] == list(range(1, 9))
     assert [one.number for one in found.history if one.score is not None] == [2, 4, 6, 8]
@@ -220,8 +222,8 @@ def test_every_epoch_is_told_and_kept(task: Task) -> None:
 def test_a_trial_that_takes_too_much_memory_ends_with_a_sentence(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("automl_tl.learning.callbacks.resident_memory", lambda: 3_000_000_000)
     with pytest.raises(AutomlTlError, match=r"it used 3\.0 GB of memory, more than the 2\.5 GB allowed"):
-        score_trained(task, TUNED, best_frozen(task), HERE, max_memory=2_500_000_000)
-    score_trained(task, TUNED, best_frozen(task), HERE, max_memory=3_000_000_000)
+        score_trained(task, TUNED, best_frozen(task), HERE, allowance=Allowance(memory=2_500_000_000))
+    score_trained(task, TUNED, best_frozen(task), HERE, allowance=Allowance(memory=3_000_000_000))
 
 
 @pytest.mark.parametrize("words", ["DefaultCPUAllocator: can't allocate memory", "not enough memory: 8 bytes"])
@@ -291,7 +293,7 @@ def test_training_goes_on_from_a_trial_s_weights(task: Task, monkeypatch: pytest
         return real(tunable, y, rows, recipe, *a, **kw)
 
     monkeypatch.setattr(module, "finetune", finetune)
-    refit = refitted(task, found, ours.l2, HERE, epochs=2)
+    refit = refitted(task, found, ours.l2, HERE, allowance=Allowance(epochs=2))
     assert (recipes[0].epochs, recipes[0].head_epochs) == (2, 0)
     assert recipes[0].head_lr < JOINED.how.head_lr  # type: ignore[union-attr]
     assert refit.n == task.sample.n
@@ -332,7 +334,7 @@ def test_a_refit_that_had_its_epochs_needs_no_note(
         return Trained(trained.history[: trained.epochs - lost], shortened=True)
 
     monkeypatch.setattr(module, "finetune", cut_short)
-    assert told in (note := refitted(task, found, ours.l2, HERE, limit=60.0).note)
+    assert told in (note := refitted(task, found, ours.l2, HERE, allowance=Allowance(60.0)).note)
     assert bool(note) == bool(told)
 
 
@@ -368,7 +370,7 @@ def test_training_goes_on_in_the_candidate_s_own_variants(task: Task, monkeypatc
         return real(tunable, *args, **more)
 
     monkeypatch.setattr(module, "finetune", finetune)
-    refitted(task, found, ours.l2, HERE, epochs=3)
+    refitted(task, found, ours.l2, HERE, allowance=Allowance(epochs=3))
     assert sizes == [module.n_variants(10)]
     assert module.n_variants(3) < module.n_variants(10)
 
@@ -387,7 +389,7 @@ def test_decoding_counts_against_the_limit(task: Task, monkeypatch: pytest.Monke
 
     monkeypatch.setattr("automl_tl.searcher.trials.trained.make_cache", slow)
     monkeypatch.setattr(module, "finetune", finetune)
-    score_trained(replace(task, n_folds=1), TUNED, best_frozen(task), HERE, limit=20.0)
+    score_trained(replace(task, n_folds=1), TUNED, best_frozen(task), HERE, allowance=Allowance(20.0))
     assert left[0] < 20.0 - 0.3
 
 
@@ -400,14 +402,14 @@ def test_nothing_of_a_trial_is_kept_when_it_ends(task: Task) -> None:
 def test_a_refit_without_any_time_leaves_the_trial_s_model(task: Task, limit: float) -> None:
     ours = best_frozen(task)
     found = score_trained(task, TUNED, ours, HERE)
-    refit = refitted(task, found, ours.l2, HERE, limit=limit)
+    refit = refitted(task, found, ours.l2, HERE, allowance=Allowance(limit))
     assert "since there was no time left for it" in refit.note
     assert refit.n == task.sample.n - len(task.held_out(0))
 
 
 def test_a_trial_without_any_time_has_no_outcome(task: Task) -> None:
     with pytest.raises(TrainingError, match="there was no time left for an epoch"):
-        score_trained(task, TUNED, best_frozen(task), HERE, limit=0.0)
+        score_trained(task, TUNED, best_frozen(task), HERE, allowance=Allowance(0.0))
 
 
 def test_a_member_of_an_ensemble_scores_alike_but_for_the_factor(done: tuple[Task, Reference, Outcome]) -> None:
@@ -421,7 +423,7 @@ def test_a_member_of_an_ensemble_scores_alike_but_for_the_factor(done: tuple[Tas
 def test_a_cache_is_of_the_stages_that_do_not_learn(task: Task) -> None:
     assert make_cache(task.material(TUNED), TUNED).boundary == 1
     assert make_cache(task.material(SCRATCH), SCRATCH).boundary == 0
-    tunable, trained = train(task.material(TUNED), TUNED, np.arange(10), 0.1)
+    tunable, trained = train(task.material(TUNED), TUNED, np.arange(10), module.Start(0.1))
     assert trained.epochs == 5
     assert not tunable.network.module.training
     assert not tunable.head.training

@@ -14,6 +14,7 @@ from automl_tl.searcher.delivery.models import calibrated_model
 from automl_tl.searcher.delivery.refit import frozen_first
 from automl_tl.searcher.preparation import MOST_FOLDS, TRAINING_PARTS
 from automl_tl.searcher.task import Computed
+from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.searcher.trials.deadline import EXPORT_SECONDS
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
@@ -47,8 +48,8 @@ def _learn_from_everything(
     everything = replace(task, sample=whole, features=features, computed=Computed())
 
     def refit(outcome: Outcome) -> Refitted:
-        limit = deadline.left - EXPORT_SECONDS if deadline.is_set else None
-        return refitted(everything, outcome, loop.candidates.reference.l2, lab.executor, limit=limit)
+        left = Allowance(deadline.left - EXPORT_SECONDS if deadline.is_set else None)
+        return refitted(everything, outcome, loop.candidates.reference.l2, lab.executor, allowance=left)
 
     refits = frozen_first(chosen, refit)
     if not all(f.is_refit for f in refits):

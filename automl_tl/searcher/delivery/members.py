@@ -15,13 +15,15 @@ from automl_tl.errors import sentence
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.linear import LinearHead
 from automl_tl.learning.network_head import NetworkHead
-from automl_tl.learning.trainer import empty_head, restore
+from automl_tl.learning.trainer import Start, empty_head, restore
 from automl_tl.learning.tunable import copy_network
 from automl_tl.model.member import Member
 from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials.allowance import UNBOUNDED, Allowance
 from automl_tl.searcher.trials.frozen import solve_frozen
+from automl_tl.searcher.trials.observer import Watch
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.trained import Learned, Watch, learn
+from automl_tl.searcher.trials.trained import Learned, learn
 from automl_tl.work import Executor
 
 DIVERGED = 2.0
@@ -63,8 +65,7 @@ def refitted(
     l2: float,
     executor: Executor,
     *,
-    limit: float | None = None,
-    epochs: int | None = None,
+    allowance: Allowance = UNBOUNDED,
     watch: Watch | None = None,
 ) -> Refitted:
     """Return a candidate that has learned from every picture of the task.
@@ -74,27 +75,25 @@ def refitted(
         outcome: of the candidate.
         l2: multiple of columns over pictures for the solved head of a trained one.
         executor: where it learns.
-        limit: seconds, or None.
-        epochs: where there is no time for the whole schedule: go on from the trial's weights for so many epochs.
+        allowance: of a trained one; with epochs it goes on from the trial's weights.
         watch: told of every epoch.
     """
     configuration, begun = outcome.configuration, time.perf_counter()
     if not configuration.is_trained:
         head = executor.submit(solve_frozen, task, configuration).result()
         return Refitted(frozen_member(task, configuration, head), task.sample.n)
-    if limit is not None and limit <= 0:
+    if allowance.seconds is not None and allowance.seconds <= 0:
         return _as_it_was(task, outcome, "there was no time left for it")
     try:
-        left = None if limit is None else limit - (time.perf_counter() - begun)
-        start = None if epochs is None else outcome.state
-        work = executor.submit(learn, task, configuration, l2, limit=left, start=start, epochs=epochs, report=watch)
-        learned = work.result()
+        start = Start(l2, None if allowance.epochs is None else outcome.state)
+        left = allowance.share(time.perf_counter() - begun)
+        learned = executor.submit(learn, task, configuration, start, allowance=left, report=watch).result()
         if fault := _fault(learned):
             return _as_it_was(task, outcome, fault)
         member = kept_member(task, configuration, learned.state)
     except Exception as error:  # whatever a plugin's code raises; the trial's own model is there
         return _as_it_was(task, outcome, sentence(error))
-    return Refitted(member, task.sample.n, _time_note(configuration, learned, epochs))
+    return Refitted(member, task.sample.n, _time_note(configuration, learned, allowance.epochs))
 
 
 def _time_note(configuration: Configuration, learned: Learned, epochs: int | None) -> str:

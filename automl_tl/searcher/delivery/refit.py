@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from automl_tl.errors import sentence
 from automl_tl.searcher.delivery.members import Refitted, kept_member, refitted
+from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
 
@@ -49,14 +50,13 @@ def _refit(loop: Loop, outcome: Outcome) -> Refitted:
     task, l2, executor = loop.task, loop.candidates.reference.l2, loop.session.lab.executor
     if not outcome.configuration.is_trained:
         return refitted(task, outcome, l2, executor)
-    watch = loop.session.lab.monitor.learned
     left = loop.allotment.left
     epochs = _affordable(loop, outcome, left)
     if epochs == 0 or loop.interrupted:
         member = kept_member(task, outcome.configuration, outcome.state)
         return Refitted(member, task.n_trained, _not_refitted(loop, len(task.held_out(0))), is_refit=False)
-    limit = left if loop.session.deadline.is_set else None
-    return refitted(task, outcome, l2, executor, limit=limit, epochs=epochs, watch=watch)
+    allowance = Allowance(left if loop.session.deadline.is_set else None, epochs=epochs)
+    return refitted(task, outcome, l2, executor, allowance=allowance, watch=loop.session.lab.monitor.learned)
 
 
 def _not_refitted(loop: Loop, unseen: int) -> str:

@@ -18,11 +18,13 @@ from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.space.search_space import Space, outside
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allotment import Allotment
+from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.searcher.trials.candidates import Candidates
 from automl_tl.searcher.trials.frozen import score_frozen, too_much
+from automl_tl.searcher.trials.observer import QUARTERS, Observer
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.study import Study
-from automl_tl.searcher.trials.trained import QUARTERS, score_trained
+from automl_tl.searcher.trials.trained import score_trained
 
 MOST_REFUSED = 8
 """Proposals in a row that do not fit the time left, after which the search ends; so many of trained ones, after which
@@ -164,8 +166,9 @@ class Loop:
                 raise optuna.TrialPruned
 
         outcome = score_trained(
-            task, configuration, self.candidates.reference, executor, limit=limit,
-            max_memory=self.session.options.max_memory, report=report, watch=self.session.lab.monitor.learned,
+            task, configuration, self.candidates.reference, executor,
+            allowance=Allowance(limit, self.session.options.max_memory),
+            observer=Observer(self.session.lab.monitor.learned, report),
         )  # fmt: skip
         self.prepared.costs.learn(
             configuration, task.n_trained, outcome.epochs // outcome.n_folds, outcome.seconds / outcome.n_folds

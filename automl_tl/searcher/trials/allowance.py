@@ -1,0 +1,33 @@
+"""What training a candidate may take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from automl_tl.learning.callbacks import Callback, Deadline, Memory
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What training a candidate may take; None is no bound."""
+
+    seconds: float | None = None
+    memory: int | None = None
+    """Bytes that the process which trains may hold."""
+    epochs: int | None = None
+    """Of a refit that has no time for the whole schedule: it goes on from the trial's weights for so many."""
+
+    def share(self, spent: float, parts: int = 1) -> Allowance:
+        """Return what one of `parts` equal parts may take of what is left after `spent` seconds."""
+        return self if self.seconds is None else replace(self, seconds=(self.seconds - spent) / parts)
+
+    def callbacks(self) -> Iterator[Callback]:
+        """Yield what ends a training run that would take more; the time counts from now."""
+        if self.seconds is not None:
+            yield Deadline(self.seconds)
+        if self.memory is not None:
+            yield Memory(self.memory)
+
+
+UNBOUNDED = Allowance()
