@@ -1,10 +1,10 @@
-"""Files that users ask for: refused before the work, and there only when all of it is done."""
+"""Files that are there only when all of them is written; those that users ask for are refused before the work."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from automl_tl.errors import OptionError
@@ -21,18 +21,27 @@ def check_output(output: Path, option: str = "--output") -> None:
 
 
 @contextmanager
+def whole(file: Path, ending: str = ".tmp") -> Iterator[Path]:
+    """Yield a name beside `file` to write to, which becomes `file` if nothing is raised, and else is deleted."""
+    new = file.with_name(f".{file.name}.{os.getpid()}{ending}")
+    try:
+        yield new
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+@contextmanager
 def appearing(output: Path, option: str = "--output") -> Iterator[Path]:
-    """Yield a name with the same ending to write to, which becomes `output` if nothing is raised, and else is deleted.
+    """Yield a name with the same ending to write to, as `whole` does; what `output` links to is replaced.
 
     Raises:
         OptionError: It cannot be written.
     """
-    file = output.expanduser().absolute()
-    new = file.with_name(f".{file.stem}.tmp-{os.getpid()}{file.suffix}")
+    file = Path(os.path.realpath(output.expanduser()))
+    special = file.exists() and not file.is_file()  # a pipe or a device is written to, never replaced
     try:
-        yield new
-        new.replace(file)
+        with nullcontext(file) if special else whole(file, file.suffix) as new:
+            yield new
     except OSError as error:
         raise OptionError(f"{option} {str(output)!r} cannot be written ({error.strerror or error})") from error
-    finally:
-        new.unlink(missing_ok=True)

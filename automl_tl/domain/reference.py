@@ -8,7 +8,6 @@ split-half null, and how far the source pictures' grey, blurred, low-resolution 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from automl_tl.errors import DomainReferenceError
 from automl_tl.features.engine import Engine
 from automl_tl.features.extract import Picture, batches, statistics
 from automl_tl.monitor import Progress
+from automl_tl.output import whole
 
 FORMAT_VERSION = 1
 BANDWIDTH_SHARE = 0.4
@@ -217,9 +217,8 @@ def save_reference(reference: DomainReference, path: Path) -> None:
     values: dict[str, Any] = {k: v for k, v in asdict(reference).items() if k != "maps"}
     text = json.dumps({"format_version": FORMAT_VERSION, **values})
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(save({"maps": reference.maps}, metadata={"reference": text}))
-    temporary.replace(path)
+    with whole(path) as new:
+        new.write_bytes(save({"maps": reference.maps}, metadata={"reference": text}))
 
 
 def load_reference(path: Path) -> DomainReference:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from automl_tl.features.store import digest
+from automl_tl.output import whole
 
 
 def remember(folder: Path, depends_on: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
@@ -27,7 +27,6 @@ def remember(folder: Path, depends_on: Mapping[str, Any], compute: Callable[[], 
         result = compute()
     with suppress(OSError):  # a read-only cache, a full disk: the result is there all the same
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps({"depends_on": depends_on, "result": result}, default=str), encoding="utf-8")
-        temporary.replace(path)
+        with whole(path) as new:
+            new.write_text(json.dumps({"depends_on": depends_on, "result": result}, default=str), encoding="utf-8")
     return result

@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from automl_tl.errors import CacheError
+from automl_tl.output import whole
 
 SCHEMA = 1
 DEFAULT_MAX_BYTES = 8 * 1024**3
@@ -101,9 +102,8 @@ class FeatureTable:
         self._where.update({key.tobytes().hex(): (shard, row) for row, key in enumerate(keys)})
 
     def _write(self, name: str, content: bytes) -> None:
-        temporary = self.folder / f".{name}.{os.getpid()}.tmp"
-        temporary.write_bytes(content)
-        temporary.replace(self.folder / name)
+        with whole(self.folder / name) as new:
+            new.write_bytes(content)
 
 
 class FeatureStore:

@@ -22,6 +22,7 @@ from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
 from automl_tl.learning.configuration import Configuration
 from automl_tl.monitor import Epoch
+from automl_tl.output import whole
 from automl_tl.searcher.same_run import PICTURES, option_change, picture_changes
 from automl_tl.searcher.space.search_space import Space, space_from_dict, space_to_dict
 from automl_tl.searcher.trials.outcome import Outcome
@@ -36,7 +37,7 @@ _STATE = "state."
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths of a run, and how its parts are written: each under a temporary name first."""
+    """Paths of a run, and how its parts are written, each whole or not at all."""
 
     path: Path
 
@@ -163,9 +164,8 @@ class RunFolder:
         facts |= {"history": [asdict(epoch) for epoch in outcome.history], "trainer": outcome.trainer}
         file = self._file(outcome.number)
         file.parent.mkdir(exist_ok=True)
-        temporary = file.with_suffix(".tmp")
-        save_file(tensors, temporary, {"facts": json.dumps(facts)})
-        temporary.replace(file)
+        with whole(file) as new:
+            save_file(tensors, new, {"facts": json.dumps(facts)})
 
     def load(self, numbers: Sequence[int]) -> list[Outcome]:
         """Return the kept candidates of these trials; one that is damaged or missing is left out."""
@@ -193,9 +193,8 @@ class RunFolder:
         return values
 
     def _write_json(self, name: str, values: dict[str, Any]) -> None:
-        temporary = self.path / f".{name}.tmp"
-        temporary.write_text(json.dumps(values, indent=1, default=str), encoding="utf-8")
-        temporary.replace(self.path / name)
+        with whole(self.path / name) as new:
+            new.write_text(json.dumps(values, indent=1, default=str), encoding="utf-8")
 
     def _file(self, number: int) -> Path:
         return self.path / "trials" / f"{number}.safetensors"

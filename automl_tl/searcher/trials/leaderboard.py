@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.recipe import Recipe
+from automl_tl.output import whole
 
 KIND, CONFIGURATION, SECONDS, REASON = "kind", "configuration", "seconds", "reason"
 """Names of a trial's user attributes."""
@@ -40,10 +41,9 @@ def leaderboard(trials: Iterable[FrozenTrial], metric: str, *, greater_is_better
 
 
 def write_leaderboard(table: pd.DataFrame, path: Path) -> None:
-    """Write the table as CSV, under a temporary name first."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    table.to_csv(temporary, index=False, float_format="%.6g")
-    temporary.replace(path)
+    """Write the table as CSV."""
+    with whole(path) as new:
+        table.to_csv(new, index=False, float_format="%.6g")
 
 
 def _row(trial: FrozenTrial, metric: str) -> dict[str, Any]:
