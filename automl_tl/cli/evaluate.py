@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from automl_tl.cli.options import PATH, data_argument, declared, format_option, report_option, verbose_option
-from automl_tl.options import DeviceOptions, TableOptions
+from automl_tl.options import DeviceOptions, EvaluateOptions, PartOptions, TableOptions, of_group
 
 if TYPE_CHECKING:
     from automl_tl.data.dataset import ImageDataset
@@ -21,29 +21,15 @@ SCHEMA_VERSION = 1
 @click.command()
 @click.argument("bundle", type=PATH)
 @data_argument
-@declared(TableOptions)
-@click.option(
-    "--split",
-    type=click.Choice(["all", "train", "val", "test"]),
-    help="Part of a given split that counts.  [default: test, where a split is given; else all]",
-)
-@declared(DeviceOptions)
+@declared(TableOptions, PartOptions, DeviceOptions)
 @report_option
 @format_option
 @verbose_option
 @click.pass_context
 def evaluate(
-    ctx: click.Context,
-    /,
-    bundle: Path,
-    data: Path,
-    split: str | None,
-    device: str,
-    report: Path | None,
-    output_format: str,
-    verbose: bool,
-    **columns: Any,
-) -> None:
+    ctx: click.Context, /, bundle: Path, data: Path, report: Path | None, output_format: str, verbose: bool,
+    **settings: Any,
+) -> None:  # fmt: skip
     """Say how good BUNDLE is on the labelled pictures of DATA.
 
     BUNDLE is a folder that `automl-tl search` made. DATA is a folder with one folder of pictures per class, or a CSV,
@@ -56,10 +42,11 @@ def evaluate(
     from automl_tl.model.bundle import load_bundle
     from automl_tl.model.evaluate import evaluate as run
 
-    dataset = open_dataset(data, train=False, **columns)
-    model = load_bundle(bundle, device)
+    asked = EvaluateOptions(**settings)
+    dataset = open_dataset(data, train=False, **of_group(asked, TableOptions))
+    model = load_bundle(bundle, asked.device)
     with progress("Looking at pictures") as update:
-        result = run(model, dataset, split=split, progress=update)
+        result = run(model, dataset, split=asked.split, progress=update)
     if report is not None:
         _write(report, result, dataset, model, ctx)
     if output_format == "json":

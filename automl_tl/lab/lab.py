@@ -20,7 +20,7 @@ from automl_tl.lab.networks import Networks, Overrides
 from automl_tl.lab.timing import decode_seconds, forward_seconds
 from automl_tl.learning.scores import Metric, get_metric
 from automl_tl.monitor import Monitor, Progress, Silent, unheeded
-from automl_tl.options import LabOptions
+from automl_tl.options import LabOptions, TableOptions, of_group
 from automl_tl.work import Executor, ThisProcess
 
 
@@ -97,7 +97,7 @@ def open_lab(path: str | Path, options: LabOptions) -> Lab:
         choose_engine(options.device), cache_dir(options.cache_dir), overrides, frozenset(options.backbones)
     )
     with clock("data"), monitor.activity("Reading pictures") as update:
-        listed = open_dataset(path, **options.of_table())
+        listed = open_dataset(path, **of_group(options, TableOptions))
         scanned, report = scan(listed, cache_dir=networks.cache, progress=update)
         networks = replace(networks, value_range=report.value_range)
         dataset = assign_splits(scanned, options.seed, drop_leaks=options.drop_leaks)

@@ -1,6 +1,6 @@
 """Every option of the commands, declared once. Imports no torch."""
 
-from automl_tl.options.declaration import Option, check, documented, option, option_of, takes
+from automl_tl.options.declaration import Option, check, documented, of_group, option, option_of, takes
 from automl_tl.options.groups import (
     METRICS,
     BackboneOptions,
@@ -36,6 +36,7 @@ from automl_tl.options.training import (
     SourceOptions,
     TrainOptions,
 )
+from automl_tl.options.using import EvaluateOptions, PartOptions, PredictOptions, RowOptions
 
 __all__ = [
     "DEFAULT_BUDGET",
@@ -49,6 +50,7 @@ __all__ = [
     "ConfigurationOptions",
     "DeviceOptions",
     "EffortOptions",
+    "EvaluateOptions",
     "FileOptions",
     "FitOptions",
     "FolderOptions",
@@ -59,8 +61,11 @@ __all__ = [
     "Option",
     "OutOptions",
     "OverrideOptions",
+    "PartOptions",
+    "PredictOptions",
     "RecipeOptions",
     "RecommendOptions",
+    "RowOptions",
     "SearchOptions",
     "SeedOptions",
     "SourceOptions",
@@ -70,6 +75,7 @@ __all__ = [
     "WorkOptions",
     "check",
     "documented",
+    "of_group",
     "option",
     "option_of",
     "takes",

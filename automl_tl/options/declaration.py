@@ -49,6 +49,11 @@ def option_of(one: Field[Any]) -> Option:
     return known
 
 
+def of_group(options: Any, group: type) -> dict[str, Any]:
+    """Return those of the options that a group declares, by name."""
+    return {one.name: getattr(options, one.name) for one in fields(group)}
+
+
 def as_typed(known: Option, value: Any) -> Any:
     """Return what a text means as the command line reads it, and one text or any sequence of several as a tuple.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from automl_tl.backbones.overrides import Triple
 from automl_tl.durations import parse_duration
@@ -60,10 +59,6 @@ class TableOptions(FileOptions):
         "names and contents say.",
         flag="--split-folder", metavar="NAME=PART", parse=parse_split_folders, repeatable=True,
     )  # fmt: skip
-
-    def of_table(self) -> dict[str, Any]:
-        """Return these options as the arguments of `open_dataset`."""
-        return {one.name: getattr(self, one.name) for one in fields(TableOptions)}
 
 
 @dataclass(frozen=True, kw_only=True)

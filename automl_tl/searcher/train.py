@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from automl_tl.errors import PictureError
@@ -14,7 +14,7 @@ from automl_tl.model.bundle import save_bundle
 from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
 from automl_tl.model.model import Model
 from automl_tl.monitor import Epoch, Monitor
-from automl_tl.options import ConfigurationOptions, LabOptions, SearchOptions, TrainOptions, takes
+from automl_tl.options import ConfigurationOptions, LabOptions, SearchOptions, TrainOptions, of_group, takes
 from automl_tl.searcher.asked import configuration_asked_for
 from automl_tl.searcher.delivery.deliver import per_class, tested
 from automl_tl.searcher.delivery.ensemble import calibrated_probabilities
@@ -49,8 +49,7 @@ def train(path: str | Path, options: TrainOptions) -> TrainResult:
     """
     deadline, folder = Deadline(None), RunFolder(default_out() if options.out is None else Path(options.out))
     folder.check(resume=False)
-    shared = {one.name: getattr(options, one.name) for one in fields(LabOptions)}
-    lab, as_search = open_lab(path, options), SearchOptions(**shared, trials=1, out=folder.path)
+    lab, as_search = open_lab(path, options), SearchOptions(**of_group(options, LabOptions), trials=1, out=folder.path)
     with folder.claimed():
         return train_in(Session(lab, as_search, folder, deadline, Limits()), options)
 

@@ -1,0 +1,46 @@
+"""What is asked of a model by `predict` and `evaluate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from automl_tl.options.declaration import option
+from automl_tl.options.groups import DeviceOptions, FileOptions, TableOptions
+
+FORMATS = ("table", "csv", "tsv", "json", "jsonl", "parquet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowOptions:
+    """What is said of every picture, and where."""
+
+    top_k: int = option(1, "Classes to show per picture.", bounds=(1, None), show_default=True)
+    probabilities: bool = option(False, "Show the probability of every class.")
+    output_format: str | None = option(
+        None,
+        "table: for people; csv, tsv: with a header; json: one list; jsonl: one object per line; parquet: needs "
+        "--output.  [default: what --output ends in, else table]",
+        flag="--format", choices=FORMATS,
+    )  # fmt: skip
+    output: Path | None = option(None, "Write to FILE, which appears when all is done.", metavar="FILE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions(DeviceOptions, FileOptions, RowOptions):
+    """Every option of `predict`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartOptions:
+    """Which pictures count."""
+
+    split: str | None = option(
+        None, "Part of a given split that counts.  [default: test, where a split is given; else all]",
+        choices=("all", "train", "val", "test"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(DeviceOptions, PartOptions, TableOptions):
+    """Every option of `evaluate`."""
