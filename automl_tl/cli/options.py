@@ -104,7 +104,7 @@ def _type_of(known: Option, kind: Any) -> Any:
         return click.Choice(known.choices)
     if known.parse is None and "Path" in str(kind):
         return PATH
-    if (low, high) != (None, None):
+    if known.parse is None and (low, high) != (None, None):
         if "float" in str(kind):
             return click.FloatRange(low, high)
         return click.IntRange(None if low is None else int(low), None if high is None else int(high))

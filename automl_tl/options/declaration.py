@@ -77,8 +77,9 @@ def check(options: Any) -> None:
         low, high = known.bounds
         if value is None:
             continue
-        if known.choices and not known.repeatable and value not in known.choices:
-            raise OptionError(f"--{flag} must be one of {', '.join(known.choices)}, but is {value!r}")
+        for each in value if known.repeatable else (value,):
+            if known.choices and each not in known.choices:
+                raise OptionError(f"--{flag} must be one of {', '.join(known.choices)}, but is {each!r}")
         if (low is not None and not value >= low) or (high is not None and not value <= high):
             within = f"at least {low:g}" if high is None else f"from {low or 0:g} to {high:g}"
             raise OptionError(f"--{flag} must be {within}, but is {value}")

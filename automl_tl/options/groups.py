@@ -13,7 +13,7 @@ from pathlib import Path
 from automl_tl.backbones.overrides import Triple
 from automl_tl.durations import parse_duration
 from automl_tl.monitor import Monitor
-from automl_tl.options.declaration import as_typed, option, option_of
+from automl_tl.options.declaration import as_typed, check, option, option_of
 from automl_tl.options.texts import (
     parse_device,
     parse_input_size,
@@ -172,13 +172,14 @@ class LabOptions(
     """What recommending and searching have in common.
 
     Raises:
-        OptionError: a text that means nothing.
+        OptionError: a text that means nothing, or a value that makes no sense.
     """
 
     def __post_init__(self) -> None:
-        """Let Python say what the command line says: budget="10m", backbones="efficientnet_lite0"."""
+        """Let Python say what the command line says: budget="10m", backbones="efficientnet_lite0"; check the values."""
         for one in fields(self):
             object.__setattr__(self, one.name, as_typed(option_of(one), getattr(self, one.name)))
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,16 +71,17 @@ class LimitOptions:
     max_memory: int | None = option(
         None, "Memory to use, at most: 4GB, 500MB.",
         doc="bytes of resident memory; activations are kept accordingly, a trial beyond it ends.",
-        metavar="SIZE", parse=parse_bytes,
+        metavar="SIZE", parse=parse_bytes, bounds=(1, None),
     )  # fmt: skip
     max_latency_ms: float | None = option(
         None, "Milliseconds for one picture on this device, at most.",
         doc="milliseconds for one picture on this device, alone in its batch.",
-        metavar="MS", parse=parse_milliseconds, kept_by_resume=True,
+        metavar="MS", parse=parse_milliseconds, bounds=(1e-3, None), kept_by_resume=True,
     )  # fmt: skip
     max_params: int | None = option(
         None, "Parameters of the backbone up to the cut, at most: 5M, 2.5e6.",
-        doc="parameters of the backbone up to the cut.", metavar="N", parse=parse_count, kept_by_resume=True,
+        doc="parameters of the backbone up to the cut.", metavar="N", parse=parse_count, bounds=(1, None),
+        kept_by_resume=True,
     )  # fmt: skip
 
 
@@ -115,15 +116,6 @@ class SearchOptions(InsideOptions, LimitOptions, FolderOptions, BudgetOptions, L
     def __post_init__(self) -> None:
         """Check the values and fill in the default budget."""
         super().__post_init__()
-        for name, known in (("strategies", STRATEGIES), ("without", PARTS)):
-            unknown = [one for one in getattr(self, name) if one not in known]
-            if unknown:
-                what = "strategy" if name == "strategies" else "part"
-                raise OptionError(f"unknown {what} {unknown[0]!r}; known are {', '.join(known)}")
-        for name in ("trials", "max_memory", "max_latency_ms", "max_params"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise OptionError(f"{name} must be above 0, but is {value}")
         if self.budget is not None and not LEAST_BUDGET <= self.budget < math.inf:
             raise OptionError(
                 f"a budget must be {LEAST_BUDGET:g} s or more, to look at the pictures at all, but is {self.budget:g} s"

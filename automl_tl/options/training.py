@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from automl_tl.options.declaration import check, option
+from automl_tl.options.declaration import option
 from automl_tl.options.groups import LabOptions, OutOptions
 from automl_tl.options.texts import parse_cuts
 from automl_tl.strategies import STRATEGIES
@@ -95,7 +95,6 @@ class TrainOptions(ConfigurationOptions, OutOptions, LabOptions):
     """
 
     def __post_init__(self) -> None:
-        """Check the values; names and cuts may be given as any sequence."""
-        object.__setattr__(self, "backbones", tuple(self.backbones))
+        """Check the values; cuts may be given as any sequence."""
+        super().__post_init__()
         object.__setattr__(self, "cuts", None if self.cuts is None else tuple(sorted(set(self.cuts))))
-        check(self)
