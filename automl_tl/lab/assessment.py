@@ -50,8 +50,7 @@ class Assessment:
     @property
     def priors(self) -> dict[Strategy, GainPrior]:
         """What training is expected to gain, by strategy, before anything is trained."""
-        trained = [strategy for strategy in STRATEGIES if strategy not in FROZEN]
-        return {strategy: gain_prior(strategy, self.domain.different, self.size.large) for strategy in trained}
+        return _priors(self.domain, self.size)
 
     @property
     def frozen(self) -> Candidate:
@@ -95,11 +94,7 @@ def assess(
     with clock("timing"), activity("Timing a training step"):
         unfreezing = stages_to_unfreeze(domain, evidence.late(lab.metric.name).n_stages)
         speed = tuning_speed(lab, evidence, unfreezing)
-        priors = {
-            strategy: gain_prior(strategy, domain.different, size.large)
-            for strategy in STRATEGIES
-            if strategy not in FROZEN
-        }
+        priors = _priors(domain, size)
         expectations = expect(lab, evidence, features[evidence.backbone], sample, priors, speed)
     choice = choose(expectations.front, matrix, budget)
     with clock("flips"):
@@ -109,6 +104,11 @@ def assess(
     return Assessment(
         sample, features, domains, evidence, size, matrix, expectations, unfreezing, choice, flips, advice
     )  # fmt: skip
+
+
+def _priors(domain: Domain, size: Size) -> dict[Strategy, GainPrior]:
+    trained = [strategy for strategy in STRATEGIES if strategy not in FROZEN]
+    return {strategy: gain_prior(strategy, domain.different, size.large) for strategy in trained}
 
 
 def tuning_speed(lab: Lab, evidence: Evidence, unfreezing: Unfreezing) -> TrainingSpeed:

@@ -88,11 +88,6 @@ class ActivationCache:
         """Return the columns (m, d) float32 that the head reads of a cut's output."""
         return pool(self.network, output, last=cut == self.network.n_stages).columns(self.pooling)
 
-    @property
-    def n_kept(self) -> int:
-        """Variants whose outputs are kept."""
-        return len(self._variants)
-
     def _kept(self, variant: int) -> _Kept | None:
         number = variant if variant == PLAIN else 1 + (variant - 1) % max(1, self.n_variants)
         if number in self._variants:

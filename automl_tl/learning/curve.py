@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
-from automl_tl.errors import OptionError
 from automl_tl.learning.problem import Problem
 from automl_tl.learning.ridge import one_against_rest, solve_positive
 from automl_tl.learning.spectrum import as_spectrum
@@ -19,6 +17,8 @@ from automl_tl.learning.threads import threads_for
 EXPONENTS = np.geomspace(0.15, 1.5, 24)
 TYPICAL, SPREAD = 0.5, 0.6
 DRAWS = 200
+SHARES = (0.25, 0.4, 0.65, 1.0)
+"""Of the training pictures of a fold, on which it is measured."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,12 @@ class LearningCurve:
     """Accuracy against the number of training pictures, and the power law error(n) = c + a n^-b through it.
 
     sizes: (J,) mean number of training pictures, ascending; accuracy: (J,), measured out of fold.
-    n: the number of pictures that there are, from which `gain_at` counts.
     law: (3,) c, a, b; 0 <= c <= 1, a >= 0, .15 <= b <= 1.5.
     draws: (DRAWS, 3) laws through the curves of resampled pictures: the law's uncertainty.
     """
 
     sizes: np.ndarray
     accuracy: np.ndarray
-    n: int
     law: np.ndarray
     draws: np.ndarray
 
@@ -51,10 +49,6 @@ class LearningCurve:
         low, high = np.quantile(1 - _error(self.draws, n), [0.05, 0.95])
         return float(low), float(high)
 
-    def gain_at(self, factor: float) -> float:
-        """What `factor` times as many pictures as there are would bring, in accuracy."""
-        return self.step(self.n, self.n * factor)[0]
-
     def step(self, start: float, end: float) -> tuple[float, float]:
         """Accuracy gained from `start` to `end` training pictures, and its standard deviation."""
         gains = _error(self.draws, start) - _error(self.draws, end)
@@ -62,12 +56,7 @@ class LearningCurve:
 
 
 def learning_curve(
-    problem: Problem,
-    penalty: float,
-    *,
-    fractions: Sequence[float] = (0.25, 0.4, 0.65, 1.0),
-    seed: int = 0,
-    groups: np.ndarray | None = None,
+    problem: Problem, penalty: float, *, seed: int = 0, groups: np.ndarray | None = None
 ) -> LearningCurve:
     """Refit ridge regression on nested parts of each fold's training pictures, and score the fold.
 
@@ -80,15 +69,9 @@ def learning_curve(
     order = np.random.default_rng(seed).permutation(int(clusters.max()) + 1)[clusters]
     refit = _Refit(spectrum.rotated, one_against_rest(y, problem.n_classes, spectrum.device), penalty * spectrum.unit)
     with threads_for(spectrum.n**2 * spectrum.rank):
-        rows = [_measure(refit, y, problem.folds, order, share) for share in _check_fractions(fractions)]
+        rows = [_measure(refit, y, problem.folds, order, share) for share in SHARES]
     sizes, correct = (np.stack(part) for part in zip(*rows, strict=True))
     return curve_through(sizes, correct, clusters, seed)
-
-
-def _check_fractions(fractions: Sequence[float]) -> list[float]:
-    if not fractions or min(fractions) <= 0 or max(fractions) > 1:
-        raise OptionError(f"fractions of the training pictures must lie in (0, 1], got {list(fractions)}")
-    return sorted(set(fractions))
 
 
 @dataclass(frozen=True)
@@ -151,7 +134,7 @@ def curve_through(sizes: np.ndarray, correct: np.ndarray, clusters: np.ndarray, 
     noise = max(float((errors - errors.mean(axis=1, keepdims=True)).var(axis=0).mean()), 1 / n**2)
     typical = TYPICAL * np.exp(SPREAD * rng.standard_normal(DRAWS))
     laws = power_laws_through(sizes, np.vstack([measured, errors]), noise, np.append(TYPICAL, typical))
-    return LearningCurve(sizes, 1 - measured, n, laws[0], laws[1:])
+    return LearningCurve(sizes, 1 - measured, laws[0], laws[1:])
 
 
 def power_laws_through(sizes: np.ndarray, errors: np.ndarray, noise: float, typical: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from scipy.stats import beta, norm
 from automl_tl.errors import OptionError
 
 LEVEL = 0.9
+ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 # Bootstrap samples handled at once; bounds the counts to BATCH x n.
 BATCH = 200
 # The between-fold variance counts as one observation per fold against this many of the binomial variance.
@@ -28,9 +29,9 @@ class Estimate:
     """The expected accuracy on new pictures of the same kind.
 
     accuracy: corrected for the choice and stepped to the full size.
-    interval: (low, high), holds the true accuracy with probability `level`.
+    interval: (low, high), holds the true accuracy with probability LEVEL.
     optimism: how much too good the chosen candidate's own cross-validation score is.
-    n: pictures that it rests on. level: 0.9 unless asked for otherwise.
+    n: pictures that it rests on.
     a, b: the Beta distribution whose quantiles the interval is.
     """
 
@@ -38,7 +39,6 @@ class Estimate:
     interval: tuple[float, float]
     optimism: float
     n: int
-    level: float
     a: float
     b: float
 
@@ -149,7 +149,6 @@ def expected_accuracy(
     chosen: int | None = None,
     per_class: float | None = None,
     curve_step: tuple[float, float] = (0.0, 0.0),
-    level: float = LEVEL,
     bootstrap: Bootstrap = Bootstrap(),
 ) -> Estimate:
     """Expected accuracy of the chosen candidate, refitted on everything, with an interval.
@@ -166,7 +165,7 @@ def expected_accuracy(
     accuracy = float(np.clip(correct.mean() - corrected.optimism + curve_step[0], 0.0, 1.0))
     size = n_effective(correct, found.clusters, found.folds) / (1 + FEW / (per_class or np.inf))
     a, b = _widen(accuracy * size + 1, (1 - accuracy) * size + 1, corrected.spread**2 + curve_step[1] ** 2)
-    return _estimate(accuracy, a, b, corrected.optimism, len(correct), level)
+    return _estimate(accuracy, a, b, corrected.optimism, len(correct))
 
 
 def n_effective(correct: np.ndarray, clusters: np.ndarray | None = None, folds: np.ndarray | None = None) -> float:
@@ -214,9 +213,9 @@ def _match(mean: float, variance: float) -> tuple[float, float]:
     return mean * size, (1 - mean) * size
 
 
-def _estimate(accuracy: float, a: float, b: float, optimism: float, n: int, level: float) -> Estimate:
-    low, high = (float(beta.ppf(q, a, b)) for q in ((1 - level) / 2, (1 + level) / 2))
-    return Estimate(accuracy, (min(low, accuracy), max(high, accuracy)), optimism, n, level, a, b)
+def _estimate(accuracy: float, a: float, b: float, optimism: float, n: int) -> Estimate:
+    low, high = (float(beta.ppf(q, a, b)) for q in ENDS)
+    return Estimate(accuracy, (min(low, accuracy), max(high, accuracy)), optimism, n, a, b)
 
 
 def paired_gain(
@@ -248,6 +247,6 @@ def combine_gain(estimate: Estimate, gain_mean: float, gain_sd: float) -> Estima
     outcomes = 1 - np.minimum(np.outer(error, 1 - share), 1.0)
     accuracy = float(np.clip(1 - (1 - estimate.accuracy) * (1 - min(gain_mean, 1.0)), 0.0, 1.0))
     a, b = _match(float(outcomes.mean()), float(outcomes.var()))
-    low, high = (float(q) for q in np.quantile(outcomes, [(1 - estimate.level) / 2, (1 + estimate.level) / 2]))
+    low, high = (float(q) for q in np.quantile(outcomes, ENDS))
     interval = (min(low, accuracy), max(high, accuracy))
-    return Estimate(accuracy, interval, estimate.optimism, estimate.n, estimate.level, a, b)
+    return Estimate(accuracy, interval, estimate.optimism, estimate.n, a, b)

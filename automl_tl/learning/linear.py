@@ -175,9 +175,3 @@ class LinearHead:
         """
         shares: np.ndarray = softmax(self.scores(X) / temperature, axis=1)
         return shares
-
-    def folded(self) -> tuple[np.ndarray, np.ndarray]:
-        """Weight (C, d) and bias (C,), float32, on raw features: what a `torch.nn.Linear` starts from."""
-        weight = self.weight.astype(np.float64) / self.scale
-        bias = self.bias - weight @ self.center.astype(np.float64)
-        return weight.astype(np.float32), bias.astype(np.float32)

@@ -8,7 +8,6 @@ from gaussians import mixture, stratified_folds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automl_tl.errors import OptionError
 from automl_tl.learning.curve import curve_through, learning_curve, nested_part, power_laws_through
 from automl_tl.learning.problem import Problem
 from automl_tl.learning.screen import ridge_path
@@ -29,8 +28,8 @@ def test_more_pictures_help_where_they_do():
     X, y = mixture(300, 100, 5, spread=0.25)
     curve = learning_curve(Problem(X, y, stratified_folds(y, 5), 5), 1.0)
     assert curve.accuracy[0] < curve.accuracy[-1] - 0.05
-    assert curve.gain_at(2) > 0.01
-    assert curve.gain_at(1) == 0
+    assert curve.step(300, 600)[0] > 0.01
+    assert curve.step(300, 300)[0] == 0
     assert curve.at(300) < curve.at(600) <= 1
 
 
@@ -38,7 +37,7 @@ def test_a_flat_curve_promises_nothing():
     X, y = mixture(200, 10, 2, spread=5)
     curve = learning_curve(Problem(X, y, stratified_folds(y, 5), 2), 1.0)
     assert curve.at(200) == pytest.approx(1, abs=0.01)
-    assert curve.gain_at(10) == pytest.approx(0, abs=0.01)
+    assert curve.step(200, 2000)[0] == pytest.approx(0, abs=0.01)
 
 
 def test_parts_are_nested_stratified_and_within_the_training_part():
@@ -115,10 +114,3 @@ def test_the_same_seed_gives_the_same_curve():
     one, two, three = (learning_curve(Problem(X, y, folds, 3), 1.0, seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(one.draws, two.draws)
     assert not np.array_equal(one.draws, three.draws)
-
-
-@pytest.mark.parametrize("fractions", [(), (0.0, 1.0), (0.5, 1.2)])
-def test_fractions_that_make_no_sense_are_said(fractions: tuple[float, ...]):
-    X, y = mixture(20, 5, 2)
-    with pytest.raises(OptionError, match=r"must lie in \(0, 1\]"):
-        learning_curve(Problem(X, y, stratified_folds(y, 2), 2), 1.0, fractions=fractions)

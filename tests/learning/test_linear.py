@@ -72,13 +72,6 @@ def test_a_spectrum_is_a_singular_value_decomposition(shape: tuple[int, int]):
     assert float(spectrum.eigenvalues.sum()) / spectrum.n == pytest.approx(spectrum.unit)
 
 
-def test_folded_weights_give_the_same_scores():
-    X, y = mixture(60, 20, 4)
-    head = solve_ridge(X, y, 4, 0.1)
-    weight, bias = head.folded()
-    np.testing.assert_allclose(X @ weight.T + bias, head.scores(X), atol=1e-4)
-
-
 def test_large_offsets_cost_no_accuracy():
     X, y = mixture(60, 20, 4)
     X = (X + 1000 * X.std(axis=0)).astype(np.float32)

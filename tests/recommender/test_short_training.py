@@ -14,7 +14,7 @@ from automl_tl.learning.estimate import Estimate
 from automl_tl.recommender.short_training import EPOCHS, SHORT_RUN_SD, ShortTraining
 
 TRIED = ShortTraining(0.8, 0.9, 0.02, 400, 400, n_scored=100, epochs=EPOCHS, unfrozen=3, seconds=30.0)
-BASE = Estimate(accuracy=0.8, interval=(0.7, 0.9), optimism=0.0, n=500, level=0.9, a=80.0, b=20.0)
+BASE = Estimate(accuracy=0.8, interval=(0.7, 0.9), optimism=0.0, n=500, a=80.0, b=20.0)
 
 
 def test_prior_and_measurement_are_weighed_by_their_certainty() -> None:
