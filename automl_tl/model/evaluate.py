@@ -19,6 +19,7 @@ from automl_tl.model.manifest import jsonable
 from automl_tl.model.predict import Progress, Scorer, predict_inputs
 
 ECE_BINS = 15
+_NUMBERS = ("n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece")
 _EVERY_ANSWER = ("y", "probabilities", "paths")
 SPLITS = ("all", "train", "val", "test")
 
@@ -76,6 +77,11 @@ class Evaluation:
         """bool (n,), whether the most probable class is the true one."""
         answers: np.ndarray = self.probabilities.argmax(axis=1) == self.y
         return answers
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """How many pictures count, and what the probabilities are worth on them, by name."""
+        return {name: getattr(self, name) for name in _NUMBERS}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, without every picture's answer; None stands for NaN."""

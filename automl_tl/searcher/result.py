@@ -42,7 +42,6 @@ class SearchResult:
     """The delivered model's expected accuracy, corrected for that."""
     test: Evaluation | None
     """On pictures that no decision has seen; None where there are none."""
-    n_test: int
     predicted: tuple[float, tuple[float, float]]
     """What the recommendation expected of the best one's strategy: accuracy and 90 % interval."""
     comparisons: tuple[Comparison, ...]
@@ -64,45 +63,27 @@ class SearchResult:
         """The strategy that was recommended before the search."""
         return self.assessment.choice.strategy
 
+    @property
+    def n_test(self) -> int:
+        """Pictures of the test."""
+        return 0 if self.test is None else self.test.n
+
     def to_dict(self) -> dict[str, Any]:
         """Return the result as one JSON object."""
-        test = self.test
+        test, validation = self.test, self.validation
         return {
             "schema_version": SCHEMA_VERSION,
-            "best": {
-                "strategy": self.best.strategy,
-                "backbone": self.best.backbone,
-                "cut": max(self.best.cuts),
-                "cuts": list(self.best.cuts),
-                "pooling": self.best.pooling,
-                "head": self.best.head,
-                "params": self.params,
-                "validation_accuracy": round(self.validation.accuracy, 4),
-            },
+            "best": self._best(),
             "members": [
                 {**member.to_dict(), "share": round(share, 4)}
                 for member, share in zip(self.members, self.shares, strict=True)
             ],
             "validation": {
-                "accuracy": round(self.validation.accuracy, 4),
-                "interval": [round(v, 4) for v in self.validation.interval],
-                "metric": self.metric,
+                **_expected(validation.accuracy, validation.interval), "metric": self.metric,
                 "value": round(self.value, 4),
             },
-            "test": None
-            if test is None
-            else {
-                "n": self.n_test,
-                "accuracy": round(test.accuracy, 4),
-                "balanced_accuracy": round(test.balanced_accuracy, 4),
-                "macro_f1": round(test.macro_f1, 4),
-                "log_loss": round(test.log_loss, 4),
-                "ece": round(test.ece, 4),
-            },
-            "predicted": {
-                "accuracy": round(self.predicted[0], 4),
-                "interval": [round(v, 4) for v in self.predicted[1]],
-            },
+            "test": None if test is None else {name: round(value, 4) for name, value in test.numbers.items()},
+            "predicted": _expected(*self.predicted),
             "recommended": self.recommended,
             "n_trials": self.n_trials,
             "seconds": round(self.seconds, 2),
@@ -111,4 +92,20 @@ class SearchResult:
             "bundle": str(self.bundle.resolve()),
             "leaderboard": str(self.leaderboard.resolve()),
             "notes": list(self.notes),
+        }  # fmt: skip
+
+    def _best(self) -> dict[str, Any]:
+        return {
+            "strategy": self.best.strategy,
+            "backbone": self.best.backbone,
+            "cut": max(self.best.cuts),
+            "cuts": list(self.best.cuts),
+            "pooling": self.best.pooling,
+            "head": self.best.head,
+            "params": self.params,
+            "validation_accuracy": round(self.validation.accuracy, 4),
         }
+
+
+def _expected(accuracy: float, interval: tuple[float, float]) -> dict[str, Any]:
+    return {"accuracy": round(accuracy, 4), "interval": [round(end, 4) for end in interval]}

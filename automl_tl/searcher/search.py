@@ -192,7 +192,6 @@ def _result(loop: Loop, delivered: Delivered, stopped: str) -> SearchResult:
         value=delivered.winner.value,
         validation=delivered.validation,
         test=delivered.test,
-        n_test=delivered.n_test,
         predicted=(row.accuracy, row.interval),
         comparisons=delivered.comparisons,
         n_trials=len(loop.study.finished),

@@ -7,16 +7,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from automl_tl.errors import PictureError
 from automl_tl.lab.lab import open_lab
 from automl_tl.learning.configuration import Configuration
 from automl_tl.model.bundle import save_bundle
 from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
-from automl_tl.model.model import Model
 from automl_tl.monitor import Epoch, Monitor
 from automl_tl.options import ConfigurationOptions, LabOptions, SearchOptions, TrainOptions, of_group, takes
 from automl_tl.searcher.asked import configuration_asked_for
-from automl_tl.searcher.delivery.deliver import per_class, tested
+from automl_tl.searcher.delivery.deliver import bundle_details, per_class, tested
 from automl_tl.searcher.delivery.ensemble import calibrated_probabilities
 from automl_tl.searcher.delivery.members import Refitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
@@ -66,9 +64,10 @@ def train_in(session: Session, asked: ConfigurationOptions) -> TrainResult:
     folder.begin(asked_for, identities(session.lab.dataset.frame))
     folder.save(outcome)
     save_bundle(model, folder.bundle)  # whatever happens to the test, what was learned is not lost
-    test, untested = _tested(session, model)
+    test, untested = tested(session.lab, model)
     result = _result(session, prepared, outcome, refit, test, untested)
-    save_bundle(replace(model, details=result.details()), folder.bundle)
+    details = bundle_details(session.lab, task.sample, [configuration], refit.n, result.validation.numbers, test)
+    save_bundle(replace(model, details=details), folder.bundle)
     folder.write_result(result.to_dict())
     return result
 
@@ -105,15 +104,6 @@ def _watching(monitor: Monitor, name: str) -> Iterator[Watch]:
             monitor.learned(epoch)
 
         yield watch
-
-
-def _tested(session: Session, model: Model) -> tuple[Evaluation | None, tuple[str, ...]]:
-    """Return what the model is worth on pictures that nothing has seen, and a note where they cannot be read."""
-    with session.lab.monitor.activity("Testing once on pictures that nothing has seen"):
-        try:
-            return tested(session.lab, model)[0], ()
-        except PictureError as error:
-            return None, (f"The model was not tested, since the test pictures cannot be read any more: {error}",)
 
 
 def _result(

@@ -15,7 +15,6 @@ from automl_tl.monitor import Epoch
 from automl_tl.strategies import Strategy
 
 SCHEMA_VERSION = 1
-_NUMBERS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +56,8 @@ class TrainResult:
             "recommended": self.recommended,
             "metric": self.metric,
             "value": self.value,
-            "validation": _numbers(self.validation),
-            "test": None if self.test is None else _numbers(self.test),
+            "validation": self.validation.numbers,
+            "test": None if self.test is None else self.test.numbers,
             "n_training": self.n_training,
             "history": [asdict(epoch) for epoch in self.history],
             "trainer": TRAINER_VERSION,
@@ -67,26 +66,3 @@ class TrainResult:
             "bundle": str(self.bundle.resolve()),
             "notes": list(self.notes),
         }
-
-    def details(self) -> dict[str, Any]:
-        """Return what the bundle says of itself."""
-        test = None if self.test is None else _numbers(self.test)
-        return {
-            "metrics": {"validation": _numbers(self.validation), "test": test},
-            "data": {
-                "fingerprint": self.fingerprint,
-                "n_training": self.n_training,
-                "n_classes": len(self.per_class),
-                "per_class": dict(self.per_class),
-            },
-            "configuration": {
-                "seed": self.seed,
-                "metric": self.metric,
-                "trainer": TRAINER_VERSION,
-                "members": [self.configuration.to_dict()],
-            },
-        }
-
-
-def _numbers(evaluation: Evaluation) -> dict[str, Any]:
-    return {"n": evaluation.n, **{name: getattr(evaluation, name) for name in _NUMBERS}}

@@ -138,10 +138,10 @@ def page(monkeypatch: pytest.MonkeyPatch, real: tuple[Result, SearchResult]) -> 
 
 def test_a_test_is_shown_beside_what_was_expected(page: Callable[..., str], real: Any, data: Path) -> None:
     test = evaluate(load_bundle(real[1].bundle, "cpu"), open_dataset(data))
-    text = page(test=test, n_test=24)
+    text = page(test=test)
     assert f"test {test.accuracy:.1%} of 24 pictures that no decision has seen expected" in text
     assert "tests the model on further labelled pictures" in text
-    assert "of 24 pictures that no decision has seen, log loss" in page(test=test, n_test=24, metric="log_loss")
+    assert "of 24 pictures that no decision has seen, log loss" in page(test=test, metric="log_loss")
 
 
 def test_another_metric_has_its_own_units(page: Callable[..., str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pandas as pd
 from automl_tl.errors import PictureError
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
+from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import Estimate, combine_gain
 from automl_tl.learning.trainer import TRAINER_VERSION
 from automl_tl.model.bundle import save_bundle
@@ -46,7 +47,6 @@ class Delivered:
     comparisons: tuple[Comparison, ...]
     validation: Estimate
     test: Evaluation | None
-    n_test: int
     notes: tuple[str, ...]
 
 
@@ -70,15 +70,12 @@ def deliver(loop: Loop) -> Delivered:
     notes += _not_as_asked(loop, chosen[0])
     model = calibrated_model(loop.task, loop.task, chosen, shares, [f.member for f in refits])
     save_bundle(model, folder.bundle)  # whatever happens to the test, the refit is not lost
-    test, n_test = None, 0
-    if not _part(lab, "test").empty:
-        with lab.monitor.activity("Testing once on pictures that nothing has seen"):
-            try:
-                test, n_test = tested(lab, model)
-            except PictureError as error:
-                notes.append(f"The model was not tested, since the test pictures cannot be read any more: {error}")
+    test, untested = tested(lab, model)
+    notes += untested
     validation = validation_estimate(loop, chosen, shares)
-    details = _details(loop, model, chosen, validation, test, n_test)
+    metrics = {"accuracy": validation.accuracy, "interval": list(validation.interval)}
+    members, n = [outcome.configuration for outcome in chosen], loop.task.sample.n
+    details = bundle_details(lab, loop.task.sample, members, n, metrics, test)
     model = replace(model, details=details)
     save_bundle(model, folder.bundle)
     if lab.held_aside:
@@ -89,7 +86,7 @@ def deliver(loop: Loop) -> Delivered:
             model = replace(last, details={**details, "data": {**details["data"], "learned_from_test": True}})
             save_bundle(model, folder.bundle)
     shown = [c for position, c in enumerate(ranked) if position < MOST_SHOWN or c.outcome in chosen]
-    return Delivered(model, chosen[0], tuple(chosen), tuple(shown), validation, test, n_test, tuple(notes))
+    return Delivered(model, chosen[0], tuple(chosen), tuple(shown), validation, test, tuple(notes))
 
 
 def validation_estimate(loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float]) -> Estimate:
@@ -152,20 +149,20 @@ def _partner(ranked: Sequence[Outcome]) -> Outcome | None:
     return next((outcome for outcome in ranked if outcome.configuration.is_trained != kind), None)
 
 
-def tested(lab: Lab, model: Model) -> tuple[Evaluation | None, int]:
-    """Return what a model is worth on the test part, and how many pictures that has; None and 0 where there is none.
-
-    Raises:
-        PictureError: a test picture cannot be read any more.
-    """
+def tested(lab: Lab, model: Model) -> tuple[Evaluation | None, tuple[str, ...]]:
+    """Return what a model is worth on the test part, None where there is none, and a note where it cannot be read."""
     frame = _part(lab, "test")
     frame = frame[frame["label"].isin(model.classes)]
     if frame.empty:
-        return None, 0
+        return None, ()
     position = {label: i for i, label in enumerate(model.classes)}
     y = frame["label"].map(position).to_numpy(np.int64)
-    probabilities = model.probabilities([Path(path) for path in frame["path"]])
-    return evaluate_probabilities(y, probabilities, model.classes), len(frame)
+    with lab.monitor.activity("Testing once on pictures that nothing has seen"):
+        try:
+            probabilities = model.probabilities([Path(path) for path in frame["path"]])
+        except PictureError as error:
+            return None, (f"The model was not tested, since the test pictures cannot be read any more: {error}",)
+        return evaluate_probabilities(y, probabilities, model.classes), ()
 
 
 def _part(lab: Lab, name: str) -> pd.DataFrame:
@@ -179,31 +176,36 @@ def per_class(sample: Sample) -> dict[str, int]:
     return {label: int(n) for label, n in zip(sample.classes, counts, strict=True)}
 
 
-def _details(
-    loop: Loop,
-    model: Model,
-    chosen: Sequence[Outcome],
-    validation: Estimate,
+def bundle_details(
+    lab: Lab,
+    sample: Sample,
+    members: Sequence[Configuration],
+    n_training: int,
+    validation: Mapping[str, Any],
     test: Evaluation | None,
-    n_test: int,
 ) -> dict[str, Any]:
-    lab = loop.session.lab
-    names = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece")
+    """Return what a bundle says of itself.
+
+    Args:
+        lab: where it was made.
+        sample: the training pictures.
+        members: of the model.
+        n_training: pictures that they have learned from.
+        validation: what is expected of it, by name.
+        test: of it.
+    """
     return {
-        "metrics": {
-            "validation": {"accuracy": validation.accuracy, "interval": list(validation.interval)},
-            "test": None if test is None else {"n": n_test, **{name: getattr(test, name) for name in names}},
-        },
+        "metrics": {"validation": dict(validation), "test": None if test is None else test.numbers},
         "data": {
             "fingerprint": lab.dataset.fingerprint,
-            "n_training": loop.task.sample.n,
-            "n_classes": len(model.classes),
-            "per_class": per_class(loop.task.sample),
+            "n_training": n_training,
+            "n_classes": len(sample.classes),
+            "per_class": per_class(sample),
         },
         "configuration": {
             "seed": lab.seed,
             "metric": lab.metric.name,
             "trainer": TRAINER_VERSION,
-            "members": [outcome.configuration.to_dict() for outcome in chosen],
+            "members": [configuration.to_dict() for configuration in members],
         },
     }
