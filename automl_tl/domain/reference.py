@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +111,7 @@ class Comparison:
 
 
 def build_reference(
-    network: Network,
-    pictures: Sequence[Picture],
-    engine: Engine,
-    *,
-    name: str,
-    progress: Progress | None = None,
+    network: Network, pictures: Sequence[Picture], engine: Engine, *, name: str, progress: Progress | None = None
 ) -> DomainReference:
     """Make a reference from pictures of the backbone's own pretraining set.
 
@@ -135,29 +130,33 @@ def build_reference(
             f"a reference needs at least {MIN_PICTURES} pictures of the source domain, got {len(pictures)}; "
             "1,000 spread over its classes are better"
         )
-    stages = _embed(network, pictures, engine, progress=progress)
+    plain = _undegraded(network, _embed(network, pictures, engine, progress=progress), name)
+    some = pictures[:: max(1, len(pictures) // _N_DEGRADED)]
+    degraded = {
+        label: plain.distance(_embed(network, some, engine, change)[-1]) for label, change in DEGRADATIONS.items()
+    }
+    return replace(plain, degraded=degraded)
+
+
+def _undegraded(network: Network, stages: Sequence[np.ndarray], name: str) -> DomainReference:
+    """Return the reference of every stage's embeddings (n, d), before degraded pictures are looked at."""
     bandwidths = [BANDWIDTH_SHARE * kernel.median_distance(rows) for rows in stages]
     kernels = [kernel.gaussian(rows, rows, width) for rows, width in zip(stages, bandwidths, strict=True)]
     maps = np.stack([kernel.mean_map(rows, width) for rows, width in zip(stages, bandwidths, strict=True)])
-    plain = DomainReference(
+    return DomainReference(
         name=name,
         backbone=network.name,
         weights=network.weights.identity,
         input_size=network.backbone.input_size,
         mean=network.backbone.mean,
         std=network.backbone.std,
-        n_pictures=len(pictures),
+        n_pictures=len(stages[0]),
         bandwidths=tuple(bandwidths),
         self_similarities=tuple(kernel.self_similarity(k) for k in kernels),
         null=_split_half(kernels[-1]),
         degraded={},
         maps=maps.astype(np.float16),
     )
-    some = pictures[:: max(1, len(pictures) // _N_DEGRADED)]
-    degraded = {
-        label: plain.distance(_embed(network, some, engine, change)[-1]) for label, change in DEGRADATIONS.items()
-    }
-    return DomainReference(**{**vars(plain), "degraded": degraded})
 
 
 def _embed(

@@ -50,9 +50,10 @@ def sweep(task: Task, evidence: Evidence, *, solvable: bool, seconds: float | No
         if evidence.screened_all:
             outcomes.append(_known(task, candidate))
         elif time.monotonic() < deadline or len(outcomes) < 3:
-            outcomes.append(_without_scores(score_frozen(task, _configuration(task, candidate))))
+            scored = score_frozen(task, _configuration(task, candidate))
+            outcomes.append(_scoreless(scored.configuration, scored.value, scored.seconds))
     outcomes += [_known(task, c) for c in evidence.finalists if c.path.kind != "ridge" and len(c.rows) == task.sample.n]
-    ranked = sorted((o for o in outcomes), key=lambda o: -task.metric.sign * o.value)
+    ranked = sorted(outcomes, key=lambda o: -task.metric.sign * o.value)
     if solvable:
         outcomes += list(_solve_more(task, ranked, deadline))
     best = max(outcomes, key=lambda o: task.metric.sign * o.value)
@@ -75,13 +76,11 @@ def _configuration(task: Task, candidate: Candidate) -> Configuration:
 
 
 def _known(task: Task, candidate: Candidate) -> Outcome:
-    none = np.empty(0, np.int64)
-    return Outcome(_configuration(task, candidate), candidate.path.value, none, np.empty((0, 0), np.float32), 0.0)
+    return _scoreless(_configuration(task, candidate), candidate.path.value, 0.0)
 
 
-def _without_scores(outcome: Outcome) -> Outcome:
-    none = np.empty(0, np.int64)
-    return Outcome(outcome.configuration, outcome.value, none, np.empty((0, 0), np.float32), outcome.seconds)
+def _scoreless(configuration: Configuration, value: float, seconds: float) -> Outcome:
+    return Outcome(configuration, value, np.empty(0, np.int64), np.empty((0, 0), np.float32), seconds)
 
 
 def _solve_more(task: Task, ranked: Sequence[Outcome], deadline: float) -> Iterator[Outcome]:
@@ -102,9 +101,7 @@ def _solve_more(task: Task, ranked: Sequence[Outcome], deadline: float) -> Itera
             path = solve_path(kind, problem, strengths, metric=task.metric.name, deadline=deadline)
             how = Frozen(kind, path.penalty * task.sample.n / spectrum.unit)
             configuration = Configuration("frozen", backbone, outcome.configuration.n_stages, cuts, pooling, how)
-            none = np.empty(0, np.int64)
-            empty = np.empty((0, 0), np.float32)
-            yield Outcome(configuration, path.value, none, empty, time.perf_counter() - begun)
+            yield _scoreless(configuration, path.value, time.perf_counter() - begun)
 
 
 def _source(outcome: Outcome) -> tuple[str, tuple[int, ...], str]:
