@@ -61,13 +61,7 @@ def _profile(domain: Domain) -> RenderableType | None:
 
 def _front(result: Recommendation) -> RenderableType:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name, right in (
-        ("strategy", False),
-        ("accuracy", True),
-        ("90% interval", True),
-        ("time", True),
-        ("", False),
-    ):
+    for name, right in (("strategy", False), ("accuracy", True), ("90% interval", True), ("time", True), ("", False)):
         table.add_column(name, justify="right" if right else "left", no_wrap=bool(name))
     for row in result.front:
         mark = "<- recommended" if row.strategy == result.strategy else ""
@@ -86,11 +80,7 @@ def _probe(result: Recommendation) -> RenderableType:
     for candidate in result.probe[: 3 * MOST_PROBE_ROWS]:
         cuts = "+".join(map(str, candidate.source.cuts))
         table.add_row(
-            candidate.backbone,
-            cuts,
-            candidate.source.pooling,
-            f"{candidate.accuracy:.1%}",
-            f"{candidate.stderr:.1%}",
+            candidate.backbone, cuts, candidate.source.pooling, f"{candidate.accuracy:.1%}", f"{candidate.stderr:.1%}"
         )
     return table
 

@@ -49,14 +49,7 @@ def build(backbone: str, pictures: Path, out: Path | None, verbose: bool, **sett
 
 
 def _build(
-    backbone: str,
-    folder: Path,
-    *,
-    name: str | None,
-    max_images: int,
-    device: str,
-    seed: int,
-    **overrides: Any,
+    backbone: str, folder: Path, *, name: str | None, max_images: int, device: str, seed: int, **overrides: Any
 ) -> DomainReference:
     from automl_tl.backbones.preflight import try_out
     from automl_tl.backbones.stages import build_network

@@ -68,12 +68,7 @@ class Assessment:
 
 
 def assess(
-    lab: Lab,
-    sample: Sample,
-    features: Mapping[str, Features],
-    budget: float | None,
-    *,
-    deadline: float = math.inf,
+    lab: Lab, sample: Sample, features: Mapping[str, Features], budget: float | None, *, deadline: float = math.inf
 ) -> Assessment:
     """Measure domain and evidence, look ahead at the four strategies, and choose one.
 

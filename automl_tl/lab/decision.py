@@ -86,11 +86,7 @@ def _default(rows: dict[Strategy, FrontRow], matrix: Matrix, reasons: list[str])
 
 
 def _affordable(
-    rows: dict[Strategy, FrontRow],
-    start: FrontRow,
-    rivals: Sequence[FrontRow],
-    budget: float,
-    reasons: list[str],
+    rows: dict[Strategy, FrontRow], start: FrontRow, rivals: Sequence[FrontRow], budget: float, reasons: list[str]
 ) -> FrontRow:
     if start.seconds <= budget:
         return start

@@ -111,12 +111,7 @@ class Evidence:
 
 
 def gather_evidence(
-    lab: Lab,
-    features: Mapping[str, Features],
-    sample: Sample,
-    progress: Progress,
-    *,
-    deadline: float = math.inf,
+    lab: Lab, features: Mapping[str, Features], sample: Sample, progress: Progress, *, deadline: float = math.inf
 ) -> Evidence:
     """Screen every source of every backbone, choose the backbone, and solve its best sources.
 
@@ -174,12 +169,7 @@ def _candidate(source: FeatureSource, n_stages: int, path: PenaltyPath, rows: np
 
 
 def _finalists(
-    probe: Sequence[Candidate],
-    features: Features,
-    sample: Sample,
-    rows: np.ndarray,
-    metric: str,
-    deadline: float,
+    probe: Sequence[Candidate], features: Features, sample: Sample, rows: np.ndarray, metric: str, deadline: float
 ) -> Iterator[Candidate]:
     """Look at the best sources of each frozen strategy on the whole sample, and solve the very best."""
     everything = np.arange(sample.n)

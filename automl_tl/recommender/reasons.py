@@ -55,11 +55,7 @@ def domain_sentence(domain: Domain) -> str:
     if domain.verdict == "unknown":
         return f"How far the pictures lie from the pretraining domain is unknown: {domain.note}."
     words = {"similar": "similar to", "different": "different from", "borderline": "on the border of"}
-    what = {
-        "embedding": "embedding distance",
-        "depth": "distance by depth",
-        "proxy": "embedding distance by proxy",
-    }
+    what = {"embedding": "embedding distance", "depth": "distance by depth", "proxy": "embedding distance by proxy"}
     leaning = ""
     if domain.verdict == "borderline" and domain.different is not None:
         leaning = ", leaning to " + ("different" if domain.different > 0.5 else "similar")
