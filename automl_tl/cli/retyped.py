@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 import click
 
-COLUMNS = (
-    "path_column", "image_root", "extension", "label_column", "split_column", "group_column", "split_folders",
-)  # fmt: skip
-OVERRIDES = ("weights", "mean", "std", "input_size")
+from automl_tl.options import OverrideOptions, TableOptions
+
+COLUMNS, OVERRIDES = (tuple(one.name for one in fields(group)) for group in (TableOptions, OverrideOptions))
 
 
 def retyped(ctx: click.Context, names: Collection[str]) -> str:

@@ -66,6 +66,11 @@ class Configuration:
         return self.how
 
     @property
+    def source(self) -> tuple[str, tuple[int, ...], str]:
+        """What the head reads: backbone, cuts and pooling."""
+        return self.backbone, self.cuts, self.pooling
+
+    @property
     def head(self) -> str:
         """What the head is: a classifier of a frozen ConvNet, or the layers that learn with it."""
         return self.how.classifier if isinstance(self.how, Frozen) else self.how.layers

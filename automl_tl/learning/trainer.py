@@ -166,9 +166,8 @@ def _starting_head(material: Material, configuration: Configuration, rows: np.nd
         zeros = np.zeros((n_classes, X.shape[1]))
         solved = LinearHead.standardised("softmax", zeros, np.zeros(n_classes), measure_scaling(X))
     else:
-        source = (configuration.backbone, configuration.cuts, configuration.pooling)
         solved = material.solved.get(
-            ("starting head", source, rows.tobytes(), y.tobytes(), l2, balanced),
+            ("starting head", configuration.source, rows.tobytes(), y.tobytes(), l2, balanced),
             lambda: starting_head(
                 material.features[rows], y, n_classes, l2, balanced=balanced, device=material.engine.device
             ),

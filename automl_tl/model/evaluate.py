@@ -17,11 +17,11 @@ from automl_tl.errors import DataError, OptionError
 from automl_tl.model.inputs import Input
 from automl_tl.model.manifest import jsonable
 from automl_tl.model.predict import Progress, Scorer, predict_inputs
+from automl_tl.options import SPLITS
 
 ECE_BINS = 15
 _NUMBERS = ("n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece")
 _EVERY_ANSWER = ("y", "probabilities", "paths")
-SPLITS = ("all", "train", "val", "test")
 
 
 @dataclass(frozen=True)

@@ -36,13 +36,14 @@ from automl_tl.options.training import (
     SourceOptions,
     TrainOptions,
 )
-from automl_tl.options.using import EvaluateOptions, PartOptions, PredictOptions, RowOptions
+from automl_tl.options.using import SPLITS, EvaluateOptions, PartOptions, PredictOptions, RowOptions
 
 __all__ = [
     "DEFAULT_BUDGET",
     "LEAST_BUDGET",
     "METRICS",
     "PARTS",
+    "SPLITS",
     "BackboneOptions",
     "BudgetOptions",
     "CacheOptions",

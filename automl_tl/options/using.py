@@ -8,6 +8,7 @@ from pathlib import Path
 from automl_tl.options.declaration import option
 from automl_tl.options.groups import DeviceOptions, FileOptions, TableOptions
 
+SPLITS = ("all", "train", "val", "test")
 FORMATS = ("table", "csv", "tsv", "json", "jsonl", "parquet")
 
 
@@ -37,7 +38,7 @@ class PartOptions:
 
     split: str | None = option(
         None, "Part of a given split that counts.  [default: test, where a split is given; else all]",
-        choices=("all", "train", "val", "test"),
+        choices=SPLITS,
     )  # fmt: skip
 
 

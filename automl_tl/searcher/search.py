@@ -85,9 +85,8 @@ def _without_unfit(lab: Lab, options: SearchOptions) -> tuple[Lab, Limits]:
 
 def search_in(session: Session) -> SearchResult:
     """Search in a run folder that is held: prepare, try, deliver."""
-    folder, options = session.folder, session.options
-    asked = {**options.kept_by_resume(), "fingerprint": session.lab.dataset.fingerprint}
-    pictures = identities(session.lab.dataset.frame)
+    folder, options, dataset = session.folder, session.options, session.lab.dataset
+    asked, pictures = {**options.kept_by_resume(), "fingerprint": dataset.fingerprint}, identities(dataset.frame)
     if options.resume:
         folder.check_same(asked, pictures)
     else:

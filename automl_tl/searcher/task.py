@@ -95,10 +95,8 @@ class Task:
         """Return what a trained configuration learns from; its pixels are decoded once."""
         name = configuration.backbone
         return Material(
-            self.networks.network(name), self.pixels(name),
-            self.matrix(name, configuration.cuts, configuration.pooling), self.y, self.n_classes,
-            self.networks.engine.for_training, self.seed, self.scratch, self.max_bytes,
-            self.computed.solved,
+            self.networks.network(name), self.pixels(name), self.matrix(*configuration.source), self.y, self.n_classes,
+            self.networks.engine.for_training, self.seed, self.scratch, self.max_bytes, self.computed.solved,
         )  # fmt: skip
 
     def views(self, name: str) -> tuple[str, ...]:

@@ -54,14 +54,13 @@ def train(path: str | Path, options: TrainOptions) -> TrainResult:
 
 def train_in(session: Session, asked: ConfigurationOptions) -> TrainResult:
     """Train in a run folder that is held: prepare, learn and score, learn from everything, test, write."""
-    folder, prepared = session.folder, prepare(session, _no_model_yet)
+    folder, dataset, prepared = session.folder, session.lab.dataset, prepare(session, _no_model_yet)
     task, configuration = prepared.task, configuration_asked_for(prepared, asked)
     outcome = _scored(session, prepared, configuration)
     refit = _refitted(session, prepared, outcome)
     model = calibrated_model(task, task, [outcome], [1.0], [refit.member])
-    fingerprint = session.lab.dataset.fingerprint  # whatever ends a run before here, it can be begun again
-    asked_for = {"command": "train", "fingerprint": fingerprint, "configuration": configuration.to_dict()}
-    folder.begin(asked_for, identities(session.lab.dataset.frame))
+    asked_for = {"command": "train", "fingerprint": dataset.fingerprint, "configuration": configuration.to_dict()}
+    folder.begin(asked_for, identities(dataset.frame))  # whatever ends a run before here, it can be begun again
     folder.save(outcome)
     save_bundle(model, folder.bundle)  # whatever happens to the test, what was learned is not lost
     test, untested = tested(session.lab, model)

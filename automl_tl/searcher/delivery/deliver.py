@@ -61,7 +61,7 @@ def final_seconds(session: Session, prepared: Prepared) -> float:
 
 def deliver(loop: Loop) -> Delivered:
     """Choose, refit, calibrate and test; write the bundle."""
-    lab, folder = loop.session.lab, loop.session.folder
+    lab, folder = loop.lab, loop.session.folder
     ranked = _ranked(loop)
     chosen, shares = _choose(loop, ranked)
     with lab.monitor.activity("Refitting on every training picture"):

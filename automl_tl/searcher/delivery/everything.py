@@ -35,7 +35,7 @@ def _learn_from_everything(
     loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float], tested: Model
 ) -> tuple[Model, str]:
     """Return the model refitted on training and test pictures together where there is time, else the tested one."""
-    lab, task, deadline = loop.session.lab, loop.task, loop.session.deadline
+    lab, task, deadline = loop.lab, loop.task, loop.session.deadline
     if not loop.prepared.learns_from_everything:
         return tested, "The delivered model is the tested one: not all training pictures were looked at either."
     parts = (*TRAINING_PARTS, "test")
@@ -60,7 +60,7 @@ def _learn_from_everything(
 
 def _everything_seconds(loop: Loop, chosen: Sequence[Outcome], n: int) -> float:
     """Return what learning from all `n` pictures takes: new features in every view, decoding, solving, training."""
-    lab, task = loop.session.lab, loop.task
+    lab, task = loop.lab, loop.task
     each = {
         name: lab.picture_seconds(name, task.sample.pictures)
         for name in {outcome.configuration.backbone for outcome in chosen}

@@ -53,7 +53,7 @@ def frozen_member(task: Task, configuration: Configuration, head: LinearHead | N
 def kept_member(task: Task, configuration: Configuration, state: Mapping[str, Tensor]) -> Member:
     """Return a trained candidate with what it has learned."""
     network = copy_network(task.networks.network(configuration.backbone))
-    d = task.matrix(configuration.backbone, configuration.cuts, configuration.pooling).shape[1]
+    d = task.matrix(*configuration.source).shape[1]
     head = empty_head(network, configuration, d, task.n_classes).to(network.device)
     restore(configuration, network, head, state)
     return _member(task, configuration, network, head)

@@ -47,7 +47,7 @@ def frozen_first(chosen: Sequence[Outcome], refit: Callable[[Outcome], Refitted]
 
 def _refit(loop: Loop, outcome: Outcome) -> Refitted:
     """Refit a candidate on every training picture, as far as there is time."""
-    task, l2, executor = loop.task, loop.candidates.reference.l2, loop.session.lab.executor
+    task, l2, executor = loop.task, loop.candidates.reference.l2, loop.lab.executor
     if not outcome.configuration.is_trained:
         return refitted(task, outcome, l2, executor)
     left = loop.allotment.left
@@ -56,7 +56,7 @@ def _refit(loop: Loop, outcome: Outcome) -> Refitted:
         member = kept_member(task, outcome.configuration, outcome.state)
         return Refitted(member, task.n_trained, _not_refitted(loop, len(task.held_out(0))), is_refit=False)
     allowance = Allowance(left if loop.session.deadline.is_set else None, epochs=epochs)
-    return refitted(task, outcome, l2, executor, allowance=allowance, watch=loop.session.lab.monitor.learned)
+    return refitted(task, outcome, l2, executor, allowance=allowance, watch=loop.lab.monitor.learned)
 
 
 def _not_refitted(loop: Loop, unseen: int) -> str:

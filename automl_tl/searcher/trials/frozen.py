@@ -73,12 +73,9 @@ def kept_spectrum(task: Task, configuration: Configuration, X: np.ndarray, rows:
 
     It is kept for the next candidate of the same source, whatever its classifier.
     """
-    source = (configuration.backbone, configuration.cuts, configuration.pooling)
-    views = _parts(task, configuration)[1]
     which = None if rows is None else rows.tobytes()
-    return task.computed.solved.get(
-        ("spectrum", source, views, which), lambda: decompose(X, task.networks.engine.device)
-    )
+    key = ("spectrum", configuration.source, _parts(task, configuration)[1], which)
+    return task.computed.solved.get(key, lambda: decompose(X, task.networks.engine.device))
 
 
 def too_much(task: Task, configuration: Configuration) -> str | None:
@@ -102,9 +99,8 @@ def first_model(task: Task, backbone: str) -> tuple[Configuration, LinearHead]:
     """Return what is solved before anything is known: ridge regression on the last stage's means."""
     n_stages = task.features[backbone].n_stages
     configuration = Configuration("frozen", backbone, n_stages, (n_stages,), "mean", Frozen("ridge", 1.0))
-    return configuration, solve_classifier(
-        "ridge", task.matrix(backbone, (n_stages,), "mean"), task.y, task.n_classes, 1.0
-    )
+    X = task.matrix(*configuration.source)
+    return configuration, solve_classifier("ridge", X, task.y, task.n_classes, 1.0)
 
 
 def _parts(task: Task, configuration: Configuration) -> tuple[Frozen, tuple[str, ...]]:
@@ -113,12 +109,11 @@ def _parts(task: Task, configuration: Configuration) -> tuple[Frozen, tuple[str,
 
 def _stacked(task: Task, configuration: Configuration, views: tuple[str, ...]) -> np.ndarray:
     """Return the features of all pictures as they are, then in each further view: float32 ((1 + views) n, d)."""
-    source = (configuration.backbone, configuration.cuts, configuration.pooling)
-    plain = task.matrix(*source)
+    plain = task.matrix(*configuration.source)
     if not views:
         return plain
     stacked = np.empty((1 + len(views), *plain.shape), np.float32)
     stacked[0] = plain
     for place, view in zip(stacked[1:], views, strict=True):
-        place[:] = task.matrix(*source, view)
+        place[:] = task.matrix(*configuration.source, view)
     return stacked.reshape(-1, plain.shape[1])

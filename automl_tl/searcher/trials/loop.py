@@ -11,6 +11,7 @@ import optuna
 from optuna.trial import Trial
 
 from automl_tl.errors import AutomlTlError, BackboneError, sentence
+from automl_tl.lab.lab import Lab
 from automl_tl.learning.configuration import Configuration
 from automl_tl.memory import is_shortage
 from automl_tl.monitor import Status
@@ -59,6 +60,11 @@ class Loop:
     def task(self) -> Task:
         """The data to be learned."""
         return self.prepared.task
+
+    @property
+    def lab(self) -> Lab:
+        """Where it happens."""
+        return self.session.lab
 
     def run(self) -> str:
         """Try candidates; return why it stopped."""
@@ -154,7 +160,7 @@ class Loop:
             self._keep(trial, replace(outcome, number=trial.number, sample=self.task.digest))
 
     def _score(self, trial: Trial, configuration: Configuration, limit: float | None) -> Outcome:
-        executor, task = self.session.lab.executor, self.task
+        executor, task = self.lab.executor, self.task
         if not configuration.is_trained:
             return executor.submit(score_frozen, task, configuration).result()
         sign, last = task.metric.sign, QUARTERS + task.n_folds - 1
@@ -168,7 +174,7 @@ class Loop:
         outcome = score_trained(
             task, configuration, self.candidates.reference, executor,
             allowance=Allowance(limit, self.session.options.max_memory),
-            observer=Observer(self.session.lab.monitor.learned, report),
+            observer=Observer(self.lab.monitor.learned, report),
         )  # fmt: skip
         self.prepared.costs.learn(
             configuration, task.n_trained, outcome.epochs // outcome.n_folds, outcome.seconds / outcome.n_folds
@@ -202,7 +208,7 @@ class Loop:
 
     def _show(self, configuration: Configuration) -> None:
         running = f"{configuration.strategy}: {configuration.describe()}"
-        self.session.lab.monitor.show(status(self, running))
+        self.lab.monitor.show(status(self, running))
 
 
 def status(loop: Loop, running: str) -> Status:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -85,28 +85,21 @@ def _scoreless(configuration: Configuration, value: float, seconds: float) -> Ou
 
 def _solve_more(task: Task, ranked: Sequence[Outcome], deadline: float) -> Iterator[Outcome]:
     """Solve the document's classifiers on the best sources that have not been solved yet."""
-    solved = {_source(o) for o in ranked if o.configuration.head != "ridge"}
-    rest = [o for o in ranked if _source(o) not in solved]
-    for outcome in list({_source(o): o for o in reversed(rest)}.values())[::-1][:SOURCES_SOLVED]:
-        backbone, cuts, pooling = _source(outcome)
+    solved = {o.configuration.source for o in ranked if o.configuration.head != "ridge"}
+    rest = [o for o in ranked if o.configuration.source not in solved]
+    for outcome in list({o.configuration.source: o for o in reversed(rest)}.values())[::-1][:SOURCES_SOLVED]:
         if time.monotonic() >= deadline:
             return
-        spectrum = kept_spectrum(task, outcome.configuration, task.matrix(backbone, cuts, pooling))
-        strengths = l2_grid(task.sample.n, round(spectrum.unit))
+        plain = outcome.configuration
+        spectrum = kept_spectrum(task, plain, task.matrix(*plain.source))
+        problem, strengths = task.sample.problem(spectrum), l2_grid(task.sample.n, round(spectrum.unit))
         for kind in SOLVED_KINDS:
             if time.monotonic() >= deadline:
                 return
             begun = time.perf_counter()
-            problem = task.sample.problem(spectrum)
             path = solve_path(kind, problem, strengths, metric=task.metric.name, deadline=deadline)
             how = Frozen(kind, path.penalty * task.sample.n / spectrum.unit)
-            configuration = Configuration("frozen", backbone, outcome.configuration.n_stages, cuts, pooling, how)
-            yield _scoreless(configuration, path.value, time.perf_counter() - begun)
-
-
-def _source(outcome: Outcome) -> tuple[str, tuple[int, ...], str]:
-    configuration = outcome.configuration
-    return configuration.backbone, configuration.cuts, configuration.pooling
+            yield _scoreless(replace(plain, how=how), path.value, time.perf_counter() - begun)
 
 
 def _l2(task: Task, outcomes: Sequence[Outcome]) -> float:
