@@ -47,14 +47,9 @@ class FoldScores:
 
 
 def score_trained(
-    task: Task,
-    configuration: Configuration,
-    reference: Reference,
-    executor: Executor,
-    *,
-    allowance: Allowance = UNBOUNDED,
-    observer: Observer = NOBODY,
-) -> Outcome:
+    task: Task, configuration: Configuration, reference: Reference, executor: Executor, *,
+    allowance: Allowance = UNBOUNDED, observer: Observer = NOBODY,
+) -> Outcome:  # fmt: skip
     """Train a candidate once per fold that it is scored on, and return its out-of-fold scores.
 
     Args:
