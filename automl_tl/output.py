@@ -20,6 +20,19 @@ def check_output(output: Path, option: str = "--output") -> None:
         raise OptionError(f"{option} {str(output)!r}: its folder {what}; choose another one or make it first")
 
 
+def check_new_folder(folder: Path, option: str) -> None:
+    """Raise OptionError, which names the option, if a folder holds something already or cannot be made or written."""
+    place = folder.expanduser()
+    if not place.exists():
+        check_output(folder, option)
+    elif not place.is_dir():
+        raise OptionError(f"{option} {str(folder)!r} is a file; name a folder")
+    elif not os.access(place, os.R_OK | os.W_OK):
+        raise OptionError(f"{option} {str(folder)!r} cannot be written; choose another folder")
+    elif any(place.iterdir()):
+        raise OptionError(f"{option} {str(folder)!r} is not empty; name a new folder, so that nothing is overwritten")
+
+
 @contextmanager
 def whole(file: Path, ending: str = ".tmp") -> Iterator[Path]:
     """Yield a name beside `file` to write to, which becomes `file` if nothing is raised, and else is deleted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -13,12 +13,13 @@ import click
 from automl_tl.cli.options import PATH, declared, verbose_option
 from automl_tl.errors import OptionError
 from automl_tl.options import DeviceOptions, FileOptions, PredictOptions, RowOptions, of_group
-from automl_tl.output import appearing, check_output
+from automl_tl.output import appearing, check_new_folder, check_output
 from automl_tl.wording import plural
 
 if TYPE_CHECKING:
     from automl_tl.model.inputs import Input
     from automl_tl.model.model import Model
+    from automl_tl.model.predict import Prediction
 
 EXIT_BAD_PICTURES = 1
 ENDINGS = {
@@ -40,7 +41,7 @@ def predict(ctx: click.Context, /, bundle: Path, paths: tuple[str, ...], verbose
     BUNDLE is a folder that `automl-tl search` made. PATHS are picture files, folders (with all below them), and CSV,
     TSV or Parquet tables with a column of files; labels are not needed. '-' reads paths from standard input, one a
     line, and '@FILE' from a file. A picture that cannot be read is a row with
-    the reason, and the exit code is then 1.
+    the reason, and the exit code is then 1. The heat map of row 7 is FOLDER/7-NAME.png (--explain FOLDER).
     """
     from automl_tl.cli.render import notice
     from automl_tl.model.bundle import load_bundle
@@ -50,6 +51,8 @@ def predict(ctx: click.Context, /, bundle: Path, paths: tuple[str, ...], verbose
     kind = _checked_format(asked)
     inputs = list_inputs(listed(paths, getattr(sys.stdin, "buffer", None)), **of_group(asked, FileOptions))
     n_bad, n_unusual = _write(kind, load_bundle(bundle, asked.device), inputs, asked)
+    if asked.explain is not None:
+        notice(f"The heat maps are in {asked.explain}, in the order of the rows.")
     if n_unusual:
         verb = "is" if n_unusual == 1 else "are"
         notice(f"{plural(n_unusual, 'picture')} {verb} unlike the training pictures: the labels may mean nothing.")
@@ -59,9 +62,11 @@ def predict(ctx: click.Context, /, bundle: Path, paths: tuple[str, ...], verbose
 
 
 def _checked_format(asked: PredictOptions) -> str:
-    """Return the format that is asked for; raises OptionError where it cannot be written there."""
+    """Return the format that is asked for; raises OptionError where that, or a heat map, cannot be written."""
     if asked.output is not None:
         check_output(asked.output)
+    if asked.explain is not None:
+        check_new_folder(asked.explain, "--explain")
     kind = asked.output_format or _by_ending(asked.output)
     if kind == "parquet" and asked.output is None:
         raise OptionError("--format parquet is not for standard output; name a file by --output")
@@ -78,12 +83,25 @@ def _write(kind: str, model: Model, inputs: tuple[Input, ...], asked: PredictOpt
     mode = "wb" if kind == "parquet" else "w"
     with _destination(asked.output, mode) as stream, _progress(asked.output) as update:
         page = writer(kind, stream, inputs, model.classes, shown, asked.probabilities)
-        for prediction in predict_inputs(model, inputs, top_k=shown, progress=update):
+        maps = _heat_maps(model, asked.explain, len(inputs))
+        for one, prediction in zip(inputs, predict_inputs(model, inputs, top_k=shown, progress=update), strict=True):
             page.write(prediction)
+            maps(one, prediction)
             n_bad += prediction.error is not None
             n_unusual += prediction.unusual
         page.close()
     return n_bad, n_unusual
+
+
+def _heat_maps(model: Model, folder: Path | None, n: int) -> Callable[[Input, Prediction], None]:
+    """Return what writes the heat map of a picture, or does nothing where none are asked for."""
+    if folder is None:
+        return lambda one, prediction: None
+    from automl_tl.report.heat_maps import HeatMaps
+
+    folder = folder.expanduser()
+    folder.mkdir(exist_ok=True)
+    return HeatMaps(model, folder, n).write
 
 
 def _by_ending(output: Path | None) -> str:

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from automl_tl.data.decode import Preprocessing, prepare
+from automl_tl.data.decode import Preprocessing, prepare, read_rgb
 from automl_tl.errors import PictureError
 
 BATCH_SIZE = 32
@@ -71,6 +71,17 @@ def decoded_batches(
                 yield _batch(waiting.popleft(), hows)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def upright(picture: Source, longest: int) -> Image.Image:
+    """Return a picture as people see it, 8-bit RGB, upright, scaled down to sides of at most `longest` pixels.
+
+    Raises:
+        PictureError: It cannot be read.
+    """
+    image = read_rgb(_readable(picture), min_side=longest)
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return image
 
 
 def _batch(futures: Sequence[Future[_Decoded]], hows: Sequence[Preprocessing]) -> Batch:

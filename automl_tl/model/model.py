@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from automl_tl.data.decode import Preprocessing
-from automl_tl.errors import BackboneError, PictureError
-from automl_tl.model.decoding import BATCH_SIZE, Images, Source, decoded_batches
+from automl_tl.data.names import printable, quoted
+from automl_tl.errors import BackboneError, OptionError, PictureError
+from automl_tl.model.decoding import BATCH_SIZE, Images, Source, decoded_batches, upright
+from automl_tl.model.explain import LONGEST_SIDE, heat_map
 from automl_tl.model.forward import forward
 from automl_tl.model.member import Member
 from automl_tl.model.module import PictureClassifier
@@ -114,6 +116,36 @@ class Model:
             parts.append(self.answer(batch.images).probabilities)
             done += batch.n
         return np.concatenate(parts)
+
+    def explain(self, picture: Source, label: str | None = None) -> np.ndarray:
+        """Return what each place of a picture adds to the score of a class, float32 (h, w).
+
+        The map lies over the upright picture, scaled down to at most 512 pixels a side. Values are in nats and have no
+        bounds: above 0 a place speaks for the class, below 0 against it, and their mean is what the picture adds to the
+        class' score, divided by the temperature, compared with features of 0. They are exact for linear heads that
+        read positions, else of first order: see `contributions`. Compare places of one map, not maps of two classes.
+
+        Args:
+            picture: a file, the bytes of one, or pixels uint8 (H, W, 3).
+            label: the class; the most probable one by default.
+
+        Raises:
+            PictureError: It cannot be read.
+            OptionError: The model has no such class.
+            BackboneError: Its network's positions are not known.
+        """
+        (batch,) = decoded_batches([picture], self.preprocessings)
+        if batch.errors:
+            raise PictureError(f"the picture cannot be used: {batch.errors[0]}")
+        target = self._number(label) if label is not None else int(self.answer(batch.images).probabilities.argmax())
+        width, height = upright(picture, LONGEST_SIDE).size
+        heat: np.ndarray = heat_map(self.members, batch.images, target, (height, width)).numpy()
+        return heat / np.float32(self.temperature)
+
+    def _number(self, label: str) -> int:
+        if label not in self.classes:
+            raise OptionError(f"the model has no class '{printable(label)}': choose from {quoted(list(self.classes))}")
+        return self.classes.index(label)
 
     def predict(
         self, paths: str | PathLike[str] | Iterable[str | PathLike[str]], *, top_k: int = 1, path_column: str = "path"

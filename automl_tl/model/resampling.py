@@ -48,6 +48,21 @@ def resample(pictures: Tensor, how: Preprocessing) -> Tensor:
     return _filled(x, down, across, how.fill) if how.fit == "pad" else x
 
 
+def places(side: int, other: int, how: Preprocessing) -> Tensor:
+    """Return where an axis' pixels lie in the square, (side,) float32: from -1 to 1, beyond where they were cut off.
+
+    Args:
+        side: of the picture along the axis, pixels.
+        other: its other side, pixels.
+        how: how it became a square.
+    """
+    own, across = (torch.scalar_tensor(n, dtype=torch.float64) for n in (side, other))
+    place = _place(own, across, how)
+    old = torch.arange(side, dtype=torch.float64) + 0.5
+    new = (old - place.start) * place.resized / place.used - place.offset
+    return (2 * new / how.size - 1).float()
+
+
 @dataclass(frozen=True)
 class _Place:
     """How the pixels of an axis lie: old ones from `start`, `used` of them, become `resized` new ones, and the output

@@ -25,6 +25,11 @@ class RowOptions:
         flag="--format", choices=FORMATS,
     )  # fmt: skip
     output: Path | None = option(None, "Write to FILE, which appears when all is done.", metavar="FILE")
+    explain: Path | None = option(
+        None,
+        "Write a heat map over every picture to FOLDER, new or empty: the brighter, the more speaks for the label.",
+        metavar="FOLDER",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
