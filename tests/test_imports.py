@@ -26,6 +26,7 @@ STAGES = (
     "recommender",
     "searcher",
     "report",
+    "tryout",
     "cli",
 )
 FOUNDATIONS = (

@@ -27,8 +27,9 @@ IN_ORDER = [line for line in LINES if re.match("automl-tl (search|predict|evalua
 COMMANDS = [
     line
     for line in LINES
-    # A check runs in a process of its own, which knows no backbones of ours; test_scaffold.py runs it for real.
-    if line.startswith("automl-tl ") and line not in IN_ORDER and not line.startswith("automl-tl backbones check")
+    # A check runs in a process of its own, which knows no backbones of ours, and `try` until it is interrupted:
+    # test_scaffold.py and test_cli_tryout.py run them for real.
+    if line.startswith("automl-tl ") and line not in IN_ORDER and not re.match("automl-tl (backbones check|try) ", line)
 ]
 PYTHON = re.findall(r"^```python\n(.*?)^```", README, flags=re.M | re.S)
 

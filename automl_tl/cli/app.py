@@ -22,6 +22,7 @@ COMMANDS = {
     "search": ("automl_tl.cli.search:search", "Find and train the best model in the time given."),
     "train": ("automl_tl.cli.train:train", "Train exactly one configuration, the recommended one or your own."),
     "predict": ("automl_tl.cli.predict:predict", "Say what is in pictures, with a trained model."),
+    "try": ("automl_tl.cli.tryout:tryout", "Try a trained model on a page of this machine."),
     "evaluate": ("automl_tl.cli.evaluate:evaluate", "Say how good a trained model is on labelled pictures."),
     "export": ("automl_tl.cli.export:export", "Write a trained model for ONNX Runtime, torch or timm."),
     "inspect": ("automl_tl.cli.inspect:inspect", "Report on the pictures alone: counts, sizes, duplicates."),
