@@ -13,12 +13,13 @@ TEXTS = tests/test_links.py tests/test_readme.py tests/test_scaffold.py tests/se
 # Pictures of one class per folder: any other folder of yours works as well.
 DATA ?= datasets_meta/demo
 
-.PHONY: help install demo test test-slow test-all docs lint format dist clean
+.PHONY: help install demo test test-slow test-all docs site lint format dist clean
 
 help:
 	@echo "make demo      recommend a strategy for the sample photos"
 	@echo "make test      the quick tests; make test-slow the slow ones; make test-all both"
 	@echo "make docs      the texts alone: their links lead somewhere, their commands run"
+	@echo "make site      the texts, commands and Python's names as a site in build/site"
 	@echo "make lint      linter, formatter and type checker, changing nothing"
 	@echo "make format    format the code"
 	@echo "make dist      build what is released, check it, and try the wheel in an environment of its own"
@@ -49,6 +50,11 @@ test-all: $(INSTALLED)
 
 docs: $(INSTALLED)
 	$(RUN) -m pytest -q $(TEXTS)
+
+site: $(INSTALLED)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(RUN) -m mkdocs build --strict
+	$(RUN) -m pytest -q -m slow tests/test_site.py
 
 lint: $(INSTALLED)
 	$(RUN) -m ruff check $(SOURCES)
