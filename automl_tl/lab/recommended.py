@@ -11,7 +11,7 @@ from automl_tl.lab.assessment import Assessment
 from automl_tl.lab.evidence import Candidate
 from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.learning.linear import as_matrix, measure_scaling
-from automl_tl.learning.recipe import EPOCHS, LABEL_SMOOTHING, Recipe
+from automl_tl.learning.recipe import LABEL_SMOOTHING, Recipe, epochs_for
 
 
 def fine_tuning(
@@ -39,7 +39,7 @@ def fine_tuning(
     cut = late.n_stages if cut is None else cut
     how = Recipe(
         unfrozen=min(found.unfreezing.count if unfrozen is None else unfrozen, cut),
-        epochs=EPOCHS,
+        epochs=epochs_for(found.sample.n_training),
         label_smoothing=LABEL_SMOOTHING,
         policy=found.advice.augmentation if policy is None else policy,
     )
@@ -50,7 +50,7 @@ def from_pretrained(found: Assessment, metric: str, *, policy: AugmentationPolic
     """Return the recommended training of everything from the pretrained weights; arguments as for `fine_tuning`."""
     late = found.evidence.late(metric)
     how = Recipe(
-        unfrozen=late.n_stages, epochs=EPOCHS, lr_ratio=FROM_SCRATCH_RATIO, batchnorm="adapting",
+        unfrozen=late.n_stages, epochs=epochs_for(found.sample.n_training), lr_ratio=FROM_SCRATCH_RATIO, batchnorm="adapting",
         label_smoothing=LABEL_SMOOTHING, policy=found.advice.augmentation if policy is None else policy,
     )  # fmt: skip
     return Configuration("pretrained_initialization", late.backbone, late.n_stages, (late.n_stages,), "mean", how)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 from automl_tl.augment.policy import AugmentationPolicy
 
 EPOCHS = 10
-"""What a training is begun with, unless something else is asked for."""
-LONGER_EPOCHS = 3 * EPOCHS // 2
-"""What the search varies them to first, and what a whole training is foreseen to take: nothing more was gained by
-longer training on flowers."""
+"""What a training on many pictures is begun with, unless something else is asked for."""
+LEAST_STEPS, MOST_EPOCHS = 120, 30
+"""Few pictures are gone round more often, until so many optimiser steps are taken: with 10 epochs of the last three
+stages 20 photos of weather reached .613, 50 hand-written digits .305, 50 photos of clothing .568; with 30 epochs .831,
+.812 and .662; with 100, for three times the seconds, .880, .855 and .677."""
 HEAD_LR, LABEL_SMOOTHING = 1e-3, 0.1
 LR_RATIO = 3.0
 """Head : backbone learning rate, at a head's rate of 1e-3, to start fine-tuning from. Ten epochs of the last three
@@ -53,6 +55,16 @@ class Recipe:
     def all_epochs(self) -> int:
         """Epochs of both phases."""
         return self.head_epochs + self.epochs
+
+
+def epochs_for(n: int) -> int:
+    """Return how often `n` training pictures are gone round, unless something else is asked for.
+
+    >>> epochs_for(20), epochs_for(50), epochs_for(100), epochs_for(1000)
+    (30, 30, 18, 10)
+    """
+    steps = math.ceil(n / batch_size_for(n))
+    return min(max(EPOCHS, math.ceil(LEAST_STEPS / steps)), MOST_EPOCHS)
 
 
 def batch_size_for(n: int) -> int:

@@ -23,9 +23,10 @@ from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.scores import class_weights
 from automl_tl.learning.tunable import Tunable, copy_network
 
-TRAINER_VERSION = 1
-"""Raised with every change after which the same pictures, configuration and seed come to another result. Outcomes,
-bundles and measured tables keep it, so that they say which trainer they are of; 0 is any before it was counted."""
+TRAINER_VERSION = 2
+"""Raised with every change after which the same pictures, configuration and seed, or the same pictures and the
+defaults, come to another result. Outcomes, bundles and measured tables keep it, so that they say which trainer they are
+of; 0 is any before it was counted."""
 HIDDEN = 256
 """Units of the fully connected layers."""
 MOST_VARIANTS, EPOCHS_PER_VARIANT = 4, 3

@@ -20,7 +20,7 @@ MANY_PICTURES = 20_000
 """Pictures from which mixup and cutmix are searched (BiT, Kolesnikov et al. 2020)."""
 IMBALANCED = 1.5
 """Largest over smallest class from which class weighting is searched."""
-FEWEST_EPOCHS, MOST_EPOCHS = 5, 30
+FEWEST_EPOCHS = 5
 PENALTY = (1e-4, 1e3)
 L2 = (1e-4, 1e2)
 HEAD_LR = (1e-5, 1e-2)

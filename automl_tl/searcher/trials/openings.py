@@ -11,6 +11,7 @@ import numpy as np
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.lab.recommended import fine_tuning, from_pretrained
 from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.recipe import MOST_EPOCHS
 from automl_tl.searcher.session import Prepared
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import Space
@@ -57,7 +58,8 @@ def _variations(tuned: Configuration | None, space: Space) -> Iterator[Configura
     """Yield the recommended fine-tuning with one thing changed: what is worth knowing before TPE has its say."""
     if tuned is None:
         return
-    yield replace(tuned, how=replace(tuned.tuned, epochs=3 * tuned.tuned.epochs // 2))
+    if (longer := min(3 * tuned.tuned.epochs // 2, MOST_EPOCHS)) > tuned.tuned.epochs:
+        yield replace(tuned, how=replace(tuned.tuned, epochs=longer))
     yield replace(tuned, how=replace(tuned.tuned, lr_ratio=1.0))
     if space.augmented:
         policy = tuned.tuned.policy
