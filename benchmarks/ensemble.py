@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import search_table
-from recommend_table import Regime, listed
+from draws import Regime, listed
 
 from automl_tl.lab.lab import open_lab
 from automl_tl.learning.scores import best_temperature

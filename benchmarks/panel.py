@@ -32,16 +32,17 @@ from automl_tl.lab.extraction import extract_all
 from automl_tl.lab.lab import Lab, open_lab
 from automl_tl.lab.sample import draw_sample
 from automl_tl.learning.configuration import Configuration
-from automl_tl.learning.trainer import TRAINER_VERSION
+from automl_tl.learning.trainer import TRAINER_VERSION, Start
 from automl_tl.model.model import Model
 from automl_tl.options import ConfigurationOptions, SearchOptions
 from automl_tl.searcher.asked import configuration_asked_for
 from automl_tl.searcher.delivery.members import kept_member
-from automl_tl.searcher.preparation import Prepared, Session, prepare
+from automl_tl.searcher.preparation import prepare
 from automl_tl.searcher.run_folder import RunFolder
+from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.trials.deadline import Deadline
-from automl_tl.searcher.trials.frozen import fit_frozen
+from automl_tl.searcher.trials.frozen import solve_frozen
 from automl_tl.searcher.trials.trained import learn
 from automl_tl.strategies import STRATEGIES
 
@@ -181,13 +182,13 @@ def tested(lab: Lab, prepared: Prepared, configuration: Configuration) -> np.nda
     """
     task, part = prepared.task, lab.dataset.frame[lab.dataset.frame["split"] == "test"]
     if configuration.is_trained:
-        learned = learn(task, configuration, prepared.sweep.reference.l2, limit=None)
+        learned = learn(task, configuration, Start(prepared.sweep.reference.l2))
         model = Model((kept_member(task, configuration, learned.state),), task.sample.classes, 1.0, task.fit)
         answers = model.probabilities(list(part["path"])).argmax(axis=1)
     else:
         pictures = [Picture(*row) for row in part[["path", "sha256"]].itertuples(index=False)]
         features = lab.features(configuration.backbone, pictures)
-        answers = fit_frozen(task, configuration).predict(features.matrix(configuration.cuts, configuration.pooling))
+        answers = solve_frozen(task, configuration).predict(features.matrix(configuration.cuts, configuration.pooling))
     right: np.ndarray = np.array(task.sample.classes)[answers] == part["label"].to_numpy()
     return right
 

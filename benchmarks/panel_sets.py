@@ -81,4 +81,3 @@ def _glyphs() -> Iterator[tuple[str, Image.Image]]:
             where = tuple(int(v) for v in rng.integers(52, 76, 2))
             ImageDraw.Draw(picture).text(where, label, fill=ink, font=font, anchor="mm")
             yield label, picture.rotate(float(rng.uniform(-20, 20)), fillcolor=back)
-

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from recommend_table import Regime, draw, listed
+from draws import Regime, draw, listed
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

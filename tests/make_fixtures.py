@@ -1,4 +1,4 @@
-"""Make `tests/fixtures` anew with the code as it is: python tests/make_fixtures.py
+"""Make `tests/fixtures` anew with the code as it is: python tests/make_fixtures.py [answers]
 
 They say what must not change, so this is for a change that is meant to, and its commit says so.
 """
@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import platform
 import shutil
+import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -95,9 +96,11 @@ def write(name: str, values: Any) -> None:
 
 
 def main() -> None:
-    for name in ("bundles", "runs", "answers"):
+    makers = {"runs": make_runs, "bundles": make_bundles, "answers": lambda _: make_answers()}
+    wanted = sys.argv[1:] or list(makers)
+    for name in wanted:
         shutil.rmtree(FIXTURES / name, ignore_errors=True)
-    for make in (make_runs, make_bundles, lambda _: make_answers()):
+    for make in map(makers.__getitem__, wanted):
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder).resolve()
             lay_out(root)

@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_limits
 
 import automl_tl
 from automl_tl.cli import main
+from automl_tl.lab import calibration, neighbours
 
 FIXTURES = Path(__file__).parent / "fixtures"
 BUNDLES, RUNS = ("feature_extractor", "early_feature_extractor", "fine_tuning", "ensemble"), ("finished", "interrupted")
@@ -38,10 +39,10 @@ RUN = f"search folder --backbone small --seed 2 {_JSON}"
 REFERENCE = "reference build tiny source --device cpu"
 """What makes the pretraining domain of one of the two backbones known to the commands."""
 ANSWERS = {
-    "recommend": f"recommend folder {_BOTH}",
-    "recommend_table": f"recommend {_TABLE} --metric macro_f1 --seed 3 {_BOTH}",
+    "recommend": f"recommend folder --no-try-training {_BOTH}",
+    "recommend_table": f"recommend {_TABLE} --no-try-training --metric macro_f1 --seed 3 {_BOTH}",
     "evaluate": f"evaluate bundles/ensemble table.csv --split all {_JSON}",
-    "recommend_page": "recommend folder --backbone tiny --device cpu",
+    "recommend_page": "recommend folder --no-try-training --backbone tiny --device cpu",
     "evaluate_page": "evaluate bundles/fine_tuning table.csv --split all --device cpu --verbose",
     "predict_page": "predict bundles/ensemble listed --top-k 2 --device cpu",
     "inspect_page": "inspect table.csv --group-column patient",
@@ -109,7 +110,10 @@ def lay_out(root: Path) -> None:
 
 @contextmanager
 def as_recorded(root: Path) -> Iterator[None]:
-    """Work in `root`, with the fixtures' plugin and one thread, in float32 whatever else this CPU is good at."""
+    """Work in `root`, with the fixtures' plugin and experience, one thread, and float32 whatever this CPU is good at.
+
+    The panel and its calibration go on to grow; what is recorded rests on those that lie beside it.
+    """
     settings = {
         "AUTOML_TL_CACHE_DIR": str(root / "cache"),
         "AUTOML_TL_PREFLIGHT_SECONDS": "0",
@@ -124,11 +128,29 @@ def as_recorded(root: Path) -> Iterator[None]:
         mock.patch.dict(os.environ, settings),
         mock.patch.object(sys, "path", [plugin, *sys.path]),
         mock.patch.object(torch.cpu, "get_capabilities", dict, create=True),
+        experience_of(FIXTURES / "experience"),
     ):
         try:
             yield
         finally:
             torch.set_num_threads(threads)
+
+
+@contextmanager
+def experience_of(folder: Path) -> Iterator[None]:
+    """Take the panel and its calibration from a folder."""
+    known = (calibration.calibration, neighbours._panel)
+    for one in known:
+        one.cache_clear()
+    try:
+        with (
+            mock.patch.object(calibration, "meta_path", folder.joinpath),
+            mock.patch.object(neighbours, "meta_path", folder.joinpath),
+        ):
+            yield
+    finally:
+        for one in known:
+            one.cache_clear()
 
 
 def run(command: str) -> str:

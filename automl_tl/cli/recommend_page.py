@@ -9,11 +9,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from automl_tl.cli.front_table import front_table
 from automl_tl.cli.render import bar
 from automl_tl.cli.sections import facts, first_items, items, section
 from automl_tl.domain.similarity import DEPTH_BORDERS, Domain
 from automl_tl.recommender.recommendation import Recommendation
-from automl_tl.report.facts.recommendation import about_pictures, duration, origin, what_to_do
+from automl_tl.report.facts.recommendation import about_pictures, what_to_do
 from automl_tl.wording import clean
 
 MOST_WARNINGS = 4
@@ -30,7 +31,7 @@ def recommendation_page(result: Recommendation, steps: Sequence[str], *, verbose
         section(f"Recommendation for {clean(result.path)}", facts(what_to_do(result))),
         section("Your pictures", facts(about_pictures(result))),
         section(_profile_title(result.domain), _profile(result.domain)),
-        section("The four strategies on this machine", _front(result)),
+        section("The four strategies on this machine", front_table(result)),
         section("Why", items(result.reasons)),
         section("Screened feature sources", _probe(result)) if verbose else None,
         section("Worth knowing", first_items(notes, None if verbose else MOST_WARNINGS)),
@@ -56,20 +57,6 @@ def _profile(domain: Domain) -> RenderableType | None:
         known = not math.isnan(value)
         share = min(1.0, max(value, 0.0) / max(full, 1e-9)) if known else 0.0
         table.add_row(f"stage {stage}", f"{value:.2f}" if known else "-", Text(bar(share, 30), style="cyan"))
-    return table
-
-
-def _front(result: Recommendation) -> RenderableType:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name, right in (("strategy", False), ("accuracy", True), ("90% interval", True), ("time", True), ("", False)):
-        table.add_column(name, justify="right" if right else "left", no_wrap=bool(name))
-    for row in result.front:
-        mark = "<- recommended" if row.strategy == result.strategy else ""
-        table.add_row(
-            row.strategy, f"{row.accuracy:.1%}", f"{row.interval[0]:.1%} to {row.interval[1]:.1%}",
-            duration(row.seconds), f"{origin(row)} {mark}",
-            style="bold" if mark else "",
-        )  # fmt: skip
     return table
 
 

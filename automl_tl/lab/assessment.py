@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 from automl_tl.domain.similarity import Domain
 from automl_tl.features.extract import Features
 from automl_tl.lab.advice import Advice, Unfreezing, advise, stages_to_unfreeze
+from automl_tl.lab.calibration import GainPrior
 from automl_tl.lab.decision import Choice, choose
 from automl_tl.lab.domains import measure_domains
 from automl_tl.lab.evidence import Candidate, Evidence, gather_evidence
 from automl_tl.lab.expectations import Expectations, expect
 from automl_tl.lab.flips import MAX_PICTURES, FlipHarm, judge_flips
-from automl_tl.lab.gains import GainPrior, gain_prior
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.matrix import Matrix, Size, judge_size, place
-from automl_tl.lab.networks import Networks
+from automl_tl.lab.neighbours import Neighbour, nearest
 from automl_tl.lab.sample import Sample
 from automl_tl.lab.timing import TrainingSpeed, training_speed
-from automl_tl.strategies import FROZEN, STRATEGIES, Strategy
+from automl_tl.strategies import FROZEN, Strategy
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +39,8 @@ class Assessment:
     choice: Choice
     flips: tuple[FlipHarm, ...]
     advice: Advice
+    neighbours: tuple[Neighbour, ...]
+    """The most similar data sets of the panel, the nearest first."""
     tried: str = ""
     """What a short fine-tuning came to, in a sentence, where one was run."""
 
@@ -50,7 +52,7 @@ class Assessment:
     @property
     def priors(self) -> dict[Strategy, GainPrior]:
         """What training is expected to gain, by strategy, before anything is trained."""
-        return _priors(self.domain, self.size)
+        return {strategy: gain for strategy, gain in self.expectations.gains.items() if strategy not in FROZEN}
 
     @property
     def frozen(self) -> Candidate:
@@ -84,26 +86,21 @@ def assess(
         domains = measure_domains(lab, features, sample, update)
     with clock("evidence"), activity("Screening feature sources") as update:
         evidence = gather_evidence(lab, features, sample, update, deadline=deadline)
-    domain, size = domains[evidence.backbone], _size(lab.networks, evidence.backbone, sample)
-    matrix = place(size.large, domain.different)
+    domain, size = domains[evidence.backbone], _size(lab, evidence.backbone, sample)
+    matrix = place(size.large, domain.different, lab.calibration.borders.different)
     with clock("timing"), activity("Timing a training step"):
         unfreezing = stages_to_unfreeze(domain, evidence.late(lab.metric.name).n_stages)
         speed = tuning_speed(lab, evidence, unfreezing)
-        priors = _priors(domain, size)
-        expectations = expect(lab, evidence, features[evidence.backbone], sample, priors, speed)
+        expectations = expect(lab, evidence, features[evidence.backbone], sample, domain, speed)
     choice = choose(expectations.front, matrix, budget)
     with clock("flips"):
         screened = evidence.screened(expectations.start(choice.strategy))
         flips = _flips(lab, screened, features[evidence.backbone], sample)
     advice = advise(choice.strategy, unfreezing, flips)
+    near = nearest(expectations.known, lab.calibration.without)
     return Assessment(
-        sample, features, domains, evidence, size, matrix, expectations, unfreezing, choice, flips, advice
+        sample, features, domains, evidence, size, matrix, expectations, unfreezing, choice, flips, advice, near
     )  # fmt: skip
-
-
-def _priors(domain: Domain, size: Size) -> dict[Strategy, GainPrior]:
-    trained = [strategy for strategy in STRATEGIES if strategy not in FROZEN]
-    return {strategy: gain_prior(strategy, domain.different, size.large) for strategy in trained}
 
 
 def tuning_speed(lab: Lab, evidence: Evidence, unfreezing: Unfreezing) -> TrainingSpeed:
@@ -113,9 +110,9 @@ def tuning_speed(lab: Lab, evidence: Evidence, unfreezing: Unfreezing) -> Traini
     return training_speed(network, lab.engine.for_training, late.n_stages, unfreezing.count, lab.networks.timing)
 
 
-def _size(networks: Networks, name: str, sample: Sample) -> Size:
-    parameters = {id(p): p.numel() for stage in networks.network(name).stages for p in stage.parameters()}
-    return judge_size(sample.n_training, sample.per_class, sum(parameters.values()))
+def _size(lab: Lab, name: str, sample: Sample) -> Size:
+    parameters = {id(p): p.numel() for stage in lab.networks.network(name).stages for p in stage.parameters()}
+    return judge_size(sample.n_training, sample.per_class, sum(parameters.values()), lab.calibration.borders)
 
 
 def _flips(lab: Lab, screened: Candidate, features: Features, sample: Sample) -> tuple[FlipHarm, ...]:

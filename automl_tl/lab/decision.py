@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from scipy.special import ndtri
+
 from automl_tl.lab.matrix import Matrix
 from automl_tl.strategies import FROZEN, Strategy
+
+INDIFFERENCE = 0.005
+"""Accuracy: within half a point of the best, the cheaper strategy is the better answer."""
+_DRAWS = 4096
 
 
 @dataclass(frozen=True)
@@ -21,9 +28,9 @@ class FrontRow:
     seconds: float
     """Training time on all training pictures, without the time that this recommendation took."""
     measured: bool
-    """Whether the accuracy was measured on this data set, or follows from a prior at least in part."""
+    """Whether the accuracy was measured on this data set, or follows from the panel at least in part."""
     gain: float
-    """Expected accuracy minus the best frozen one's, paired: on the same pictures."""
+    """Expected accuracy minus the feature extractor's."""
     gain_stderr: float
     how: str
     """Backbone, cuts and what is trained, in words."""
@@ -38,30 +45,103 @@ class FrontRow:
 
 @dataclass(frozen=True)
 class Choice:
-    """The strategy that is recommended, and the sentences that say why not another."""
+    """The strategy that is recommended, how sure that is, and the sentences that say why not another."""
 
     strategy: Strategy
+    best: Mapping[Strategy, float]
+    """Probability of each strategy to be the most accurate one, time no object."""
     reasons: tuple[str, ...]
 
 
 def choose(front: Sequence[FrontRow], matrix: Matrix, budget: float | None) -> Choice:
-    """Return the strategy for a training budget in seconds; without one the matrix's cell stands.
+    """Return the strategy that is expected to be best within a training budget in seconds; None: time no object.
 
-    A strategy that the budget allows replaces the cell only if its expected paired gain exceeds its standard
-    error. Without a budget only what was measured or tried on these pictures can contradict the matrix.
+    The matrix speaks first: its cell is the answer unless another strategy is expected to be better by more than
+    INDIFFERENCE, or as good within it and cheaper while a budget counts. What does not fit the budget is no answer.
     """
     rows = {row.strategy: row for row in front}
     reasons: list[str] = []
-    start = _default(rows, matrix, reasons)
-    rivals = [row for row in front if row.measured or row.tried or budget is not None]
-    if budget is not None:
-        rivals = [row for row in rivals if row.seconds <= budget]
-        start = _affordable(rows, start, rivals, budget, reasons)
-    best = max(rivals, key=lambda row: row.gain, default=start)
-    if start.measured or best.tried or budget is not None:
-        start = _replace(start, best, reasons, budget)
-    reasons += [_why_not(row, start, budget) for row in front if row.accuracy > start.accuracy]
-    return Choice(start.strategy, tuple(reasons))
+    start = _cell(rows, matrix, reasons)
+    rivals = [row for row in front if budget is None or row.seconds <= budget]
+    if not rivals:
+        chosen = min(front, key=lambda row: row.seconds)
+        reasons.append(
+            f"No strategy fits the budget of {budget:.0f} s; {chosen.strategy} is the cheapest "
+            f"with about {chosen.seconds:.0f} s."
+        )
+    else:
+        chosen = _best(rivals, start if budget is None else None)
+        reasons += _why(chosen, start, budget)
+    reasons += [_why_not(row, chosen, budget) for row in front if row.gain > chosen.gain and row is not start]
+    return Choice(chosen.strategy, probabilities_of_being_best(front), tuple(reasons))
+
+
+def probabilities_of_being_best(front: Sequence[FrontRow]) -> dict[Strategy, float]:
+    """Return the probability of each strategy to be the most accurate: gains are normal and independent.
+
+    The same low-discrepancy points are used at every call (Halton), so that equal fronts give equal answers.
+    """
+    points = np.stack([_halton(base) for base in (2, 3, 5, 7)[: len(front)]], axis=1)
+    means, errors = (np.array([getattr(row, name) for row in front]) for name in ("gain", "gain_stderr"))
+    best = (means + errors * ndtri(points)).argmax(axis=1)
+    shares = np.bincount(best, minlength=len(front)) / _DRAWS
+    return {row.strategy: float(share) for row, share in zip(front, shares, strict=True)}
+
+
+def _halton(base: int) -> np.ndarray:
+    """Return the van der Corput sequence of a base, float (_DRAWS,), inside (0, 1)."""
+    number, value, share = np.arange(1, _DRAWS + 1), np.zeros(_DRAWS), 1.0
+    while number.any():
+        share /= base
+        value += share * (number % base)
+        number //= base
+    return value
+
+
+def _cell(rows: dict[Strategy, FrontRow], matrix: Matrix, reasons: list[str]) -> FrontRow:
+    """Return the row of the matrix's cell, or the best frozen one where there is none."""
+    if matrix.cell in rows:
+        return rows[matrix.cell]
+    if matrix.cell is None:
+        reasons.append("The domain is unknown, so the matrix names no cell and the evidence decides.")
+    elif "feature_extractor" in rows:
+        reasons.append(f"This backbone has no {matrix.cell}: it is a single stage, so feature_extractor stands for it.")
+    return max((rows[name] for name in FROZEN if name in rows), key=lambda row: row.gain)
+
+
+def _best(rivals: Sequence[FrontRow], cell: FrontRow | None) -> FrontRow:
+    """Return the cell where it is as good as the best, else the cheapest of those that are."""
+    most = max(row.gain for row in rivals)
+    good = [row for row in rivals if row.gain >= most - INDIFFERENCE]
+    return cell if cell in good and cell is not None else min(good, key=lambda row: row.seconds)
+
+
+def _why(chosen: FrontRow, start: FrontRow, budget: float | None) -> list[str]:
+    """Say why the answer is not the matrix's cell."""
+    if chosen.strategy == start.strategy:
+        return []
+    gain, stderr = paired_difference(chosen, start)
+    allowed = "" if budget is None else f", and its {chosen.seconds:.0f} s fit the budget of {budget:.0f} s"
+    if budget is not None and start.seconds > budget:
+        return [
+            f"{start.strategy} would take about {start.seconds:.0f} s, more than the budget of {budget:.0f} s; "
+            f"{chosen.strategy} is the best that fits."
+        ]
+    if gain < INDIFFERENCE:
+        return [
+            f"{chosen.strategy} replaces {start.strategy}: as accurate within half a point ({100 * gain:+.1f}), "
+            f"and cheaper with {chosen.seconds:.0f} s for {start.seconds:.0f} s."
+        ]
+    return [
+        f"{chosen.strategy} replaces {start.strategy}: {100 * gain:+.1f} points are expected "
+        f"(standard error {100 * stderr:.1f}, {_known(chosen, start)}){allowed}."
+    ]
+
+
+def _known(a: FrontRow, b: FrontRow) -> str:
+    if a.measured and b.measured:
+        return "measured on these pictures"
+    return "partly tried on these pictures" if a.tried or b.tried else "from the panel of other data sets"
 
 
 def _why_not(row: FrontRow, chosen: FrontRow, budget: float | None) -> str:
@@ -70,55 +150,7 @@ def _why_not(row: FrontRow, chosen: FrontRow, budget: float | None) -> str:
     text = f"{row.strategy} may reach {row.accuracy:.1%}: {100 * gain:+.1f} points (standard error {100 * stderr:.1f})"
     if budget is not None and row.seconds > budget:
         return f"{text}, but its {row.seconds:.0f} s do not fit the budget of {budget:.0f} s."
-    if gain <= stderr:
-        return f"{text}, not certain enough to replace {chosen.strategy}, which takes {chosen.seconds:.0f} s."
-    return f"{text}, if about {row.seconds:.0f} s of training are worth it: --budget says so."
-
-
-def _default(rows: dict[Strategy, FrontRow], matrix: Matrix, reasons: list[str]) -> FrontRow:
-    if matrix.cell in rows:
-        return rows[matrix.cell]
-    if matrix.cell is None:
-        reasons.append("The domain is unknown, so the matrix names no cell and the evidence decides.")
-    elif "feature_extractor" in rows:
-        reasons.append(f"This backbone has no {matrix.cell}: it is a single stage, so feature_extractor stands for it.")
-    return max((rows[name] for name in FROZEN if name in rows), key=lambda row: row.accuracy)
-
-
-def _affordable(
-    rows: dict[Strategy, FrontRow], start: FrontRow, rivals: Sequence[FrontRow], budget: float, reasons: list[str]
-) -> FrontRow:
-    if start.seconds <= budget:
-        return start
-    if not rivals:
-        cheapest = min(rows.values(), key=lambda row: row.seconds)
-        reasons.append(
-            f"No strategy fits the budget of {budget:.0f} s; {cheapest.strategy} is the cheapest "
-            f"with about {cheapest.seconds:.0f} s."
-        )
-        return cheapest
-    best = max(rivals, key=lambda row: row.accuracy)
-    reasons.append(
-        f"{start.strategy} would take about {start.seconds:.0f} s, more than the budget of {budget:.0f} s; "
-        f"{best.strategy} is the best that fits."
-    )
-    return best
-
-
-def _replace(start: FrontRow, best: FrontRow, reasons: list[str], budget: float | None) -> FrontRow:
-    gain, stderr = paired_difference(best, start)
-    if best.strategy == start.strategy or gain <= stderr:
-        return start
-    if best.measured and start.measured:
-        known = "measured on these pictures"
-    else:
-        known = "tried on these pictures" if best.tried or start.tried else "expected, not yet measured"
-    allowed = "" if budget is None else f" and its {best.seconds:.0f} s fit the budget of {budget:.0f} s"
-    reasons.append(
-        f"{best.strategy} replaces {start.strategy}: it gains {100 * gain:+.1f} points "
-        f"(standard error {100 * stderr:.1f}, {known}){allowed}."
-    )
-    return best
+    return f"{text}, not enough for its {row.seconds:.0f} s where {chosen.strategy} takes {chosen.seconds:.0f} s."
 
 
 def paired_difference(a: FrontRow, b: FrontRow) -> tuple[float, float]:

@@ -8,19 +8,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from automl_tl.domain.similarity import Domain
 from automl_tl.features.extract import Features
+from automl_tl.lab.calibration import GainPrior, MetaFeatures
 from automl_tl.lab.decision import FrontRow
 from automl_tl.lab.evidence import Candidate, Evidence
-from automl_tl.lab.gains import GainPrior
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
 from automl_tl.lab.timing import TrainingSpeed
 from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.learning.curve import LearningCurve, learning_curve
 from automl_tl.learning.estimate import Estimate, OutOfFold, combine_gain, expected_accuracy, paired_gain
-from automl_tl.learning.recipe import LONGER_EPOCHS
+from automl_tl.learning.recipe import epochs_for
 from automl_tl.learning.scores import class_weights, correctness
-from automl_tl.strategies import FROZEN, Strategy
+from automl_tl.strategies import FROZEN, STRATEGIES, Strategy
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Expectations:
     """The best frozen model of each frozen strategy."""
     estimates: Mapping[Strategy, Estimate]
     curve: LearningCurve
+    known: MetaFeatures
+    gains: Mapping[Strategy, GainPrior]
+    """What the panel of other data sets lets expect of every strategy but the feature extractor."""
 
     def start(self, strategy: Strategy) -> Candidate:
         """Return the frozen model that `strategy` is; what trains the ConvNet starts from its late features."""
@@ -39,12 +43,7 @@ class Expectations:
 
 
 def expect(
-    lab: Lab,
-    evidence: Evidence,
-    features: Features,
-    sample: Sample,
-    priors: Mapping[Strategy, GainPrior],
-    speed: TrainingSpeed,
+    lab: Lab, evidence: Evidence, features: Features, sample: Sample, domain: Domain, speed: TrainingSpeed
 ) -> Expectations:
     """Return what the four strategies are expected to reach and to cost.
 
@@ -53,7 +52,7 @@ def expect(
         evidence: of frozen features.
         features: of the chosen backbone.
         sample: the pictures that both rest on.
-        priors: what each strategy that trains the ConvNet gains.
+        domain: of the chosen backbone.
         speed: of a training step of the chosen backbone.
     """
     metric = lab.metric.name
@@ -63,13 +62,28 @@ def expect(
     X = features.matrix(late.source.cuts, late.source.pooling)
     curve = _curve(X, late, evidence, sample)
     estimates = {name: _estimate(c, evidence, sample, metric, curve) for name, c in candidates.items()}
+    known = _known(evidence, late, estimates[late.strategy], sample, domain)
+    gains = lab.calibration.expect(known)
     extracting = lab.picture_seconds(evidence.backbone, sample.pictures)
     frozen_seconds = sample.n_training * extracting + _solving_seconds(X, late, sample)
-    rows = [_frozen_row(c, late, estimates[name], sample, frozen_seconds) for name, c in candidates.items()]
-    for strategy, prior in priors.items():
-        row = _trained_row(strategy, late, estimates[late.strategy], prior, speed, sample.n_training)
-        rows.append(replace(row, seconds=row.seconds + frozen_seconds))
-    return Expectations(tuple(rows), candidates, estimates, curve)
+    rows = [_frozen_row(c, late, estimates, gains, sample, frozen_seconds) for c in candidates.values()]
+    for strategy in STRATEGIES:
+        if strategy not in FROZEN:
+            row = _trained_row(strategy, late, estimates[late.strategy], gains[strategy], speed, sample.n_training)
+            rows.append(replace(row, seconds=row.seconds + frozen_seconds))
+    return Expectations(tuple(rows), candidates, estimates, curve, known, gains)
+
+
+def _known(evidence: Evidence, late: Candidate, estimate: Estimate, sample: Sample, domain: Domain) -> MetaFeatures:
+    """Return what is known of the data set as the panel describes it."""
+    last = evidence.last_stage(late)
+    return MetaFeatures(
+        n_training=sample.n_training,
+        n_classes=len(sample.classes),
+        different=0.5 if domain.different is None else domain.different,
+        errors=1 - estimate.accuracy,
+        last_stage=(late if last is None else last).accuracy - late.accuracy,
+    )
 
 
 def _estimate(chosen: Candidate, evidence: Evidence, sample: Sample, metric: str, curve: LearningCurve) -> Estimate:
@@ -113,12 +127,25 @@ def _solving_seconds(X: np.ndarray, top: Candidate, sample: Sample) -> float:
     return (time.perf_counter() - start) * sample.n_training / sample.n
 
 
-def _frozen_row(candidate: Candidate, top: Candidate, estimate: Estimate, sample: Sample, seconds: float) -> FrontRow:
-    gain, stderr = paired_gain(_right(top, sample), _right(candidate, sample), sample.groups)
-    return FrontRow(
-        candidate.strategy, estimate.accuracy, estimate.interval, seconds, measured=True, gain=gain,
-        gain_stderr=stderr, how=candidate.describe(),
+def _frozen_row(
+    candidate: Candidate,
+    late: Candidate,
+    estimates: Mapping[Strategy, Estimate],
+    gains: Mapping[Strategy, GainPrior],
+    sample: Sample,
+    seconds: float,
+) -> FrontRow:
+    """Return the row of a frozen strategy; what an early one gains is measured, and weighed with what is usual."""
+    base = estimates[late.strategy]
+    row = FrontRow(
+        candidate.strategy, base.accuracy, base.interval, seconds, measured=True, gain=0.0, gain_stderr=0.0,
+        how=candidate.describe(),
     )  # fmt: skip
+    if candidate is late:
+        return row
+    _, stderr = paired_gain(_right(late, sample), _right(candidate, sample), sample.groups)
+    measured = estimates[candidate.strategy].accuracy - base.accuracy
+    return expecting(row, base, gains[candidate.strategy].with_measured(measured, stderr, 1 - base.accuracy))
 
 
 def _right(candidate: Candidate, sample: Sample) -> np.ndarray:
@@ -135,11 +162,11 @@ def _trained_row(
         strategy,
         base.accuracy,
         base.interval,
-        seconds=LONGER_EPOCHS * n * (speed.whole if whole else speed.suffix),
+        seconds=epochs_for(n) * n * (speed.whole if whole else speed.suffix),
         measured=False,
         gain=0.0,
         gain_stderr=0.0,
-        how=f"{late.backbone}, {'everything from the pretrained weights' if whole else some}, {LONGER_EPOCHS} epochs",
+        how=f"{late.backbone}, {'everything from the pretrained weights' if whole else some}, {epochs_for(n)} epochs",
     )
     return expecting(row, base, prior)
 

@@ -14,6 +14,7 @@ from automl_tl.data.quality import QualityReport, scan
 from automl_tl.data.split import assign_splits
 from automl_tl.features.engine import Engine, choose_engine
 from automl_tl.features.extract import Features, Pass, Picture, Report, compute_shard, extract
+from automl_tl.lab.calibration import Calibration, calibration
 from automl_tl.lab.clock import Clock
 from automl_tl.lab.considered import usable_backbones
 from automl_tl.lab.networks import Networks, Overrides
@@ -48,6 +49,8 @@ class Lab:
     clock: Clock
     executor: Executor = field(default_factory=ThisProcess)
     """Where what is expensive runs."""
+    calibration: Calibration = field(default_factory=calibration)
+    """What the panel of other data sets lets expect."""
 
     @property
     def engine(self) -> Engine:
@@ -105,7 +108,7 @@ def open_lab(path: str | Path, options: LabOptions) -> Lab:
         names, notes = usable_backbones(networks, options.backbones, monitor.say)
     return Lab(
         str(path), dataset, report, scanned.has_given_splits, networks, names, metric, options.seed, monitor,
-        (*dataset.notes, *notes), clock, options.executor,
+        (*dataset.notes, *notes), clock, options.executor, calibration(options.without_set),
     )  # fmt: skip
 
 

@@ -18,20 +18,24 @@ from typing import Any, Literal
 
 from automl_tl.strategies import STRATEGIES, Strategy
 
-LARGE_TOTAL = 1500
-"""Pictures from which 4 million parameters are trained rather than kept: a judgement between 400, where training
-everything from the start still lost to the frozen ConvNet on two of four data sets, and the sizes where nobody
-freezes. Its doubt is part of every probability."""
-LARGE_PER_CLASS = 100
-"""Pictures of the middle class, likewise: those 400 were 40 per class."""
 REFERENCE_PARAMETERS = 4e6
 _PARAMETER_POWER = 0.5
-"""The border of the total grows with the square root of the trained parameters: from 1,500 pictures at 4 million
-to the 20,000 that BiT (Kolesnikov et al. 2020) calls small for its 900 million."""
-_SIZE_DOUBT = 0.5
-"""Standard deviation of the border, on the log scale: a factor of 1.6 to either side."""
+"""The border of the total grows with the square root of the trained parameters: from a thousand or so at 4 million to
+the 20,000 that BiT (Kolesnikov et al. 2020) calls small for its 900 million."""
 LARGEST_MEASURED = 3400
 """Pictures of the largest training set that recommendations were compared with what came true on."""
+
+
+@dataclass(frozen=True)
+class Borders:
+    """Where the matrix's cells meet, as fitted on the panel with time no object."""
+
+    large: float
+    """Pictures from which a data set is large for 4 million parameters."""
+    large_doubt: float
+    """Standard deviation of that border on the scale of natural logarithms."""
+    different: float
+    """Probability of being unlike the pretraining domain from which the column of the different begins."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,8 @@ class Size:
     """Of the whole backbone."""
     border_total: int
     """Pictures in all that count as the border for this backbone."""
-    border_per_class: int
     ratio: float
-    """Geometric mean of the two numbers in units of their borders; 1 is the border."""
+    """The pictures in units of the border."""
     large: float
     """Probability of the upper side, 0 to 1."""
     extrapolated: bool
@@ -65,26 +68,26 @@ class Size:
         return {**values, "confidence": round(self.confidence, 4)}
 
 
-def judge_size(n_images: int, per_class: float, n_parameters: int) -> Size:
+def judge_size(n_images: int, per_class: float, n_parameters: int, borders: Borders) -> Size:
     """Return whether `n_images` pictures, `per_class` of the middle class, are few or many for a backbone.
 
-    >>> judge_size(100, 10, 4_000_000).verdict
+    >>> borders = Borders(large=500, large_doubt=0.5, different=0.5)
+    >>> judge_size(100, 10, 4_000_000, borders).verdict
     'small'
-    >>> judge_size(3000, 300, 4_000_000).verdict
+    >>> judge_size(3000, 300, 4_000_000, borders).verdict
     'large'
-    >>> judge_size(3000, 300, 300_000_000).verdict
+    >>> judge_size(3000, 300, 300_000_000, borders).verdict
     'small'
     """
-    total = LARGE_TOTAL * max(n_parameters / REFERENCE_PARAMETERS, 0.1) ** _PARAMETER_POWER
-    ratio = math.sqrt(n_images / total * per_class / LARGE_PER_CLASS)
-    large = NormalDist().cdf(math.log(max(ratio, 1e-9)) / _SIZE_DOUBT)
+    border = borders.large * max(n_parameters / REFERENCE_PARAMETERS, 0.1) ** _PARAMETER_POWER
+    ratio = n_images / border
+    large = NormalDist().cdf(math.log(max(ratio, 1e-9)) / borders.large_doubt)
     return Size(
         verdict="large" if ratio >= 1 else "small",
         n_images=n_images,
         per_class=per_class,
         n_parameters=n_parameters,
-        border_total=round(total),
-        border_per_class=LARGE_PER_CLASS,
+        border_total=round(border),
         ratio=ratio,
         large=large,
         extrapolated=n_images > LARGEST_MEASURED,
@@ -100,23 +103,32 @@ class Matrix:
     runner_up: Strategy
     """The next probable cell."""
     probabilities: dict[Strategy, float]
+    border: float
+    """Of the probability of being different: from there on the column of the different begins."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {**vars(self), "probabilities": {k: round(v, 4) for k, v in self.probabilities.items()}}
 
 
-def place(large: float, different: float | None) -> Matrix:
+def place(large: float, different: float | None, border: float = 0.5) -> Matrix:
     """Return the cell for the probabilities of being large, and of being different (None: unknown).
+
+    Args:
+        large: probability.
+        different: probability, or None.
+        border: of `different`, from which on the column of the different is the more probable one.
 
     >>> place(0.1, 0.2).cell
     'feature_extractor'
     >>> place(0.9, 0.8).cell
     'pretrained_initialization'
+    >>> place(0.9, 0.8, border=0.9).cell
+    'fine_tuning'
     >>> place(0.9, None).cell is None
     True
     """
-    unlike = 0.5 if different is None else different
+    unlike = 0.5 if different is None else _beyond(different, border)
     probabilities: dict[Strategy, float] = {
         "feature_extractor": (1 - large) * (1 - unlike),
         "early_feature_extractor": (1 - large) * unlike,
@@ -125,4 +137,11 @@ def place(large: float, different: float | None) -> Matrix:
     }
     ranked = sorted(STRATEGIES, key=lambda name: -probabilities[name])
     cell = None if different is None else ranked[0]
-    return Matrix(cell, ranked[0] if cell is None else ranked[1], probabilities)
+    return Matrix(cell, ranked[0] if cell is None else ranked[1], probabilities, border)
+
+
+def _beyond(different: float, border: float) -> float:
+    """Return the probability of lying beyond a border that is itself a probability of the same kind."""
+    normal = NormalDist()
+    kept, edge = (min(max(p, 1e-9), 1 - 1e-9) for p in (different, border))
+    return normal.cdf(normal.inv_cdf(kept) - normal.inv_cdf(edge))

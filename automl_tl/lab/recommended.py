@@ -50,8 +50,9 @@ def from_pretrained(found: Assessment, metric: str, *, policy: AugmentationPolic
     """Return the recommended training of everything from the pretrained weights; arguments as for `fine_tuning`."""
     late = found.evidence.late(metric)
     how = Recipe(
-        unfrozen=late.n_stages, epochs=epochs_for(found.sample.n_training), lr_ratio=FROM_SCRATCH_RATIO, batchnorm="adapting",
-        label_smoothing=LABEL_SMOOTHING, policy=found.advice.augmentation if policy is None else policy,
+        unfrozen=late.n_stages, epochs=epochs_for(found.sample.n_training), lr_ratio=FROM_SCRATCH_RATIO,
+        batchnorm="adapting", label_smoothing=LABEL_SMOOTHING,
+        policy=found.advice.augmentation if policy is None else policy,
     )  # fmt: skip
     return Configuration("pretrained_initialization", late.backbone, late.n_stages, (late.n_stages,), "mean", how)
 

@@ -158,7 +158,18 @@ class WorkOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CalibrationOptions:
+    """What experience is drawn on."""
+
+    without_set: str = option(
+        "", "a set of the panel that what is expected must not have seen, for benchmarks on it; default: none.",
+        on_command_line=False,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabOptions(
+    CalibrationOptions,
     WorkOptions,
     CacheOptions,
     SeedOptions,
@@ -198,13 +209,15 @@ class EffortOptions:
         doc="look at no more training pictures than this; default: what takes about two minutes.",
         metavar="N", bounds=(1, None),
     )  # fmt: skip
-    try_training: bool = option(
-        False,
-        "Spend what is left of two minutes, or half of --budget where that is longer, on one short fine-tuning: "
-        "then its gain is measured on your pictures.",
-        doc="spend what is left of two minutes, or half of `budget` where that is longer, on one short fine-tuning of "
-        "the last stages: then what it gains is measured here, not taken from other data sets.",
-    )
+    try_training: bool | None = option(
+        None,
+        "Spend what is left of two minutes, or half of --budget where that is longer, on a short fine-tuning: then its "
+        "gain is measured on your pictures.  [default: where it can change the answer]",
+        doc="spend what is left of two minutes, or half of `budget` where that is longer, on a short fine-tuning of "
+        "the last stages: then what it gains is measured here, not taken from other data sets; default: where that can "
+        "change the answer.",
+        flag="--try-training/--no-try-training",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

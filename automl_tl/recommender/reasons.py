@@ -21,6 +21,10 @@ _GUESS = 0.4
 """An interval wider than this is said to be a guess."""
 _NEAR_BORDER = 0.25
 """A runner-up of at least this probability is named."""
+_UNLIKELY = 0.05
+"""Strategies of a smaller probability of being the best are not named."""
+_NAMED = 3
+"""Data sets of the panel that are named."""
 
 
 def tell(found: Assessment, mistakes: Confusion) -> tuple[str, ...]:
@@ -31,6 +35,8 @@ def tell(found: Assessment, mistakes: Confusion) -> tuple[str, ...]:
         matrix_sentence(found.matrix),
         *([found.tried] if found.tried else []),
         *found.choice.reasons,
+        best_sentence(found.choice),
+        *neighbour_sentences(found),
         found.evidence.backbone_reason,
         *_cut_sentences(found.evidence, found.frozen, found.sample),
         *_expectation_sentences(found.expectations, found.frozen, found.choice, found.sample),
@@ -70,8 +76,8 @@ def size_sentence(size: Size) -> str:
     """Say whether the pictures are few or many for the backbone, and by which border."""
     text = (
         f"{size.n_images:,} training pictures, a median of {size.per_class:g} per class, are {size.verdict} for a "
-        f"backbone of {size.n_parameters / 1e6:.1f} million parameters (border: about {size.border_total:,} in all "
-        f"and {size.border_per_class} per class; this is {size.ratio:.1f} times it), confidence {sure(size.confidence)}"
+        f"backbone of {size.n_parameters / 1e6:.1f} million parameters (border: about {size.border_total:,}; this is "
+        f"{size.ratio:.1f} times it), confidence {sure(size.confidence)}"
     )
     if size.extrapolated:
         text += "; that is more than anything the borders were measured on, so an extrapolation"
@@ -87,6 +93,33 @@ def matrix_sentence(matrix: Matrix) -> str:
     if probability >= _NEAR_BORDER:
         text += f"; {matrix.runner_up} is close ({probability:.0%} against {matrix.probabilities[matrix.cell]:.0%})"
     return f"{text}."
+
+
+def best_sentence(choice: Choice) -> str:
+    """Say how sure it is which strategy is the most accurate one, time no object.
+
+    >>> best_sentence(Choice("fine_tuning", {"fine_tuning": 0.61, "feature_extractor": 0.39}, ()))
+    'Most accurate, time no object: fine_tuning (61%), feature_extractor (39%).'
+    """
+    ranked = sorted(choice.best.items(), key=lambda item: -item[1])
+    named = [f"{name} ({sure(share)})" for name, share in ranked if share >= _UNLIKELY]
+    return f"Most accurate, time no object: {', '.join(named)}."
+
+
+def neighbour_sentences(found: Assessment) -> Iterator[str]:
+    """Name the data sets of the panel that are most like this one, and what was best on them."""
+    near, chosen, cell = found.neighbours, found.choice.strategy, found.matrix.cell
+    if not near:
+        return
+    if cell is not None and cell != chosen:
+        better = sum(one.reached[chosen] > one.reached[cell] for one in near)
+        yield f"The matrix names {cell}; on {better} of {len(near)} data sets like this one {chosen} did better."
+    shown = "; ".join(
+        f"{one.name.replace('_', ' ')} with {one.n_training} pictures of {one.n_classes} classes, where {one.best} was "
+        f"best ({one.reached[one.best]:.1%})"
+        for one in near[:_NAMED]
+    )
+    yield f"Most like this data set on the panel: {shown}."
 
 
 def _cut_sentences(evidence: Evidence, frozen: Candidate, sample: Sample) -> Iterator[str]:
@@ -125,8 +158,11 @@ def _expectation_sentences(
         yield f"On {sample.n} pictures that is little more than a guess: more pictures would make it an answer."
     if choice.strategy not in FROZEN:
         row = next(row for row in expectations.front if row.strategy == choice.strategy)
-        where = "partly measured here, partly what it added" if row.tried else "what it added"
-        yield f"What {choice.strategy} adds to that, {100 * row.gain:+.1f} points, is {where} on other data sets."
+        where = "partly measured here, partly what" if row.tried else "what"
+        yield (
+            f"What {choice.strategy} adds to that, {100 * row.gain:+.1f} points, is {where} the panel of other data "
+            "sets says."
+        )
     if sample.n < sample.n_training:
         yield (
             f"The evidence rests on a stratified sample of {sample.n:,} of {sample.n_training:,} training pictures; "

@@ -17,7 +17,8 @@ from automl_tl.options import RecommendOptions, takes
 from automl_tl.recommender.confusion import confusion
 from automl_tl.recommender.reasons import tell
 from automl_tl.recommender.recommendation import Recommendation
-from automl_tl.recommender.short_training import with_short_training
+from automl_tl.recommender.short_training import MOST_SCORED, with_short_training
+from automl_tl.recommender.value_of_trying import WORTH, value_of_trying
 
 TOTAL_SECONDS = 120.0
 """What a recommendation should take at most."""
@@ -53,11 +54,19 @@ def recommend_in(lab: Lab, options: RecommendOptions) -> Recommendation:
         features, lost = extract_all(lab, tuple(costs), sample.pictures)
     found = assess(lab, sample, features, options.budget)
     untried: tuple[str, ...] = ()
-    if options.try_training:
+    if is_wanted(options, found):
         seconds = max(TOTAL_SECONDS - clock.seconds["total"], (options.budget or 0.0) / 2)
         with clock("training"), monitor.activity("Fine-tuning the last stages for a moment") as update:
             found, untried = with_short_training(lab, found, seconds=seconds, budget=options.budget, progress=update)
     return _recommendation(lab, found, options.budget, (*lab.notes, *slow, *lost, *lonely_note(sample), *untried))
+
+
+def is_wanted(options: RecommendOptions, found: Assessment) -> bool:
+    """Return whether a short fine-tuning is asked for, or can change the answer where nobody said."""
+    if options.try_training is not None:
+        return options.try_training
+    n_scored = min(found.sample.n, MOST_SCORED)
+    return value_of_trying(found.expectations.front, n_scored, options.budget) > WORTH
 
 
 def _recommendation(lab: Lab, found: Assessment, budget: float | None, notes: tuple[str, ...]) -> Recommendation:
@@ -90,6 +99,8 @@ def _recommendation(lab: Lab, found: Assessment, budget: float | None, notes: tu
         metric=lab.metric.name,
         budget=budget,
         reasons=tell(found, mistakes),
+        best=found.choice.best,
+        neighbours=found.neighbours,
         seconds=lab.clock.seconds,
         notes=notes,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isnan
 from typing import Any
@@ -14,6 +15,7 @@ from automl_tl.lab.decision import FrontRow
 from automl_tl.lab.evidence import Candidate
 from automl_tl.lab.flips import FlipHarm
 from automl_tl.lab.matrix import Matrix, Size
+from automl_tl.lab.neighbours import Neighbour
 from automl_tl.learning.curve import LearningCurve
 from automl_tl.learning.estimate import Estimate
 from automl_tl.recommender.confusion import Confusion
@@ -45,6 +47,10 @@ class Recommendation:
     estimate: Estimate
     """Of `frozen`, trained on all training pictures."""
     front: tuple[FrontRow, ...]
+    best: Mapping[Strategy, float]
+    """Probability of each strategy to be the most accurate one, time no object."""
+    neighbours: tuple[Neighbour, ...]
+    """The most similar data sets of the panel, the nearest first."""
     probe: tuple[Candidate, ...]
     majority: Majority | None
     """The constant answer, where the classes are not balanced."""
@@ -82,7 +88,8 @@ class Recommendation:
             "matrix": self.matrix.to_dict(),
             "strategy": self._strategy(),
             "expected": self._expected(),
-            "front": [row.to_dict() for row in self.front],
+            "front": [{**row.to_dict(), "probability_best": round(self.best[row.strategy], 3)} for row in self.front],
+            "neighbours": [one.to_dict() for one in self.neighbours],
             "probe": [candidate.to_dict() for candidate in self.probe],
             "learning_curve": self._curve(),
             "confusion": self.confusion.to_dict(),

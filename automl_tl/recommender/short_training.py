@@ -1,19 +1,23 @@
-"""One short fine-tuning of the last stages: what frozen features cannot tell of the matrix's lower row."""
+"""A short fine-tuning of the last stages: what frozen features cannot tell of the matrix's lower row."""
 
 from __future__ import annotations
 
+import hashlib
+import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
 from automl_tl.errors import sentence
+from automl_tl.features.memo import remember
 from automl_tl.lab.assessment import Assessment, tuning_speed
+from automl_tl.lab.calibration import GainPrior
 from automl_tl.lab.evidence import Candidate
 from automl_tl.lab.expectations import expecting
-from automl_tl.lab.gains import GainPrior
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.recommended import fine_tuning
 from automl_tl.learning.callbacks import Deadline
@@ -22,15 +26,18 @@ from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import Estimate, paired_gain
 from automl_tl.learning.pixels import load_pixels
-from automl_tl.learning.recipe import EPOCHS
-from automl_tl.learning.trainer import Material, Start, train
+from automl_tl.learning.recipe import epochs_for
+from automl_tl.learning.trainer import TRAINER_VERSION, Material, Start, train
 from automl_tl.monitor import Progress
 
-LEAST_EPOCHS, LEAST_PER_CLASS, LEAST_SHARE = 5, 2, 0.2
-"""Fewer epochs, fewer pictures of a class or a smaller share of the pictures are no evidence: nothing is trained."""
+LEAST_PER_CLASS, LEAST_SHARE = 2, 0.2
+"""Fewer pictures of a class or a smaller share of the pictures are no evidence, nor are fewer than half of the epochs
+of a whole training: nothing is trained."""
 SHARE_OF_TIME = 0.8
 """Of the seconds allowed, for decoding, the variants' first runs and the epochs, as far as they can be foreseen."""
 MOST_SCORED = 300
+MOST_FOLDS = 5
+"""Parts of the pictures, each held out once while there is time."""
 HEAD_L2 = 0.1
 """Strength of the solved head, as a multiple of columns over pictures."""
 SHORT_RUN_SD = 0.1
@@ -54,6 +61,8 @@ class ShortTraining:
     epochs: int
     unfrozen: int
     seconds: float
+    n_runs: int = 1
+    """Folds, each held out once."""
 
     def update(self, prior: GainPrior, base: Estimate) -> GainPrior:
         """Return the expected share of errors removed, prior and measurement weighed by their certainty.
@@ -69,7 +78,7 @@ class ShortTraining:
         """
         errors = max(1 - base.accuracy, 1 - self.frozen, 1 / self.n_scored)
         mean = (self.tuned - self.frozen + max(base.optimism, 0.0)) / errors
-        less = self.n_available / self.n_trained * max(EPOCHS / self.epochs, 1.0)
+        less = self.n_available / self.n_trained * max(epochs_for(self.n_available) / self.epochs, 1.0)
         sd = float(np.hypot(self.stderr / errors, SHORT_RUN_SD * np.sqrt(less)))
         weight = prior.sd**2 / (prior.sd**2 + sd**2)
         return GainPrior(weight * mean + (1 - weight) * prior.mean, prior.sd * sd / float(np.hypot(prior.sd, sd)))
@@ -77,10 +86,11 @@ class ShortTraining:
     def describe(self) -> str:
         """Return what was done and what it came to, as a sentence."""
         stages = "the last stage" if self.unfrozen == 1 else f"the last {self.unfrozen} stages"
+        times = f", {self.n_runs} times" if self.n_runs > 1 else ""
         return (
-            f"A short fine-tuning of {stages} ({self.epochs} epochs on {self.n_trained:,} pictures, {self.seconds:.0f} "
-            f"s) got {self.tuned:.1%} of {self.n_scored:,} held-out pictures right, the frozen ConvNet "
-            f"{self.frozen:.1%}: {100 * (self.tuned - self.frozen):+.1f} points (standard error "
+            f"A short fine-tuning of {stages} ({self.epochs} epochs on {self.n_trained:,} pictures{times}, "
+            f"{self.seconds:.0f} s) got {self.tuned:.1%} of {self.n_scored:,} held-out pictures right, the frozen "
+            f"ConvNet {self.frozen:.1%}: {100 * (self.tuned - self.frozen):+.1f} points (standard error "
             f"{100 * self.stderr:.1f})."
         )
 
@@ -90,7 +100,8 @@ def with_short_training(
 ) -> tuple[Assessment, tuple[str, ...]]:
     """Return the assessment with a fine-tuning tried; as it was, with a note, where there is no time or it fails.
 
-    How many pictures and epochs there is time for follows from the clock, so two runs may differ.
+    How many pictures and folds there is time for follows from the clock, so what came out is kept: the same command
+    on the same pictures has the same answer.
 
     Args:
         lab: builds the backbones; its metric chooses the frozen candidate that fine-tuning is compared with.
@@ -101,15 +112,20 @@ def with_short_training(
     """
     late = found.evidence.late(lab.metric.name)
     try:
-        tried = _try(lab, found, late, seconds, progress)
-    except Exception as error:  # whatever a plugin's code or the machine raises: the recommendation is there already
-        return found, (f"No short fine-tuning could be run: {sentence(error)}",)
-    if tried is None:
+        kept = remember(
+            lab.networks.cache / "short_training",
+            _depends_on(lab, found, late, budget),
+            lambda: _as_json(_try(lab, found, late, seconds, progress)),
+        )
+        tried = ShortTraining(**kept)
+    except _NoTimeError:
         note = (
-            f"No short fine-tuning was run: {max(seconds, 0):.0f} s do not suffice for {LEAST_EPOCHS} epochs; "
-            "a larger --budget or fewer pictures (--max-images) make room."
+            f"No short fine-tuning was run: {max(seconds, 0):.0f} s do not suffice for "
+            f"{least_epochs(found.sample.n)} epochs; a larger --budget or fewer pictures (--max-images) make room."
         )
         return found, (note,)
+    except Exception as error:  # whatever a plugin's code or the machine raises: the recommendation is there already
+        return found, (f"No short fine-tuning could be run: {sentence(error)}",)
     base = found.expectations.estimates[late.strategy]
     expected = tried.update(found.priors["fine_tuning"], base)
     front = tuple(
@@ -120,17 +136,82 @@ def with_short_training(
     return replace(found, expectations=expectations, tried=tried.describe()).chosen_again(budget), ()
 
 
+class _NoTimeError(Exception):
+    """A fine-tuning that would be evidence does not fit."""
+
+
+def _as_json(tried: ShortTraining | None) -> dict[str, Any]:
+    if tried is None:
+        raise _NoTimeError
+    return asdict(tried)
+
+
+def _depends_on(lab: Lab, found: Assessment, late: Candidate, budget: float | None) -> dict[str, Any]:
+    """Return what the result of a short training depends on, the clock excepted."""
+    sample = found.sample
+    return {
+        "trainer": TRAINER_VERSION,
+        "pictures": hashlib.sha256("".join(picture.sha256 for picture in sample.pictures).encode()).hexdigest(),
+        "labels": sample.y.tolist(),
+        "folds": sample.folds.tolist(),
+        "configuration": fine_tuning(found, lab.metric.name).to_dict(),
+        "frozen": late.describe(),
+        "weights": lab.networks.network(late.backbone).weights.identity,
+        "engine": lab.engine.for_training.name,
+        "fit": lab.report.fit,
+        "seed": lab.seed,
+        "budget": budget,
+    }
+
+
 def _try(lab: Lab, found: Assessment, late: Candidate, seconds: float, progress: Progress) -> ShortTraining | None:
-    """Return what fine-tuning came to, or None where it had too little time to be evidence."""
+    """Return what fine-tuning came to, fold after fold while there is time, or None where it had too little."""
     started = time.perf_counter()
+    parts: list[_Part] = []
+    folds = found.sample.folds % MOST_FOLDS
+    for number, fold in enumerate(np.unique(folds)):
+        spent = time.perf_counter() - started
+        if spent + spent / max(number, 1) > seconds or sum(len(part.held_out) for part in parts) >= MOST_SCORED:
+            break
+        part = _try_fold(lab, found, late, folds == fold, seconds - spent, progress)
+        if part is None:
+            break
+        parts.append(part)
+    if not parts:
+        return None
+    names = ("frozen", "tuned", "held_out")
+    frozen, tuned, scored = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    _, stderr = paired_gain(frozen, tuned, found.sample.groups[scored])
+    return ShortTraining(
+        float(frozen.mean()), float(tuned.mean()), stderr, min(p.n_trained for p in parts), parts[0].n_available,
+        len(scored), min(p.epochs for p in parts), found.unfreezing.count, time.perf_counter() - started, len(parts),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One fold: which of the pictures held out are right, bool (m,), by the frozen ConvNet and the trained one."""
+
+    held_out: np.ndarray
+    frozen: np.ndarray
+    tuned: np.ndarray
+    n_trained: int
+    n_available: int
+    epochs: int
+
+
+def _try_fold(
+    lab: Lab, found: Assessment, late: Candidate, aside: np.ndarray, seconds: float, progress: Progress
+) -> _Part | None:
+    """Return what fine-tuning comes to on the pictures `aside`, bool (n,), or None where there is no time for it."""
+    started, sample = time.perf_counter(), found.sample
     if seconds <= 0:
         return None
-    sample = found.sample
-    held_out = np.flatnonzero(sample.folds == 0)
+    held_out = np.flatnonzero(aside)
     held_out = held_out[sample.take(held_out).subset(MOST_SCORED, lab.seed)][:MOST_SCORED]
     each = lab.picture_seconds(late.backbone, sample.pictures)
     scoring = each * len(held_out)
-    rest = np.flatnonzero(sample.folds != 0)
+    rest = np.flatnonzero(~aside)
     rows = _rows(lab, found, rest, SHARE_OF_TIME * seconds - 2 * scoring, each)
     if len(rows) == 0:
         return None
@@ -138,18 +219,19 @@ def _try(lab: Lab, found: Assessment, late: Candidate, seconds: float, progress:
     trained = _train(lab, found, rows, held_out, started + seconds - scoring, progress)
     if trained is None:
         return None
-    tuned, epochs = trained
-    _, stderr = paired_gain(frozen, tuned, sample.groups[held_out])
-    return ShortTraining(
-        float(frozen.mean()), float(tuned.mean()), stderr, len(rows), len(rest), len(held_out), epochs,
-        found.unfreezing.count, time.perf_counter() - started,
-    )  # fmt: skip
+    return _Part(held_out, frozen, trained[0], len(rows), len(rest), trained[1])
+
+
+def least_epochs(n: int) -> int:
+    """Return the epochs on `n` pictures that are evidence of a whole training."""
+    return math.ceil(epochs_for(n) / 2)
 
 
 def _rows(lab: Lab, found: Assessment, rest: np.ndarray, seconds: float, each: float) -> np.ndarray:
     """Return those of the rows `rest` that there is time for; none where that is too few of them."""
     speed = tuning_speed(lab, found.evidence, found.unfreezing)
-    most = int(max(seconds, 0.0) / max(LEAST_EPOCHS * speed.suffix + 3 * each, 1e-9))  # decoded, then two variants
+    epochs = least_epochs(len(rest))
+    most = int(max(seconds, 0.0) / max(epochs * speed.suffix + 3 * each, 1e-9))  # decoded, then two variants
     if len(rest) <= most:
         return rest if len(rest) > 1 else rest[:0]
     if most < max(LEAST_PER_CLASS * len(found.sample.classes), LEAST_SHARE * len(rest)):
@@ -172,7 +254,9 @@ def _train(
         material = _material(lab, found, configuration, np.concatenate([rows, held_out]), Path(folder))
         watching = [deadline, EachEpoch(lambda epoch: progress(round(100 * epoch.progress), 100))]
         tunable, trained = train(material, configuration, learned, Start(HEAD_L2), callbacks=watching)
-        if trained.epochs - trained.shortened < LEAST_EPOCHS:  # the last epoch of a shortened run is a part of one
+        if trained.epochs - trained.shortened < least_epochs(
+            len(rows)
+        ):  # the last epoch of a shortened run is a part of one
             return None
         scores = tunable.scores(scored)
     return scores.argmax(1) == material.y[scored], trained.epochs

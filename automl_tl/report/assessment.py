@@ -30,7 +30,7 @@ def where_it_lies(size: Size, domain: Domain, matrix: Matrix) -> Chart:
         "Few pictures are left, many right; pictures like those of the backbone's pretraining below, different ones "
         "above. Grey dots are known data sets at several sizes, measured with one small backbone."
     )
-    return Chart(matrix_chart(size, domain, matrix.cell, landmarks()), caption)
+    return Chart(matrix_chart(size, domain, matrix, landmarks()), caption)
 
 
 def strategies(front: Sequence[FrontRow], chosen: Strategy) -> Section:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from automl_tl.backbones.prior import static_prior
+from automl_tl.lab.calibration import calibration
 from automl_tl.lab.matrix import judge_size
 from automl_tl.resources import meta_path
 
@@ -25,19 +26,16 @@ class Landmark:
 
 
 def landmarks() -> tuple[Landmark, ...]:
-    """Return the measured data sets of `datasets_meta/recommend_panel.csv`, by name and size."""
-    return tuple(_read(pd.read_csv(meta_path("recommend_panel.csv"))))
+    """Return the whole data sets of `datasets_meta/panel.csv`, unchanged and with the first backbone, by size."""
+    return tuple(_read(pd.read_csv(meta_path("panel.csv"))))
 
 
 def _read(panel: pd.DataFrame) -> Iterator[Landmark]:
-    unlike = panel["cell"].isin(("early_feature_extractor", "pretrained_initialization"))
-    panel = panel.assign(
-        name=panel["regime"].str.rpartition(" at ")[0].str.replace("_", " "),
-        different=panel["confidence"].where(unlike, 1 - panel["confidence"]),
-        per_class=panel["n_train"] / panel["n_classes"],
-    )
-    parameters = static_prior()["params_millions"] * 1e6
-    for (name, _), draws in panel.groupby(["name", "n_train"]):
-        n, per_class = int(draws["n_train"].iloc[0]), float(draws["per_class"].iloc[0])
-        size = judge_size(n, per_class, int(parameters[draws["backbone"].iloc[0]]))
-        yield Landmark(str(name), n, size.ratio, float(draws["different"].mean()))
+    classes = panel.groupby("set")["n_classes"].transform("max")
+    panel = panel[(panel["change"] == "none") & (panel["n_classes"] == classes) & panel["different"].notna()]
+    panel = panel[panel["backbone"] == panel["backbone"].iloc[0]]
+    parameters, borders = static_prior()["params_millions"] * 1e6, calibration().borders
+    for (name, _), draws in panel.groupby(["set", "per_class"]):
+        n = int(draws["n_train"].iloc[0])
+        size = judge_size(n, n / int(draws["n_classes"].iloc[0]), int(parameters[draws["backbone"].iloc[0]]), borders)
+        yield Landmark(str(name).replace("_", " "), n, size.ratio, float(draws["different"].mean()))

@@ -74,7 +74,7 @@ def test_defaults() -> None:
         "metric": "accuracy",
         "device": "auto",
         "max_images": None,
-        "try_training": False,
+        "try_training": None,
         "seed": 0,
         "cache_dir": None,
         "output_format": "text",

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automl_tl.lab.matrix import judge_size, place
+from automl_tl.lab.matrix import Borders, judge_size, place
 from automl_tl.strategies import FROZEN, STRATEGIES, frozen_strategy
 
 LITE = 4_000_000
+BORDERS = Borders(large=1000, large_doubt=0.5, different=0.5)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ LITE = 4_000_000
     ],
 )
 def test_known_data_sets_fall_on_the_expected_side(n: int, per_class: float, verdict: str) -> None:
-    size = judge_size(n, per_class, LITE)
+    size = judge_size(n, per_class, LITE, BORDERS)
     assert size.verdict == verdict
     assert size.confidence > 0.8
 
@@ -31,21 +32,20 @@ def test_known_data_sets_fall_on_the_expected_side(n: int, per_class: float, ver
 def test_more_pictures_are_never_smaller_and_a_larger_network_never_makes_them_larger(
     n: int, per_class: int, parameters: int
 ) -> None:
-    size = judge_size(n, per_class, parameters)
-    assert judge_size(2 * n, per_class, parameters).large >= size.large
-    assert judge_size(n, 2 * per_class, parameters).large >= size.large
-    assert judge_size(n, per_class, 4 * parameters).large <= size.large
+    size = judge_size(n, per_class, parameters, BORDERS)
+    assert judge_size(2 * n, per_class, parameters, BORDERS).large >= size.large
+    assert judge_size(n, per_class, 4 * parameters, BORDERS).large <= size.large
     assert (size.verdict == "large") == (size.ratio >= 1)
     assert 0.5 <= size.confidence <= 1
 
 
 def test_the_border_grows_to_what_bit_calls_small() -> None:
-    assert judge_size(1, 1, 928_000_000).border_total == pytest.approx(20_000, rel=0.2)
+    assert judge_size(1, 1, 928_000_000, BORDERS).border_total == pytest.approx(15_000, rel=0.2)
 
 
 def test_more_than_was_measured_is_an_extrapolation() -> None:
-    assert judge_size(100_000, 1000, LITE).extrapolated
-    assert not judge_size(1000, 100, LITE).extrapolated
+    assert judge_size(100_000, 1000, LITE, BORDERS).extrapolated
+    assert not judge_size(1000, 100, LITE, BORDERS).extrapolated
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
@@ -65,6 +65,12 @@ def test_the_four_corners() -> None:
         "fine_tuning",
         "pretrained_initialization",
     ]
+
+
+@given(st.floats(0.02, 0.98), st.floats(0, 1))
+def test_the_column_of_the_different_begins_at_its_border(border: float, different: float) -> None:
+    unlike = place(0.1, different, border).cell == "early_feature_extractor"
+    assert unlike == (different > border) or different == pytest.approx(border)
 
 
 def test_an_unknown_domain_names_no_cell() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tasks import PRIORS, RIDGE, SOFTMAX, TUNED, bare_task, outcome, reference
 
-from automl_tl.lab.gains import GainPrior
+from automl_tl.lab.calibration import GainPrior
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.comparison import accuracy_gain, best_first, compare, paired_difference
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from automl_tl.domain.similarity import Domain
-from automl_tl.lab.matrix import Size
+from automl_tl.lab.matrix import Matrix, Size
 from automl_tl.report.charts.drawing import ACCENT, INK, LINE, MUTED, drawn
 from automl_tl.report.landmarks import Landmark
 from automl_tl.strategies import Strategy
@@ -29,20 +29,20 @@ _CELLS: dict[Strategy, tuple[float, float]] = {
 """Where the names stand, shares of width and height: at the middle, away from most data sets."""
 
 
-def matrix_chart(size: Size, domain: Domain, cell: Strategy | None, known: Sequence[Landmark]) -> Markup:
+def matrix_chart(size: Size, domain: Domain, matrix: Matrix, known: Sequence[Landmark]) -> Markup:
     """Return the matrix: how many pictures against how sure it is that they are different.
 
     Args:
         size: of the data set.
         domain: of the chosen backbone; without a verdict the data set is a line from bottom to top.
-        cell: where the data set lies.
+        matrix: where the data set lies in it.
         known: data sets to compare with.
     """
 
     def draw(axes: Axes) -> None:
         least, most = min(_LEAST, size.ratio / 2), max(_MOST, size.ratio * 2)
         axes.set(xscale="log", xlim=(least, most), ylim=(-_FARTHEST, _FARTHEST))
-        _draw_cells(axes, cell, least, most)
+        _draw_cells(axes, matrix, least, most)
         _draw_landmarks(axes, known)
         _draw_data_set(axes, size, domain)
         axes.set_xlabel("training pictures; 1× is the border between small and large")
@@ -51,7 +51,7 @@ def matrix_chart(size: Size, domain: Domain, cell: Strategy | None, known: Seque
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}×")
         axes.minorticks_off()
 
-    where = f"in the cell {cell}" if cell else "in no cell: the domain is unknown"
+    where = f"in the cell {matrix.cell}" if matrix.cell else "in no cell: the domain is unknown"
     return drawn(f"The strategy matrix; the data set lies {where}", draw, height=4.2)
 
 
@@ -60,20 +60,21 @@ def _height(different: float) -> float:
     return max(-3.1, min(3.1, NormalDist().inv_cdf(min(max(different, 1e-6), 1 - 1e-6))))
 
 
-def _draw_cells(axes: Axes, cell: Strategy | None, least: float, most: float) -> None:
+def _draw_cells(axes: Axes, matrix: Matrix, least: float, most: float) -> None:
+    border = _height(matrix.border)
     for name, (x, y) in _CELLS.items():
-        here = name == cell
+        here = name == matrix.cell
         left, right = (least, 1.0) if x < 0.5 else (1.0, most)
-        bottom = -_FARTHEST if y < 0.5 else 0.0
+        bottom, top = (-_FARTHEST, border) if y < 0.5 else (border, _FARTHEST)
         if here:
-            axes.fill_between([left, right], bottom, bottom + _FARTHEST, color=ACCENT, alpha=0.12, linewidth=0)
+            axes.fill_between([left, right], bottom, top, color=ACCENT, alpha=0.12, linewidth=0)
         axes.text(
-            x, y, name.replace("_", " "), transform=axes.transAxes, color=ACCENT if here else MUTED,
-            ha="left" if x < 0.5 else "right", va="top" if y < 0.5 else "bottom",
+            x, y + border / (2 * _FARTHEST), name.replace("_", " "), transform=axes.transAxes,
+            color=ACCENT if here else MUTED, ha="left" if x < 0.5 else "right", va="top" if y < 0.5 else "bottom",
             fontweight="bold" if here else "normal", fontsize=9,
         )  # fmt: skip
     axes.axvline(1.0, color=MUTED, linewidth=1)
-    axes.axhline(0.0, color=MUTED, linewidth=1)
+    axes.axhline(border, color=MUTED, linewidth=1)
 
 
 def _draw_landmarks(axes: Axes, known: Sequence[Landmark]) -> None:

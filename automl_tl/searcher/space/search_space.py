@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.lab.feature_sources import LONGEST_JOIN
 from automl_tl.learning.configuration import CLASSIFIERS, VIEW_SETS, Configuration, Frozen, Training
-from automl_tl.learning.recipe import LAYERS, Recipe
+from automl_tl.learning.recipe import LAYERS, MOST_EPOCHS, Recipe
 
 MANY_PICTURES = 20_000
 """Pictures from which mixup and cutmix are searched (BiT, Kolesnikov et al. 2020)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from automl_tl.lab.gains import GainPrior
+from automl_tl.lab.calibration import GainPrior
 from automl_tl.learning.bootstrap import stderr_of_difference
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.searcher.task import Task

@@ -1,0 +1,148 @@
+"""What the panel of data sets says of the strategies: the gain of each over the feature extractor, and the borders.
+
+Everything here was fitted by `benchmarks/calibrate.py` on `datasets_meta/panel.csv`, nothing is typed in by hand. The
+model is one that a person can read: for every strategy a linear regression of the share of the feature extractor's
+errors that it removes, on a few things that are known before anything is trained.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from automl_tl.errors import OptionError
+from automl_tl.lab.matrix import Borders
+from automl_tl.resources import meta_path
+from automl_tl.strategies import Strategy
+
+FILE = "calibration.json"
+
+
+@dataclass(frozen=True)
+class MetaFeatures:
+    """What is known of a data set before anything is trained, as far as it tells what training will gain."""
+
+    n_training: int
+    n_classes: int
+    different: float
+    """Probability that the pictures are unlike the pretraining domain; a half where that is unknown."""
+    errors: float
+    """Share of new pictures that the best feature extractor is expected to get wrong, 0 to 1."""
+    last_stage: float
+    """Cross-validated accuracy on the means of the last stage alone, where fine-tuning starts, less that of the best
+    feature extractor."""
+
+    def terms(self) -> np.ndarray:
+        """Return the terms of the regression, float (5,), in the order of TERMS."""
+        headroom = max(self.errors, 0.5 / self.n_training)
+        return np.array([
+            1.0,
+            math.log2(self.n_classes / 8),
+            math.log2(self.n_training / 100),
+            self.different - 0.5,
+            float(np.clip(self.last_stage / headroom, -1.0, 1.0)),
+        ])  # fmt: skip
+
+
+TERMS = ("1", "log2(classes / 8)", "log2(pictures / 100)", "different - 0.5", "last stage / errors")
+
+
+@dataclass(frozen=True)
+class GainPrior:
+    """The share of the feature extractor's errors that a strategy removes: 1 all of them, below 0 it adds some."""
+
+    mean: float
+    sd: float
+
+    def with_measured(self, gain: float, stderr: float, errors: float) -> GainPrior:
+        """Return the same with a measured gain in accuracy, each by its certainty: precisions add up.
+
+        Args:
+            gain: in accuracy.
+            stderr: of it, above 0.
+            errors: the feature extractor's, expected.
+        """
+        share, sd = gain / max(errors, stderr), stderr / max(errors, stderr)
+        weight = self.sd**2 / (self.sd**2 + sd**2)
+        return GainPrior(weight * share + (1 - weight) * self.mean, self.sd * sd / math.hypot(self.sd, sd))
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """A Bayesian linear regression of that share."""
+
+    coefficients: np.ndarray
+    """float (5,), of TERMS."""
+    covariance: np.ndarray
+    """float (5, 5), of the coefficients."""
+    spread: float
+    """Standard deviation of the share around the regression."""
+    floor: float
+    """Standard deviation of the accuracy itself, which few errors do not make smaller."""
+
+    def expect(self, known: MetaFeatures) -> GainPrior:
+        """Return what is to be expected of a data set."""
+        x, errors = known.terms(), max(known.errors, 0.5 / known.n_training)
+        variance = x @ self.covariance @ x + self.spread**2 + (self.floor / errors) ** 2
+        return GainPrior(float(np.clip(x @ self.coefficients, -2.0, 0.95)), float(math.sqrt(variance)))
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What was fitted on the panel."""
+
+    gains: Mapping[Strategy, Regression]
+    borders: Borders
+    n_rows: int
+    sets: tuple[str, ...]
+    trainer: int
+    """Version of the trainer that the panel's models are of."""
+    without: str = ""
+    """The set of the panel that was left out."""
+
+    def expect(self, known: MetaFeatures) -> dict[Strategy, GainPrior]:
+        """Return what every strategy but the feature extractor is expected to gain."""
+        return {strategy: regression.expect(known) for strategy, regression in self.gains.items()}
+
+
+@cache
+def calibration(without: str = "") -> Calibration:
+    """Return what was fitted on the whole panel, or on all of it but one data set.
+
+    Args:
+        without: a set of the panel that the answer must not have seen, with everything that was made of it; "": none.
+
+    Raises:
+        OptionError: the panel has no such set.
+    """
+    known = json.loads(meta_path(FILE).read_text(encoding="utf-8"))
+    fits = known["without"]
+    if without and without not in fits:
+        raise OptionError(f"the panel has no set '{without}', but {', '.join(sorted(fits))}")
+    return replace(from_dict(fits[without] if without else known["all"]), without=without)
+
+
+def from_dict(values: Mapping[str, Any]) -> Calibration:
+    """Return the calibration that `to_dict` described."""
+    gains = {
+        strategy: Regression(np.array(one["coefficients"]), np.array(one["covariance"]), one["spread"], one["floor"])
+        for strategy, one in values["gains"].items()
+    }
+    return Calibration(gains, Borders(**values["borders"]), values["n_rows"], tuple(values["sets"]), values["trainer"])
+
+
+def to_dict(one: Calibration) -> dict[str, Any]:
+    """Return plain JSON values; `from_dict` reads them."""
+    gains = {
+        strategy: {"coefficients": r.coefficients.tolist(), "covariance": r.covariance.tolist(),
+                   "spread": r.spread, "floor": r.floor}
+        for strategy, r in one.gains.items()
+    }  # fmt: skip
+    return {"gains": gains, "borders": vars(one.borders), "n_rows": one.n_rows, "sets": list(one.sets),
+            "trainer": one.trainer}  # fmt: skip

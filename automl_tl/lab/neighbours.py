@@ -1,0 +1,92 @@
+"""The data sets of the panel that are most like this one, and what the four strategies reached on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from automl_tl.lab.calibration import MetaFeatures
+from automl_tl.resources import meta_path
+from automl_tl.strategies import STRATEGIES, Strategy
+
+FILE = "panel.csv"
+NEAREST = 5
+"""Data sets that are named at most."""
+_SCALES = {"classes": 1.5, "pictures": 1.5, "different": 0.3, "errors": 0.15, "last_stage": 0.1}
+"""What counts as a step away: so many doublings of the classes and of the pictures, and differences of the others."""
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A row of the panel: a data set at one size, and what was reached on test pictures that nothing saw."""
+
+    name: str
+    n_training: int
+    n_classes: int
+    reached: Mapping[Strategy, float]
+    distance: float
+    """Steps away; 0 is the same."""
+
+    @property
+    def best(self) -> Strategy:
+        """The strategy that reached most."""
+        return max(self.reached, key=lambda strategy: self.reached[strategy])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {**vars(self), "reached": {k: round(v, 4) for k, v in self.reached.items()},
+                "distance": round(self.distance, 3), "best": self.best}  # fmt: skip
+
+
+def known_row(row: pd.Series) -> MetaFeatures:
+    """Return what `recommend` knew of a row of the panel."""
+    probes = dict(part.split(":") for part in row["probe_by_cut"].split())
+    different = float(row["different"])
+    return MetaFeatures(
+        n_training=int(row["n_train"]),
+        n_classes=int(row["n_classes"]),
+        different=0.5 if np.isnan(different) else different,
+        errors=1 - float(row["expected_feature_extractor"]),
+        last_stage=float(probes[max(probes, key=int)]) - float(row["cv_feature_extractor"]),
+    )
+
+
+def nearest(known: MetaFeatures, without: str = "") -> tuple[Neighbour, ...]:
+    """Return the nearest row of each of the NEAREST nearest data sets, the nearest first.
+
+    Args:
+        known: of the data set at hand.
+        without: a set of the panel that does not count, with everything that was made of it.
+    """
+    rows = [row for row in _panel() if row[0] != without]
+    point, found = _point(known), dict[str, Neighbour]()
+    steps = [float(np.sqrt(((_point(other) - point) ** 2).sum())) for _, other, _ in rows]
+    for place in np.argsort(steps, kind="stable"):
+        name, other, reached = rows[place]
+        if name not in found:
+            found[name] = Neighbour(name, other.n_training, other.n_classes, reached, steps[place])
+        if len(found) == NEAREST:
+            break
+    return tuple(found.values())
+
+
+@cache
+def _panel() -> tuple[tuple[str, MetaFeatures, dict[Strategy, float]], ...]:
+    rows = pd.read_csv(meta_path(FILE)).dropna(subset=[f"true_{strategy}" for strategy in STRATEGIES])
+    return tuple(
+        (str(row["set"]), known_row(row), {strategy: float(row[f"true_{strategy}"]) for strategy in STRATEGIES})
+        for _, row in rows.iterrows()
+    )
+
+
+def _point(known: MetaFeatures) -> np.ndarray:
+    values = {
+        "classes": np.log2(known.n_classes), "pictures": np.log2(known.n_training), "different": known.different,
+        "errors": known.errors, "last_stage": known.last_stage,
+    }  # fmt: skip
+    return np.array([values[name] / scale for name, scale in _SCALES.items()])

@@ -1,0 +1,121 @@
+"""Fit what `recommend` takes from the panel, and show what it is worth on sets that it has not seen.
+
+    python benchmarks/calibrate.py [--panel datasets_meta/panel.csv]      # writes datasets_meta/calibration.json
+    python benchmarks/calibrate.py --show                                 # tables with whole sets left out
+
+Rows of one data set leave together with what was made of it (other sizes, draws, classes, changed pictures, other
+backbones). Nothing of the tables is used in the fit of what they judge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import minimize
+
+from automl_tl.lab.calibration import TERMS, Calibration, Regression, to_dict
+from automl_tl.lab.matrix import Borders
+from automl_tl.lab.neighbours import known_row
+from automl_tl.strategies import STRATEGIES, Strategy
+
+META = Path(__file__).parents[1] / "datasets_meta"
+BASE = "feature_extractor"
+COEFFICIENT_SD = np.array([0.5, 0.1, 0.1, 0.5, 0.5])
+"""Of the terms, before anything is measured: a doubling of the classes or the pictures changes the share of errors by
+a tenth, from one end of the other terms to the other by a half."""
+
+
+SIZES = np.geomspace(20, 5000, 60)
+UNLIKE = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+LEAST_DOUBT, AS_GOOD = 0.3, 0.001
+"""The borders are in the middle of all that lose no more than a tenth of a point to the best ones."""
+
+
+def weights(rows: pd.DataFrame) -> np.ndarray:
+    """Return what every row counts: a set of many rows counts as the root of their number."""
+    counts = rows.groupby("set")["set"].transform("size").to_numpy(float)
+    return 1 / np.sqrt(counts) / np.mean(1 / np.sqrt(counts))
+
+
+def regression(rows: pd.DataFrame, strategy: Strategy) -> Regression:
+    """Fit the share of errors that a strategy removes: empirical Bayes, the spread by the largest evidence."""
+    X = np.stack([known_row(row).terms() for _, row in rows.iterrows()])
+    errors = np.maximum(1 - rows[f"expected_{BASE}"], 0.5 / rows["n_train"]).to_numpy(float)
+    y = ((rows[f"true_{strategy}"] - rows[f"true_{BASE}"]) / errors).to_numpy(float)
+    noise = (rows[f"true_stderr_{strategy}"] / errors).to_numpy(float) ** 2
+    count = weights(rows)
+
+    def variances(spread: float, floor: float) -> np.ndarray:
+        return (spread**2 + (floor / errors) ** 2 + noise) / count
+
+    def loss(logs: np.ndarray) -> float:
+        K = (X * COEFFICIENT_SD**2) @ X.T + np.diag(variances(*np.exp(logs)))
+        factor = cho_factor(K)
+        prior = ((logs - np.log([0.3, 0.02])) ** 2).sum() / 2
+        return float(y @ cho_solve(factor, y) / 2 + np.log(np.diag(factor[0])).sum() + prior)
+
+    spread, floor = np.exp(minimize(loss, np.log([0.3, 0.02]), method="Nelder-Mead").x)
+    precision = (X / variances(spread, floor)[:, None]).T @ X + np.diag(COEFFICIENT_SD**-2.0)
+    covariance = np.linalg.inv(precision)
+    coefficients = covariance @ (X / variances(spread, floor)[:, None]).T @ y
+    return Regression(coefficients, covariance, float(spread), float(floor))
+
+
+def borders(rows: pd.DataFrame) -> Borders:
+    """Return the borders whose cells lose least on the panel, time no object, each set counting as `weights` says.
+
+    The doubt of the size's border is its spread over panels without one set each: how much hangs on which sets.
+    """
+    best = _borders(rows)
+    others = [np.log(_borders(rows[rows["set"] != name])[0]) for name in rows["set"].unique()]
+    doubt = max(float(np.std(others)) * np.sqrt(len(others) - 1), LEAST_DOUBT)
+    return Borders(large=float(round(best[0], -1)), large_doubt=round(doubt, 2), different=best[1])
+
+
+def _borders(rows: pd.DataFrame) -> tuple[float, float]:
+    different, count, n = rows["different"].fillna(0.5).to_numpy(), weights(rows), rows["n_train"].to_numpy()
+    true = rows[[f"true_{strategy}" for strategy in STRATEGIES]].to_numpy()
+    reached = {}
+    for large, unlike in product(SIZES, UNLIKE):
+        cells = 2 * (n >= large) + (different > unlike)  # in the order of STRATEGIES
+        reached[large, unlike] = float(np.average(true[np.arange(len(n)), cells], weights=count))
+    most = max(reached.values())
+    good = np.array([key for key, value in reached.items() if value >= most - AS_GOOD])
+    return float(np.exp(np.median(np.log(good[:, 0])))), float(np.median(good[:, 1]))
+
+
+def calibrated(rows: pd.DataFrame) -> Calibration:
+    """Return everything that is fitted on some rows."""
+    gains = {name: regression(rows.dropna(subset=[f"true_{name}"]), name) for name in STRATEGIES if name != BASE}
+    sets = tuple(sorted(rows["set"].unique()))
+    return Calibration(gains, borders(rows), len(rows), sets, int(rows["trainer"].iloc[0]))
+
+
+def left_out(rows: pd.DataFrame) -> dict[str, Calibration]:
+    """Return the calibrations that have not seen one set each."""
+    return {name: calibrated(rows[rows["set"] != name]) for name in sorted(rows["set"].unique())}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--panel", type=Path, default=META / "panel.csv")
+    parser.add_argument("--out", type=Path, default=META / "calibration.json")
+    arguments = parser.parse_args()
+    rows = pd.read_csv(arguments.panel)
+    fits = {"all": to_dict(calibrated(rows)), "without": {k: to_dict(v) for k, v in left_out(rows).items()}}
+    temporary = arguments.out.with_suffix(".tmp")
+    temporary.write_text(json.dumps(fits, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(arguments.out)
+    for strategy, gain in calibrated(rows).gains.items():
+        terms = ", ".join(f"{value:+.2f} {name}" for name, value in zip(TERMS, gain.coefficients, strict=True))
+        print(f"{strategy}: {terms}; spread {gain.spread:.2f}, {100 * gain.floor:.1f} points")
+
+
+if __name__ == "__main__":
+    main()

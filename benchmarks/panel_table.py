@@ -1,0 +1,220 @@
+"""How good the recommendation is on the panel, each set judged by a calibration that has never seen it.
+
+    python benchmarks/panel_table.py [--out benchmarks/results/panel_table.csv]
+
+Regret is in accuracy, against the oracle's floor: the best of the four strategies chosen on one half of the test
+pictures and scored on the other, so that luck is not called regret. Standard errors are clustered by data set. Seconds
+come from one quiet timing of the backbone on this machine, not from the hours in which the panel was made.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from calibrate import BASE, META, left_out
+from scipy.stats import beta
+
+from automl_tl.backbones.prior import static_prior
+from automl_tl.cache_dir import cache_dir
+from automl_tl.features.engine import choose_engine
+from automl_tl.lab.calibration import Calibration
+from automl_tl.lab.decision import FrontRow, choose
+from automl_tl.lab.expectations import expecting
+from automl_tl.lab.matrix import judge_size, place
+from automl_tl.lab.neighbours import known_row
+from automl_tl.lab.networks import Networks
+from automl_tl.lab.timing import forward_seconds, training_speed
+from automl_tl.learning.estimate import Estimate
+from automl_tl.learning.recipe import epochs_for
+from automl_tl.strategies import FROZEN, STRATEGIES, Strategy
+
+OUT = Path(__file__).parent / "results" / "panel_table.csv"
+BUDGETS = {"time no object": None, "5 min": 300.0, "30 s": 30.0}
+LEVEL = 0.9
+TIMED = "efficientnet_lite0"
+
+
+def seconds_of(row: pd.Series) -> dict[Strategy, float]:
+    """Return what each strategy takes on this machine, from one timing of its backbone (the first stands for all)."""
+    networks = Networks(choose_engine("cpu"), cache_dir(None))
+    network, folder = networks.network(TIMED), networks.timing
+    frozen = row["n_train"] * forward_seconds(network, networks.engine, folder)
+    speed = training_speed(
+        network, networks.engine.for_training, network.n_stages, min(int(row["unfrozen"]), network.n_stages), folder
+    )
+    tuned, whole = (epochs_for(int(row["n_train"])) * row["n_train"] * each for each in (speed.suffix, speed.whole))
+    return {
+        "feature_extractor": frozen, "early_feature_extractor": frozen, "fine_tuning": frozen + tuned,
+        "pretrained_initialization": frozen + whole,
+    }  # fmt: skip
+
+
+def front_of(row: pd.Series, calibration: Calibration, seconds: dict[Strategy, float]) -> list[FrontRow]:
+    """Return the front that `recommend` would show of a row of the panel, nothing tried."""
+    base = Estimate(
+        row[f"expected_{BASE}"], (row[f"low_{BASE}"], row[f"high_{BASE}"]), row[f"optimism_{BASE}"],
+        int(row["n_train"]), LEVEL, row[f"beta_a_{BASE}"], row[f"beta_b_{BASE}"],
+    )  # fmt: skip
+    gains = calibration.expect(known_row(row))
+    start = FrontRow(BASE, base.accuracy, base.interval, seconds[BASE], True, 0.0, 0.0, "")
+    rows = [start]
+    for strategy in STRATEGIES[1:]:
+        gain = gains[strategy]
+        if strategy in FROZEN:
+            measured, stderr = row[f"expected_{strategy}"] - base.accuracy, row[f"gain_stderr_{strategy}"]
+            gain = gain.with_measured(measured, stderr, 1 - base.accuracy)
+        own = replace(start, strategy=strategy, seconds=seconds[strategy], measured=strategy in FROZEN)
+        rows.append(expecting(own, base, gain))
+    return rows
+
+
+def answers(row: pd.Series, calibration: Calibration) -> dict[str, str]:
+    """Return what every rule says of a row."""
+    seconds = seconds_of(row)
+    front = front_of(row, calibration, seconds)
+    parameters = float(static_prior()["params_millions"][TIMED]) * 1e6
+    n, per_class = int(row["n_train"]), row["n_train"] / row["n_classes"]
+    size = judge_size(n, per_class, int(parameters), calibration.borders)
+    different = None if np.isnan(row["different"]) else float(row["different"])
+    matrix = place(size.large, different, calibration.borders.different)
+    said = {f"ours, {name}": str(choose(front, matrix, budget).strategy) for name, budget in BUDGETS.items()}
+    said |= {f"before, {name}": before(row, seconds, budget) for name, budget in BUDGETS.items()}
+    said |= {f"always {name}": name for name in STRATEGIES}
+    said["size alone"] = "fine_tuning" if size.verdict == "large" else "feature_extractor"
+    said["matrix alone"] = str(matrix.cell or BASE)
+    return said
+
+
+def before(row: pd.Series, seconds: dict[Strategy, float], budget: float | None) -> str:
+    """Return the rule before there was a panel: priors that were typed in, a gain must exceed its standard error."""
+    p, errors = (0.5 if np.isnan(row["different"]) else row["different"]), 1 - row[f"expected_{BASE}"]
+    likes = {"fine_tuning": (0.15, 0.20, 0.50, 0.25), "pretrained_initialization": (-0.15, 0.25, 0.30, 0.45)}
+    gains = {BASE: (0.0, 0.0), "early_feature_extractor": (row["gain_early_feature_extractor"],
+             row["gain_stderr_early_feature_extractor"])}  # fmt: skip
+    for name, (like, like_sd, unlike, unlike_sd) in likes.items():
+        mean, spread = (1 - p) * like + p * unlike, (1 - p) * like_sd**2 + p * unlike_sd**2
+        spread += p * (1 - p) * (like - unlike) ** 2
+        mean += 0.25 * row["large"] if name == "pretrained_initialization" else 0.0
+        gains[name] = (errors * mean, errors * spread**0.5)
+    allowed = [name for name in gains if (name in FROZEN if budget is None else seconds[name] <= budget)]
+    start = str(row["cell"]) if budget is None or seconds[row["cell"]] <= budget else ""
+    if not allowed:
+        return min(seconds, key=lambda name: seconds[name])
+    best = max(allowed, key=lambda name: gains[name][0])
+    if not start:
+        return best
+    if budget is None and start not in FROZEN:
+        return start
+    difference, error = gains[best][0] - gains[start][0], np.hypot(gains[best][1], gains[start][1])
+    return best if difference > error else start
+
+
+def clustered(values: pd.Series, sets: pd.Series) -> tuple[float, float]:
+    """Return the mean, and its standard error with data sets as the independent units."""
+    mean = float(values.mean())
+    sums = (values - mean).groupby(sets).sum()
+    return mean, float(np.sqrt((sums**2).sum() * len(sums) / max(len(sums) - 1, 1)) / len(values))
+
+
+def judged(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return every row with the answers, their regrets and the expectations, by calibrations that never saw its set."""
+    fits, found = left_out(rows), []
+    for _, row in rows.iterrows():
+        fit, values = fits[row["set"]], row.to_dict()
+        for rule, answer in answers(row, fit).items():
+            values[f"regret {rule}"] = row["oracle"] - row[f"true_{answer}"]
+            values[f"answer {rule}"] = answer
+        for one in front_of(row, fit, seconds_of(row)):
+            values |= {f"our_{one.strategy}": one.accuracy, f"our_low_{one.strategy}": one.interval[0],
+                       f"our_high_{one.strategy}": one.interval[1]}  # fmt: skip
+        found.append(values)
+    return pd.DataFrame(found)
+
+
+def regrets(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return mean regret with its standard error by rule, all rows and by kind, in points."""
+    kinds: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
+        "all": lambda r: r["n_train"] > 0, "photos": lambda r: r["kind"] == "photo",
+        "others": lambda r: r["kind"] != "photo", "2 classes": lambda r: r["n_classes"] == 2,
+        "more classes": lambda r: r["n_classes"] > 2, "under 100": lambda r: r["n_train"] < 100,
+        "100 and more": lambda r: r["n_train"] >= 100,
+    }  # fmt: skip
+    table = {}
+    for rule in [c.removeprefix("regret ") for c in rows.columns if c.startswith("regret ")]:
+        for name, of in kinds.items():
+            part = rows[of(rows)]
+            mean, error = clustered(part[f"regret {rule}"], part["set"])
+            table.setdefault(rule, {})[f"{name} ({len(part)})"] = f"{100 * mean:.2f}+-{100 * error:.2f}"
+    return pd.DataFrame(table).T
+
+
+def expectations(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return how well each strategy's accuracy was foreseen, in points; coverage and interval scores too."""
+    table = {}
+    for prefix in ("our", "before"):
+        names = ("our_", "our_low_", "our_high_") if prefix == "our" else ("expected_", "low_", "high_")
+        for strategy in STRATEGIES:
+            expected, low, high = (rows[f"{name}{strategy}"] for name in names)
+            true = rows[f"true_{strategy}"]
+            error = expected - true
+            noise = (true * (1 - true) / rows["n_test"]).mean()
+            mean, stderr = clustered(error, rows["set"])
+            covered, wide = clustered(true.between(low, high).astype(float), rows["set"])
+            table[f"{prefix} {strategy}"] = {
+                "mean error": f"{100 * mean:+.1f}+-{100 * stderr:.1f}",
+                "rms error, noise off": round(100 * float(np.sqrt(max((error**2).mean() - noise, 0))), 1),
+                "mean abs error, noise off": round(100 * absolute(error, noise), 1),
+                "coverage": f"{covered:.2f}+-{wide:.2f}",
+                "interval score": round(100 * float(interval_score(true, low, high).mean()), 1),
+            }
+    low, high = binomial(rows)
+    true = rows[f"true_{BASE}"]
+    table["plain binomial feature_extractor"] = {
+        "coverage": f"{true.between(low, high).mean():.2f}",
+        "interval score": round(100 * float(interval_score(true, low, high).mean()), 1),
+    }
+    return pd.DataFrame(table).T
+
+
+def absolute(error: pd.Series, noise: float) -> float:
+    """Return the mean absolute error without the test part's noise, as if both were normal."""
+    return float(error.abs().mean() * np.sqrt(max(1 - noise / max((error**2).mean(), 1e-12), 0)))
+
+
+def interval_score(true: pd.Series, low: pd.Series, high: pd.Series) -> pd.Series:
+    """Return the interval score of Gneiting and Raftery (2007) at the level of 90 %: smaller is better."""
+    return high - low + 2 / (1 - LEVEL) * ((low - true).clip(lower=0) + (true - high).clip(lower=0))
+
+
+def binomial(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Return the plain interval (Clopper and Pearson) around the best cross-validated accuracy."""
+    n, right = rows["n_train"], (rows[f"cv_{BASE}"] * rows["n_train"]).round()
+    low = np.where(right > 0, beta.ppf(0.05, right.clip(lower=1), n - right + 1), 0.0)
+    high = np.where(right < n, beta.ppf(0.95, right + 1, (n - right).clip(lower=1)), 1.0)
+    return pd.Series(low, rows.index), pd.Series(high, rows.index)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--panel", type=Path, default=META / "panel.csv")
+    parser.add_argument("--out", type=Path, default=OUT)
+    arguments = parser.parse_args()
+    rows = judged(pd.read_csv(arguments.panel))
+    pd.set_option("display.width", 250, "display.max_columns", 50)
+    print(regrets(rows).to_string())
+    print(expectations(rows).to_string())
+    worst = rows[rows["regret ours, time no object"] > 0.03]
+    shown = ["set", "change", "n_train", "n_classes", "answer ours, time no object", *(f"true_{s}" for s in STRATEGIES)]
+    print(worst[shown].to_string())
+    temporary = arguments.out.with_suffix(".tmp")
+    rows.round(4).to_csv(temporary, index=False)
+    temporary.replace(arguments.out)
+
+
+if __name__ == "__main__":
+    main()
