@@ -9,9 +9,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from automl_tl.cli.front_table import front_table
 from automl_tl.cli.render import bar
 from automl_tl.cli.sections import facts, first_items, items, section
+from automl_tl.cli.strategies_page import front_table
 from automl_tl.domain.similarity import DEPTH_BORDERS, Domain
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.report.facts.recommendation import about_pictures, what_to_do

@@ -140,8 +140,8 @@ def from_dict(values: Mapping[str, Any]) -> Calibration:
 def to_dict(one: Calibration) -> dict[str, Any]:
     """Return plain JSON values; `from_dict` reads them."""
     gains = {
-        strategy: {"coefficients": r.coefficients.tolist(), "covariance": r.covariance.tolist(),
-                   "spread": r.spread, "floor": r.floor}
+        strategy: {"coefficients": r.coefficients.round(6).tolist(), "covariance": r.covariance.round(6).tolist(),
+                   "spread": round(r.spread, 6), "floor": round(r.floor, 6)}
         for strategy, r in one.gains.items()
     }  # fmt: skip
     return {"gains": gains, "borders": vars(one.borders), "n_rows": one.n_rows, "sets": list(one.sets),

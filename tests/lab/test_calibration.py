@@ -1,0 +1,124 @@
+"""What the panel lets expect: the kept file, the regression, and what is measured beside it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from automl_tl.errors import OptionError
+from automl_tl.lab.calibration import (
+    FILE,
+    TERMS,
+    Calibration,
+    GainPrior,
+    MetaFeatures,
+    Regression,
+    calibration,
+    from_dict,
+    to_dict,
+)  # fmt: skip
+from automl_tl.lab.neighbours import known_row, nearest
+from automl_tl.learning.trainer import TRAINER_VERSION
+from automl_tl.resources import meta_path
+from automl_tl.strategies import STRATEGIES
+
+FEW = MetaFeatures(n_training=40, n_classes=4, different=0.1, errors=0.1, last_stage=-0.05)
+MANY = MetaFeatures(n_training=2000, n_classes=40, different=0.9, errors=0.4, last_stage=-0.05)
+PANEL = pd.read_csv(meta_path("panel.csv"))
+
+
+def test_the_kept_calibration_is_of_the_kept_panel_and_of_this_trainer() -> None:
+    kept = calibration()
+    assert kept.n_rows == len(PANEL)
+    assert set(kept.sets) == set(PANEL["set"])
+    assert kept.trainer == TRAINER_VERSION
+    assert set(PANEL["trainer"]) == {TRAINER_VERSION}
+    assert set(kept.gains) == set(STRATEGIES) - {"feature_extractor"}
+
+
+def test_a_calibration_without_a_set_has_not_seen_it() -> None:
+    name = str(PANEL["set"].iloc[0])
+    without = calibration(name)
+    assert name not in without.sets
+    assert without.n_rows == int((PANEL["set"] != name).sum())
+    assert without.without == name
+    with pytest.raises(OptionError, match="the panel has no set 'nothing'"):
+        calibration("nothing")
+
+
+def test_writing_and_reading_gives_the_same() -> None:
+    kept = calibration()
+    again = from_dict(json.loads(json.dumps(to_dict(kept))))
+    assert again.expect(MANY) == kept.expect(MANY)
+    assert again.borders == kept.borders
+
+
+def test_every_row_of_the_panel_is_on_the_scale() -> None:
+    true = PANEL[[f"true_{strategy}" for strategy in STRATEGIES]]
+    assert ((true >= 0) & (true <= 1)).all().all()
+    assert (PANEL["oracle"] <= true.max(axis=1) + 0.05).all()
+    assert not PANEL.duplicated(["set", "change", "per_class", "n_classes", "draw", "backbone"]).any()
+
+
+def regression(coefficients: list[float], spread: float = 0.2, floor: float = 0.02) -> Regression:
+    n = len(TERMS)
+    return Regression(np.array(coefficients), 0.01 * np.eye(n), spread, floor)
+
+
+def test_the_regression_s_terms_move_what_is_expected() -> None:
+    """Change the data and the expectation changes: more classes, more pictures, more unlike."""
+    for term, changed in ((1, {"n_classes": 16}), (2, {"n_training": 80}), (3, {"different": 0.9})):
+        coefficients = [0.1, 0.0, 0.0, 0.0, 0.0]
+        coefficients[term] = 0.1
+        one = regression(coefficients)
+        more = MetaFeatures(**{**vars(FEW), **changed})
+        assert one.expect(more).mean > one.expect(FEW).mean
+
+
+@given(st.floats(0.0, 1.0), st.integers(1, 10**6), st.integers(2, 1000))
+def test_an_expectation_is_finite_and_never_certain(errors: float, n: int, classes: int) -> None:
+    gain = regression([0.1] * 5).expect(MetaFeatures(n, classes, 0.5, errors, -0.5))
+    assert np.isfinite(gain.mean)
+    assert gain.mean <= 0.95
+    assert 0.2 < gain.sd < np.inf
+
+
+@given(st.floats(-1, 0.9), st.floats(0.01, 1), st.floats(-0.3, 0.3), st.floats(0.001, 0.3))
+def test_what_is_measured_draws_the_expectation_and_makes_it_surer(
+    mean: float, sd: float, gain: float, stderr: float
+) -> None:
+    weighed = GainPrior(mean, sd).with_measured(gain, stderr, 0.4)
+    low, high = sorted((mean, gain / 0.4))
+    assert low - 1e-9 <= weighed.mean <= high + 1e-9
+    assert weighed.sd < sd
+
+
+def test_a_sure_measurement_outweighs_what_is_usual() -> None:
+    """100,000 pictures that an early cut tells apart."""
+    assert GainPrior(-0.4, 0.4).with_measured(0.04, 0.0005, 0.04).mean == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_nearest_row_of_a_row_is_itself() -> None:
+    row = PANEL.iloc[0]
+    first = nearest(known_row(row))[0]
+    assert first.name == row["set"]
+    assert first.distance == 0
+    assert first.reached["fine_tuning"] == row["true_fine_tuning"]
+
+
+def test_neighbours_are_of_different_sets_the_nearest_first_and_one_may_be_left_out() -> None:
+    name = str(PANEL["set"].iloc[0])
+    near = nearest(known_row(PANEL.iloc[0]), without=name)
+    assert name not in {one.name for one in near}
+    assert len({one.name for one in near}) == len(near)
+    assert [one.distance for one in near] == sorted(one.distance for one in near)
+
+
+def test_the_file_is_small() -> None:
+    assert meta_path(FILE).stat().st_size < 100_000
+    assert isinstance(calibration(), Calibration)

@@ -1,0 +1,35 @@
+"""When a short fine-tuning is worth its seconds."""
+
+from __future__ import annotations
+
+import pytest
+
+from automl_tl.lab.decision import FrontRow
+from automl_tl.recommender.value_of_trying import WORTH, value_of_trying
+from automl_tl.strategies import Strategy
+
+
+def row(strategy: Strategy, gain: float, stderr: float, seconds: float = 1.0) -> FrontRow:
+    return FrontRow(strategy, 0.8 + gain, (0.7, 0.9), seconds, False, gain, stderr, "how")
+
+
+def value(gain: float, stderr: float, n: int = 100, budget: float | None = None) -> float:
+    return value_of_trying([row("feature_extractor", 0, 0), row("fine_tuning", gain, stderr, 60)], n, budget)
+
+
+def test_it_is_worth_most_where_two_are_close_and_nobody_knows() -> None:
+    assert value(0.0, 0.08) > value(0.05, 0.08) > value(0.2, 0.08)
+    assert value(0.0, 0.08) == pytest.approx(value(-0.0, 0.08))
+    assert value(0.0, 0.08) > value(0.0, 0.02)
+
+
+def test_few_pictures_to_score_make_it_worth_less() -> None:
+    assert value(0.0, 0.08, n=10) < value(0.0, 0.08, n=200)
+
+
+def test_what_is_clear_or_does_not_fit_is_not_tried() -> None:
+    assert value(0.3, 0.05) < WORTH
+    assert value(-0.3, 0.05) < WORTH
+    assert value(0.0, 0.08, budget=30) == 0.0
+    assert value_of_trying([row("feature_extractor", 0, 0)], 100, None) == 0.0
+    assert value(0.0, 0.0) == 0.0
