@@ -14,6 +14,7 @@ from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.contract import Backbone, WeightsInfo
 from automl_tl.backbones.network import Layout, Network, layout_of, normalise, shown, stage_outputs, tokens
 from automl_tl.backbones.registry import weights_info
+from automl_tl.backbones.tuning import fine_tuning_of
 from automl_tl.errors import BackboneError
 
 
@@ -42,7 +43,7 @@ def _built(name: str, backbone: Backbone, *, pretrained: bool, device: torch.dev
         module = module.to(device).eval()
     stages = _listed_stages(name, backbone, module)
     weights = weights_info(name, backbone) if pretrained else _random_weights()
-    network = Network(name, backbone, module, stages, weights, (), ())
+    network = Network(name, backbone, module, stages, weights, (), (), fine_tuning_of(name, backbone, module))
     return _preflighted(network)
 
 

@@ -39,6 +39,8 @@ class Backbone(Protocol):
     - `classifier(module) -> nn.Module (N, D) -> (N, n_labels)` and `labels: Sequence[str]`: the source
       task's own head, on the last stage's mean over positions (or `pooled`). None where this module has none.
     - `reference: Path`: the plugin's kept reference file of its pretraining domain.
+    - `fine_tuning(module) -> FineTuning | Mapping | None`: how the built network is fine-tuned, from its published
+      recipe; a mapping has `FineTuning`'s fields as keys. Default: as was measured on EfficientNet-Lite.
     """
 
     @property
@@ -105,3 +107,15 @@ class WeightsInfo:
     """A file path, or where they would be downloaded from."""
     licence: str = ""
     """Licence of the weights; empty where unknown."""
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How a backbone is fine-tuned by AdamW, as was published with it."""
+
+    learning_rate: float | None = None
+    """Of the last stage, for steps of 16 to 32 pictures, 1e-5 to 1e-3; None: as was measured on EfficientNet-Lite."""
+    layer_decay: float = 1.0
+    """Learning rate of a stage over that of the stage after it, above 0 and at most 1."""
+    undecayed: tuple[str, ...] = ()
+    """Names of the module's parameters that weight decay leaves alone, besides all of one dimension."""

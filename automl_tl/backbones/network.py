@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from automl_tl.backbones.blame import blaming
-from automl_tl.backbones.contract import Backbone, WeightsInfo
+from automl_tl.backbones.contract import Backbone, FineTuning, WeightsInfo
 from automl_tl.errors import BackboneError
 
 Layout = Literal["map", "map_last", "tokens"]
@@ -31,6 +31,8 @@ class Network:
     """C of every stage's output."""
     layouts: tuple[Layout, ...]
     """How every stage's output is laid out, found out by the preflight."""
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
+    """What its plugin says of training it."""
 
     @property
     def n_stages(self) -> int:

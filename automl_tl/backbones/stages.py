@@ -25,6 +25,7 @@ __all__ = [
     "build_network",
     "cut",
     "freeze",
+    "has_batchnorm",
     "normalise",
     "pool",
     "stage_outputs",
@@ -126,6 +127,11 @@ def train_mode(network: Network, k: int, *, batchnorm: BatchNormMode = "frozen")
             for module in stage.modules():
                 if isinstance(module, _BATCHNORM):
                     module.eval()
+
+
+def has_batchnorm(network: Network) -> bool:
+    """Return whether any stage holds a BatchNorm layer."""
+    return any(isinstance(module, _BATCHNORM) for stage in network.stages for module in stage.modules())
 
 
 def _as_map(output: Tensor, layout: Layout) -> Tensor | None:

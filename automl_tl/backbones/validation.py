@@ -17,7 +17,7 @@ INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
 SIZES = (8, 4096)
 """Sides of an input picture that are believed, pixels."""
 CALLABLES = ("build", "stages")
-OPTIONAL_CALLABLES = ("tokens", "pooled", "weights", "classifier")
+OPTIONAL_CALLABLES = ("tokens", "pooled", "weights", "classifier", "fine_tuning")
 _RESCALE = "divide it by 255 if it is of inputs in [0, 255]"
 FAMILY_MEMBERS = ("api_version", "names", "get")
 

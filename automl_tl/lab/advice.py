@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from automl_tl.augment.policy import AugmentationPolicy
+from automl_tl.backbones.contract import FineTuning
 from automl_tl.domain.similarity import DEPTH_BORDERS, Domain
 from automl_tl.lab.flips import FlipHarm
-from automl_tl.learning.recipe import LR_RATIO
+from automl_tl.lab.rates import starting_rates
 from automl_tl.strategies import FROZEN, Strategy
-
-FROM_SCRATCH_RATIO = 2.0
 
 
 @dataclass(frozen=True)
@@ -26,22 +25,37 @@ class Advice:
     reasons: tuple[str, ...]
 
 
-def advise(strategy: Strategy, unfreezing: Unfreezing, flips: Sequence[FlipHarm]) -> Advice:
-    """Return starting values for `strategy`."""
+def advise(strategy: Strategy, unfreezing: Unfreezing, flips: Sequence[FlipHarm], own: FineTuning) -> Advice:
+    """Return starting values for `strategy`.
+
+    Args:
+        strategy: that was chosen.
+        unfreezing: the stages that learn where not all do.
+        flips: what mirrored pictures do to the accuracy.
+        own: what the backbone's plugin says of training it.
+    """
     policy, why_policy = augmentation_policy(flips)
+    ratio = starting_rates(strategy, own).lr_ratio
     if strategy in FROZEN:
-        return Advice(0, LR_RATIO, policy, why_policy)
+        return Advice(0, ratio, policy, why_policy)
     if strategy == "pretrained_initialization":
         why = (
             f"All {unfreezing.n_stages} stages learn from the start: the strategy's definition.",
-            f"Learning rate of the head to the backbone's: start at {FROM_SCRATCH_RATIO:g} to 1, nearly alike.",
+            f"Learning rate of the head to the backbone's: start at {ratio:g} to 1, nearly alike{_published(own)}.",
         )
-        return Advice(unfreezing.n_stages, FROM_SCRATCH_RATIO, policy, (*why, *why_policy))
+        return Advice(unfreezing.n_stages, ratio, policy, (*why, *why_policy))
     why_ratio = (
-        f"Learning rate of the head to the backbone's: start at {LR_RATIO:g} to 1, as the backbone has less to learn "
-        "than its new head."
+        f"Learning rate of the head to the backbone's: start at {ratio:g} to 1, as the backbone has less to learn "
+        f"than its new head{_published(own)}."
     )
-    return Advice(unfreezing.count, LR_RATIO, policy, (unfreezing.reason, why_ratio, *why_policy))
+    return Advice(unfreezing.count, ratio, policy, (unfreezing.reason, why_ratio, *why_policy))
+
+
+def _published(own: FineTuning) -> str:
+    """Say what is published of the backbone's rates, where anything is."""
+    rate = "" if own.learning_rate is None else f"; {own.learning_rate:g} is published for its last stage"
+    decay = "" if own.layer_decay == 1 else f"; each stage learns {own.layer_decay:.2g} times as fast as the next"
+    return rate + decay
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from automl_tl.backbones.contract import FineTuning
 from automl_tl.domain.similarity import Domain
 from automl_tl.features.extract import Features
 from automl_tl.lab.advice import Advice, Unfreezing, advise, stages_to_unfreeze
@@ -41,6 +42,8 @@ class Assessment:
     advice: Advice
     neighbours: tuple[Neighbour, ...]
     """The most similar data sets of the panel, the nearest first."""
+    fine_tuning: FineTuning
+    """What the plugin of the backbone that is trained says of that."""
     tried: str = ""
     """What a short fine-tuning came to, in a sentence, where one was run."""
 
@@ -66,7 +69,8 @@ class Assessment:
     def chosen_again(self, budget: float | None) -> Assessment:
         """Return the same with the choice and the advice that follow from its front, which has changed."""
         choice = choose(self.expectations.front, self.matrix, budget)
-        return replace(self, choice=choice, advice=advise(choice.strategy, self.unfreezing, self.flips))
+        advice = advise(choice.strategy, self.unfreezing, self.flips, self.fine_tuning)
+        return replace(self, choice=choice, advice=advice)
 
 
 def assess(
@@ -96,10 +100,10 @@ def assess(
     with clock("flips"):
         screened = evidence.screened(expectations.start(choice.strategy))
         flips = _flips(lab, screened, features[evidence.backbone], sample)
-    advice = advise(choice.strategy, unfreezing, flips)
-    near = nearest(expectations.known, lab.calibration.without)
+    own = lab.networks.network(evidence.late(lab.metric.name).backbone).fine_tuning
+    advice, near = advise(choice.strategy, unfreezing, flips, own), nearest(expectations.known, lab.calibration.without)
     return Assessment(
-        sample, features, domains, evidence, size, matrix, expectations, unfreezing, choice, flips, advice, near
+        sample, features, domains, evidence, size, matrix, expectations, unfreezing, choice, flips, advice, near, own
     )  # fmt: skip
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.features.extract import Features
-from automl_tl.lab.advice import FROM_SCRATCH_RATIO
 from automl_tl.lab.assessment import Assessment
 from automl_tl.lab.evidence import Candidate
+from automl_tl.lab.rates import starting_rates
 from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.learning.linear import as_matrix, measure_scaling
 from automl_tl.learning.recipe import LABEL_SMOOTHING, Recipe, epochs_for
@@ -42,6 +42,7 @@ def fine_tuning(
         epochs=epochs_for(found.sample.n_training),
         label_smoothing=LABEL_SMOOTHING,
         policy=found.advice.augmentation if policy is None else policy,
+        **vars(starting_rates("fine_tuning", found.fine_tuning)),
     )
     return Configuration("fine_tuning", late.backbone, late.n_stages, (cut,), "mean", how)
 
@@ -50,9 +51,10 @@ def from_pretrained(found: Assessment, metric: str, *, policy: AugmentationPolic
     """Return the recommended training of everything from the pretrained weights; arguments as for `fine_tuning`."""
     late = found.evidence.late(metric)
     how = Recipe(
-        unfrozen=late.n_stages, epochs=epochs_for(found.sample.n_training), lr_ratio=FROM_SCRATCH_RATIO,
-        batchnorm="adapting", label_smoothing=LABEL_SMOOTHING,
+        unfrozen=late.n_stages, epochs=epochs_for(found.sample.n_training), batchnorm="adapting",
+        label_smoothing=LABEL_SMOOTHING,
         policy=found.advice.augmentation if policy is None else policy,
+        **vars(starting_rates("pretrained_initialization", found.fine_tuning)),
     )  # fmt: skip
     return Configuration("pretrained_initialization", late.backbone, late.n_stages, (late.n_stages,), "mean", how)
 

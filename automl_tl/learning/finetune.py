@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 
@@ -221,23 +221,42 @@ class _Run:
 
 
 def _optimizer(tunable: Tunable, recipe: Recipe) -> torch.optim.AdamW:
-    last = max(tunable.cache.cuts)
-    stages = nn.ModuleList(tunable.network.stages[last - recipe.unfrozen : last])
-    groups = [
-        *_groups(tunable.head, recipe.head_lr, recipe.weight_decay),
-        *_groups(stages, recipe.head_lr / recipe.lr_ratio, recipe.weight_decay),
+    network, last = tunable.network, max(tunable.cache.cuts)
+    rate = recipe.head_lr / recipe.lr_ratio
+    stages = enumerate(network.stages[last - recipe.unfrozen : last], 1)
+    rates = [(stage, rate * recipe.layer_decay ** (recipe.unfrozen - number)) for number, stage in stages]
+    undecayed = {id(p) for name, p in network.module.named_parameters() if name in network.fine_tuning.undecayed}
+    return torch.optim.AdamW(
+        [
+            *_groups([(tunable.head, recipe.head_lr)], recipe.weight_decay, frozenset()),
+            *_groups(rates, recipe.weight_decay, undecayed),
+        ]
+    )
+
+
+def _groups(
+    rates: Sequence[tuple[nn.Module, float]], weight_decay: float, undecayed: Set[int]
+) -> list[dict[str, object]]:
+    """Return the parameters that learn, a group for each rate with weight decay and one without.
+
+    Args:
+        rates: modules with their learning rates; what two of them share learns as in the first one.
+        weight_decay: of matrices and kernels.
+        undecayed: the `id` of those that have none either.
+    """
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    seen: set[int] = set()
+    for module, rate in rates:
+        own = [p for p in module.parameters() if p.requires_grad and id(p) not in seen]
+        seen |= {id(p) for p in own}
+        for decays in (True, False):
+            some = [p for p in own if (p.ndim > 1 and id(p) not in undecayed) is decays]
+            groups.setdefault((rate, decays), []).extend(some)
+    return [
+        {"params": some, "lr": rate, "highest": rate, "weight_decay": weight_decay if decays else 0.0}
+        for (rate, decays), some in groups.items()
+        if some
     ]
-    return torch.optim.AdamW(groups)
-
-
-def _groups(module: nn.Module, lr: float, weight_decay: float) -> Iterator[dict[str, object]]:
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    for some, decay in (
-        ([p for p in parameters if p.ndim > 1], weight_decay),
-        ([p for p in parameters if p.ndim <= 1], 0.0),
-    ):
-        if some:
-            yield {"params": some, "lr": lr, "highest": lr, "weight_decay": decay}
 
 
 def _n_batches(n: int, batch_size: int) -> int:

@@ -34,7 +34,9 @@ class Recipe:
     epochs: int = EPOCHS
     head_lr: float = HEAD_LR
     lr_ratio: float = LR_RATIO
-    """Learning rate of the head over that of the stages."""
+    """Learning rate of the head over that of the last stage."""
+    layer_decay: float = 1.0
+    """Learning rate of a stage over that of the stage after it."""
     layers: str = "linear"
     """One of LAYERS: what is added to the linear head."""
     head_epochs: int = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -22,9 +22,7 @@ def copy_network(network: Network) -> Network:
     """Return a network with parameters of its own; the backbone object is shared."""
     memo = {id(network.backbone): network.backbone}
     module, stages = copy.deepcopy((network.module, network.stages), memo)
-    return Network(
-        network.name, network.backbone, module, stages, network.weights, network.channels, network.layouts
-    )  # fmt: skip
+    return replace(network, module=module, stages=stages)
 
 
 @dataclass(frozen=True, eq=False)

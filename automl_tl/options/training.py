@@ -59,6 +59,9 @@ class RecipeOptions:
     lr_ratio: float | None = option(
         None, "Trained: that over the backbone's learning rate.", bounds=(1e-3, 1e6), metavar="NUMBER"
     )
+    layer_decay: float | None = option(
+        None, "Trained: a stage's learning rate over that of the stage after it.", bounds=(1e-3, 1), metavar="SHARE"
+    )
     layers: str | None = option(None, "Trained: what is added to the linear head.", choices=LAYERS)
     head_epochs: int | None = option(
         None, "Trained: epochs before, in which the head learns alone.", bounds=(0, None), metavar="N"

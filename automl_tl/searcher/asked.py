@@ -22,8 +22,8 @@ from automl_tl.strategies import FROZEN
 
 OF_FROZEN = ("classifier", "penalty", "views")
 OF_TRAINED = (
-    "unfreeze", "epochs", "head_lr", "lr_ratio", "layers", "head_epochs", "weight_decay", "batchnorm", "warmup",
-    "label_smoothing", "mixup", "cutmix", "augmentation",
+    "unfreeze", "epochs", "head_lr", "lr_ratio", "layer_decay", "layers", "head_epochs", "weight_decay", "batchnorm",
+    "warmup", "label_smoothing", "mixup", "cutmix", "augmentation",
 )  # fmt: skip
 OF_SOME_STAGES = ("unfreeze", "cuts", "pooling")
 """What `pretrained_initialization` leaves no choice of."""
@@ -85,6 +85,8 @@ def _changed_recipe(start: Configuration, asked: ConfigurationOptions, space: Sp
         raise OptionError(f"--unfreeze must be at most {cut}, the stages up to the last cut, but is {unfrozen}")
     if given.get("layers") == "convolution" and cut not in space.maps[start.backbone]:
         raise OptionError(f"--layers convolution needs a map, but stage {cut} of {start.backbone} puts out tokens")
+    if "batchnorm" in given and start.backbone not in (space.with_batchnorm or ()):
+        raise OptionError(f"--batchnorm means nothing to {start.backbone}, which has none: leave it out")
     return replace(start.tuned, unfrozen=unfrozen, **given)
 
 

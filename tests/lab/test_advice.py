@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from automl_tl.backbones.contract import FineTuning
 from automl_tl.domain.similarity import Domain
-from automl_tl.lab.advice import LR_RATIO, advise, augmentation_policy, stages_to_unfreeze
+from automl_tl.lab.advice import advise, augmentation_policy, stages_to_unfreeze
 from automl_tl.lab.flips import FlipHarm, flip_harm
+from automl_tl.learning.recipe import LR_RATIO
 from automl_tl.recommender.confusion import confusion
 
 NEAR = Domain("b", 0.03, "embedding", 0.5, "similar", 0.9, 0.1, "ImageNet", (0.05,) * 9, 0.05, True)
@@ -17,7 +19,7 @@ HARMLESS, HARMFUL = FlipHarm("hflip", 0.0, 0.01, 100), FlipHarm("vflip", 0.2, 0.
 
 
 def test_a_frozen_convnet_unfreezes_nothing() -> None:
-    advice = advise("feature_extractor", stages_to_unfreeze(NEAR, 9), [HARMLESS, HARMFUL])
+    advice = advise("feature_extractor", stages_to_unfreeze(NEAR, 9), [HARMLESS, HARMFUL], FineTuning())
     assert advice.unfreeze == 0
     assert not any("nfreeze" in reason for reason in advice.reasons)
 
@@ -27,8 +29,8 @@ def test_fine_tuning_unfreezes_from_where_the_pictures_are_strange() -> None:
     far = stages_to_unfreeze(FAR, 9)
     assert far.count == 5
     assert "stage 5 is the first" in far.reason
-    assert advise("fine_tuning", far, []).unfreeze == 5
-    assert advise("pretrained_initialization", stages_to_unfreeze(NEAR, 9), []).unfreeze == 9
+    assert advise("fine_tuning", far, [], FineTuning()).unfreeze == 5
+    assert advise("pretrained_initialization", stages_to_unfreeze(NEAR, 9), [], FineTuning()).unfreeze == 9
 
 
 def test_a_backbone_without_batchnorm_gets_the_usual_third() -> None:
@@ -40,9 +42,17 @@ def test_a_backbone_without_batchnorm_gets_the_usual_third() -> None:
 
 def test_the_backbone_learns_slower_than_its_head_the_less_so_the_less_it_was_trained() -> None:
     third = stages_to_unfreeze(NEAR, 9)
-    tuned, whole = (advise(name, third, []) for name in ("fine_tuning", "pretrained_initialization"))
+    tuned, whole = (advise(name, third, [], FineTuning()) for name in ("fine_tuning", "pretrained_initialization"))
     assert tuned.lr_ratio == LR_RATIO > whole.lr_ratio >= 1
     assert any("start at 3 to 1" in reason for reason in tuned.reasons)
+
+
+def test_a_published_rate_is_where_training_begins_and_is_said_to_be_published() -> None:
+    third, published = stages_to_unfreeze(NEAR, 9), FineTuning(5e-5, 0.65)
+    tuned, whole = (advise(name, third, [], published) for name in ("fine_tuning", "pretrained_initialization"))
+    assert (tuned.lr_ratio, whole.lr_ratio) == (20, 2)
+    for advice in (tuned, whole):
+        assert any("5e-05 is published for its last stage; each stage learns 0.65" in why for why in advice.reasons)
 
 
 def test_flips_follow_the_probe_and_say_why() -> None:

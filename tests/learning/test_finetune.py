@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from trainable import STRONG, coloured, make_cache, noise, tiny_network, token_network, zero_head
 
+from automl_tl.backbones.contract import FineTuning
 from automl_tl.backbones.stages import Network
 from automl_tl.errors import ShortageError
 from automl_tl.learning import callbacks as callbacks_module
@@ -308,6 +309,32 @@ def test_rates_rise_then_fall_and_stand_in_their_ratio(tmp_path: Path, monkeypat
     np.testing.assert_allclose(head / np.array([rate[-1] for rate in rates]), 5.0)
 
 
+def test_an_earlier_stage_learns_slower_by_the_decay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = watch_groups(monkeypatch)
+    run = Run(tmp_path)
+    run.train(replace(RECIPE, unfrozen=3, epochs=1, layer_decay=0.5))
+    rates = {id(p): group["highest"] for group in groups for p in group["params"]}
+    for depth, stage in enumerate(reversed(run.network.stages)):
+        assert {rates[id(p)] for p in stage.parameters()} == {RECIPE.head_lr / RECIPE.lr_ratio * 0.5**depth}
+    assert {rates[id(p)] for p in run.head.parameters()} == {RECIPE.head_lr}
+
+
+def test_weight_decay_spares_what_the_plugin_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = watch_groups(monkeypatch)
+    run = Run(tmp_path, replace(tiny_network(), fine_tuning=FineTuning(undecayed=("1.0.weight",))))
+    run.train(replace(RECIPE, epochs=1, weight_decay=0.1))
+    decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    spared = {name: decays[id(p)] == 0 for name, p in run.network.module.named_parameters() if id(p) in decays}
+    assert [name for name, free in spared.items() if name.endswith("0.weight") and free] == ["1.0.weight"]
+
+
+def test_what_two_stages_share_learns_once(tmp_path: Path) -> None:
+    network = tiny_network(widths=(8, 8, 8))
+    network.stages[2][0].weight = network.stages[1][0].weight  # type: ignore[index, union-attr]
+    trained = Run(tmp_path, network).train(replace(RECIPE, epochs=1, layer_decay=0.5))
+    assert trained.epochs == 1
+
+
 def test_in_the_first_phase_the_head_learns_alone(tmp_path: Path) -> None:
     run = Run(tmp_path, layers={"hidden": 8})
     stages, head = state(run.network.module), state(run.head)
@@ -330,10 +357,16 @@ def test_a_first_phase_alone_leaves_the_network_to_the_bit(tmp_path: Path) -> No
     assert same(before, state(run.network.module))
 
 
-def test_weight_decay_spares_biases_and_norms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def watch_groups(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Return a list that gets the optimiser's groups of parameters."""
     groups: list[dict[str, Any]] = []
     real = module._optimizer
     monkeypatch.setattr(module, "_optimizer", lambda *a: (made := real(*a), groups.extend(made.param_groups))[0])
+    return groups
+
+
+def test_weight_decay_spares_biases_and_norms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = watch_groups(monkeypatch)
     Run(tmp_path).train(replace(RECIPE, weight_decay=0.03))
     assert {(p.ndim > 1, group["weight_decay"]) for group in groups for p in group["params"]} == {
         (True, 0.03),

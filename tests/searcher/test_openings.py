@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from generated_pictures import MakePictures
-from tasks import RIDGE, bare_task, install, space
+from tasks import RIDGE, TUNED, bare_task, install, space
 from tiny_backbone import TinyBackbone
 
 from automl_tl.learning.configuration import Configuration
@@ -92,3 +92,10 @@ def test_a_frozen_candidate_opens_with_the_most_views_that_can_be_solved(monkeyp
         monkeypatch.setattr(module, "too_much", lambda _, c, small=small: None if c.how.views in small else "much")
         opened = module._with_most_views(task, RIDGE, space(views=views))
         assert [configuration.how.views for configuration in opened] == expected
+
+
+def test_the_faster_variation_begins_from_what_is_published() -> None:
+    slow = replace(TUNED, how=replace(TUNED.tuned, lr_ratio=20.0, layer_decay=0.65))
+    _, faster, _ = module._variations(slow, space())
+    assert faster.tuned.lr_ratio == pytest.approx(20 / 3)
+    assert faster.tuned.layer_decay == 0.65

@@ -15,7 +15,15 @@ from automl_tl.lab.advice import augmentation_policy
 from automl_tl.lab.flips import FlipHarm
 from automl_tl.learning.configuration import CLASSIFIERS, VIEW_SETS, Configuration, Frozen
 from automl_tl.learning.recipe import LAYERS, Recipe
-from automl_tl.searcher.space.search_space import LONGEST_JOIN, Space, cut_of, parameters, suggest
+from automl_tl.searcher.space.search_space import (
+    LONGEST_JOIN,
+    Space,
+    cut_of,
+    parameters,
+    space_from_dict,
+    space_to_dict,
+    suggest,
+)
 
 NOWHERE: dict[str, frozenset[int]] = {"tiny": frozenset(), "wide": frozenset()}
 SPACES = {
@@ -27,6 +35,7 @@ SPACES = {
     "many, imbalanced, every flip": space(many=True, imbalanced=True, vflip=True),
     "neither joined nor augmented": space(joined=False, augmented=False, hflip=False),
     "tokens": replace(space(), grids=NOWHERE, maps=NOWHERE),
+    "one without BatchNorm": space(layer_decay={"tiny": 0.65, "wide": 1.0}, with_batchnorm=frozenset({"wide"})),
 }  # fmt: skip
 
 
@@ -75,6 +84,8 @@ def test_what_does_not_depend_on_another_choice_does_not_appear_with_it(drawn: D
         if configuration.training == "pretrained_initialization":
             assert not asked & {"depth", "joined", "pooling", "unfrozen", "layers", "batchnorm"}
         assert ("head_epochs" in asked) == (trial.params.get("layers", "linear") != "linear")
+        has_batchnorm = of.with_batchnorm is None or configuration.backbone in of.with_batchnorm
+        assert ("batchnorm" in asked) == (configuration.training == "fine_tuning" and has_batchnorm)
         assert "mixup" not in asked or of.many
         assert "balanced" not in asked or of.imbalanced
         assert "vflip" not in asked or of.vflip
@@ -97,6 +108,7 @@ def test_every_cut_pooling_and_layer_can_be_built(drawn: Drawn) -> None:
         else:
             assert 1 <= c.how.unfrozen <= c.cuts[-1]
             assert c.how.layers != "convolution" or c.cuts[-1] in of.maps[c.backbone]
+            assert c.how.layer_decay == of.layer_decay.get(c.backbone, 1.0)
             assert of.augmented or c.how.policy == AugmentationPolicy()
             assert c.how.policy.vflip == 0 or of.vflip
             assert c.how.policy.scale[0] <= 1 <= c.how.policy.scale[1]
@@ -108,6 +120,17 @@ def test_every_cut_pooling_and_layer_can_be_built(drawn: Drawn) -> None:
 def test_a_configuration_survives_json(drawn: Drawn) -> None:
     for _, configuration in drawn[1]:
         assert Configuration.from_dict(json.loads(json.dumps(configuration.to_dict()))) == configuration
+
+
+@pytest.mark.parametrize("of", SPACES.values(), ids=SPACES.keys())
+def test_a_space_survives_json(of: Space) -> None:
+    assert space_from_dict(json.loads(json.dumps(space_to_dict(of)))) == of
+
+
+def test_a_run_from_before_batchnorm_was_asked_of_some_alone_asks_all() -> None:
+    known = space_to_dict(space())
+    del known["with_batchnorm"], known["layer_decay"]
+    assert space_from_dict(known) == space()
 
 
 def test_everything_that_may_be_chosen_is_chosen() -> None:

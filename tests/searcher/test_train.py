@@ -84,9 +84,9 @@ def test_each_strategy_gives_a_bundle_that_predicts(data: Path, tmp_path: Path, 
 
 def test_what_is_asked_for_is_trained_and_nothing_else(data: Path, tmp_path: Path) -> None:
     given: dict[str, Any] = {
-        "epochs": 3, "head_lr": 2e-3, "lr_ratio": 4.0, "layers": "fully_connected", "head_epochs": 1,
-        "weight_decay": 0.01, "batchnorm": "adapting", "warmup": 0.1, "label_smoothing": 0.05, "mixup": 0.1,
-        "cutmix": 0.2,
+        "epochs": 3, "head_lr": 2e-3, "lr_ratio": 4.0, "layer_decay": 0.8, "layers": "fully_connected",
+        "head_epochs": 1, "weight_decay": 0.01, "batchnorm": "adapting", "warmup": 0.1,
+        "label_smoothing": 0.05, "mixup": 0.1, "cutmix": 0.2,
     }  # fmt: skip
     done = train(
         data, tmp_path / "run", strategy="fine_tuning", cuts=[3, 2], pooling="mean+std", unfreeze=1, balanced=True,
@@ -99,6 +99,14 @@ def test_what_is_asked_for_is_trained_and_nothing_else(data: Path, tmp_path: Pat
     assert configuration.tuned.policy == trainer.Configuration.from_dict(configuration.to_dict()).tuned.policy
     assert configuration.tuned.policy.hflip == configuration.tuned.policy.rotation == 0
     assert [epoch.number for epoch in done.history] == [1, 2, 3, 4]
+
+
+def test_a_backbone_without_batchnorm_is_not_asked_about_it(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, tiny=TinyBackbone(batchnorm=False))
+    with pytest.raises(OptionError, match="--batchnorm means nothing to tiny, which has none: leave it out"):
+        train(data, tmp_path / "run", strategy="fine_tuning", batchnorm="adapting")
 
 
 def test_a_frozen_one_is_solved_as_it_is_asked_for(data: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
 
 from automl_tl.augment.policy import AugmentationPolicy
@@ -52,6 +52,10 @@ class Space:
     """By backbone, the cuts whose output is a map large enough for quarters."""
     maps: Mapping[str, frozenset[int]]
     """By backbone, the cuts whose output is a map, so that a convolution block can follow."""
+    layer_decay: Mapping[str, float] = field(default_factory=dict)
+    """By backbone, what is published of it; 1 where nothing is."""
+    with_batchnorm: frozenset[str] | None = None
+    """The backbones that have BatchNorm; None in runs from before this was known: all are asked about it."""
     training: tuple[Training, ...] = ("frozen", "fine_tuning", "pretrained_initialization")
     classifiers: tuple[str, ...] = CLASSIFIERS
     views: tuple[str, ...] = tuple(VIEW_SETS)
@@ -70,6 +74,7 @@ def space_to_dict(space: Space) -> dict[str, Any]:
     values = dict(vars(space))
     for name in ("grids", "maps"):
         values[name] = {backbone: sorted(cuts) for backbone, cuts in values[name].items()}
+    values["with_batchnorm"] = None if space.with_batchnorm is None else sorted(space.with_batchnorm)
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
@@ -78,6 +83,8 @@ def space_from_dict(values: Mapping[str, Any]) -> Space:
     rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     for name in ("grids", "maps"):
         rest[name] = {backbone: frozenset(cuts) for backbone, cuts in values[name].items()}
+    if values.get("with_batchnorm") is not None:
+        rest["with_batchnorm"] = frozenset(values["with_batchnorm"])
     return Space(**rest)
 
 
@@ -103,9 +110,11 @@ def suggest(chooser: Chooser, space: Space) -> Configuration:
     if training == "frozen":
         how: Frozen | Recipe = _frozen(chooser, space)
     elif training == "fine_tuning":
-        how = _fine_tuning(chooser, space, max(cuts), max(cuts) in space.maps[backbone])
+        how = _fine_tuning(chooser, space, backbone, max(cuts))
     else:
         how = _from_pretrained(chooser, space, n_stages)
+    if isinstance(how, Recipe):
+        how = replace(how, layer_decay=space.layer_decay.get(backbone, 1.0))
     weighable = space.imbalanced and not (isinstance(how, Frozen) and how.classifier == "ridge")
     balanced = weighable and chooser.suggest_categorical("balanced", (False, True))
     return Configuration(training, backbone, n_stages, cuts, pooling, how, bool(balanced))
@@ -142,14 +151,19 @@ def _frozen(chooser: Chooser, space: Space) -> Frozen:
     return Frozen(classifier, penalty, views)
 
 
-def _fine_tuning(chooser: Chooser, space: Space, cut: int, is_map: bool) -> Recipe:
+def _asks_batchnorm(space: Space, backbone: str) -> bool:
+    return space.with_batchnorm is None or backbone in space.with_batchnorm
+
+
+def _fine_tuning(chooser: Chooser, space: Space, backbone: str, cut: int) -> Recipe:
     layers = chooser.suggest_categorical("layers", LAYERS)
-    if layers == "convolution" and not is_map:
+    if layers == "convolution" and cut not in space.maps[backbone]:
         layers = "fully_connected"
     head_epochs = 0 if layers == "linear" else chooser.suggest_int("head_epochs", 1, 5)
     unfrozen = cut_of(chooser.suggest_float("unfrozen", 0.0, 1.0), cut)
     ratio = chooser.suggest_float("lr_ratio", *LR_RATIO, log=True)
-    batchnorm = chooser.suggest_categorical("batchnorm", ("frozen", "adapting"))
+    asks = _asks_batchnorm(space, backbone)
+    batchnorm = chooser.suggest_categorical("batchnorm", ("frozen", "adapting")) if asks else "frozen"
     return Recipe(
         unfrozen=unfrozen, lr_ratio=ratio, layers=layers, head_epochs=head_epochs, batchnorm=batchnorm,
         **_schedule(chooser, space),
@@ -207,7 +221,8 @@ def parameters(configuration: Configuration, space: Space) -> dict[str, Any]:
         return values
     if configuration.training == "fine_tuning":
         values |= {"layers": how.layers, "unfrozen": how.unfrozen / cut, "lr_ratio": how.lr_ratio}
-        values |= {"batchnorm": how.batchnorm} | ({} if how.layers == "linear" else {"head_epochs": how.head_epochs})
+        values |= {"batchnorm": how.batchnorm} if _asks_batchnorm(space, configuration.backbone) else {}
+        values |= {} if how.layers == "linear" else {"head_epochs": how.head_epochs}
     else:
         values["whole_lr_ratio"] = how.lr_ratio
     values |= {name: getattr(how, name) for name in ("epochs", "head_lr", "weight_decay", "warmup", "label_smoothing")}

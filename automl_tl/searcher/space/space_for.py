@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from automl_tl.backbones.stages import has_batchnorm
 from automl_tl.lab.assessment import Assessment
 from automl_tl.learning.configuration import CLASSIFIERS, VIEW_SETS, Training
 from automl_tl.learning.effort import solving
@@ -37,6 +38,8 @@ def space_for(task: Task, assessment: Assessment, *, parts: Mapping[str, bool]) 
             name: frozenset(cut for cut, layout in enumerate(network.layouts, 1) if layout == "map")
             for name, network in networks.items()
         },
+        layer_decay={name: network.fine_tuning.layer_decay for name, network in networks.items()},
+        with_batchnorm=frozenset(name for name, network in networks.items() if has_batchnorm(network)),
         training=training if parts["trained"] else ("frozen",),
         classifiers=CLASSIFIERS if solvable else ("ridge",),
         views=sets,

@@ -11,7 +11,7 @@ import numpy as np
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.lab.recommended import fine_tuning, from_pretrained
 from automl_tl.learning.configuration import Configuration
-from automl_tl.learning.recipe import MOST_EPOCHS
+from automl_tl.learning.recipe import LR_RATIO, MOST_EPOCHS
 from automl_tl.searcher.session import Prepared
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import Space
@@ -60,7 +60,7 @@ def _variations(tuned: Configuration | None, space: Space) -> Iterator[Configura
         return
     if (longer := min(3 * tuned.tuned.epochs // 2, MOST_EPOCHS)) > tuned.tuned.epochs:
         yield replace(tuned, how=replace(tuned.tuned, epochs=longer))
-    yield replace(tuned, how=replace(tuned.tuned, lr_ratio=1.0))
+    yield replace(tuned, how=replace(tuned.tuned, lr_ratio=max(1.0, tuned.tuned.lr_ratio / LR_RATIO)))
     if space.augmented:
         policy = tuned.tuned.policy
         rotation = max(20.0, policy.rotation)

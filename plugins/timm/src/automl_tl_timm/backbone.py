@@ -119,3 +119,9 @@ class TimmBackbone:
         from automl_tl_timm.heads import classifier
 
         return classifier(self.entry, module)
+
+    def fine_tuning(self, module: nn.Module) -> dict[str, Any]:
+        """Return what is published of fine-tuning this architecture."""
+        from automl_tl_timm import fine_tuning
+
+        return fine_tuning.fine_tuning(module, len(self.stages(module)))

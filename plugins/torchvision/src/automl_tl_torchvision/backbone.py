@@ -113,3 +113,9 @@ class TorchvisionBackbone:
         from automl_tl_torchvision.heads import classifier
 
         return classifier(self.entry.arch, module, self.entry.input_size)
+
+    def fine_tuning(self, module: nn.Module) -> dict[str, Any] | None:
+        """Return what is published of fine-tuning this architecture; None for ConvNets with BatchNorm."""
+        from automl_tl_torchvision import fine_tuning
+
+        return fine_tuning.fine_tuning(module, len(self.stages(module)))
