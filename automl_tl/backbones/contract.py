@@ -26,8 +26,8 @@ class Backbone(Protocol):
 
     Optional members, each with a default in the core:
 
-    - `tokens(output) -> Tensor (N, P, C)`: positions by channels of a stage's output, without class
-      and register tokens. Default: (N, C, H, W) flattened, (N, P, C) as it is.
+    - `tokens(output) -> Tensor (N, P, C)`: positions by channels of a stage's output, row by row, without
+      class and register tokens. Default: (N, C, H, W) flattened, (N, P, C) as it is.
     - `pooled(output) -> Tensor (N, D)`: the backbone's own vector of its last stage, where that is
       not the mean over positions.
     - `interpolation: str`: "bilinear" (default), "bicubic" or "nearest".

@@ -6,6 +6,7 @@ collecting statistics at every depth in one pass.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -50,7 +51,7 @@ class Pooled:
     """(N, C), the population standard deviation, at least 1e-6."""
     grid: Tensor | None
     """(N, 4 * C), means of the four quarters of a map with H, W >= 2, as C runs of top left, top right,
-    bottom left, bottom right; None where the output is no map."""
+    bottom left, bottom right; None where the output is neither a map nor a square of tokens."""
 
     def columns(self, pooling: str) -> Tensor:
         """Return the features (N, d) float32 of a pooling."""
@@ -76,7 +77,9 @@ def pool(network: Network, output: Tensor, *, last: bool, layout: Layout | None 
         if grid_map is not None:
             mean, std = _mean_and_std(grid_map, (2, 3))
         else:
-            mean, std = _mean_and_std(tokens(network, output).float(), (1,))
+            positions = tokens(network, output).float()
+            mean, std = _mean_and_std(positions, (1,))
+            grid_map = _square(positions)
         own = getattr(network.backbone, "pooled", None) if last else None
         if own is not None:
             mean = cast(Tensor, own(output)).float()
@@ -139,6 +142,12 @@ def _as_map(output: Tensor, layout: Layout) -> Tensor | None:
     if layout == "tokens":
         return None
     return output if layout == "map" else output.permute(0, 3, 1, 2)
+
+
+def _square(positions: Tensor) -> Tensor | None:
+    """Return tokens (N, P, C) as the map (N, C, H, W) that they are row by row, where P is a square number."""
+    side = math.isqrt(positions.shape[1])
+    return positions.transpose(1, 2).unflatten(2, (side, side)) if side**2 == positions.shape[1] else None
 
 
 def _mean_and_std(x: Tensor, positions: tuple[int, ...]) -> tuple[Tensor, Tensor]:

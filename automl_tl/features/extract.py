@@ -61,13 +61,13 @@ class Features:
 
         Args:
             cuts: stages whose outputs are pooled; each contributes its channels once per statistic.
-            pooling: "mean", "mean+std", or "grid" (the means of the 2x2 quarters of a map).
+            pooling: "mean", "mean+std", or "grid" (the means of the 2x2 quarters).
         """
         parts = [store.read(self.slices, f"{cut}/{name}") for cut in cuts for name in POOLINGS[pooling]]
         return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
     def has_grid(self, cut: int) -> bool:
-        """Return whether stage `cut` puts out a map large enough for quarters."""
+        """Return whether stage `cut` puts out a map or tokens enough for quarters."""
         return f"{cut}/grid" in store.names(self.slices)
 
     def take(self, rows: np.ndarray) -> Features:
@@ -102,6 +102,7 @@ class Pass:
             "backbone": network.name,
             "weights": network.weights.identity,
             "stages": network.n_stages,
+            "layouts": list(network.layouts),
             "mean": list(backbone.mean),
             "std": list(backbone.std),
             "preprocessing": asdict(self.how),

@@ -116,7 +116,7 @@ def _check_source(one: Configuration, space: Space) -> None:
     small = [cut for cut in one.cuts if cut not in space.grids[one.backbone]]
     if one.pooling == "grid" and small:
         raise OptionError(
-            f"--pooling grid needs a map of quarters, which stage {small[0]} of {one.backbone} does not put out; give "
+            f"--pooling grid needs quarters, which stage {small[0]} of {one.backbone} does not put out; give "
             "mean or mean+std, or another --cuts"
         )
 

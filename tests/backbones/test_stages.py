@@ -220,7 +220,21 @@ def test_tokens_and_the_class_token() -> None:
     assert torch.allclose(inner.mean, output[:, 1:].mean(1), atol=1e-6)
     assert torch.equal(last.mean, output[:, 0])
     assert torch.equal(inner.std, last.std)
-    assert inner.grid is None
+
+
+def test_a_square_of_tokens_is_pooled_in_quarters() -> None:
+    network = build_network("toy", TokenToy())
+    square = torch.arange(16.0).reshape(4, 4)
+    output = torch.cat([torch.full((2, 1, 8), 99.0), square.reshape(1, 16, 1).expand(2, 16, 8)], dim=1)
+    grid = pool(network, output, last=False).grid
+    assert grid is not None
+    assert torch.equal(grid[:, :4], square.reshape(2, 2, 2, 2).mean((1, 3)).reshape(1, 4).expand(2, 4))
+
+
+@pytest.mark.parametrize("n", [1, 2, 12])
+def test_tokens_that_are_no_square_have_no_quarters(n: int) -> None:
+    network = build_network("toy", TokenToy())
+    assert pool(network, torch.randn(2, 1 + n, 8), last=False).grid is None
 
 
 def test_a_channels_last_map_has_a_grid_too() -> None:

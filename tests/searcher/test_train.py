@@ -147,7 +147,7 @@ def test_what_cannot_be_trained_is_a_sentence(
 def test_what_a_backbone_has_no_room_for_is_a_sentence() -> None:
     """Stage 3 of this one puts out what is too small for quarters, and no map."""
     small = replace(space(), maps={"tiny": frozenset({1, 2}), "wide": frozenset()})
-    with pytest.raises(OptionError, match="--pooling grid needs a map of quarters, which stage 3 of tiny does not"):
+    with pytest.raises(OptionError, match="--pooling grid needs quarters, which stage 3 of tiny does not"):
         asked._check_source(replace(TUNED, pooling="grid"), small)
     with pytest.raises(OptionError, match="--layers convolution needs a map, but stage 3 of tiny puts out tokens"):
         asked._changed_recipe(TUNED, ConfigurationOptions(layers="convolution"), small)

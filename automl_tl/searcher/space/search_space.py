@@ -49,7 +49,7 @@ class Space:
     n_stages: Mapping[str, int]
     """By backbone; its keys are the backbones."""
     grids: Mapping[str, frozenset[int]]
-    """By backbone, the cuts whose output is a map large enough for quarters."""
+    """By backbone, the cuts whose output has quarters."""
     maps: Mapping[str, frozenset[int]]
     """By backbone, the cuts whose output is a map, so that a convolution block can follow."""
     layer_decay: Mapping[str, float] = field(default_factory=dict)
