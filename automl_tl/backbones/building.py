@@ -43,7 +43,8 @@ def _built(name: str, backbone: Backbone, *, pretrained: bool, device: torch.dev
         module = module.to(device).eval()
     stages = _listed_stages(name, backbone, module)
     weights = weights_info(name, backbone) if pretrained else _random_weights()
-    network = Network(name, backbone, module, stages, weights, (), (), fine_tuning_of(name, backbone, module))
+    said = fine_tuning_of(name, backbone, module)
+    network = Network(name, backbone, module, stages, weights, (), (), fine_tuning=said)
     return _preflighted(network)
 
 
@@ -77,8 +78,8 @@ def _preflighted(network: Network) -> Network:
             output = next(outputs)
             channels.append(_checked_output(network, number, output))
             layouts.append(layout_of(network, output))
-        _check_pooled(network, output)
-    return replace(network, channels=tuple(channels), layouts=tuple(layouts))
+        own = _own_vector(network, output)
+    return replace(network, channels=tuple(channels), layouts=tuple(layouts), has_own_vector=own)
 
 
 def _checked_output(network: Network, number: int, output: Any) -> int:
@@ -98,12 +99,14 @@ def _checked_output(network: Network, number: int, output: Any) -> int:
     return int(found.shape[2])
 
 
-def _check_pooled(network: Network, output: Tensor) -> None:
-    """Check the backbone's own vector of its last stage, where it has one."""
+def _own_vector(network: Network, output: Tensor) -> bool:
+    """Check the backbone's own vector of its last stage; return whether it has one that is not the mean."""
     if not hasattr(network.backbone, "pooled"):
-        return
+        return False
     with blaming(network.name, "could not pool its last stage"):
         found = network.backbone.pooled(output)
     if not isinstance(found, Tensor) or found.ndim != 2 or found.shape[0] != 2:
         given = shown(found) if isinstance(found, Tensor) else type(found).__name__
         raise BackboneError(f"{network.name}: pooled() must return (2, D) for two pictures, but returned {given}")
+    mean = tokens(network, output).mean(dim=1)
+    return found.shape != mean.shape or not torch.allclose(found, mean, rtol=1e-3, atol=1e-3 * float(mean.abs().max()))

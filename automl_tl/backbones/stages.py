@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 BatchNormMode = Literal["frozen", "adapting"]
-POOLINGS = {"mean": ("mean",), "mean+std": ("mean", "std"), "grid": ("grid",)}
+POOLINGS = {"mean": ("mean",), "mean+std": ("mean", "std"), "mean+patches": ("mean", "patches"), "grid": ("grid",)}
 """By pooling, the statistics of `Pooled` that are its columns."""
 _BATCHNORM = nn.modules.batchnorm._BatchNorm
 
@@ -52,6 +52,8 @@ class Pooled:
     grid: Tensor | None
     """(N, 4 * C), means of the four quarters of a map with H, W >= 2, as C runs of top left, top right,
     bottom left, bottom right; None where the output is neither a map nor a square of tokens."""
+    patches: Tensor | None
+    """(N, C), of the last stage the mean over positions, where `mean` is another vector; else None."""
 
     def columns(self, pooling: str) -> Tensor:
         """Return the features (N, d) float32 of a pooling."""
@@ -80,10 +82,11 @@ def pool(network: Network, output: Tensor, *, last: bool, layout: Layout | None 
             positions = tokens(network, output).float()
             mean, std = _mean_and_std(positions, (1,))
             grid_map = _square(positions)
+        patches = mean if last and network.has_own_vector else None
         own = getattr(network.backbone, "pooled", None) if last else None
         if own is not None:
             mean = cast(Tensor, own(output)).float()
-        return Pooled(mean, std, _grid(grid_map))
+        return Pooled(mean, std, _grid(grid_map), patches)
 
 
 def cut(network: Network, k: int) -> nn.Sequential:
@@ -146,8 +149,9 @@ def _as_map(output: Tensor, layout: Layout) -> Tensor | None:
 
 def _square(positions: Tensor) -> Tensor | None:
     """Return tokens (N, P, C) as the map (N, C, H, W) that they are row by row, where P is a square number."""
-    side = math.isqrt(positions.shape[1])
-    return positions.transpose(1, 2).unflatten(2, (side, side)) if side**2 == positions.shape[1] else None
+    _, n, channels = positions.shape
+    side = math.isqrt(n)
+    return positions.transpose(1, 2).reshape(-1, channels, side, side) if side**2 == n else None
 
 
 def _mean_and_std(x: Tensor, positions: tuple[int, ...]) -> tuple[Tensor, Tensor]:

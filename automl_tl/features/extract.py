@@ -61,7 +61,8 @@ class Features:
 
         Args:
             cuts: stages whose outputs are pooled; each contributes its channels once per statistic.
-            pooling: "mean", "mean+std", or "grid" (the means of the 2x2 quarters).
+            pooling: "mean", "mean+std", "mean+patches" (the last stage's own vector and the mean), or "grid" (the means
+                of the 2x2 quarters).
         """
         parts = [store.read(self.slices, f"{cut}/{name}") for cut in cuts for name in POOLINGS[pooling]]
         return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
@@ -69,6 +70,11 @@ class Features:
     def has_grid(self, cut: int) -> bool:
         """Return whether stage `cut` puts out a map or tokens enough for quarters."""
         return f"{cut}/grid" in store.names(self.slices)
+
+    @property
+    def has_patches(self) -> bool:
+        """Whether the last stage has a vector of its own beside the mean over its positions."""
+        return f"{self.n_stages}/patches" in store.names(self.slices)
 
     def take(self, rows: np.ndarray) -> Features:
         """Return the features of the pictures `rows` (int, (m,)), in that order."""
@@ -103,6 +109,7 @@ class Pass:
             "weights": network.weights.identity,
             "stages": network.n_stages,
             "layouts": list(network.layouts),
+            "own vector": network.has_own_vector,
             "mean": list(backbone.mean),
             "std": list(backbone.std),
             "preprocessing": asdict(self.how),
@@ -255,6 +262,8 @@ def _named(cut: int, pooled: Pooled) -> Iterator[tuple[str, torch.Tensor]]:
     yield f"{cut}/std", pooled.std
     if pooled.grid is not None:
         yield f"{cut}/grid", pooled.grid
+    if pooled.patches is not None:
+        yield f"{cut}/patches", pooled.patches
 
 
 def batches(

@@ -23,17 +23,24 @@ class FeatureSource:
 def sources(features: Features) -> list[FeatureSource]:
     """Return the sources of one backbone, the simplest first.
 
-    Single cuts with means, means and deviations, and quarters where the map is large enough; windows of two
-    to four late cuts, and of two early ones, with means and deviations.
+    Single cuts with means, means and deviations, and quarters where there are any; at the last one the class token with
+    the mean over the patches; windows of two to four late cuts, and of two early ones, with means and deviations.
     """
     singles = [
         FeatureSource((features.backbone,), (cut,), pooling)
         for cut in range(1, features.n_stages + 1)
-        for pooling in ("mean", "mean+std", "grid")
-        if pooling != "grid" or features.has_grid(cut)
+        for pooling in _poolings(features, cut)
     ]
     joined = [FeatureSource((features.backbone,), cuts, "mean+std") for cuts in _windows(features.n_stages)]
     return singles + joined
+
+
+def _poolings(features: Features, cut: int) -> Iterator[str]:
+    yield from ("mean", "mean+std")
+    if cut == features.n_stages and features.has_patches:
+        yield "mean+patches"
+    if features.has_grid(cut):
+        yield "grid"
 
 
 def _windows(n_stages: int) -> Iterator[tuple[int, ...]]:

@@ -22,7 +22,7 @@ class Member:
     cuts: tuple[int, ...]
     """Stages, counted from 1, whose pooled outputs are joined."""
     pooling: str
-    """ "mean", "mean+std" or "grid"."""
+    """Of POOLINGS."""
     head: NetworkHead
     kind: str
     """Of the head: "ridge", "softmax", "ovr_logistic", "linear_svm", "linear", "fully_connected" or "convolution"."""

@@ -10,7 +10,7 @@ from automl_tl.options.groups import LabOptions, OutOptions
 from automl_tl.options.texts import parse_cuts
 from automl_tl.strategies import STRATEGIES
 
-POOLINGS = ("mean", "mean+std", "grid")
+POOLINGS = ("mean", "mean+std", "mean+patches", "grid")
 CLASSIFIERS = ("ridge", "softmax", "ovr_logistic", "linear_svm")
 VIEWS = ("plain", "flips", "flips+zoom")
 LAYERS = ("linear", "fully_connected", "convolution")

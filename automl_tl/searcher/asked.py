@@ -14,7 +14,7 @@ from automl_tl.learning.recipe import Recipe
 from automl_tl.options import ConfigurationOptions, SearchOptions
 from automl_tl.searcher.session import Prepared
 from automl_tl.searcher.space.limits import Limits
-from automl_tl.searcher.space.search_space import Space
+from automl_tl.searcher.space.search_space import Space, is_pooled
 from automl_tl.searcher.space.space_for import space_for
 from automl_tl.searcher.trials.openings import openings
 from automl_tl.searcher.trials.sweep import DEFAULT_L2
@@ -113,6 +113,11 @@ def _check_source(one: Configuration, space: Space) -> None:
     beyond = [cut for cut in one.cuts if not 1 <= cut <= one.n_stages]
     if beyond:
         raise OptionError(f"--cuts must be from 1 to {one.n_stages}, the stages of {one.backbone}, but has {beyond[0]}")
+    if one.pooling == "mean+patches" and not is_pooled(space, one.backbone, one.cuts, one.pooling):
+        raise OptionError(
+            f"--pooling mean+patches needs the last stage alone, and a class token there; give mean or mean+std to "
+            f"{one.backbone}"
+        )
     small = [cut for cut in one.cuts if cut not in space.grids[one.backbone]]
     if one.pooling == "grid" and small:
         raise OptionError(

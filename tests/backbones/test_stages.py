@@ -220,6 +220,17 @@ def test_tokens_and_the_class_token() -> None:
     assert torch.allclose(inner.mean, output[:, 1:].mean(1), atol=1e-6)
     assert torch.equal(last.mean, output[:, 0])
     assert torch.equal(inner.std, last.std)
+    assert network.has_own_vector
+    assert inner.patches is None
+    assert last.patches is not None
+    assert torch.equal(last.columns("mean+patches"), torch.cat([output[:, 0], inner.mean], 1))
+
+
+def test_a_vector_that_is_the_mean_is_none_of_its_own(network: Network) -> None:
+    averaged = build_network("toy", _with(pooled=lambda self, x: x.mean((2, 3))))
+    assert not averaged.has_own_vector
+    assert not network.has_own_vector
+    assert pool(averaged, torch.randn(2, 8, 2, 2), last=True).patches is None
 
 
 def test_a_square_of_tokens_is_pooled_in_quarters() -> None:

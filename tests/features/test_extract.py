@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from generated_pictures import MakePictures
-from tiny_backbone import TinyBackbone, tiny_network
+from tiny_backbone import TinyBackbone, TinyTransformer, tiny_network
 
 from automl_tl.backbones.stages import Network, build_network
 from automl_tl.data.decode import Preprocessing, preprocess
@@ -19,6 +19,7 @@ from automl_tl.features import extract as module
 from automl_tl.features.engine import Engine, choose_engine
 from automl_tl.features.extract import Pass, Picture, extract
 from automl_tl.features.store import FeatureStore
+from automl_tl.lab.feature_sources import sources
 
 HOW = Preprocessing(32)
 ENGINE = Engine("cpu", "float32")
@@ -190,3 +191,24 @@ def test_what_is_not_its_fault_is_not_blamed_on_it(
 
     with pytest.raises(error):
         extract(Pass(hooked(interrupted), HOW, ENGINE, batch_size=4), files, FeatureStore(tmp_path))
+
+
+def test_a_class_token_is_offered_with_the_mean_of_the_patches(files: list[Picture], tmp_path: Path) -> None:
+    network = build_network("tokens", TinyTransformer())
+    features = extract(Pass(network, HOW, ENGINE), files, FeatureStore(tmp_path))
+    assert features.has_patches
+    assert all(features.has_grid(cut) for cut in (1, 2, 3))
+    offered = {source.cuts for source in sources(features) if source.pooling == "mean+patches"}
+    assert offered == {(3,)}
+    both, alone = (features.matrix((3,), pooling) for pooling in ("mean+patches", "mean"))
+    assert both.shape == (len(files), 24)
+    np.testing.assert_array_equal(both[:, :12], alone)
+    np.testing.assert_allclose(
+        both[:, 12:], features.matrix((3,), "grid").reshape(-1, 12, 4).mean(2), rtol=1e-2, atol=1e-3
+    )
+
+
+def test_a_map_has_no_class_token(files: list[Picture], tmp_path: Path) -> None:
+    features = extract(Pass(tiny_network(), HOW, ENGINE), files, FeatureStore(tmp_path))
+    assert not features.has_patches
+    assert "mean+patches" not in {source.pooling for source in sources(features)}

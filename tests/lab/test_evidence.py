@@ -24,7 +24,7 @@ N, CLASSES, STAGES = 60, 3, 4
 class Generated:
     """Features of every stage, as `Features` gives them; later stages tell the classes apart better."""
 
-    n_stages, n = STAGES, N
+    n_stages, n, has_patches = STAGES, N, False
 
     def __init__(self, backbone: str, rows: np.ndarray | None = None) -> None:
         self.backbone, self.rows = backbone, np.arange(N) if rows is None else rows

@@ -9,10 +9,11 @@ import torch
 from generated_pictures import MakePictures
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tiny_backbone import TinyTransformer
 from torch import Tensor
 from trainable import CPU, STRONG, make_cache, noise, row_counter, tiny_network, token_network
 
-from automl_tl.backbones.stages import Network, normalise
+from automl_tl.backbones.stages import Network, build_network, normalise
 from automl_tl.data.decode import Preprocessing
 from automl_tl.features.extract import Pass, Picture, extract
 from automl_tl.features.store import FeatureStore
@@ -46,6 +47,15 @@ def test_tokens_are_kept_as_they_are(tmp_path: Path) -> None:
     output = make_cache(network, pixels, 1, tmp_path).batch(PLAIN, ALL).output
     assert output.shape == (N, 16, 12)
     torch.testing.assert_close(output, direct(network, pixels, 1), **HALF)
+
+
+def test_a_class_token_and_the_patches_are_read_of_frozen_and_of_learning_stages(tmp_path: Path) -> None:
+    network, pixels = build_network("tokens", TinyTransformer()), noise(N)
+    cache = make_cache(network, pixels, 3, tmp_path, cuts=(3,), pooling="mean+patches")
+    output = direct(network, pixels, 3)
+    expected = torch.cat([output[:, 0], output[:, 1:].mean(1)], 1)
+    torch.testing.assert_close(cache.batch(PLAIN, ALL).pooled[3], expected)
+    torch.testing.assert_close(cache.columns(output, 3), expected)
 
 
 def test_without_a_policy_every_view_is_plain(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ SPACES = {
     "many, imbalanced, every flip": space(many=True, imbalanced=True, vflip=True),
     "neither joined nor augmented": space(joined=False, augmented=False, hflip=False),
     "tokens": replace(space(), grids=NOWHERE, maps=NOWHERE),
+    "a class token": space(patches=frozenset({"wide"})),
     "one without BatchNorm": space(layer_decay={"tiny": 0.65, "wide": 1.0}, with_batchnorm=frozenset({"wide"})),
 }  # fmt: skip
 
@@ -66,8 +67,8 @@ def test_parameters_are_the_inverse_of_suggest(drawn: Drawn) -> None:
 def test_a_trial_has_the_parameters_that_it_uses_and_no_others(drawn: Drawn) -> None:
     of, some = drawn
     for trial, configuration in some:
-        if configuration.pooling == "mean" and trial.params.get("pooling") == "grid":
-            continue  # quarters of an output that has none
+        if configuration.pooling == "mean" and trial.params.get("pooling") in ("grid", "mean+patches"):
+            continue  # of an output that has none
         assert set(parameters(configuration, of)) - {"pooling"} == set(trial.params) - {"pooling"}
 
 
@@ -100,6 +101,7 @@ def test_every_cut_pooling_and_layer_can_be_built(drawn: Drawn) -> None:
         assert len(c.cuts) <= (LONGEST_JOIN if of.joined else 1)
         assert len(c.cuts) == 1 or c.pooling == "mean+std"
         assert c.pooling != "grid" or c.cuts[-1] in of.grids[c.backbone]
+        assert c.pooling != "mean+patches" or (c.backbone in of.patches and c.cuts == (of.n_stages[c.backbone],))
         assert c.training in of.training
         if isinstance(c.how, Frozen):
             assert c.how.classifier in of.classifiers

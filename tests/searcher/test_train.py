@@ -149,6 +149,10 @@ def test_what_a_backbone_has_no_room_for_is_a_sentence() -> None:
     small = replace(space(), maps={"tiny": frozenset({1, 2}), "wide": frozenset()})
     with pytest.raises(OptionError, match="--pooling grid needs quarters, which stage 3 of tiny does not"):
         asked._check_source(replace(TUNED, pooling="grid"), small)
+    with pytest.raises(
+        OptionError, match="--pooling mean\\+patches needs the last stage alone, and a class token there"
+    ):
+        asked._check_source(replace(TUNED, pooling="mean+patches"), small)
     with pytest.raises(OptionError, match="--layers convolution needs a map, but stage 3 of tiny puts out tokens"):
         asked._changed_recipe(TUNED, ConfigurationOptions(layers="convolution"), small)
 

@@ -52,6 +52,8 @@ class Space:
     """By backbone, the cuts whose output has quarters."""
     maps: Mapping[str, frozenset[int]]
     """By backbone, the cuts whose output is a map, so that a convolution block can follow."""
+    patches: frozenset[str] = frozenset()
+    """The backbones whose last stage has a vector of its own beside the mean over its positions."""
     layer_decay: Mapping[str, float] = field(default_factory=dict)
     """By backbone, what is published of it; 1 where nothing is."""
     with_batchnorm: frozenset[str] | None = None
@@ -74,6 +76,7 @@ def space_to_dict(space: Space) -> dict[str, Any]:
     values = dict(vars(space))
     for name in ("grids", "maps"):
         values[name] = {backbone: sorted(cuts) for backbone, cuts in values[name].items()}
+    values["patches"] = sorted(space.patches)
     values["with_batchnorm"] = None if space.with_batchnorm is None else sorted(space.with_batchnorm)
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
@@ -83,8 +86,9 @@ def space_from_dict(values: Mapping[str, Any]) -> Space:
     rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     for name in ("grids", "maps"):
         rest[name] = {backbone: frozenset(cuts) for backbone, cuts in values[name].items()}
-    if values.get("with_batchnorm") is not None:
-        rest["with_batchnorm"] = frozenset(values["with_batchnorm"])
+    for name in ("patches", "with_batchnorm"):
+        if values.get(name) is not None:
+            rest[name] = frozenset(values[name])
     return Space(**rest)
 
 
@@ -128,8 +132,16 @@ def _cuts(chooser: Chooser, space: Space, backbone: str) -> tuple[tuple[int, ...
     joined = min(cut, chooser.suggest_int("joined", 1, LONGEST_JOIN))
     if joined > 1:
         return tuple(range(cut - joined + 1, cut + 1)), "mean+std"
-    pooling = chooser.suggest_categorical("pooling", ("mean", "mean+std", "grid"))
-    return (cut,), "mean" if pooling == "grid" and cut not in space.grids[backbone] else pooling
+    choices = ("mean", "mean+std", "grid", "mean+patches") if space.patches else ("mean", "mean+std", "grid")
+    pooling = chooser.suggest_categorical("pooling", choices)
+    return (cut,), pooling if is_pooled(space, backbone, (cut,), pooling) else "mean"
+
+
+def is_pooled(space: Space, backbone: str, cuts: tuple[int, ...], pooling: str) -> bool:
+    """Return whether the outputs of these cuts can be pooled so."""
+    if pooling == "mean+patches":
+        return backbone in space.patches and cuts == (space.n_stages[backbone],)
+    return pooling != "grid" or space.grids[backbone].issuperset(cuts)
 
 
 def cut_of(depth: float, n_stages: int) -> int:

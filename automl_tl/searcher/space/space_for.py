@@ -38,6 +38,7 @@ def space_for(task: Task, assessment: Assessment, *, parts: Mapping[str, bool]) 
             name: frozenset(cut for cut, layout in enumerate(network.layouts, 1) if layout == "map")
             for name, network in networks.items()
         },
+        patches=frozenset(name for name, f in task.features.items() if f.has_patches),
         layer_decay={name: network.fine_tuning.layer_decay for name, network in networks.items()},
         with_batchnorm=frozenset(name for name, network in networks.items() if has_batchnorm(network)),
         training=training if parts["trained"] else ("frozen",),

@@ -18,7 +18,7 @@ from automl_tl.learning.spectrum import Spectrum, decompose
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
 
-_STATISTICS = {"mean": 1, "mean+std": 2, "grid": 4}
+_STATISTICS = {"mean": 1, "mean+std": 2, "mean+patches": 2, "grid": 4}
 """Columns of each pooling per channel."""
 
 
