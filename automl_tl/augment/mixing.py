@@ -9,6 +9,8 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from automl_tl.backbones.network import Layout
+
 NOTHING: Mapping[int, Tensor] = MappingProxyType({})
 
 
@@ -23,16 +25,22 @@ class Mixing:
 
 
 def mix(
-    batch: Tensor, targets: Tensor, mixing: Mixing, generator: torch.Generator, pooled: Mapping[int, Tensor] = NOTHING
+    batch: Tensor,
+    targets: Tensor,
+    mixing: Mixing,
+    generator: torch.Generator,
+    pooled: Mapping[int, Tensor] = NOTHING,
+    layout: Layout = "map",
 ) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
     """Return a batch, its soft targets and its pooled columns, each picture mixed with another one of the batch.
 
     Args:
-        batch: (N, ...) floating point; cutmix needs (N, C, H, W), elsewhere mixup is used in its place.
+        batch: (N, ...) floating point; cutmix needs pictures or a map, elsewhere mixup is used in its place.
         targets: (N, C) float32, rows sum to 1.
         mixing: how strongly; without any the batch comes back as it is.
         generator: a CPU generator.
         pooled: columns (N, d) that were read of the same pictures before; they are mixed by the same shares.
+        layout: of the batch, so that a rectangle is one of positions; pictures are a "map".
     """
     kinds = [kind for kind in ("mixup", "cutmix") if getattr(mixing, kind) > 0]
     if not kinds or len(batch) < 2:
@@ -40,8 +48,11 @@ def mix(
     kind = kinds[int(torch.randint(len(kinds), (1,), generator=generator))]
     share = _beta(getattr(mixing, kind), generator)
     partner = torch.randperm(len(batch), generator=generator).to(batch.device)
-    if kind == "cutmix" and batch.ndim == 4:
-        mixed, share = _paste(batch, batch[partner], share, generator)
+    if kind == "cutmix" and batch.ndim == 4 and layout != "tokens":
+        last = layout == "map_last"
+        maps = batch.permute(0, 3, 1, 2) if last else batch
+        mixed, share = _paste(maps, maps[partner], share, generator)
+        mixed = mixed.permute(0, 2, 3, 1) if last else mixed
     else:
         mixed = share * batch + (1 - share) * batch[partner]
     columns = {cut: share * values + (1 - share) * values[partner] for cut, values in pooled.items()}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from automl_tl.augment.policy import AugmentationPolicy, Variation, apply, vary
-from automl_tl.backbones.stages import Network, pool
+from automl_tl.backbones.stages import Layout, Network, pool
 from automl_tl.features.engine import Engine
 from automl_tl.learning.pixels import scratch_array
 
@@ -87,6 +87,11 @@ class ActivationCache:
     def columns(self, output: Tensor, cut: int) -> Tensor:
         """Return the columns (m, d) float32 that the head reads of a cut's output."""
         return pool(self.network, output, last=cut == self.network.n_stages).columns(self.pooling)
+
+    @property
+    def layout(self) -> Layout:
+        """Of what `batch` gives: pictures are a map."""
+        return self.network.layouts[self.boundary - 1] if self.boundary else "map"
 
     def _kept(self, variant: int) -> _Kept | None:
         number = variant if variant == PLAIN else 1 + (variant - 1) % max(1, self.n_variants)

@@ -212,7 +212,8 @@ class _Run:
                 value: Tensor = self.loss(self._forward(batch), y)
                 return value
             targets = nn.functional.one_hot(y, self.tunable.head.n_classes).float()
-            output, targets, pooled = mix(batch.output, targets, self.mixing, self.generator, batch.pooled)
+            layout = self.cache.layout
+            output, targets, pooled = mix(batch.output, targets, self.mixing, self.generator, batch.pooled, layout)
             value = self.loss(self._forward(Activations(output, pooled)), targets)
             return value
 

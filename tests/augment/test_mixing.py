@@ -91,3 +91,20 @@ def test_columns_that_were_pooled_before_are_mixed_as_the_targets_are() -> None:
         _, soft, pooled = mix(batch, targets, mixing, generator(5), {7: columns})
         assert not torch.equal(pooled[7], columns)
         torch.testing.assert_close(pooled[7] @ targets, soft)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_map_whose_channels_come_last_is_pasted_like_any_other(seed: int) -> None:
+    batch, targets = numbered()
+    expected, soft, _ = mix(batch, targets, Mixing(cutmix=1.0), generator(seed))
+    last = batch.permute(0, 2, 3, 1).contiguous()
+    mixed, soft_too, _ = mix(last, targets, Mixing(cutmix=1.0), generator(seed), layout="map_last")
+    assert torch.equal(mixed, expected.permute(0, 2, 3, 1))
+    assert torch.equal(soft_too, soft)
+    assert mixed.is_contiguous()
+
+
+def test_four_axes_that_are_no_map_are_blended() -> None:
+    windows = torch.eye(N)[:, None, None].repeat(1, 2, 5, 1)
+    mixed, soft, _ = mix(windows, torch.eye(N), Mixing(cutmix=1.0), generator(1), layout="tokens")
+    torch.testing.assert_close(mixed, soft[:, None, None].expand_as(mixed))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,13 @@ def test_a_class_token_and_the_patches_are_read_of_frozen_and_of_learning_stages
     expected = torch.cat([output[:, 0], output[:, 1:].mean(1)], 1)
     torch.testing.assert_close(cache.batch(PLAIN, ALL).pooled[3], expected)
     torch.testing.assert_close(cache.columns(output, 3), expected)
+
+
+def test_a_batch_is_laid_out_as_the_last_frozen_stage_puts_it_out(tmp_path: Path) -> None:
+    network = build_network("tokens", TinyTransformer())
+    layouts = [make_cache(network, noise(N), boundary, tmp_path).layout for boundary in (0, 1)]
+    assert layouts == ["map", "tokens"]
+    assert make_cache(replace(network, layouts=("map_last",) * 3), noise(N), 2, tmp_path).layout == "map_last"
 
 
 def test_without_a_policy_every_view_is_plain(tmp_path: Path) -> None:
