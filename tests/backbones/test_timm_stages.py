@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 import torch
 from fake_plugins import isolate_hub
+from timm.models.vision_transformer import Block
 from torch import nn
 
 from automl_tl.backbones.overrides import configure
@@ -28,6 +29,8 @@ FAMILIES = {
     "regnety_002": (5, 64, 0),
     "vit_tiny_patch16_224": (13, 64, 1),
     "deit_tiny_distilled_patch16_224": (13, 64, 2),
+    "vit_little_patch16_reg4_gap_256": (13, 64, 4),  # of 14 blocks
+    "resmlp_24_224": (13, 224, 0),  # of 24
     "vit_small_patch14_dinov2": (13, 56, 1),
     "vit_small_patch14_reg4_dinov2": (13, 56, 5),
     "eva02_tiny_patch14_224": (13, 56, 1),
@@ -123,6 +126,12 @@ def test_stages_move_with_the_network_and_alone(arch: str) -> None:
             stage.to(torch.float32)
         *_, output = stage_outputs(network, torch.randn(1, 3, side, side))
     assert {parameter.dtype for parameter in network.module.parameters()} == {torch.float32}
+
+
+def test_many_blocks_are_joined_evenly() -> None:
+    stages = _network("vit_little_patch16_reg4_gap_256").stages[1:]
+    blocks = [sum(isinstance(module, Block) for module in stage.modules()) for stage in stages]
+    assert blocks == [2, 2, *[1] * 10]
 
 
 def test_taking_apart_keeps_every_mode() -> None:

@@ -79,9 +79,9 @@ def tiny_swin() -> nn.Module:
     )
 
 
-def tiny_vit() -> nn.Module:
+def tiny_vit(num_layers: int = 3) -> nn.Module:
     net = models.VisionTransformer(
-        image_size=48, patch_size=8, num_layers=3, num_heads=2, hidden_dim=16, mlp_dim=32, num_classes=7
+        image_size=48, patch_size=8, num_layers=num_layers, num_heads=2, hidden_dim=16, mlp_dim=32, num_classes=7
     )
     nn.init.normal_(net.heads.head.weight)  # zero otherwise
     return net
@@ -103,6 +103,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "regnet_y_400mf": (lambda: models.regnet_y_400mf(), 5),
     "swin": (tiny_swin, 5),
     "vit_": (tiny_vit, 4),
+    "vit_long": (lambda: tiny_vit(14), 13),
     "shufflenet_v2_x0_5": (lambda: models.shufflenet_v2_x0_5(), 5),
     "mnasnet0_5": (lambda: models.mnasnet0_5(), 9),
 }

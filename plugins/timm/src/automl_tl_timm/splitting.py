@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -19,6 +20,9 @@ from automl_tl_timm.parts import RotatedBlock, TokenEmbedding, WholeNetwork
 
 SMALL = 96
 """Side of the picture on which stages are checked, pixels: it need not be large to tell them apart."""
+
+MOST_BLOCKS = 12
+"""Stages that the blocks of a network make: more of them are joined, so that cuts stay about a dozen."""
 
 Named = list[tuple[str, nn.Module]]
 Recipe = Callable[[nn.Module], "list[nn.Module] | None"]
@@ -33,7 +37,7 @@ class Chain:
     each: tuple[str, ...] = ()
     """Modules that are a stage each."""
     inside: str = ""
-    """A container whose children are a stage each."""
+    """A container whose children are a stage each, or a few of them where they are many."""
     last: tuple[str, ...] = ()
     """What follows: a stage of its own if it holds a convolution, else part of the last stage."""
 
@@ -46,11 +50,14 @@ class Chain:
         first = _present(net, self.first)
         if not first or not body or (self.each and len(body) < len(self.each)):
             return None
-        return _with_last([_joined(first), *(part for _, part in body)], _present(net, self.last))
+        return _with_last([_joined(first), *_grouped([part for _, part in body])], _present(net, self.last))
 
 
 def transformer(net: nn.Module) -> list[nn.Module] | None:
-    """Return the stages of a plain vision transformer: its embedding, then its blocks, norm with the last."""
+    """Return the stages of a plain vision transformer: its embedding, then its blocks, norm with the last.
+
+    The blocks of a long one are joined to a dozen stages of one after the other, as many in each as can be alike.
+    """
     blocks = getattr(net, "blocks", None)
     if not isinstance(blocks, nn.Module) or not callable(getattr(type(net), "_pos_embed", None)):
         return None
@@ -60,7 +67,16 @@ def transformer(net: nn.Module) -> list[nn.Module] | None:
         if next(rope.parameters(), None) is not None:  # learned, one for each block: no stage could own it
             return None
         parts = [RotatedBlock(part, rope, getattr(net, "num_prefix_tokens", 0)) for part in parts]
-    return _with_last([TokenEmbedding(net), *parts], _present(net, ("norm",)))
+    return _with_last([TokenEmbedding(net), *_grouped(parts)], _present(net, ("norm",)))
+
+
+def _grouped(blocks: list[nn.Module]) -> list[nn.Module]:
+    """Return blocks as at most `MOST_BLOCKS` modules, the first ones longer where they do not divide evenly."""
+    if len(blocks) <= MOST_BLOCKS:
+        return blocks
+    each, longer = divmod(len(blocks), MOST_BLOCKS)
+    ends = [each * number + min(number, longer) for number in range(MOST_BLOCKS + 1)]
+    return [nn.Sequential(*blocks[start:end]) for start, end in pairwise(ends)]
 
 
 def flat_features(net: nn.Module) -> list[nn.Module] | None:

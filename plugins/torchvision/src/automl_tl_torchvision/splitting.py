@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -22,6 +23,8 @@ HEADS = ("fc", "classifier", "head", "heads")
 AFTER = ("permute", "avgpool", "flatten", "dropout", *HEADS)
 """What follows the last feature map."""
 CONTAINERS = ("features", "layers", "blocks", "trunk_output")
+MOST_BLOCKS = 12
+"""Stages that the blocks of a transformer make: more of them are joined, so that cuts stay about a dozen."""
 
 
 class Embedding(nn.Module):
@@ -71,11 +74,23 @@ def head_name(net: nn.Module) -> str:
 
 
 def transformer(net: nn.Module) -> list[nn.Module]:
-    """Return a vision transformer's stages: its embedding, then its blocks, the norm with the last one."""
+    """Return a vision transformer's stages: its embedding, then its blocks, the norm with the last one.
+
+    The blocks of a long one are joined to a dozen stages, as many in each as can be alike.
+    """
     if not isinstance(net, VisionTransformer):
         return []
-    blocks = list(net.encoder.layers.children())
+    blocks = _grouped(list(net.encoder.layers.children()))
     return [Embedding(net), *blocks[:-1], nn.Sequential(blocks[-1], net.encoder.ln)]
+
+
+def _grouped(blocks: list[nn.Module]) -> list[nn.Module]:
+    """Return blocks as at most `MOST_BLOCKS` modules, the first ones longer where they do not divide evenly."""
+    if len(blocks) <= MOST_BLOCKS:
+        return blocks
+    each, longer = divmod(len(blocks), MOST_BLOCKS)
+    ends = [each * number + min(number, longer) for number in range(MOST_BLOCKS + 1)]
+    return [nn.Sequential(*blocks[start:end]) for start, end in pairwise(ends)]
 
 
 def sequence(net: nn.Module) -> list[nn.Module]:
