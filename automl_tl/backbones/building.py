@@ -71,6 +71,7 @@ def _preflighted(network: Network) -> Network:
     x = normalise(noise, network.backbone.mean, network.backbone.std).to(network.device)
     channels: list[int] = []
     layouts: list[Layout] = []
+    sizes: list[int] = []
     outputs = stage_outputs(network, x)
     # no_grad, not inference_mode: what a network caches at its first run must still be usable in training.
     with torch.no_grad():
@@ -78,8 +79,11 @@ def _preflighted(network: Network) -> Network:
             output = next(outputs)
             channels.append(_checked_output(network, number, output))
             layouts.append(layout_of(network, output))
+            sizes.append(output[0].numel())
         own = _own_vector(network, output)
-    return replace(network, channels=tuple(channels), layouts=tuple(layouts), has_own_vector=own)
+    return replace(
+        network, channels=tuple(channels), layouts=tuple(layouts), sizes=tuple(sizes), has_own_vector=own
+    )  # fmt: skip
 
 
 def _checked_output(network: Network, number: int, output: Any) -> int:

@@ -31,6 +31,8 @@ class Network:
     """C of every stage's output."""
     layouts: tuple[Layout, ...]
     """How every stage's output is laid out, found out by the preflight."""
+    sizes: tuple[int, ...] = ()
+    """Numbers in every stage's output for one picture."""
     has_own_vector: bool = False
     """Whether the plugin's `pooled()` is another vector than the mean over the positions: a class token."""
     fine_tuning: FineTuning = field(default_factory=FineTuning)

@@ -22,6 +22,8 @@ from automl_tl.learning.pixels import scratch_array
 PLAIN = 0
 """The variant without any variation."""
 MAX_BYTES = 2 * 1024**3
+HALF_PRECISION = 2
+"""Bytes of a number that is kept."""
 _HALF = float(torch.finfo(torch.float16).max)
 
 
@@ -50,7 +52,8 @@ class ActivationCache:
         seed: of the variants, and of what is trained on them.
         folder: for the memory-mapped files.
         n_variants: variants besides the plain one; `batch` goes round them.
-        max_bytes: a bound on what is kept; where it does not suffice, fewer variants are, or none.
+        max_bytes: a bound on what is kept. Of variants that do not fit, the plain one the first, the prefix is run anew
+            every time, and each time in another variation: pictures vary no less for want of room.
     """
 
     network: Network
@@ -71,8 +74,8 @@ class ActivationCache:
     def batch(self, variant: int, rows: np.ndarray) -> Activations:
         """Return the pictures `rows`, int (m,), in a variant: 0 is plain, higher ones are varied at random.
 
-        The same seed, variant and row give the same picture, whatever the batch. Where the prefix is kept, variants
-        beyond `n_variants` are the first ones again.
+        The same seed, variant and row give the same picture, whatever the batch. Where its output is kept, a variant
+        beyond `n_variants` is one of the first again.
         """
         if self.boundary == 0:
             return Activations(self._pixels(self._variation(variant), rows), {})
@@ -95,22 +98,18 @@ class ActivationCache:
 
     def _kept(self, variant: int) -> _Kept | None:
         number = variant if variant == PLAIN else 1 + (variant - 1) % max(1, self.n_variants)
-        if number in self._variants:
-            return self._variants[number]
         if not self._row_bytes:
             self._row_bytes = self._measure_row()
         room = self.max_bytes // (self._row_bytes * len(self.pixels))
-        if room < 1:
+        if (number if number != PLAIN else self.n_variants + 1) > room:
             return None
-        if len(self._variants) >= room:  # go round those that there are
-            others = [key for key in self._variants if key != PLAIN]
-            return self._variants[others[variant % len(others)]] if others and variant != PLAIN else None
-        self._variants[number] = _Kept(len(self.pixels), self._variation(number), self.folder)
+        if number not in self._variants:
+            self._variants[number] = _Kept(len(self.pixels), self._variation(number), self.folder)
         return self._variants[number]
 
     def _measure_row(self) -> int:
         one = self._run(None, np.zeros(1, np.int64))
-        return 2 * one.output.numel() + sum(4 * values.numel() for values in one.pooled.values())
+        return HALF_PRECISION * one.output.numel() + sum(4 * values.numel() for values in one.pooled.values())
 
     def _variation(self, variant: int) -> Variation | None:
         """Return what a variant does to every picture; the last one is kept, as its batches follow one another."""

@@ -130,6 +130,20 @@ def n_variants(epochs: int) -> int:
     return min(MOST_VARIANTS, max(1, -(-epochs // EPOCHS_PER_VARIANT)))
 
 
+def prefix_passes(epochs: int, room: int) -> int:
+    """Return how often a schedule of so many epochs runs the frozen stages over every picture.
+
+    Args:
+        epochs: of both phases.
+        room: variants that can be kept: each of them is run once, any other one in every epoch that asks for it.
+
+    >>> [prefix_passes(10, room) for room in (9, 4, 2, 0)]
+    [4, 4, 6, 10]
+    """
+    variants = n_variants(epochs)
+    return min(room, variants) + sum(epoch % variants >= room for epoch in range(epochs))
+
+
 def learned_state(configuration: Configuration, tunable: Tunable) -> dict[str, Tensor]:
     """Return copies on the CPU of what was learned: the head, and the stages that are not frozen."""
     learned = _learned(configuration, tunable.network, tunable.head).state_dict()

@@ -18,7 +18,7 @@ from automl_tl.lab.evidence import Candidate, Evidence
 from automl_tl.lab.extraction import extract_each
 from automl_tl.lab.sample import LARGEST_SAMPLE, Sample, draw_sample, lonely_note
 from automl_tl.lab.timing import stage_seconds, whole_step_seconds
-from automl_tl.learning.activations import MAX_BYTES
+from automl_tl.learning.activations import HALF_PRECISION, MAX_BYTES
 from automl_tl.options import SearchOptions
 from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.space.limits import Limits
@@ -149,13 +149,14 @@ def _time_training(session: Session, task: Task) -> tuple[Task, Costs, tuple[str
         network = networks.network(name)
         forward = stage_seconds(network, engine, networks.timing)
         whole = whole_step_seconds(network, engine, networks.timing)
-        return StageCosts(forward, whole / max(sum(forward), 1e-9))
+        kept = tuple(HALF_PRECISION * size for size in network.sizes)
+        return StageCosts(forward, whole / max(sum(forward), 1e-9), kept)
 
     with session.lab.monitor.activity("Timing a training step"):
         stages, notes = without_broken(networks, list(task.features), measured)
     if not stages:
         raise BackboneError(f"no backbone can be trained: {'; '.join(notes)}")
-    return replace(task, features={name: task.features[name] for name in stages}), Costs(stages), notes
+    return replace(task, features={name: task.features[name] for name in stages}), Costs(stages, task.max_bytes), notes
 
 
 def _assessed_rows(session: Session, task: Task) -> np.ndarray:

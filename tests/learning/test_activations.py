@@ -20,6 +20,7 @@ from automl_tl.features.extract import Pass, Picture, extract
 from automl_tl.features.store import FeatureStore
 from automl_tl.learning.activations import PLAIN, ActivationCache
 from automl_tl.learning.pixels import load_pixels
+from automl_tl.learning.trainer import n_variants, prefix_passes
 
 N = 7
 HALF = {"rtol": 2e-3, "atol": 2e-3}
@@ -153,7 +154,7 @@ def kept_bytes(cache: ActivationCache, *, pooled: bool) -> int:
 
 @pytest.mark.parametrize("room", [0.5, 1, 2.5, 10])
 def test_no_more_is_kept_than_may_be(tmp_path: Path, room: float) -> None:
-    """Where there is no room for all views training goes round fewer, or runs the prefix every time."""
+    """What there is no room for is run every time."""
     network, pixels = tiny_network(), noise(N)
     whole = make_cache(network, pixels, 2, tmp_path, policy=STRONG)
     whole.batch(PLAIN, ALL)
@@ -165,6 +166,20 @@ def test_no_more_is_kept_than_may_be(tmp_path: Path, room: float) -> None:
     assert kept_bytes(cache, pooled=False) <= limit
     torch.testing.assert_close(plain, direct(network, pixels, 2), **HALF)
     assert not any(torch.allclose(view, plain, atol=0.05) for view in varied)
+
+
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_pictures_vary_no_less_where_there_is_little_room(tmp_path: Path, room: int) -> None:
+    """One variant that fits must not be the only one that training ever sees."""
+    network, pixels = tiny_network(), noise(N)
+    passed = row_counter(network)
+    limit = (room + 0.5) * N * 2 * network.sizes[1]
+    cache = make_cache(network, pixels, 2, tmp_path, policy=STRONG, max_bytes=int(limit), n_variants=n_variants(8))
+    views = [cache.batch(epoch, ALL).output for epoch in range(1, 9)]
+    alike = {(i, j) for j in range(8) for i in range(j) if torch.allclose(views[i], views[j], atol=0.05)}
+    assert alike == {(i, j) for j in range(8) for i in range(j) if i % 3 == j % 3 < room}
+    measured = 1
+    assert sum(passed) == prefix_passes(8, room) * N + measured
 
 
 def test_pooled_columns_count_as_well(tmp_path: Path) -> None:

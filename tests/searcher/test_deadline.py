@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 import pytest
 from tasks import TUNED, retuned
@@ -51,6 +52,14 @@ def test_the_plan_counts_pictures_epochs_and_kept_views() -> None:
     assert planned(TUNED, 10, 2) == pytest.approx(10 * (2 * 3.0 * 0.6 + n_variants(2) * 0.1))
     assert planned(retuned(TUNED, unfrozen=3), 10) == pytest.approx(10 * 5 * 3.0 * 0.7)
     assert planned(retuned(TUNED, head_epochs=3), 10) == pytest.approx(10 * (8 * 3.0 * 0.6 + n_variants(8) * 0.1))
+
+
+def test_the_plan_counts_what_cannot_be_kept() -> None:
+    """Ten epochs go round four views; of two that fit the prefix is run once, of the others in every epoch."""
+    tight = Costs({"tiny": replace(STAGES, kept_bytes=(8, 8, 8))}, max_bytes=2 * 10 * 8)
+    ten = retuned(TUNED, epochs=10)
+    assert tight.seconds(ten, 10) / UNMEASURED == pytest.approx(10 * (10 * 3.0 * 0.6 + 6 * 0.1))
+    assert tight.seconds(ten, 1) / UNMEASURED == pytest.approx(10 * 3.0 * 0.6 + 4 * 0.1)
 
 
 def test_what_runs_took_corrects_the_plan() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.recipe import Recipe
-from automl_tl.learning.trainer import n_variants
+from automl_tl.learning.trainer import MOST_VARIANTS, prefix_passes
 
 UNMEASURED = 1.25
 """What a run is taken to need over its plan before any was measured: small batches are slower than timed ones."""
@@ -21,10 +22,16 @@ class StageCosts:
     """Of each stage, forward only."""
     training: float
     """Of a whole training step over those of a whole forward pass."""
+    kept_bytes: tuple[int, ...] = ()
+    """Of each stage's output for a picture, as it is kept between epochs; none where everything fits."""
 
     def step(self, first: int, last: int) -> float:
         """Return the seconds per picture of a training step of the stages after `first` up to `last`."""
         return self.training * sum(self.forward[first:last])
+
+    def room(self, boundary: int, n: int, max_bytes: float) -> int:
+        """Return how many variants of `n` pictures can be kept at a boundary."""
+        return int(max_bytes // (n * self.kept_bytes[boundary - 1])) if self.kept_bytes else MOST_VARIANTS
 
     def prefix(self, boundary: int) -> float:
         """Return the seconds per picture of running the first `boundary` stages."""
@@ -37,6 +44,8 @@ class Costs:
 
     stages: Mapping[str, StageCosts]
     """By backbone."""
+    max_bytes: float = math.inf
+    """Bound of the activations that a trial keeps."""
     _ratios: list[float] = field(default_factory=list)
 
     def seconds(self, configuration: Configuration, n: int, epochs: int | None = None) -> float:
@@ -67,5 +76,5 @@ class Costs:
         rounds = how.all_epochs if epochs is None else epochs
         last = max(configuration.cuts)
         boundary = last - how.unfrozen
-        variants = n_variants(rounds) if boundary else 0
-        return n * (rounds * costs.step(boundary, last) + variants * costs.prefix(boundary))
+        passes = prefix_passes(rounds, costs.room(boundary, n, self.max_bytes)) if boundary else 0
+        return n * (rounds * costs.step(boundary, last) + passes * costs.prefix(boundary))
