@@ -113,8 +113,17 @@ def judge(
     )  # fmt: skip
 
 
-def proxy(domain: Domain, other: Domain) -> Domain:
-    """Return `other`'s distance as the declared stand-in for a backbone that cannot be compared itself."""
+def proxy(domain: Domain, other: Domain, *, wider: str = "") -> Domain:
+    """Return `other`'s distance as the declared stand-in for a backbone that cannot be compared itself.
+
+    wider: the set that the backbone was pretrained on, where it holds more than `other`'s; "" where both are the same.
+    """
+    note = f"measured with {other.backbone}, which was pretrained on the same domain"
+    if wider:
+        note = (
+            f"measured with {other.backbone}, as {wider} has no reference; it holds such photographs and many more, so "
+            "the pictures may be nearer to it than this says"
+        )
     return replace(
         other,
         backbone=domain.backbone,
@@ -123,7 +132,7 @@ def proxy(domain: Domain, other: Domain) -> Domain:
         by_depth=domain.by_depth,
         depth_distance=None,
         looks_like=domain.looks_like,
-        note=f"measured with {other.backbone}, which was pretrained on the same domain",
+        note=note,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from automl_tl.domain.measure import SAMPLE_SIZE, measure_domain
 from automl_tl.domain.similarity import Domain, proxy
+from automl_tl.domain.stand_ins import stand_ins
 from automl_tl.errors import BackboneError
 from automl_tl.features.extract import Features, Pass, Picture, extract
 from automl_tl.lab.lab import Lab
@@ -43,15 +44,17 @@ def _measure(networks: Networks, name: str, features: Features, pictures: Sequen
 def _with_stand_in(
     networks: Networks, domain: Domain, domains: Mapping[str, Domain], pictures: Sequence[Picture], fit: str
 ) -> Domain:
-    """Let a backbone of the same pretraining domain stand in for one that cannot be compared."""
-    on = networks.backbone(domain.backbone).pretrained_on
-    if domain.measure != "none" or on == "none":
+    """Let a backbone of the same pretraining domain, or of one within it, stand in for one that cannot be compared."""
+    if domain.measure != "none":
         return domain
-    peers = [
-        d for name, d in domains.items() if d.measure == "embedding" and networks.backbone(name).pretrained_on == on
-    ]
-    other = peers[0] if peers else _bundled(networks, on, pictures, fit)
-    return domain if other is None else proxy(domain, other)
+    own = networks.backbone(domain.backbone).pretrained_on
+    measured = {name: d for name, d in domains.items() if d.measure == "embedding"}
+    for on in stand_ins(own):
+        peers = [d for name, d in measured.items() if networks.backbone(name).pretrained_on == on]
+        other = peers[0] if peers else _bundled(networks, on, pictures, fit)
+        if other is not None:
+            return proxy(domain, other, wider="" if on == own else own)
+    return domain
 
 
 def _bundled(networks: Networks, on: str, pictures: Sequence[Picture], fit: str) -> Domain | None:

@@ -85,6 +85,13 @@ def test_a_proxy_is_declared() -> None:
     assert stand_in.backbone == "other"
     assert stand_in.verdict == "different"
     assert "seen by tiny (proxy)" in stand_in.reference
+    assert stand_in.note == "measured with tiny, which was pretrained on the same domain"
+
+
+def test_a_proxy_of_a_wider_set_says_so() -> None:
+    unknown = judge("other", rows(0.0), None, NO_PROFILE)
+    note = proxy(unknown, verdict(6.0), wider="lvd-142m").note
+    assert note.startswith("measured with tiny, as lvd-142m has no reference; it holds such photographs and many more")
 
 
 def test_a_network_without_batchnorm_gets_its_depth_from_the_reference() -> None:

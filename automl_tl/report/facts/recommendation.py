@@ -74,10 +74,9 @@ def about_pictures(result: Recommendation) -> Iterator[tuple[str, str]]:
 def _domain(domain: Domain) -> str:
     if domain.distance is None:
         return f"{domain.verdict}: {domain.note}"
-    kind = {"embedding": "embedding distance", "depth": "distance by depth"}.get(domain.measure, "embedding distance")
-    return (
-        f"{domain.verdict} ({kind} {domain.distance:.3f} to {domain.reference}; confidence {sure(domain.confidence)})"
-    )
+    kind = "distance by depth" if domain.measure == "depth" else "embedding distance"
+    told = f"{kind} {domain.distance:.3f} to {domain.reference}; confidence {sure(domain.confidence)}"
+    return f"{domain.verdict} ({told}{f'; {domain.note}' if domain.measure == 'proxy' else ''})"
 
 
 def origin(row: FrontRow) -> str:
