@@ -56,8 +56,13 @@ class Sample:
     @property
     def majority(self) -> Majority | None:
         """The constant answer to these pictures, where the classes are not balanced."""
+        return majority(self.counts)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Pictures by class."""
         counts = np.bincount(self.y, minlength=len(self.classes))
-        return majority(dict(zip(self.classes, counts.tolist(), strict=True)))
+        return dict(zip(self.classes, counts.tolist(), strict=True))
 
     def take(self, rows: np.ndarray) -> Sample:
         """Return the sample that holds the pictures `rows`, int (m,), alone, with their folds and groups."""

@@ -101,8 +101,17 @@ def _metrics(model: Model) -> Iterator[str]:
     validation, test = (_inside(model.details, "metrics", name) for name in ("validation", "test"))
     said = [*_expected(validation), *_tested(test)]
     if _inside(model.details, "data", "learned_from_test") is True:
-        said.append("- After that test this model has learned from the test pictures as well.")
+        said += _of_another(_inside(model.details, "metrics", "of", "n_training"))
     yield from said or ["Not measured."]
+
+
+def _of_another(n_training: Any) -> Iterator[str]:
+    """Say of which model the figures are, where this one has learned from the test pictures after the test."""
+    before = f", from {counted(n_training, 'picture')}" if isinstance(n_training, int) else ""
+    yield (
+        f"- These figures are of the model as it was tested{before}. After that test this model has learned from the "
+        "test pictures as well."
+    )
 
 
 def _expected(validation: Any) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -178,22 +179,40 @@ def evaluate(
             f"it knows {quoted(list(model.classes))}: give pictures of these."
         )
     frame = dataset.frame[known]
-    inputs = tuple(Input(path, path) for path in frame["path"])
-    y, probabilities, paths, errors, outside = _answers(model, inputs, frame["label"], progress)
-    if not len(y):
-        raise DataError(
-            f"None of the {counted(len(errors), 'picture')} of '{printable(dataset.root)}' can be read; the first is "
-            f"'{printable(errors[0].path)}': {errors[0].reason}."
-        )
+    found = evaluate_pictures(model, frame["path"], frame["label"], progress=progress)
     notes = [
         *dataset.notes,
         *note,
         *_unknown_note(unknown, int((~known).sum())),
-        *_skipped_notes(dataset, errors),
-        *outside,
+        *_skipped_notes(dataset, found.errors),
+        *found.notes,
     ]
+    return replace(found, notes=tuple(notes))
+
+
+def evaluate_pictures(
+    model: Scorer, files: Iterable[str | Path], labels: Iterable[str], *, progress: Progress | None = None
+) -> Evaluation:
+    """Let `model` look at picture files of classes that it knows and compare; those that cannot be read do not count.
+
+    Args:
+        model: a `Model`.
+        files: n of them.
+        labels: the n true classes.
+        progress: called with (done, total).
+
+    Raises:
+        DataError: None of the pictures can be read.
+    """
+    inputs = tuple(Input(str(file), str(file)) for file in files)
+    y, probabilities, paths, errors, outside = _answers(model, inputs, labels, progress)
+    if not len(y):
+        raise DataError(
+            f"None of the {counted(len(errors), 'picture')} can be read; the first is '{printable(errors[0].path)}': "
+            f"{errors[0].reason}."
+        )
     found = evaluate_probabilities(y, probabilities, model.classes)
-    return replace(found, paths=paths, errors=errors, notes=tuple(notes))
+    return replace(found, paths=paths, errors=errors, notes=outside)
 
 
 def chosen_part(dataset: ImageDataset, split: str | None) -> tuple[ImageDataset, tuple[str, ...]]:

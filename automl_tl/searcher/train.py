@@ -14,10 +14,11 @@ from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
 from automl_tl.monitor import Epoch, Monitor
 from automl_tl.options import ConfigurationOptions, LabOptions, SearchOptions, TrainOptions, of_group, takes
 from automl_tl.searcher.asked import configuration_asked_for
-from automl_tl.searcher.delivery.deliver import bundle_details, per_class, tested
+from automl_tl.searcher.delivery.deliver import bundle_details
 from automl_tl.searcher.delivery.ensemble import calibrated_probabilities
 from automl_tl.searcher.delivery.members import Refitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
+from automl_tl.searcher.delivery.unseen import tested
 from automl_tl.searcher.preparation import prepare
 from automl_tl.searcher.run_folder import RunFolder, default_out
 from automl_tl.searcher.same_run import identities
@@ -65,7 +66,7 @@ def train_in(session: Session, asked: ConfigurationOptions) -> TrainResult:
     save_bundle(model, folder.bundle)  # whatever happens to the test, what was learned is not lost
     test, untested = tested(session.lab, model)
     result = _result(session, prepared, outcome, refit, test, untested)
-    details = bundle_details(session.lab, task.sample, [configuration], refit.n, result.validation.numbers, test)
+    details = bundle_details(session.lab, task.sample, [configuration], [refit.n], result.validation.numbers, test)
     save_bundle(replace(model, details=details), folder.bundle)
     folder.write_result(result.to_dict())
     return result
@@ -127,7 +128,7 @@ def _result(
         validation=evaluate_probabilities(task.y[outcome.rows], probabilities, task.sample.classes),
         test=test,
         history=outcome.history,
-        per_class=per_class(task.sample),
+        per_class=task.sample.counts,
         n_training=refit.n,
         seconds=session.deadline.elapsed,
         bundle=session.folder.bundle,

@@ -21,6 +21,7 @@ from automl_tl.learning.finetune import TrainingError
 from automl_tl.searcher.delivery import deliver as module
 from automl_tl.searcher.delivery import everything
 from automl_tl.searcher.delivery.members import Refitted
+from automl_tl.searcher.delivery.unseen import unseen_pictures
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.search import search
 from automl_tl.searcher.trials.loop import Loop
@@ -127,12 +128,67 @@ def test_without_time_the_tested_model_is_delivered(
     assert any("there was no time to learn from the test part as well" in note for note in result.notes)
 
 
-def test_the_card_of_a_delivered_model_says_what_it_learned_from(many: Path, tmp_path: Path) -> None:
+def test_the_bundle_says_which_model_its_figures_are_of_and_what_it_has_learned_from(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = quick_search(many, tmp_path / "whole")
+    assert any("has learned from all 120 pictures" in note for note in whole.notes)
+    said = automl_tl.load(whole.bundle).details
+    assert said["metrics"]["of"] == {"this_model": False, "n_training": 96}
+    assert said["data"] | {"fingerprint": ""} == {
+        "fingerprint": "", "n_training": 120, "n_classes": 2, "per_class": {"a": 60, "b": 60}, "learned_from": [120],
+        "learned_from_test": True,
+    }  # fmt: skip
+    card = (whole.bundle / "README.md").read_text(encoding="utf-8")
+    assert "120 training pictures in 2 classes" in card
+    assert "These figures are of the model as it was tested, from 96 pictures" in card
+    monkeypatch.setattr(everything, "_everything_seconds", lambda *_: 1e6)
+    said = automl_tl.load(quick_search(many, tmp_path / "tested", budget=600).bundle).details
+    assert said["metrics"]["of"] == {"this_model": True, "n_training": 96}
+    assert (said["data"]["n_training"], said["data"]["learned_from"]) == (96, [96])
+
+
+def test_a_test_picture_that_cannot_be_read_any_more_does_not_cancel_the_test(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken: list[Path] = []
+    real: Callable[..., Any] = module.tested
+
+    def tested(lab: Any, model: Any) -> Any:
+        if not broken:
+            broken.append(Path(unseen_pictures(lab)["path"].iloc[0]))
+            broken[0].write_bytes(b"gone")
+        return real(lab, model)
+
+    monkeypatch.setattr(module, "tested", tested)
+    result = quick_search(many, tmp_path / "run")
+    assert result.test is not None
+    assert result.n_test == result.test.n == 23
+    assert automl_tl.load(result.bundle).details["metrics"]["test"]["n"] == 23
+    (note,) = (one for one in result.notes if "did not count" in one)
+    assert note.startswith(f"1 of the 24 test pictures cannot be read any more and did not count: '{broken[0]}' (")
+
+
+def test_where_no_test_picture_can_be_read_the_model_is_there_untested(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real: Callable[..., Any] = module.tested
+
+    def tested(lab: Any, model: Any) -> Any:
+        for path in unseen_pictures(lab)["path"]:
+            Path(path).unlink()
+        return real(lab, model)
+
+    monkeypatch.setattr(module, "tested", tested)
+    result = quick_search(many, tmp_path / "run")
+    assert (result.test, result.n_test) == (None, 0)
+    assert any(note.startswith("The model was not tested, since the test pictures cannot be") for note in result.notes)
+
+
+def test_the_card_of_a_delivered_model_says_how_good_it_is(many: Path, tmp_path: Path) -> None:
     result = quick_search(many, tmp_path / "run")
     card = (result.bundle / "README.md").read_text(encoding="utf-8")
     assert result.test is not None
-    assert "96 training pictures in 2 classes" in card
-    assert "| a | 48 |" in card
     assert f"Accuracy {result.test.accuracy:.1%}" in card
     assert f"Expected accuracy {result.validation.accuracy:.1%}" in card
     assert ("learned from the test pictures as well" in card) == any("learned from all" in one for one in result.notes)

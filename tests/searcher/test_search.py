@@ -176,11 +176,17 @@ def test_the_bundle_is_what_was_tested(
 ) -> None:
     write_pictures(tmp_path / "other", per_class=8, seed=3)
     table = split_table(tmp_path / "t.csv", train=(data, {}), test=(tmp_path / "other", {}))
-    from automl_tl.searcher.delivery import deliver as finish
+    from automl_tl.searcher.delivery import unseen
 
     seen: list[np.ndarray] = []
-    real = finish.evaluate_probabilities
-    monkeypatch.setattr(finish, "evaluate_probabilities", lambda y, p, c: seen.append(p) or real(y, p, c))
+    real = unseen.evaluate_pictures
+
+    def evaluate_pictures(*arguments: Any) -> Any:
+        found = real(*arguments)
+        seen.append(found.probabilities)
+        return found
+
+    monkeypatch.setattr(unseen, "evaluate_pictures", evaluate_pictures)
     result = search(table, trials=4, out=tmp_path / "run", backbones=["tiny"])
     assert result.n_test == 24
     assert result.test is not None

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from automl_tl.errors import PictureError
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import Estimate, combine_gain
 from automl_tl.learning.trainer import TRAINER_VERSION
 from automl_tl.model.bundle import save_bundle
-from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
+from automl_tl.model.evaluate import Evaluation
 from automl_tl.model.model import Model
 from automl_tl.searcher.delivery.ensemble import mixture_shares, together
 from automl_tl.searcher.delivery.everything import whole_or_tested
 from automl_tl.searcher.delivery.models import NOVELTY_PICTURES, calibrated_model
 from automl_tl.searcher.delivery.refit import refit_chosen
+from automl_tl.searcher.delivery.unseen import tested, unseen_pictures
 from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.comparison import Comparison, accuracy_gain
@@ -53,7 +49,7 @@ class Delivered:
 def final_seconds(session: Session, prepared: Prepared) -> float:
     """Return what comes after the trials, the refit excepted, with the slowest backbone: tests, novelty, writing."""
     lab, task = session.lab, prepared.task
-    n_test = len(_part(lab, "test"))
+    n_test = len(unseen_pictures(lab))
     passes = n_test * (2 if prepared.learns_from_everything else 1) + min(NOVELTY_PICTURES, task.sample.n)
     each = max(lab.picture_seconds(name, task.sample.pictures) for name in task.features)
     return EXPORT_SECONDS + 1.0 + (SECOND_MEMBER if session.options.combines else ONE_MEMBER) * passes * each
@@ -74,8 +70,8 @@ def deliver(loop: Loop) -> Delivered:
     notes += untested
     validation = validation_estimate(loop, chosen, shares)
     metrics = {"accuracy": validation.accuracy, "interval": list(validation.interval)}
-    members, n = [outcome.configuration for outcome in chosen], loop.task.sample.n
-    details = bundle_details(lab, loop.task.sample, members, n, metrics, test)
+    members, learned_from = [outcome.configuration for outcome in chosen], [refit.n for refit in refits]
+    details = bundle_details(lab, loop.task.sample, members, learned_from, metrics, test)
     model = replace(model, details=details)
     save_bundle(model, folder.bundle)
     if lab.held_aside:
@@ -83,7 +79,7 @@ def deliver(loop: Loop) -> Delivered:
             last, note = whole_or_tested(loop, chosen, shares, model)
         notes.append(note)
         if last is not model:
-            model = replace(last, details={**details, "data": {**details["data"], "learned_from_test": True}})
+            model = last
             save_bundle(model, folder.bundle)
     shown = [c for position, c in enumerate(ranked) if position < MOST_SHOWN or c.outcome in chosen]
     return Delivered(model, chosen[0], tuple(chosen), tuple(shown), validation, test, tuple(notes))
@@ -149,38 +145,11 @@ def _partner(ranked: Sequence[Outcome]) -> Outcome | None:
     return next((outcome for outcome in ranked if outcome.configuration.is_trained != kind), None)
 
 
-def tested(lab: Lab, model: Model) -> tuple[Evaluation | None, tuple[str, ...]]:
-    """Return what a model is worth on the test part, None where there is none, and a note where it cannot be read."""
-    frame = _part(lab, "test")
-    frame = frame[frame["label"].isin(model.classes)]
-    if frame.empty:
-        return None, ()
-    position = {label: i for i, label in enumerate(model.classes)}
-    y = frame["label"].map(position).to_numpy(np.int64)
-    with lab.monitor.activity("Testing once on pictures that nothing has seen"):
-        try:
-            probabilities = model.probabilities([Path(path) for path in frame["path"]])
-        except PictureError as error:
-            return None, (f"The model was not tested, since the test pictures cannot be read any more: {error}",)
-        return evaluate_probabilities(y, probabilities, model.classes), ()
-
-
-def _part(lab: Lab, name: str) -> pd.DataFrame:
-    frame: pd.DataFrame = lab.dataset.frame
-    return frame[frame["split"] == name]
-
-
-def per_class(sample: Sample) -> dict[str, int]:
-    """Return the pictures of a sample by class."""
-    counts = np.bincount(sample.y, minlength=len(sample.classes))
-    return {label: int(n) for label, n in zip(sample.classes, counts, strict=True)}
-
-
 def bundle_details(
     lab: Lab,
     sample: Sample,
     members: Sequence[Configuration],
-    n_training: int,
+    learned_from: Sequence[int],
     validation: Mapping[str, Any],
     test: Evaluation | None,
 ) -> dict[str, Any]:
@@ -190,17 +159,22 @@ def bundle_details(
         lab: where it was made.
         sample: the training pictures.
         members: of the model.
-        n_training: pictures that they have learned from.
+        learned_from: pictures that each of them has learned from.
         validation: what is expected of it, by name.
         test: of it.
     """
     return {
-        "metrics": {"validation": dict(validation), "test": None if test is None else test.numbers},
+        "metrics": {
+            "validation": dict(validation),
+            "test": None if test is None else test.numbers,
+            "of": {"this_model": True, "n_training": sample.n},
+        },
         "data": {
             "fingerprint": lab.dataset.fingerprint,
-            "n_training": n_training,
+            "n_training": sample.n,
             "n_classes": len(sample.classes),
-            "per_class": per_class(sample),
+            "per_class": sample.counts,
+            "learned_from": list(learned_from),
         },
         "configuration": {
             "seed": lab.seed,

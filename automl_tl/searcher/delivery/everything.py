@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from automl_tl.errors import sentence
 from automl_tl.lab.extraction import extract_all
-from automl_tl.lab.sample import draw_sample
+from automl_tl.lab.sample import Sample, draw_sample
 from automl_tl.model.model import Model
 from automl_tl.searcher.delivery.members import Refitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
@@ -55,7 +56,16 @@ def _learn_from_everything(
     if not all(f.is_refit for f in refits):
         return tested, "The delivered model is the tested one: the refit on everything was rejected."
     model = calibrated_model(task, everything, chosen, shares, [f.member for f in refits])
+    model = replace(model, details=_after(tested.details, whole, refits))
     return model, f"The delivered model has learned from all {whole.n:,} pictures, those it was tested on included."
+
+
+def _after(details: Mapping[str, Any], whole: Sample, refits: Sequence[Refitted]) -> dict[str, Any]:
+    """Return what the bundle says: what this model has learned from, and that its figures are of the tested one."""
+    before = details["data"]
+    learned = {"n_training": whole.n, "per_class": whole.counts, "learned_from": [one.n for one in refits]}
+    figures = {**details["metrics"], "of": {"this_model": False, "n_training": before["n_training"]}}
+    return {**details, "metrics": figures, "data": {**before, **learned, "learned_from_test": True}}
 
 
 def _everything_seconds(loop: Loop, chosen: Sequence[Outcome], n: int) -> float:

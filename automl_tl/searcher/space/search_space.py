@@ -175,7 +175,7 @@ def _fine_tuning(chooser: Chooser, space: Space, backbone: str, cut: int) -> Rec
     unfrozen = cut_of(chooser.suggest_float("unfrozen", 0.0, 1.0), cut)
     ratio = chooser.suggest_float("lr_ratio", *LR_RATIO, log=True)
     asks = _asks_batchnorm(space, backbone)
-    batchnorm = chooser.suggest_categorical("batchnorm", ("frozen", "adapting")) if asks else "frozen"
+    batchnorm: Any = chooser.suggest_categorical("batchnorm", ("frozen", "adapting")) if asks else "frozen"
     return Recipe(
         unfrozen=unfrozen, lr_ratio=ratio, layers=layers, head_epochs=head_epochs, batchnorm=batchnorm,
         **_schedule(chooser, space),
