@@ -8,7 +8,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from automl_tl.errors import ShortageError
+from automl_tl.errors import AutomlTlError, ShortageError
 
 # The parameters' numbers in glibc's <malloc.h>.
 M_TRIM_THRESHOLD = -1
@@ -50,22 +50,31 @@ def tune_malloc() -> bool:
     return bool(no_mmap and trim and pad)
 
 
-def resident_memory() -> int | None:
-    """Return the bytes of memory that this process holds; on macOS the most so far, None where neither is known.
+def held_memory() -> int | None:
+    """Return the bytes that nobody else could have while this process runs; None where that is not known.
 
-    Linux says it in /proc; macOS and other Unixes know the largest value alone (getrusage(2), in bytes or in
-    kibibytes); Windows has neither.
+    On Linux anonymous memory (RssAnon of proc(5)), without mapped files, which the kernel can drop at any time.
+    macOS and other Unixes know no more than the most that was ever resident (getrusage(2), in bytes or in kibibytes);
+    Windows has neither.
     """
     try:
         import resource
     except ImportError:
         return None
     try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        status = Path("/proc/self/status").read_text(encoding="utf-8").partition("RssAnon:")[2]
+        return 1024 * int(status.split()[0])
     except (OSError, ValueError, IndexError):
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most if sys.platform == "darwin" else 1024 * most
-    return pages * resource.getpagesize()
+
+
+def check_memory(most: int | None, more: float = 0.0) -> None:
+    """Raise AutomlTlError where this process holds more than `most` bytes, or would if it took `more`."""
+    held = (held_memory() or 0) + more
+    if most is not None and held > most:
+        verb = "would use" if more else "used"
+        raise AutomlTlError(f"it {verb} {held / 1e9:.1f} GB of memory, more than the {most / 1e9:.1f} GB allowed")
 
 
 def is_shortage(error: BaseException) -> bool:

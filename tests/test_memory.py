@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from automl_tl import memory
-from automl_tl.memory import resident_memory, tune_malloc
+from automl_tl.errors import AutomlTlError
+from automl_tl.memory import held_memory, tune_malloc
 
 GLIBC = platform.libc_ver()[0] == "glibc"
 
@@ -67,17 +68,41 @@ def test_elsewhere_it_is_silent(monkeypatch: pytest.MonkeyPatch, error: type[Exc
 def test_memory_is_that_of_this_process(proc: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     if not proc:
         monkeypatch.setattr(memory, "Path", lambda _: tmp_path / "nothing")
-    region = mmap.mmap(-1, 320_000_000)  # pages of its own: what malloc had freed may serve an array again
-    before = resident_memory()
+    # Pages of its own: what malloc had freed may serve an array again.
+    region = mmap.mmap(-1, 320_000_000, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    before = held_memory()
     assert before is not None
     assert 1e7 < before < 1e11
     region.write(b"x" * 320_000_000)
-    held = resident_memory()
+    held = held_memory()
     assert held is not None
     assert held - before > (300e6 if proc else -1)
     region.close()
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux only")
+def test_files_that_are_mapped_do_not_count(tmp_path: Path) -> None:
+    file = tmp_path / "large"
+    file.write_bytes(b"x" * 100_000_000)
+    before = held_memory()
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert mapped[::4096].count(b"x") > 20_000  # every page was read
+        held = held_memory()
+    assert before is not None
+    assert held is not None
+    assert held - before < 50e6
+
+
+def test_what_is_held_and_what_would_be_is_compared_with_what_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "held_memory", lambda: 2_000_000_000)
+    memory.check_memory(None, 1e12)
+    memory.check_memory(2_000_000_000)
+    with pytest.raises(AutomlTlError, match=r"it used 2\.0 GB of memory, more than the 1\.5 GB allowed"):
+        memory.check_memory(1_500_000_000)
+    with pytest.raises(AutomlTlError, match=r"it would use 3\.0 GB of memory, more than the 2\.5 GB allowed"):
+        memory.check_memory(2_500_000_000, 1e9)
+
+
 def test_without_either_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
-    assert resident_memory() is None
+    assert held_memory() is None

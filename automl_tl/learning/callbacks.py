@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from automl_tl.errors import AutomlTlError
-from automl_tl.memory import resident_memory
+from automl_tl.memory import check_memory
 from automl_tl.monitor import Epoch
 
 if TYPE_CHECKING:
@@ -62,9 +61,7 @@ class Memory(Callback):
 
     def on_epoch_end(self, epoch: Epoch) -> Epoch:
         """Raise AutomlTlError where it is more."""
-        used, most = (resident_memory() or 0) / 1e9, self.most / 1e9
-        if used > most:
-            raise AutomlTlError(f"it used {used:.1f} GB of memory, more than the {most:.1f} GB allowed")
+        check_memory(self.most)
         return epoch
 
 

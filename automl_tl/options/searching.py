@@ -9,7 +9,7 @@ from typing import Any
 
 from automl_tl.durations import parse_duration
 from automl_tl.errors import OptionError
-from automl_tl.memory import resident_memory
+from automl_tl.memory import held_memory
 from automl_tl.options.declaration import option, option_of
 from automl_tl.options.groups import (
     BackboneOptions,
@@ -120,7 +120,7 @@ class SearchOptions(InsideOptions, LimitOptions, FolderOptions, BudgetOptions, L
             raise OptionError(
                 f"a budget must be {LEAST_BUDGET:g} s or more, to look at the pictures at all, but is {self.budget:g} s"
             )
-        if self.max_memory is not None and resident_memory() is None:
+        if self.max_memory is not None and held_memory() is None:
             raise OptionError("--max-memory needs Linux or macOS: here memory cannot be watched; leave it out")
         if self.resume and self.out is None:
             raise OptionError("--resume needs --out, the folder of the run to go on with")

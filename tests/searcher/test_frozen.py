@@ -11,6 +11,7 @@ from generated_pictures import MakePictures
 from PIL import Image
 from tasks import RIDGE, SOFTMAX, TUNED, tiny_task
 
+from automl_tl.errors import AutomlTlError
 from automl_tl.learning import effort
 from automl_tl.learning.configuration import CLASSIFIERS, Configuration, Frozen
 from automl_tl.learning.effort import Effort
@@ -203,3 +204,10 @@ def test_something_can_be_solved_at_once(task: Task) -> None:
     assert configuration == RIDGE
     assert head.n_classes == 3
     assert (head.predict(task.matrix("tiny", (3,), "mean")) == task.y).mean() > 0.6
+
+
+@pytest.mark.parametrize("configuration", [RIDGE, SOFTMAX])
+def test_one_that_needs_more_memory_than_is_allowed_is_not_solved(task: Task, configuration: Configuration) -> None:
+    with pytest.raises(AutomlTlError, match=r"it would use .* GB of memory, more than the 0\.0 GB allowed"):
+        score_frozen(task, configuration, max_memory=1000)
+    score_frozen(task, configuration, max_memory=10**12)

@@ -199,6 +199,7 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Configuration, float |
         *_: Any,
         allowance: Allowance = UNBOUNDED,
         observer: Observer = NOBODY,
+        **__: Any,
     ) -> Any:
         tried.append((configuration, allowance.seconds))
         if observer.report is not None:
@@ -300,17 +301,22 @@ def test_what_would_take_too_much_to_solve_is_refused(
 # --- memory -----------------------------------------------------------------------------------------
 
 
-def test_a_trial_knows_how_much_memory_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("configuration", [TEN, SOFTMAX], ids=["trained", "frozen"])
+def test_a_trial_knows_how_much_memory_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configuration: Configuration
+) -> None:
     """Where it ends for having taken more, no backbone is to blame."""
     allowed: list[int | None] = []
 
-    def score(*_: Any, allowance: Allowance, **__: Any) -> Any:
-        allowed.append(allowance.memory)
+    def score(*_: Any, allowance: Allowance = UNBOUNDED, max_memory: int | None = None, **__: Any) -> Any:
+        allowed.append(allowance.memory or max_memory)
         raise AutomlTlError("it used 3.0 GB of memory, more than the 2.5 GB allowed")
 
-    monkeypatch.setattr(module, "score_trained", score)
+    kind = "score_trained" if configuration.is_trained else "score_frozen"
+    monkeypatch.setattr(module, kind, score)
+    monkeypatch.setattr(module, "too_much", lambda *_: None)
     loop = make_loop(tmp_path, left=None, trials=1, max_memory=2_500_000_000)
-    loop.study.enqueue(TEN)
+    loop.study.enqueue(configuration)
     loop.run()
     assert allowed == [2_500_000_000]
     assert reasons(loop) == ["it used 3.0 GB of memory, more than the 2.5 GB allowed"]

@@ -818,6 +818,7 @@ def test_a_trial_that_takes_too_much_memory_ends_and_nothing_is_kept(
     result = search(data, trials=3, out=tmp_path / "run", backbones=["tiny"], max_memory=1000)
     trials = result.table[result.table["kind"] == "trial"]
     ended = trials["reason"].str.contains("of memory, more than the 0.0 GB allowed")
-    assert ended.sum() == trials["strategy"].isin(["fine_tuning", "pretrained_initialization"]).sum() > 0
+    assert ended.all()  # the frozen ones too
+    assert trials["strategy"].isin(["fine_tuning", "pretrained_initialization"]).any()
     assert result.best.training == "frozen"
     assert max(kept) == 0

@@ -9,12 +9,13 @@ import numpy as np
 
 from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.learning.configuration import Configuration, Frozen
-from automl_tl.learning.effort import screening, solving
+from automl_tl.learning.effort import Effort, screening, solving
 from automl_tl.learning.heads import solve_head, solve_path
 from automl_tl.learning.linear import LinearHead
 from automl_tl.learning.problem import Problem
 from automl_tl.learning.screen import is_tall, ridge_path, solve_ridge
 from automl_tl.learning.spectrum import Spectrum, decompose
+from automl_tl.memory import check_memory
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
 
@@ -22,12 +23,21 @@ _STATISTICS = {"mean": 1, "mean+std": 2, "mean+patches": 2, "grid": 4}
 """Columns of each pooling per channel."""
 
 
-def score_frozen(task: Task, configuration: Configuration) -> Outcome:
+def score_frozen(task: Task, configuration: Configuration, *, max_memory: int | None = None) -> Outcome:
     """Return the out-of-fold scores of a frozen candidate on every picture.
 
     A picture's views are in its own fold, so no classifier has seen another view of what it is asked about.
+
+    Args:
+        task: the data.
+        configuration: a frozen one.
+        max_memory: bytes that the process which solves it may hold, or None.
+
+    Raises:
+        AutomlTlError: it would take more memory than is allowed, or has.
     """
     started = time.perf_counter()
+    check_memory(max_memory, _effort(task, configuration).bytes if max_memory is not None else 0.0)
     how, views = _parts(task, configuration)
     y, folds = (np.tile(part, 1 + len(views)) for part in (task.y, task.sample.folds))
     X = _stacked(task, configuration, views)
@@ -43,6 +53,7 @@ def score_frozen(task: Task, configuration: Configuration) -> Outcome:
         path = solve_path(how.classifier, replace(problem, X=spectrum), strengths, balanced=configuration.balanced)
     scores = path.oof[: task.sample.n]
     value = task.metric.function(task.y, scores)
+    check_memory(max_memory)
     return Outcome(configuration, value, task.everything, scores, time.perf_counter() - started)
 
 
@@ -82,17 +93,21 @@ def too_much(task: Task, configuration: Configuration) -> str | None:
     """Return why a frozen candidate may not be tried: what it takes, where that is more than `effort.MOST`; or None."""
     if not isinstance(configuration.how, Frozen):
         return None
+    needed = _effort(task, configuration)
+    if needed.affordable:
+        return None
+    return f"solving it takes {needed.operations:.1e} operations and {needed.bytes / 1e9:.1f} GB, too much for a trial"
+
+
+def _effort(task: Task, configuration: Configuration) -> Effort:
+    """Return what solving a frozen candidate takes."""
     how, views = _parts(task, configuration)
     n, n_folds = (1 + len(views)) * task.sample.n, len(np.unique(task.sample.folds))
     channels = task.networks.network(configuration.backbone).channels
     d = _STATISTICS[configuration.pooling] * sum(channels[cut - 1] for cut in configuration.cuts)
     if how.classifier == "ridge":
-        needed = screening(n, d, task.n_classes, n_folds, n_penalties=1)
-    else:
-        needed = solving(n, d, task.n_classes, n_folds=n_folds)
-    if needed.affordable:
-        return None
-    return f"solving it takes {needed.operations:.1e} operations and {needed.bytes / 1e9:.1f} GB, too much for a trial"
+        return screening(n, d, task.n_classes, n_folds, n_penalties=1)
+    return solving(n, d, task.n_classes, n_folds=n_folds)
 
 
 def first_model(task: Task, backbone: str) -> tuple[Configuration, LinearHead]:

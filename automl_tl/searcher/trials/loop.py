@@ -160,9 +160,9 @@ class Loop:
             self._keep(trial, replace(outcome, number=trial.number, sample=self.task.digest))
 
     def _score(self, trial: Trial, configuration: Configuration, limit: float | None) -> Outcome:
-        executor, task = self.lab.executor, self.task
+        executor, task, most = self.lab.executor, self.task, self.session.options.max_memory
         if not configuration.is_trained:
-            return executor.submit(score_frozen, task, configuration).result()
+            return executor.submit(score_frozen, task, configuration, max_memory=most).result()
         sign, last = task.metric.sign, QUARTERS + task.n_folds - 1
 
         def report(step: int, value: float) -> None:
@@ -173,7 +173,7 @@ class Loop:
 
         outcome = score_trained(
             task, configuration, self.candidates.reference, executor,
-            allowance=Allowance(limit, self.session.options.max_memory),
+            allowance=Allowance(limit, most),
             observer=Observer(self.lab.monitor.learned, report),
         )  # fmt: skip
         self.prepared.costs.learn(
