@@ -14,6 +14,8 @@ from automl_tl.features.extract import Picture, batches
 
 IN_MEMORY = 256 * 1024**2
 """Bytes up to which pixels stay in memory; more are mapped from a file."""
+SMALL = 1024**2
+"""The same of what there are many of."""
 
 
 def load_pixels(
@@ -40,14 +42,23 @@ def load_pixels(
     return pixels
 
 
-def scratch_array(folder: Path, shape: tuple[int, ...], dtype: type) -> np.ndarray:
-    """Return an array of zeros that needs little memory: up to IN_MEMORY bytes plain, else mapped from a file.
+def seldom_read(values: np.ndarray, folder: Path) -> np.ndarray:
+    """Return what is kept for long and read seldom: as it is up to SMALL bytes, else mapped from a file."""
+    if values.nbytes <= SMALL:
+        return values
+    mapped = scratch_array(folder, values.shape, values.dtype.type, in_memory=SMALL)
+    mapped[...] = values
+    return mapped
+
+
+def scratch_array(folder: Path, shape: tuple[int, ...], dtype: type, *, in_memory: int | None = None) -> np.ndarray:
+    """Return an array of zeros that needs little memory: mapped from a file beyond `in_memory` bytes, or IN_MEMORY.
 
     The file has no name any more (on Windows: until it is closed), so its space is free again when the array is gone,
     even after a kill.
     """
     n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    if n_bytes <= IN_MEMORY:
+    if n_bytes <= (IN_MEMORY if in_memory is None else in_memory):
         return np.zeros(shape, dtype)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:

@@ -21,6 +21,7 @@ from torch import Tensor
 from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
 from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.pixels import seldom_read
 from automl_tl.monitor import Epoch
 from automl_tl.output import whole
 from automl_tl.searcher.same_run import PICTURES, option_change, picture_changes
@@ -167,10 +168,14 @@ class RunFolder:
         with whole(file) as new:
             save_file(tensors, new, {"facts": json.dumps(facts)})
 
+    def light(self, outcome: Outcome) -> Outcome:
+        """Return a candidate whose scores lie on the disk: of hundreds of trials they would fill the memory."""
+        return replace(outcome, scores=seldom_read(outcome.scores, self.scratch))
+
     def load(self, numbers: Sequence[int]) -> list[Outcome]:
         """Return the kept candidates of these trials; one that is damaged or missing is left out."""
         found = (self._load(number) for number in numbers)
-        return [outcome for outcome in found if outcome is not None]
+        return [self.light(outcome) for outcome in found if outcome is not None]
 
     def forget_states(self, outcomes: Sequence[Outcome], sign: int) -> list[Outcome]:
         """Drop the weights of all but the best trained candidates; return the candidates without those."""

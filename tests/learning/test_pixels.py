@@ -10,7 +10,7 @@ from automl_tl.data.decode import Preprocessing, preprocess
 from automl_tl.errors import DataError
 from automl_tl.features.extract import Picture
 from automl_tl.learning import pixels
-from automl_tl.learning.pixels import load_pixels, scratch_array
+from automl_tl.learning.pixels import load_pixels, scratch_array, seldom_read
 
 HOW = Preprocessing(32)
 
@@ -51,6 +51,15 @@ def test_a_large_array_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest
 def test_a_small_array_needs_no_folder(tmp_path: Path) -> None:
     assert scratch_array(tmp_path / "scratch", (3, 4), np.float16).sum() == 0
     assert not (tmp_path / "scratch").exists()
+
+
+@pytest.mark.parametrize("n", [100, 400_000])
+def test_what_is_seldom_read_is_the_same_and_takes_memory_only_where_it_is_small(tmp_path: Path, n: int) -> None:
+    values = np.arange(n, dtype=np.float32).reshape(-1, 4)
+    kept = seldom_read(values, tmp_path / "scratch")
+    np.testing.assert_array_equal(kept, values)
+    assert kept.dtype == np.float32
+    assert isinstance(kept, np.memmap) == (values.nbytes > pixels.SMALL)
 
 
 def test_a_picture_that_has_gone_is_named(files: list[Path], tmp_path: Path) -> None:

@@ -323,6 +323,23 @@ def test_a_trial_knows_how_much_memory_is_allowed(
     assert loop.study.broken_backbones == frozenset()
 
 
+def test_scores_of_trials_do_not_pile_up_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: Scores
+) -> None:
+    monkeypatch.setattr("automl_tl.learning.pixels.SMALL", 0)
+    loop = make_loop(tmp_path, left=None, trials=2)
+    loop.study.enqueue(SOFTMAX)
+    loop.study.enqueue(replace(SOFTMAX, cuts=(2,)))
+    loop.run()
+    held = loop.candidates.outcomes
+    assert len(held) == len(scores) == 2
+    assert all(isinstance(one.scores, np.memmap) for one in held)
+    again = loop.session.folder.load([one.number for one in held])
+    assert all(isinstance(one.scores, np.memmap) for one in again)
+    for one, other in zip(held, again, strict=True):
+        np.testing.assert_array_equal(one.scores, other.scores)
+
+
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("not enough memory: you tried to allocate 8 bytes")])
 def test_a_lack_of_memory_blames_no_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def score(*_: Any, **__: Any) -> Any:

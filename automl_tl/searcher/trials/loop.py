@@ -186,6 +186,7 @@ class Loop:
         folder, candidates = self.session.folder, self.candidates
         folder.save(outcome)
         self.study.complete(trial, outcome)
+        outcome = folder.light(outcome)
         candidates.outcomes = folder.forget_states([*candidates.outcomes, outcome], self.task.metric.sign)
         ranked = candidates.ranked()
         if ranked[0].outcome.number == outcome.number and ranked[0].expected > 0:
