@@ -31,7 +31,6 @@ class Backbone(Protocol):
     - `pooled(output) -> Tensor (N, D)`: the backbone's own vector of its last stage, where that is
       not the mean over positions.
     - `interpolation: str`: "bilinear" (default), "bicubic" or "nearest".
-    - `crop_pct: float`: share of the resized side that the training crop kept; default 1.0.
     - `weights() -> WeightsInfo | Mapping | None`: known without building the network and without torch;
       a mapping has `WeightsInfo`'s fields as keys. Default: the distribution's name and version.
     - `build(..., weights: Path)`: if a local file can be loaded.

@@ -55,7 +55,7 @@ def backbone_fault(backbone: object) -> str | None:
         _size,
         _mean_and_std,
         _pretrained_on,
-        _preprocessing,
+        _interpolation,
     )
     return _contained(backbone, checks)
 
@@ -179,10 +179,8 @@ def _pretrained_on(candidate: object) -> str | None:
     return f'pretrained_on must be a text such as "imagenet-1k" or "none", but is {value!r}'
 
 
-def _preprocessing(candidate: object) -> str | None:
-    how, pct = getattr(candidate, "interpolation", "bilinear"), getattr(candidate, "crop_pct", 1.0)
+def _interpolation(candidate: object) -> str | None:
+    how = getattr(candidate, "interpolation", "bilinear")
     if how not in INTERPOLATIONS:
         return f"interpolation must be one of {', '.join(INTERPOLATIONS)}, but is {how!r}"
-    if not isinstance(pct, int | float) or not 0 < pct <= 1:
-        return f"crop_pct must be a share in (0, 1], but is {pct!r}"
     return None

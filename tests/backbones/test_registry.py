@@ -43,7 +43,6 @@ BROKEN = {
     "std NaN": (GOOD.replace("std = (0.5, 0.5, 0.5)", "std = (float('nan'),) * 3"), "std must be three"),
     "pretrained on": (GOOD.replace('pretrained_on = "none"', "pretrained_on = None"), "but is None"),
     "interpolation": (GOOD + "\nTiny.interpolation = 'lanczos'", "but is 'lanczos'"),
-    "crop": (GOOD + "\nTiny.crop_pct = 87.5", "crop_pct must be a share in (0, 1], but is 87.5"),
     "property raises": (
         GOOD + "\nTiny.mean = property(lambda self: 1 / 0)",
         "reading its members raised ZeroDivisionError",

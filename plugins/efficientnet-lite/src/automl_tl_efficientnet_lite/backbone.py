@@ -32,7 +32,6 @@ class EfficientNetLite:
     # Cutting out the published centre (.875 / .89) gives .841 / .870 there, where the object is in the middle, but
     # nothing for linear heads on other pictures (-.005, +.004, +.017, -.050 on four sets), so all of it is kept.
     interpolation: str = "bicubic"
-    crop_pct: float = 1.0
 
     @property
     def distribution(self) -> str:
