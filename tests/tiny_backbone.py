@@ -72,7 +72,7 @@ class _Embedding(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         tokens = self.patches(x).flatten(2).transpose(1, 2)
-        return torch.cat([self.class_token.expand(len(x), -1, -1), tokens], dim=1)
+        return torch.cat([self.class_token.expand(x.shape[0], -1, -1), tokens], dim=1)
 
 
 class _Block(nn.Module):

@@ -61,7 +61,7 @@ def member(
 ) -> Member:
     """Return a member whose head, all of it, is random."""
     network = network or build_network("tiny", TinyBackbone())
-    times = {"mean": 1, "mean+std": 2, "grid": 4}[pooling]
+    times = {"mean": 1, "mean+std": 2, "mean+patches": 2, "grid": 4}[pooling]
     module = NetworkHead(sum(times * network.channels[cut - 1] for cut in cuts), n_classes, **head)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from generated_pictures import MakePictures
 from PIL import Image
 from safetensors import safe_open
-from tiny_backbone import TinyBackbone
+from tiny_backbone import TinyBackbone, TinyTransformer
 from tiny_models import CLASSES, member, register
 from torch import Tensor, nn
 
@@ -65,6 +65,18 @@ def exported(model: Model, folder: Path, name: str, photos: Path) -> Exported:
 
 
 # --- what a file holds ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", EVERY_FORMAT)
+def test_the_tokens_of_a_transformer_are_pooled_as_in_the_bundle(
+    name: str, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, TinyTransformer())
+    network = build_network("tiny", TinyTransformer())
+    members = [member(network, pooling=pooling, weight=0.5) for pooling in ("grid", "mean+patches")]
+    found = exported(Model(tuple(members), CLASSES, 2.0, "squash"), tmp_path, name, photos)
+    assert (found.agreement.n, found.agreement.n_same) == (7, 7)
+    assert found.agreement.difference < 1e-4
 
 
 @pytest.mark.parametrize("name", EVERY_FORMAT)
