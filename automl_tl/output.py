@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from automl_tl.errors import OptionError
+from automl_tl.wording import no_formula
 
 
 def check_output(output: Path, option: str = "--output") -> None:
@@ -58,3 +60,24 @@ def appearing(output: Path, option: str = "--output") -> Iterator[Path]:
             yield new
     except OSError as error:
         raise OptionError(f"{option} {str(output)!r} cannot be written ({error.strerror or error})") from error
+
+
+def write_csv(
+    output: Path, columns: Sequence[str], rows: Iterable[Sequence[str | float]], option: str = "--output"
+) -> None:
+    """Write a table as CSV in UTF-8, with a header; no cell is a formula, numbers have six digits.
+
+    Raises:
+        OptionError: it cannot be written there.
+    """
+    with (
+        appearing(output, option) as new,
+        new.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(columns)
+        table.writerows([_cell(value) for value in row] for row in rows)
+
+
+def _cell(value: str | float) -> str:
+    return no_formula(value) if isinstance(value, str) else f"{value:.6g}"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 # Control, format (right-to-left marks and kin), surrogate, private, unassigned, line and paragraph ends.
 UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 JOINERS = "\u200c\u200d"  # part of ordinary words and emoji; harmless
+_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?")
 
 
 def clean(text: object) -> str:
@@ -31,6 +33,15 @@ def _escaped(character: str) -> str:
     if character in JOINERS or unicodedata.category(character) not in UNSAFE:
         return character
     return character.encode("unicode_escape").decode("ascii")
+
+
+def no_formula(cell: str) -> str:
+    """Return a cell of a table so that no spreadsheet takes it for a formula: OWASP's advice on "CSV Injection".
+
+    >>> no_formula("=1+1"), no_formula("-1.5"), no_formula("cat")
+    ("'=1+1", '-1.5', 'cat')
+    """
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(cell) else cell
 
 
 def label_text(label: str) -> str:

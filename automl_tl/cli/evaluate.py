@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from automl_tl.cli.options import PATH, data_argument, declared, format_option, report_option, verbose_option
-from automl_tl.options import DeviceOptions, EvaluateOptions, PartOptions, TableOptions, of_group
+from automl_tl.options import AnswerOptions, DeviceOptions, EvaluateOptions, PartOptions, TableOptions, of_group
+from automl_tl.output import check_output, write_csv
 
 if TYPE_CHECKING:
     from automl_tl.data.dataset import ImageDataset
@@ -16,12 +18,13 @@ if TYPE_CHECKING:
     from automl_tl.model.model import Model
 
 SCHEMA_VERSION = 1
+COLUMNS = ("path", "given", "predicted", "confidence", "probability of given")
 
 
 @click.command()
 @click.argument("bundle", type=PATH)
 @data_argument
-@declared(TableOptions, PartOptions, DeviceOptions)
+@declared(TableOptions, PartOptions, AnswerOptions, DeviceOptions)
 @report_option
 @format_option
 @verbose_option
@@ -43,10 +46,14 @@ def evaluate(
     from automl_tl.model.evaluate import evaluate as run
 
     asked = EvaluateOptions(**settings)
+    if asked.errors is not None:
+        check_output(asked.errors, "--errors")
     dataset = open_dataset(data, train=False, **of_group(asked, TableOptions))
     model = load_bundle(bundle, asked.device)
     with progress("Looking at pictures") as update:
         result = run(model, dataset, split=asked.split, progress=update)
+    if asked.errors is not None:
+        _write_errors(asked.errors, result)
     if report is not None:
         _write(report, result, dataset, model, ctx)
     if output_format == "json":
@@ -54,6 +61,13 @@ def evaluate(
         print_json({**where, **result.to_dict()})
     else:
         print_result(*evaluation_page(result, dataset, verbose=verbose))
+
+
+def _write_errors(file: Path, result: Evaluation) -> None:
+    from automl_tl.cli.render import notice
+
+    write_csv(file, COLUMNS, map(astuple, result.by_loss()), "--errors")
+    notice(f"Every answer is in {file}")
 
 
 def _write(report: Path, result: Evaluation, dataset: ImageDataset, model: Model, ctx: click.Context) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Sequence
 from typing import IO, Any, Protocol
 
@@ -13,7 +12,7 @@ from rich.cells import cell_len
 from automl_tl.data.names import printable
 from automl_tl.model.inputs import Input
 from automl_tl.model.predict import Prediction
-from automl_tl.wording import clean, label_text
+from automl_tl.wording import clean, label_text, no_formula
 
 WIDEST_PATH = 120
 WIDEST_LABEL = 32
@@ -21,7 +20,6 @@ UNUSUAL = "unlike the training pictures"
 
 
 _ROWS = 4096  # of Parquet, at once
-_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?")
 
 
 class Writer(Protocol):
@@ -104,10 +102,7 @@ class _Columns:
 
 
 class _Csv:
-    """Cells are quoted where CSV needs it; on a terminal control characters are escaped.
-
-    A cell that a spreadsheet would take for a formula begins with an apostrophe, as OWASP advises ("CSV Injection").
-    """
+    """Cells are quoted where CSV needs it, and none is a formula; on a terminal control characters are escaped."""
 
     def __init__(
         self, stream: IO[str], classes: Sequence[str], top_k: int, probabilities: bool, *, separator: str
@@ -124,7 +119,7 @@ class _Csv:
         pass
 
     def _row(self, cells: list[str]) -> None:
-        harmless = [_no_formula(cell) for cell in cells]
+        harmless = [no_formula(cell) for cell in cells]
         self.cells.writerow([clean(cell) for cell in harmless] if self.terminal else harmless)
 
 
@@ -205,10 +200,6 @@ def _text(cell: str | float | bool | None) -> str:
     if isinstance(cell, bool):
         return str(cell).lower()
     return f"{cell:.6g}" if isinstance(cell, float) else cell or ""
-
-
-def _no_formula(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(cell) else cell
 
 
 def _widest(texts: Sequence[str], most: int, name: str) -> int:

@@ -37,6 +37,21 @@ class ClassResult:
     """Its pictures."""
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one picture with a known class."""
+
+    path: str
+    given: str
+    """Its class, as the data set has it."""
+    predicted: str
+    """The most probable class."""
+    confidence: float
+    """The probability of `predicted`."""
+    given_probability: float
+    """The probability of `given`: the loss is -log of it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """What probabilities are worth on pictures with known classes."""
@@ -83,6 +98,23 @@ class Evaluation:
     def numbers(self) -> dict[str, float]:
         """How many pictures count, and what the probabilities are worth on them, by name."""
         return {name: getattr(self, name) for name in _NUMBERS}
+
+    @property
+    def given_probabilities(self) -> np.ndarray:
+        """float64 (n,), the probability of each picture's true class."""
+        chosen: np.ndarray = self.probabilities[np.arange(self.n), self.y]
+        return chosen
+
+    def by_loss(self) -> tuple[Answer, ...]:
+        """Return the answer to every picture, the largest loss first; of pictures that are files."""
+        return tuple(self._answer(int(row)) for row in np.argsort(self.given_probabilities, kind="stable"))
+
+    def _answer(self, row: int) -> Answer:
+        given, predicted = int(self.y[row]), int(self.probabilities[row].argmax())
+        return Answer(
+            self.paths[row], self.classes[given], self.classes[predicted],
+            float(self.probabilities[row, predicted]), float(self.probabilities[row, given]),
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, without every picture's answer; None stands for NaN."""

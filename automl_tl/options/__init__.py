@@ -36,7 +36,7 @@ from automl_tl.options.training import (
     SourceOptions,
     TrainOptions,
 )
-from automl_tl.options.using import SPLITS, EvaluateOptions, PartOptions, PredictOptions, RowOptions
+from automl_tl.options.using import SPLITS, AnswerOptions, EvaluateOptions, PartOptions, PredictOptions, RowOptions
 
 __all__ = [
     "DEFAULT_BUDGET",
@@ -44,6 +44,7 @@ __all__ = [
     "METRICS",
     "PARTS",
     "SPLITS",
+    "AnswerOptions",
     "BackboneOptions",
     "BudgetOptions",
     "CacheOptions",

@@ -59,6 +59,13 @@ def _triple(text: str, flag: str, fault_of: Callable[[object], str | None]) -> T
     return numbers
 
 
+def parse_csv_file(text: str) -> Path:
+    """Return the file of that name, which ends in .csv; raise OptionError for another ending."""
+    if not text.lower().endswith(".csv"):
+        raise OptionError(f"{text!r} is written as CSV: end its name in .csv")
+    return Path(text)
+
+
 def parse_cuts(text: str) -> tuple[int, ...]:
     """Return the stages of "7+8", ascending; raise OptionError for anything else."""
     parts = [part.strip() for part in re.split(r"[+,]", text)]

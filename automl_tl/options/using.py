@@ -7,6 +7,7 @@ from pathlib import Path
 
 from automl_tl.options.declaration import option
 from automl_tl.options.groups import DeviceOptions, FileOptions, TableOptions
+from automl_tl.options.texts import parse_csv_file
 
 SPLITS = ("all", "train", "val", "test")
 FORMATS = ("table", "csv", "tsv", "json", "jsonl", "parquet")
@@ -48,5 +49,15 @@ class PartOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(DeviceOptions, PartOptions, TableOptions):
+class AnswerOptions:
+    """Where the answer to every picture is written."""
+
+    errors: Path | None = option(
+        None, "Write the answer to every picture as CSV, the largest loss first.", metavar="FILE.csv",
+        parse=parse_csv_file,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(DeviceOptions, AnswerOptions, PartOptions, TableOptions):
     """Every option of `evaluate`."""

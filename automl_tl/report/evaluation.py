@@ -13,10 +13,12 @@ from automl_tl.model.evaluate import ClassResult, Evaluation
 from automl_tl.report.charts.calibration import calibration_chart
 from automl_tl.report.data import left_out, notes
 from automl_tl.report.facts.evaluation import about_evaluation
-from automl_tl.report.mistakes import confusion_part
+from automl_tl.report.mistakes import answers_grid, confusion_part
 from automl_tl.report.parts import Chart, Facts, Gallery, Grid, Number, Page, Section
 from automl_tl.report.provenance import Provenance
 from automl_tl.report.thumbnails import MOST, as_seen
+
+MOST_LOSSES = 100
 
 
 def evaluation_page(
@@ -39,6 +41,7 @@ def evaluation_page(
         Section("How good it is", (Facts((("model", bundle), *about_evaluation(result))),)),
         *evaluation_sections(result),
         _surest_mistakes(result, how),
+        _largest_losses(result, dataset),
         left_out(dataset, (*result.errors, *dataset.skipped)),
         notes(result.notes),
         provenance.section(),
@@ -76,6 +79,12 @@ def _surest_mistakes(result: Evaluation, how: Preprocessing) -> Section | None:
     pictures = tuple(as_seen(_captioned(result, surest), how))
     lead = "Where the model was surest and wrong: labels that are wrong show here as well."
     return Section("The most confident mistakes", (Gallery(pictures, ""),), lead) if pictures else None
+
+
+def _largest_losses(result: Evaluation, dataset: ImageDataset) -> Section | None:
+    wrong = [answer for answer in result.by_loss() if answer.predicted != answer.given]
+    lead = "The pictures whose own class was least expected; evaluate --errors FILE.csv writes every picture's answer."
+    return Section("The largest losses", (answers_grid(wrong, dataset, MOST_LOSSES),), lead) if wrong else None
 
 
 def _captioned(result: Evaluation, rows: Sequence[int] | np.ndarray) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What is taken for what, as a part of a page."""
+"""What is taken for what, and in which pictures, as parts of a page."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from automl_tl.data.dataset import ImageDataset
+from automl_tl.model.evaluate import Answer
 from automl_tl.report.charts.confusion import LARGEST, confused_pairs, confusion_chart
-from automl_tl.report.parts import Chart, Grid, Number, Part
+from automl_tl.report.parts import Cell, Chart, Grid, Number, Part
 
 MOST_PAIRS = 100
 
@@ -27,3 +29,19 @@ def confusion_part(counts: np.ndarray, classes: Sequence[str], whose: str) -> Pa
         for true, predicted, n, of in confused_pairs(counts, classes, MOST_PAIRS)
     )
     return Grid(("true class", "taken for", "pictures", "share of the class"), rows, whose)
+
+
+def answers_grid(answers: Sequence[Answer], dataset: ImageDataset, most: int) -> Grid:
+    """Return the first `most` answers, in their order."""
+    cut = f"The first {most:,} of {len(answers):,}." if len(answers) > most else ""
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (
+            dataset.short(one.path),
+            one.given,
+            one.predicted,
+            Number(f"{one.confidence:.1%}", one.confidence),
+            Number(f"{one.given_probability:.1%}", one.given_probability),
+        )
+        for one in answers[:most]
+    )
+    return Grid(("picture", "given", "predicted", "confidence", "probability of given"), rows, cut)

@@ -391,6 +391,34 @@ def test_a_table_with_its_own_columns(bundle: Path, pictures: Path) -> None:
     assert (values["n"], values["accuracy"]) == (3, pytest.approx(2 / 3))
 
 
+def test_errors_are_every_answer_by_its_loss(bundle: Path, pictures: Path, tmp_path: Path) -> None:
+    (pictures / "apple" / "000.png").rename(pictures / "sky" / "=moved.png")
+    (pictures / "leaf" / "000.png").write_bytes(b"x")
+    result = run("evaluate", bundle, pictures, "--errors", tmp_path / "e.csv")
+    assert result.exit_code == 0, result.output
+    assert f"Every answer is in {tmp_path / 'e.csv'}" in result.stderr
+    rows = list(csv.DictReader((tmp_path / "e.csv").open(encoding="utf-8")))
+    assert list(rows[0]) == ["path", "given", "predicted", "confidence", "probability of given"]
+    assert len(rows) == 17
+    assert rows[0]["path"] == str(pictures / "sky/=moved.png")
+    assert (rows[0]["given"], rows[0]["predicted"]) == ("sky", "apple")
+    believed = [float(row["probability of given"]) for row in rows]
+    assert believed == sorted(believed)
+    assert believed[0] < 0.1
+    assert all(row["confidence"] == row["probability of given"] for row in rows[1:])  # the others are right
+
+
+@pytest.mark.parametrize(("name", "sentence"), [("e.txt", "end its name in .csv"), ("no/e.csv", "does not exist")])
+def test_errors_that_cannot_be_written_are_refused_first(
+    bundle: Path, pictures: Path, tmp_path: Path, name: str, sentence: str
+) -> None:
+    result = run("evaluate", bundle, pictures, "--errors", tmp_path / name)
+    assert result.exit_code == 2
+    assert "--errors" in result.stderr
+    assert sentence in result.stderr
+    assert "Looking at pictures" not in result.stderr
+
+
 # --- the real thing ---------------------------------------------------------------------------------
 
 

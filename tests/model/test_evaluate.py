@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from tiny_models import CLASSES, trained_model
 
 from automl_tl.data.dataset import open_dataset
 from automl_tl.errors import DataError, OptionError
-from automl_tl.model.evaluate import calibration_error, evaluate, evaluate_probabilities
+from automl_tl.model.evaluate import Answer, calibration_error, evaluate, evaluate_probabilities
 from automl_tl.model.model import Model
 
 # Truth a, a, a, b, b, c; said a, a, b, b, c, a.
@@ -58,6 +59,14 @@ def test_every_answer_is_kept_for_whoever_looks_further() -> None:
     assert result.right.tolist() == [True, True, False, True, False, False]
     assert np.allclose(result.probabilities, P)
     assert {"y", "probabilities", "paths"}.isdisjoint(result.to_dict())
+
+
+def test_answers_are_in_the_order_of_their_losses() -> None:
+    result = replace(evaluate_probabilities(Y, P, ("a", "b", "c", "d")), paths=tuple("uvwxyz"))
+    answers = result.by_loss()
+    assert [one.path for one in answers] == ["z", "w", "y", "v", "x", "u"]
+    assert answers[0] == Answer("z", "c", "a", pytest.approx(0.9), pytest.approx(0.1))
+    assert -np.log([one.given_probability for one in answers]).mean() == pytest.approx(result.log_loss)
 
 
 def test_certainty_that_is_wrong_has_a_finite_loss() -> None:

@@ -1,0 +1,47 @@
+"""Tables that users ask for as files: whole or not there, and inert in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from automl_tl.output import write_csv
+
+COLUMNS = ("path", "share")
+TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=30)
+
+
+def written(file: Path, rows: list[tuple[str, float]]) -> list[list[str]]:
+    write_csv(file, COLUMNS, rows)
+    with file.open(encoding="utf-8", newline="") as stream:
+        return list(csv.reader(stream))
+
+
+@given(st.lists(st.tuples(TEXTS, st.floats(0, 1)), max_size=4))
+def test_every_cell_comes_back_and_none_is_a_formula(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, float]]
+) -> None:
+    header, *found = written(tmp_path_factory.mktemp("t") / "t.csv", rows)
+    assert header == list(COLUMNS)
+    for (text, share), (cell, number) in zip(rows, found, strict=True):
+        assert cell in (text, f"'{text}")
+        assert cell[:1] not in ("=", "@", "\t", "\r")
+        assert float(number) == pytest.approx(share, rel=1e-5, abs=1e-300)
+
+
+def test_what_no_encoding_has_is_written_out(tmp_path: Path) -> None:
+    assert written(tmp_path / "t.csv", [("caf\udce9.png", 0.5)])[1] == ["caf\\udce9.png", "0.5"]
+
+
+def test_nothing_is_left_of_a_table_that_was_not_finished(tmp_path: Path) -> None:
+    def rows() -> object:
+        yield "a", 0.5
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_csv(tmp_path / "t.csv", COLUMNS, rows())  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
