@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from automl_tl.model.model import Model
     from automl_tl.recommender.recommend import recommend
     from automl_tl.recommender.recommendation import Recommendation
+    from automl_tl.reviewer.label_report import LabelReport
+    from automl_tl.reviewer.labels import labels
     from automl_tl.searcher.estimator import TransferClassifier
     from automl_tl.searcher.result import SearchResult
     from automl_tl.searcher.search import search
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from automl_tl.searcher.train_result import TrainResult
 
 __all__ = [
+    "LabelReport",
     "Model",
     "Recommendation",
     "SearchResult",
@@ -31,6 +34,7 @@ __all__ = [
     "TransferClassifier",
     "__version__",
     "export",
+    "labels",
     "load",
     "recommend",
     "search",
@@ -39,6 +43,8 @@ __all__ = [
 
 _LAZY = {
     "export": "automl_tl.exporter.export",
+    "labels": "automl_tl.reviewer.labels",
+    "LabelReport": "automl_tl.reviewer.label_report",
     "load": "automl_tl.model.bundle",
     "Model": "automl_tl.model.model",
     "recommend": "automl_tl.recommender.recommend",

@@ -25,6 +25,7 @@ STAGES = (
     "lab",
     "recommender",
     "searcher",
+    "reviewer",
     "report",
     "tryout",
     "cli",

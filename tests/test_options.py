@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, clone
 
 import automl_tl
 from automl_tl.backbones.stages import POOLINGS
+from automl_tl.cli.labels import labels as labels_command
 from automl_tl.cli.options import data_argument, declared
 from automl_tl.cli.recommend import recommend as recommend_command
 from automl_tl.cli.retyped import retyped
@@ -25,6 +26,7 @@ from automl_tl.learning.scores import METRICS as METRIC_FUNCTIONS
 from automl_tl.options import (
     METRICS,
     FitOptions,
+    LabelOptions,
     RecommendOptions,
     SearchOptions,
     TrainOptions,
@@ -106,6 +108,7 @@ def test_a_resumed_run_must_have_it_in_common() -> None:
     ("function", "shown", "options"),
     [
         (automl_tl.recommend, recommend_command, RecommendOptions),
+        (automl_tl.labels, labels_command, LabelOptions),
         (automl_tl.search, search_command, SearchOptions),
         (automl_tl.train, train_command, TrainOptions),
     ],
@@ -115,7 +118,8 @@ def test_functions_and_commands_have_the_same_options(function: Any, shown: clic
     assert list(inspect.signature(function).parameters) == ["path", *names]
     assert all(f"        {name}: " in (function.__doc__ or "") for name in names)
     on_command_line = {one.name for one in fields(options) if option_of(one).on_command_line}
-    assert {param.name for param in shown.params} - {"data", "report", "output_format", "verbose"} == on_command_line
+    of_the_command = {"data", "output", "report", "output_format", "verbose"}
+    assert {param.name for param in shown.params} - of_the_command == on_command_line
     for one in fields(options):
         assert option_of(one).help.endswith((".", "]"))
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "try": ("automl_tl.cli.tryout:tryout", "Try a trained model on a page of this machine."),
     "evaluate": ("automl_tl.cli.evaluate:evaluate", "Say how good a trained model is on labelled pictures."),
     "export": ("automl_tl.cli.export:export", "Write a trained model for ONNX Runtime, torch or timm."),
+    "labels": ("automl_tl.cli.labels:labels", "List the pictures whose labels are likely wrong."),
     "inspect": ("automl_tl.cli.inspect:inspect", "Report on the pictures alone: counts, sizes, duplicates."),
     "backbones": ("automl_tl.cli.backbones:backbones", "List, check and start backbones."),
     "reference": ("automl_tl.cli.reference:reference", "Describe a backbone's own pretraining domain."),

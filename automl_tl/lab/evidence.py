@@ -127,7 +127,24 @@ def gather_evidence(
         progress: called with (done, total) sources.
         deadline: `time.monotonic()` at which it ends with the sources that are done, one at least.
     """
-    rows, metric, prior = sample.subset(SCREEN_SIZE, lab.seed), lab.metric.name, _prior(list(features))
+    metric, probe = lab.metric.name, screen(lab, features, sample, progress, deadline=deadline)
+    rows = probe[0].rows
+    backbone, reason = _choose_backbone(probe, metric, _prior(list(features)), sample)
+    own = [c for c in probe if c.backbone == backbone]
+    finalists = _finalists(own, features[backbone], sample, rows, metric, deadline)
+    return Evidence(tuple(probe), tuple(finalists), backbone, reason, len(rows) == sample.n)
+
+
+def screen(
+    lab: Lab,
+    features: Mapping[str, Features],
+    sample: Sample,
+    progress: Progress,
+    *,
+    deadline: float = math.inf,
+) -> list[Candidate]:
+    """Return every source of every backbone with the ridge screen, the best first; arguments as `gather_evidence`."""
+    rows, metric = sample.subset(SCREEN_SIZE, lab.seed), lab.metric.name
     listed = [(name, source) for name in features for source in sources(features[name])]
     order = sorted(listed, key=lambda item: item[1].cuts != (features[item[0]].n_stages,))  # every last cut first
     screened: dict[FeatureSource, Candidate] = {}
@@ -135,11 +152,7 @@ def gather_evidence(
         screened[source] = _screen(features[name], source, sample, rows, metric)
         progress(len(screened), len(listed))
     probe = [screened[source] for _, source in listed if source in screened]
-    probe.sort(key=lambda c: -_utility(c, metric))
-    backbone, reason = _choose_backbone(probe, metric, prior, sample)
-    own = [c for c in probe if c.backbone == backbone]
-    finalists = _finalists(own, features[backbone], sample, rows, metric, deadline)
-    return Evidence(tuple(probe), tuple(finalists), backbone, reason, len(rows) == sample.n)
+    return sorted(probe, key=lambda c: -_utility(c, metric))
 
 
 def until(deadline: float, items: Iterable[T]) -> Iterator[T]:

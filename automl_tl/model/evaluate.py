@@ -107,13 +107,17 @@ class Evaluation:
 
     def by_loss(self) -> tuple[Answer, ...]:
         """Return the answer to every picture, the largest loss first; of pictures that are files."""
-        return tuple(self._answer(int(row)) for row in np.argsort(self.given_probabilities, kind="stable"))
+        return self.answers(np.argsort(self.given_probabilities, kind="stable"))
 
-    def _answer(self, row: int) -> Answer:
-        given, predicted = int(self.y[row]), int(self.probabilities[row].argmax())
-        return Answer(
-            self.paths[row], self.classes[given], self.classes[predicted],
-            float(self.probabilities[row, predicted]), float(self.probabilities[row, given]),
+    def answers(self, rows: np.ndarray) -> tuple[Answer, ...]:
+        """Return the answers to the pictures `rows`, int (m,), in that order."""
+        predicted, given = self.probabilities.argmax(axis=1), self.given_probabilities
+        return tuple(
+            Answer(
+                self.paths[row], self.classes[self.y[row]], self.classes[predicted[row]],
+                float(self.probabilities[row, predicted[row]]), float(given[row]),
+            )
+            for row in rows
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from automl_tl.options.groups import (
     TableOptions,
     WorkOptions,
 )
+from automl_tl.options.reviewing import LabelListOptions, LabelOptions, ListOptions, RunOptions
 from automl_tl.options.searching import (
     DEFAULT_BUDGET,
     LEAST_BUDGET,
@@ -59,7 +60,10 @@ __all__ = [
     "GoalOptions",
     "InsideOptions",
     "LabOptions",
+    "LabelListOptions",
+    "LabelOptions",
     "LimitOptions",
+    "ListOptions",
     "Option",
     "OutOptions",
     "OverrideOptions",
@@ -68,6 +72,7 @@ __all__ = [
     "RecipeOptions",
     "RecommendOptions",
     "RowOptions",
+    "RunOptions",
     "SearchOptions",
     "SeedOptions",
     "SourceOptions",

@@ -39,7 +39,7 @@ def data_sections(dataset: ImageDataset, report: QualityReport) -> tuple[Section
     """Return what there is, what is there twice, what is left out, and what is worth knowing."""
     return (
         Section("The data", (Facts(tuple(about_data(dataset, report))), *_classes(report))),
-        _duplicates(dataset, report),
+        duplicates(dataset, report),
         left_out(dataset, dataset.skipped),
         notes((*report.warnings, *dataset.notes)),
     )
@@ -74,7 +74,8 @@ def _classes(report: QualityReport) -> Iterator[Part]:
         yield Grid(("class", "pictures"), rows, "Pictures per class.")
 
 
-def _duplicates(dataset: ImageDataset, report: QualityReport) -> Section | None:
+def duplicates(dataset: ImageDataset, report: QualityReport) -> Section | None:
+    """Return what is there twice, with the same label or with different ones."""
     groups = [("identical", paths) for paths in report.exact] + [("nearly identical", paths) for paths in report.near]
     rows = [(kind, ", ".join(map(dataset.short, paths))) for kind, paths in groups]
     rows += [_conflict(dataset, conflict) for conflict in report.conflicts]

@@ -156,6 +156,17 @@ class RunFolder:
         """Keep the result as JSON."""
         self._write_json(_RESULT, dict(result))
 
+    def delivered(self) -> tuple[Configuration, ...]:
+        """Return what the delivered model consists of; raises OptionError where the folder holds no finished run."""
+        try:
+            result = self.read_json(_RESULT) or {}
+            members = result.get("members") or [result["configuration"]]  # of a search, of one configuration
+            return tuple(Configuration.from_dict({k: v for k, v in one.items() if k != "share"}) for one in members)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise OptionError(
+                f"'{printable(self.path)}' holds no finished run; give the --out folder of automl-tl search or train"
+            ) from None
+
     def save(self, outcome: Outcome) -> None:
         """Keep a candidate's scores and what it learned, before its trial is told to the study."""
         tensors = {"rows": torch.from_numpy(outcome.rows), "scores": torch.from_numpy(outcome.scores)}

@@ -48,6 +48,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     commands = {
         "inspect": [data],
         "recommend": [data, "--device", "cpu"],
+        "labels": [data, "--device", "cpu"],
         "search": [data, "--device", "cpu", "--trials", "2", "--out", run],
         "evaluate": [run / "bundle", data, "--device", "cpu"],
     }

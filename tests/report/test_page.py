@@ -22,7 +22,7 @@ from automl_tl.report.charts.progress import progress_chart
 from automl_tl.report.page import SEARCHED, render, write
 from automl_tl.report.parts import Chart, Facts, Gallery, Grid, Number, Page, Section, Sentences, Thumbnail
 
-COMMANDS = ("inspect", "recommend", "search", "evaluate")
+COMMANDS = ("inspect", "recommend", "labels", "search", "evaluate")
 VOID = {"meta", "input", "img", "br", "link"}
 
 
@@ -104,6 +104,7 @@ def test_pictures_are_shown_with_their_classes(pages: Mapping[str, Path]) -> Non
             "recommend",
             ("What to do", "Why", "The four strategies", "Frozen features", "What is taken for what", "Next"),
         ),
+        ("labels", ("The labels", "Duplicates", "What is taken for what", "Classes", "Where this comes from")),
         ("search", ("The model", "The search", "Leaderboard", "The model's parameters", "How sure it may be", "Next")),
         ("evaluate", ("How good it is", "What is taken for what", "How sure it may be", "Classes")),
     ],
