@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from automl_tl.exporter.export import export
     from automl_tl.model.bundle import load
     from automl_tl.model.model import Model
+    from automl_tl.monitor import Monitor
     from automl_tl.recommender.recommend import recommend
     from automl_tl.recommender.recommendation import Recommendation
     from automl_tl.reviewer.label_report import LabelReport
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LabelReport",
     "Model",
+    "Monitor",
     "Recommendation",
     "SearchResult",
     "TrainResult",
@@ -47,6 +49,7 @@ _LAZY = {
     "LabelReport": "automl_tl.reviewer.label_report",
     "load": "automl_tl.model.bundle",
     "Model": "automl_tl.model.model",
+    "Monitor": "automl_tl.monitor",
     "recommend": "automl_tl.recommender.recommend",
     "Recommendation": "automl_tl.recommender.recommendation",
     "search": "automl_tl.searcher.search",

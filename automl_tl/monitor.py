@@ -77,7 +77,7 @@ class Monitor(Protocol):
 
 
 class Silent:
-    """Nobody watches."""
+    """Nobody watches; the base of whoever wants to hear of some things alone."""
 
     @contextmanager
     def activity(self, name: str) -> Iterator[Progress]:

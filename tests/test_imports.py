@@ -41,6 +41,7 @@ FOUNDATIONS = (
     "resources",
     "strategies",
     "monitor",
+    "logs",
     "work",
     "output",
 )

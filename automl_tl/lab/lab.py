@@ -20,7 +20,8 @@ from automl_tl.lab.considered import usable_backbones
 from automl_tl.lab.networks import Networks, Overrides
 from automl_tl.lab.timing import decode_seconds, forward_seconds
 from automl_tl.learning.scores import Metric, get_metric
-from automl_tl.monitor import Monitor, Progress, Silent, unheeded
+from automl_tl.logs import Logging
+from automl_tl.monitor import Monitor, Progress, unheeded
 from automl_tl.options import LabOptions, TableOptions, of_group
 from automl_tl.work import Executor, ThisProcess
 
@@ -94,7 +95,7 @@ def open_lab(path: str | Path, options: LabOptions) -> Lab:
     Raises:
         AutomlTlError: the data set, a backbone or an option cannot be used; the message says why.
     """
-    metric, clock, monitor = get_metric(options.metric), Clock(), options.monitor or Silent()
+    metric, clock, monitor = get_metric(options.metric), Clock(), options.monitor or Logging()
     overrides = Overrides(options.weights or {}, options.mean, options.std, options.input_size)
     networks = Networks(
         choose_engine(options.device), cache_dir(options.cache_dir), overrides, frozenset(options.backbones)

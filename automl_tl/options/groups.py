@@ -151,7 +151,9 @@ class SeedOptions:
 class WorkOptions:
     """Who watches, and where what is expensive runs."""
 
-    monitor: Monitor | None = option(None, "who watches; default: nobody.", on_command_line=False)
+    monitor: Monitor | None = option(
+        None, "who watches; default: Python's logging, as automl_tl.", on_command_line=False
+    )
     executor: Executor = option(
         ThisProcess(), "where what is expensive runs; default: in this process.", on_command_line=False
     )
