@@ -42,6 +42,7 @@ FOUNDATIONS = (
     "strategies",
     "monitor",
     "logs",
+    "notebook",
     "work",
     "output",
 )

@@ -20,6 +20,7 @@ from automl_tl.data.remarks import remarks, value_remarks
 from automl_tl.data.split import leaks_by_part
 from automl_tl.data.value_range import ValueRange, common_range
 from automl_tl.errors import DataError
+from automl_tl.notebook import html_table
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
@@ -84,6 +85,18 @@ class QualityReport:
     def imbalance(self) -> float:
         """Pictures of the largest class for each one of the smallest."""
         return self.class_sizes[2] / self.class_sizes[0]
+
+    def _repr_html_(self) -> str:
+        low, middle, high = self.class_sizes
+        rows = [
+            ("pictures", f"{self.n_images:,} in {self.n_classes:,} classes"),
+            ("per class", f"{low:,} to {high:,}, median {middle:g}"),
+            ("median size", f"{self.median_size[0]} x {self.median_size[1]} pixels"),
+            ("duplicates", f"{self.n_duplicates:,}"),
+            ("unreadable", f"{self.n_unreadable:,}"),
+            *(("worth knowing", sentence) for sentence in self.warnings),
+        ]
+        return html_table("Data", rows)
 
 
 def scan(

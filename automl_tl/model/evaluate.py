@@ -18,6 +18,7 @@ from automl_tl.errors import DataError, OptionError
 from automl_tl.model.inputs import Input
 from automl_tl.model.manifest import jsonable
 from automl_tl.model.predict import Progress, Scorer, predict_inputs
+from automl_tl.notebook import html_table
 from automl_tl.options import SPLITS
 
 ECE_BINS = 15
@@ -119,6 +120,17 @@ class Evaluation:
             )
             for row in rows
         )  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("accuracy", f"{self.accuracy:.1%}"),
+            ("balanced accuracy", f"{self.balanced_accuracy:.1%}"),
+            ("macro F1", f"{self.macro_f1:.3f}"),
+            ("log loss", f"{self.log_loss:.3f} nats"),
+            ("calibration error", f"{self.ece:.3f}"),
+            *(("worth knowing", note) for note in self.notes),
+        ]
+        return html_table(f"Evaluation on {counted(self.n, 'picture')}", rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, without every picture's answer; None stands for NaN."""

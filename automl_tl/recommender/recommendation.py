@@ -18,6 +18,7 @@ from automl_tl.lab.matrix import Matrix, Size
 from automl_tl.lab.neighbours import Neighbour
 from automl_tl.learning.curve import LearningCurve
 from automl_tl.learning.estimate import Estimate
+from automl_tl.notebook import accuracy_words, html_table
 from automl_tl.recommender.confusion import Confusion
 from automl_tl.strategies import FROZEN, Strategy
 
@@ -76,6 +77,16 @@ class Recommendation:
     def pooling(self) -> str:
         """How those outputs are pooled."""
         return self.frozen.source.pooling if self.strategy in FROZEN else "mean"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("strategy", self.strategy),
+            ("frozen model", self.frozen.describe()),
+            ("expect", f"{accuracy_words(self.estimate.accuracy, self.estimate.interval)} with the frozen model"),
+            *((row.strategy, accuracy_words(row.accuracy, row.interval)) for row in self.front),
+            *(("because", reason) for reason in self.reasons),
+        ]
+        return html_table(f"Recommendation for {self.path}", rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recommendation as one JSON object."""

@@ -9,8 +9,11 @@ from typing import Any
 from automl_tl.data.quality import QualityReport
 from automl_tl.learning.configuration import Configuration
 from automl_tl.model.evaluate import Answer, Evaluation
+from automl_tl.notebook import html_table
 
 SCHEMA_VERSION = 1
+MOST_SHOWN = 20
+"""Labels that a notebook shows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +34,15 @@ class LabelReport:
     """The labels that are likely wrong, the least believed first."""
     seconds: Mapping[str, float]
     notes: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        shown = self.suspects[:MOST_SHOWN]
+        rows = [
+            ("likely wrong", f"{len(self.suspects):,} of {self.evaluation.n:,} labels"),
+            *((one.path, f"{one.given}: rather {one.predicted} ({one.confidence:.0%})") for one in shown),
+            *(("worth knowing", note) for note in self.notes),
+        ]
+        return html_table(f"Labels of {self.path}", rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as one JSON object."""

@@ -9,10 +9,12 @@ from typing import Any
 import pandas as pd
 
 from automl_tl.data.quality import QualityReport
+from automl_tl.durations import format_duration
 from automl_tl.lab.assessment import Assessment
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import Estimate
 from automl_tl.model.evaluate import Evaluation
+from automl_tl.notebook import accuracy_words, html_table
 from automl_tl.searcher.trials.comparison import Comparison
 from automl_tl.strategies import Strategy
 
@@ -67,6 +69,21 @@ class SearchResult:
     def n_test(self) -> int:
         """Pictures of the test."""
         return 0 if self.test is None else self.test.n
+
+    def _repr_html_(self) -> str:
+        test = "none" if self.test is None else f"{self.test.accuracy:.1%} of {self.n_test:,} pictures"
+        rows = [
+            *(
+                (one.strategy, f"{one.describe()} ({share:.0%})")
+                for one, share in zip(self.members, self.shares, strict=True)
+            ),
+            ("expected", accuracy_words(self.validation.accuracy, self.validation.interval)),
+            ("test", test),
+            ("tried", f"{self.n_trials:,} trials in {format_duration(self.seconds)}; {self.stopped_because}"),
+            ("model", str(self.bundle)),
+            *(("worth knowing", note) for note in self.notes),
+        ]
+        return html_table(f"Search on {self.path}", rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as one JSON object."""

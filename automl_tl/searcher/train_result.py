@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from automl_tl.data.quality import QualityReport
+from automl_tl.durations import format_duration
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.trainer import TRAINER_VERSION
 from automl_tl.model.evaluate import Evaluation
 from automl_tl.monitor import Epoch
+from automl_tl.notebook import html_table
 from automl_tl.strategies import Strategy
 
 SCHEMA_VERSION = 1
@@ -47,6 +49,17 @@ class TrainResult:
     bundle: Path
     """Folder of the model."""
     notes: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (self.configuration.strategy, self.configuration.describe()),
+            ("validation", f"{self.validation.accuracy:.1%} of {self.validation.n:,} pictures"),
+            ("test", "none" if self.test is None else f"{self.test.accuracy:.1%} of {self.test.n:,} pictures"),
+            ("learned from", f"{self.n_training:,} pictures in {format_duration(self.seconds)}"),
+            ("model", str(self.bundle)),
+            *(("worth knowing", note) for note in self.notes),
+        ]
+        return html_table(f"Training on {self.path}", rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as one JSON object."""
