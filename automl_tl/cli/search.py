@@ -26,6 +26,7 @@ from automl_tl.options import (
     SeedOptions,
     SplitOptions,
     TableOptions,
+    TrackingOptions,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _SAME = ("data", *(one.name for one in fields(SearchOptions) if one.name not in 
 @options.data_argument
 @options.declared(
     BudgetOptions, FolderOptions, BackboneOptions, OverrideOptions, LimitOptions, GoalOptions, TableOptions,
-    SplitOptions, DeviceOptions, SeedOptions, CacheOptions,
+    SplitOptions, DeviceOptions, SeedOptions, CacheOptions, TrackingOptions,
 )  # fmt: skip
 @options.report_option
 @options.format_option

@@ -22,6 +22,7 @@ from automl_tl.options import (
     SourceOptions,
     SplitOptions,
     TableOptions,
+    TrackingOptions,
 )
 
 
@@ -29,7 +30,7 @@ from automl_tl.options import (
 @options.data_argument
 @options.declared(
     SourceOptions, ClassifierOptions, RecipeOptions, OutOptions, BackboneOptions, OverrideOptions, GoalOptions,
-    TableOptions, SplitOptions, DeviceOptions, SeedOptions, CacheOptions,
+    TableOptions, SplitOptions, DeviceOptions, SeedOptions, CacheOptions, TrackingOptions,
 )  # fmt: skip
 @options.format_option
 @options.verbose_option

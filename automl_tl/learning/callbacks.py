@@ -28,6 +28,9 @@ class Callback:
         """Called after every epoch, in the order of the callbacks; the next one gets what is returned."""
         return epoch
 
+    def on_train_end(self) -> None:
+        """Called once, after the last epoch, however the run has ended."""
+
     def spent(self) -> float:
         """Return the share of what the run may take that is used up: at 1 it ends, its rates follow before."""
         return 0.0

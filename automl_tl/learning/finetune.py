@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -94,7 +95,7 @@ def finetune(
     for callback in callbacks:
         callback.on_train_begin(tunable)
     schedule = Schedule(recipe, _n_batches(len(rows), size), partial(_spent, callbacks))
-    with torch.random.fork_rng(devices=_cuda_devices(tunable.cache.engine)):
+    with _ending(callbacks), torch.random.fork_rng(devices=_cuda_devices(tunable.cache.engine)):
         torch.manual_seed(tunable.cache.seed)
         while not schedule.finished:
             number = len(history.epochs) + 1
@@ -104,6 +105,15 @@ def finetune(
             ))  # fmt: skip
     tunable.eval()
     return Trained(tuple(history.epochs), schedule.shortened)
+
+
+@contextmanager
+def _ending(callbacks: Sequence[Callback]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for callback in callbacks:
+            callback.on_train_end()
 
 
 def _spent(callbacks: Sequence[Callback]) -> float:

@@ -16,6 +16,7 @@ from automl_tl.options.groups import (
     SeedOptions,
     SplitOptions,
     TableOptions,
+    TrackingOptions,
     WorkOptions,
 )
 from automl_tl.options.reviewing import LabelListOptions, LabelOptions, ListOptions, RunOptions
@@ -78,6 +79,7 @@ __all__ = [
     "SourceOptions",
     "SplitOptions",
     "TableOptions",
+    "TrackingOptions",
     "TrainOptions",
     "WorkOptions",
     "check",

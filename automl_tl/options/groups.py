@@ -228,6 +228,22 @@ class RecommendOptions(EffortOptions, LabOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackingOptions:
+    """What else hears of every epoch."""
+
+    tensorboard: str | Path | None = option(
+        None, "Write every epoch of every training run there, for TensorBoard.",
+        doc="folder that every epoch of every training run is written to, for TensorBoard; default: none.",
+        metavar="FOLDER",
+    )  # fmt: skip
+    mlflow: str | None = option(
+        None, "Log every epoch of every training run to this experiment of MLflow.",
+        doc="experiment of MLflow that every epoch of every training run is logged to; default: none.",
+        metavar="EXPERIMENT",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutOptions:
     """Where a run lies."""
 

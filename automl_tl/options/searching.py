@@ -19,6 +19,7 @@ from automl_tl.options.groups import (
     LabOptions,
     OutOptions,
     OverrideOptions,
+    TrackingOptions,
 )
 from automl_tl.quantities import parse_bytes, parse_count, parse_milliseconds
 from automl_tl.strategies import FROZEN, STRATEGIES
@@ -106,7 +107,7 @@ class FitOptions(
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions(InsideOptions, LimitOptions, FolderOptions, BudgetOptions, LabOptions):
+class SearchOptions(InsideOptions, LimitOptions, TrackingOptions, FolderOptions, BudgetOptions, LabOptions):
     """Every option of `search`.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from automl_tl.options.declaration import option
-from automl_tl.options.groups import LabOptions, OutOptions
+from automl_tl.options.groups import LabOptions, OutOptions, TrackingOptions
 from automl_tl.options.texts import parse_cuts
 from automl_tl.strategies import STRATEGIES
 
@@ -90,7 +90,7 @@ class ConfigurationOptions(RecipeOptions, ClassifierOptions, SourceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(ConfigurationOptions, OutOptions, LabOptions):
+class TrainOptions(ConfigurationOptions, TrackingOptions, OutOptions, LabOptions):
     """Every option of `train`.
 
     Raises:

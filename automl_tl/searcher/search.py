@@ -13,6 +13,7 @@ from automl_tl.data.names import printable
 from automl_tl.durations import format_duration
 from automl_tl.errors import OptionError
 from automl_tl.lab.lab import Lab, open_lab
+from automl_tl.learning.tracking import tracked, trackers_asked_for
 from automl_tl.model.bundle import save_bundle
 from automl_tl.options import SearchOptions, takes
 from automl_tl.searcher.delivery.deliver import Delivered, deliver, final_seconds
@@ -53,9 +54,11 @@ def search(path: str | Path, options: SearchOptions) -> SearchResult:
     folder = RunFolder(default_out() if options.out is None else Path(options.out))
     folder.check(resume=options.resume)
     _check_outside(folder.path, Path(path).expanduser())
+    trackers = trackers_asked_for(options)
     with folder.claimed():
         lab, limits = _without_unfit(open_lab(path, options), options)
-        return search_in(Session(lab, options, folder, deadline, limits))
+        with tracked(lab.monitor, trackers) as monitor:
+            return search_in(Session(replace(lab, monitor=monitor), options, folder, deadline, limits))
 
 
 def _check_outside(run: Path, data: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from automl_tl.lab.lab import open_lab
 from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.tracking import tracked, trackers_asked_for
 from automl_tl.model.bundle import save_bundle
 from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
 from automl_tl.monitor import Epoch, Monitor
@@ -48,9 +49,10 @@ def train(path: str | Path, options: TrainOptions) -> TrainResult:
     """
     deadline, folder = Deadline(None), RunFolder(default_out() if options.out is None else Path(options.out))
     folder.check(resume=False)
+    trackers = trackers_asked_for(options)
     lab, as_search = open_lab(path, options), SearchOptions(**of_group(options, LabOptions), trials=1, out=folder.path)
-    with folder.claimed():
-        return train_in(Session(lab, as_search, folder, deadline, Limits()), options)
+    with folder.claimed(), tracked(lab.monitor, trackers) as monitor:
+        return train_in(Session(replace(lab, monitor=monitor), as_search, folder, deadline, Limits()), options)
 
 
 def train_in(session: Session, asked: ConfigurationOptions) -> TrainResult:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import fake_trackers
 import numpy as np
 import pytest
 import torch
@@ -25,11 +26,17 @@ from automl_tl.learning.callbacks import (
 )
 from automl_tl.learning.finetune import Targets, Trained, finetune
 from automl_tl.learning.recipe import Recipe
+from automl_tl.learning.trackers import MLflow, TensorBoard
 from automl_tl.learning.tunable import Tunable, copy_network
 from automl_tl.monitor import Epoch
 
 EPOCHS = 8
 ROWS, HELD_OUT = np.arange(16), np.arange(16, 24)
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_trackers.install(monkeypatch)
 
 
 class StopError(Exception):
@@ -55,6 +62,8 @@ MADE: dict[type[Callback], Callable[[], Callback]] = {
     Pruning: lambda: Pruning(ignore, parts=4),
     Progress: lambda: Progress(ignore),
     History: History,
+    TensorBoard: lambda: TensorBoard(Path("run")),
+    MLflow: lambda: MLflow("experiment", "run"),
 }
 """Every callback as it lets a run go on."""
 STOPPING: dict[type[Callback], tuple[Callable[[], Sequence[Callback]], type[Exception]]] = {
@@ -109,8 +118,15 @@ def test_every_hook_is_called_in_order(tmp_path: Path) -> None:
             calls.append(f"epoch {epoch.number} of {epoch.planned}")
             return epoch
 
+        def on_train_end(self) -> None:
+            calls.append("end")
+
     run(tmp_path, [Watching()])
-    assert calls == ["begin", *(f"epoch {number} of {EPOCHS}" for number in range(1, EPOCHS + 1))]
+    assert calls == ["begin", *(f"epoch {number} of {EPOCHS}" for number in range(1, EPOCHS + 1)), "end"]
+    calls.clear()
+    with pytest.raises(StopError):
+        run(tmp_path, [Watching(), Progress(stop)])
+    assert calls == ["begin", f"epoch 1 of {EPOCHS}", "end"]
 
 
 def test_a_history_has_loss_rate_and_score_of_every_epoch(tmp_path: Path) -> None:
