@@ -9,7 +9,7 @@ VENV = .venv
 RUN = $(VENV)/bin/python
 INSTALLED = $(VENV)/.installed
 SOURCES = automl_tl plugins benchmarks tests
-TEXTS = tests/test_links.py tests/test_readme.py tests/test_scaffold.py tests/searcher/test_docs.py
+TEXTS = tests/test_links.py tests/test_readme.py tests/test_scaffold.py tests/searcher/test_docs.py tests/reviewer/test_labels_docs.py
 # Pictures of one class per folder: any other folder of yours works as well.
 DATA ?= datasets_meta/demo
 

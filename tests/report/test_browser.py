@@ -57,7 +57,7 @@ def look(page: Path, folder: Path, *, width: int = 1200, dark: bool = False) -> 
     return dict(json.loads(unescape(found.group(1))))
 
 
-@pytest.mark.parametrize("command", ["inspect", "recommend", "search", "evaluate"])
+@pytest.mark.parametrize("command", ["inspect", "labels", "recommend", "search", "evaluate"])
 def test_a_browser_shows_it_and_fetches_nothing(pages: Mapping[str, Path], tmp_path: Path, command: str) -> None:
     seen = look(pages[command], tmp_path)
     assert seen["fetched"] == []
