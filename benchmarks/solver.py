@@ -57,17 +57,13 @@ def clusters(n: int, d: int, n_classes: int) -> tuple[np.ndarray, np.ndarray, np
 def measure(kind: str, n: int, d: int, n_classes: int) -> tuple[float, float, float]:
     """Return seconds, the peak of memory (MB) above what the features took, and the accuracy that was found."""
     from automl_tl.learning import classifiers
-    from automl_tl.learning.heads import solve_head
     from automl_tl.learning.problem import Problem
     from automl_tl.learning.screen import PENALTIES, ridge_path
 
     X, y, folds = clusters(n, d, n_classes)
     before, start = _peak(), time.process_time()
     if kind == "head":
-        if hasattr(fit, "starting_head"):
-            head = classifiers.starting_head(X, y, n_classes, STRENGTH)
-        else:
-            head = solve_head("softmax", X, y, n_classes, STRENGTH * d / n)
+        head = classifiers.starting_head(X, y, n_classes, STRENGTH)
         seconds, peak = time.process_time() - start, _peak()
         return seconds, peak - before, float((head.predict(X[:2000]) == y[:2000]).mean())
     penalties = PENALTIES if kind == "screen" else np.array([PENALTY])
