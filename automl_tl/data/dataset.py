@@ -19,6 +19,7 @@ from automl_tl.data.folders import list_folder
 from automl_tl.data.label_remarks import label_remarks
 from automl_tl.data.listing import Listing, Row, Skipped
 from automl_tl.data.names import counted, natural, printable, quoted
+from automl_tl.data.source import File, Source, sources_of
 from automl_tl.data.table import Columns, list_table
 from automl_tl.data.walk import is_picture_name
 from automl_tl.errors import DataError, OptionError
@@ -38,8 +39,9 @@ class ImageDataset:
     frame: pd.DataFrame
     """One row for each picture, index 0..n-1. Columns:
 
-    - `path` (str, absolute), `label` (str), `split` ("train", "val", "test", or "" when none is given),
-      `group` (str, "" when none);
+    - `path` (str, absolute, or the name of a source), `label` (str), `split` ("train", "val", "test", or "" when none
+      is given), `group` (str, "" when none);
+    - `source` (`Source`), where pictures are no files of their own;
     - after `quality.scan` also `sha256` (str, of the file's bytes), `width` and `height` (int, pixels,
       upright), `cluster` (int: pictures of one number are duplicates of one another).
     """
@@ -87,6 +89,10 @@ class ImageDataset:
             skipped=self.skipped + skipped,
             notes=self.notes + notes,
         )
+
+    def source(self, path: str) -> Source:
+        """Return the source of the picture whose `path` in the frame this is."""
+        return sources_of(self.frame[self.frame["path"] == path])[0]
 
     def short(self, path: str | Path) -> str:
         """Return `path` for people: from the root's folder where it lies in it, safe to print."""
@@ -206,6 +212,9 @@ def _build(root: Path, listing: Listing) -> ImageDataset:
     if not listing.rows:
         raise DataError(_nothing_left(root, listing.skipped))
     frame = pd.DataFrame(listing.rows, columns=list(Row._fields))
+    if listing.sources:
+        sources = [listing.sources.get(path) or File(path) for path in frame["path"]]
+        frame["source"] = pd.Series(sources, dtype=object)
     notes = [*listing.notes, *label_remarks(frame["label"])]
     parts = set(frame["split"])
     if len(parts) == 1 and parts != {""}:  # a split of one part says nothing

@@ -7,14 +7,12 @@ decoding and resizing happen outside Python's lock.
 
 from __future__ import annotations
 
-import io
 import math
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -22,6 +20,7 @@ import PIL
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from automl_tl.data.rgb import extent_of, to_rgb
+from automl_tl.data.source import Readable, as_source
 from automl_tl.data.value_range import EIGHT_BITS, Extent, ValueRange
 from automl_tl.errors import OptionError, PictureError
 
@@ -112,7 +111,7 @@ class Decoded:
         return turned
 
 
-def read_rgb(source: Path | bytes, *, min_side: int | None = None) -> Image.Image:
+def read_rgb(source: Readable, *, min_side: int | None = None) -> Image.Image:
     """Return the picture as 8-bit RGB, upright, of several frames the first.
 
     With `min_side` (pixels) a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, which is several
@@ -123,12 +122,12 @@ def read_rgb(source: Path | bytes, *, min_side: int | None = None) -> Image.Imag
     return decoded.upright(decoded.image)
 
 
-def preprocess(source: Path | bytes, how: Preprocessing) -> np.ndarray:
+def preprocess(source: Readable, how: Preprocessing) -> np.ndarray:
     """Return the picture as `how` says: uint8 (S, S, 3), RGB. Raises `PictureError` as `read_rgb` does."""
     return prepare(source, how)[0]
 
 
-def prepare(source: Path | bytes, how: Preprocessing) -> tuple[np.ndarray, str]:
+def prepare(source: Readable, how: Preprocessing) -> tuple[np.ndarray, str]:
     """Return what `preprocess` does, and how the picture lies outside the range of values, or nothing."""
     need = math.floor(how.size / how.crop_pct) if how.fit == "crop" else how.size
     decoded = decode(source, min_side=need, value_range=how.value_range)
@@ -138,10 +137,24 @@ def prepare(source: Path | bytes, how: Preprocessing) -> tuple[np.ndarray, str]:
         return np.array(_square(decoded.upright(small), how)), how.value_range.fault(decoded.extent)
 
 
-def decode(source: Path | bytes, *, min_side: int | None = None, value_range: ValueRange = EIGHT_BITS) -> Decoded:
+def decode(source: Readable, *, min_side: int | None = None, value_range: ValueRange = EIGHT_BITS) -> Decoded:
     """Return the stored pixels of a picture with what is needed to turn them; see `read_rgb`."""
+    with opened(source) as file:
+        return decode_file(file, min_side=min_side, value_range=value_range)
+
+
+@contextmanager
+def opened(picture: Readable) -> Iterator[BinaryIO]:
+    """Open a picture's file; whatever it or a decoder throws meanwhile becomes a `PictureError`."""
+    source = as_source(picture)
+    with _as_picture_errors(source.name), source.open() as file:
+        yield file
+
+
+def decode_file(file: BinaryIO, *, min_side: int | None = None, value_range: ValueRange = EIGHT_BITS) -> Decoded:
+    """Return what `decode` does of a picture that is `opened`."""
     _silence_pillow()
-    with _as_picture_errors(source), _opened(source) as file, _identified(file) as image:
+    with _identified(file) as image:
         _check_size(*image.size)
         header = image.size
         if min_side is not None and image.format in ("JPEG", "MPO"):
@@ -175,12 +188,6 @@ def _orientation(image: Image.Image) -> int:
     return value if value in _UPRIGHT else 1
 
 
-@contextmanager
-def _opened(source: Path | bytes) -> Iterator[BinaryIO]:
-    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
-        yield file
-
-
 def _identified(file: BinaryIO) -> Image.Image:
     """Return the picture with its header read and no pixel decoded."""
     start = file.read(64)
@@ -210,14 +217,14 @@ def _open_heic(file: BinaryIO) -> Image.Image:
 
 
 @contextmanager
-def _as_picture_errors(source: Path | bytes = b"") -> Iterator[None]:
+def _as_picture_errors(name: str = "") -> Iterator[None]:
     """Turn whatever a file or a decoder throws into a `PictureError`."""
     try:
         yield
     except Exception as error:
         picture_error = error if isinstance(error, PictureError) else PictureError(_reason(error))
-        if isinstance(source, Path):
-            picture_error.add_note(f"while reading {source}")
+        if name:
+            picture_error.add_note(f"while reading {name}")
         raise picture_error from (None if picture_error is error else error)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from automl_tl.data.source import Source
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -20,6 +22,7 @@ class Row(NamedTuple):
     """One labelled picture."""
 
     path: str
+    """Absolute path of its file, or the name of its source."""
     label: str
     split: str = ""
     group: str = ""
@@ -32,6 +35,8 @@ class Listing:
     rows: list[Row] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    sources: dict[str, Source] = field(default_factory=dict)
+    """By name, of the pictures that are no files."""
 
     def skip(self, path: str | Path, reason: str) -> None:
         """Leave one file out."""

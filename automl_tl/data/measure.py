@@ -6,15 +6,14 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import scipy.fft
 from PIL import Image
 
-from automl_tl.data.decode import decode
+from automl_tl.data.decode import Decoded, decode_file, opened
+from automl_tl.data.source import Readable
 from automl_tl.data.value_range import Extent
-from automl_tl.errors import PictureError
 
 MEASURES = 2
 """Version of the measurements; goes up whenever one of them changes."""
@@ -40,14 +39,21 @@ _HASH_SIDE = 8
 _DIGEST_SIDE = 64
 
 
-def measure(path: Path) -> np.ndarray:
-    """Return the measurements of a picture: shape (), dtype `MEASURED`. Raises `PictureError`."""
-    decoded = decode(path, min_side=_DIGEST_SIDE)
+def measure(source: Readable) -> np.ndarray:
+    """Return the measurements of a picture, opened once: shape (), dtype `MEASURED`. Raises `PictureError`."""
+    with opened(source) as file:
+        decoded = decode_file(file, min_side=_DIGEST_SIDE)
+        file.seek(0)  # piece by piece: a file may be larger than the memory
+        digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # it has readinto
+        return _record(decoded, digest.hexdigest())
+
+
+def _record(decoded: Decoded, sha256: str) -> np.ndarray:
     image = decoded.upright(_reduced(decoded.image, _DIGEST_SIDE))
     small = decoded.upright(_reduced(decoded.image, GREY_SIDE))
     grey = np.asarray(small.convert("L"))
     record = np.zeros((), MEASURED)
-    record["sha256"] = _sha256(path)
+    record["sha256"] = sha256
     record["width"], record["height"] = decoded.size
     record["kind"], record["low"], record["high"] = _values(decoded.extent)
     record["phash"] = perceptual_hash(grey)
@@ -79,15 +85,6 @@ def perceptual_hash(grey: np.ndarray) -> int:
     spectrum = scipy.fft.dctn(grey.astype(np.float32), norm="ortho")[:_HASH_SIDE, :_HASH_SIDE].ravel()[1:]
     bits = spectrum > np.median(spectrum)
     return int("".join("1" if bit else "0" for bit in bits) + "0", 2)
-
-
-def _sha256(path: Path) -> str:
-    """Return the digest of the file's bytes, read piece by piece: a file may be larger than the memory."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise PictureError(f"cannot be read: {error.strerror}") from error
 
 
 def _reduced(image: Image.Image, side: int) -> Image.Image:

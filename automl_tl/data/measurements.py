@@ -17,6 +17,7 @@ import numpy as np
 from automl_tl.data.decode import DECODER
 from automl_tl.data.listing import Skipped
 from automl_tl.data.measure import MEASURED, MEASURES, measure
+from automl_tl.data.source import Source, as_source
 from automl_tl.errors import CacheError, PictureError
 
 Progress = Callable[[int, int], None]
@@ -31,38 +32,39 @@ class Measurements:
     """The pictures that could be read, and those that could not."""
 
     readable: np.ndarray
-    """bool (n,), of the n paths asked for."""
+    """bool (n,), of the n pictures asked for."""
     records: np.ndarray
-    """(number of readable ones,), dtype `MEASURED`, in the order of the paths."""
+    """(number of readable ones,), dtype `MEASURED`, in the order of the pictures."""
     unreadable: tuple[Skipped, ...]
 
 
 def measure_all(
-    paths: Sequence[str],
+    pictures: Sequence[Source | str],
     store: MeasurementStore | None,
     progress: Progress | None = None,
     threads: int | None = None,
 ) -> Measurements:
-    """Measure n pictures; what `store` knows of unchanged files is not measured again.
+    """Measure n pictures, sources or paths; what `store` knows of unchanged files is not measured again.
 
     Whatever stops it, what was measured so far is kept in `store`.
     """
-    results: list[np.ndarray | str] = [""] * len(paths)
+    sources = [as_source(picture) for picture in pictures]
+    results: list[np.ndarray | str] = [""] * len(sources)
     report = progress or (lambda done, total: None)
     known = store.load() if store else {}
-    keys = [_key(path) for path in paths]
+    keys = [_key(source) for source in sources]
     new = [i for i, key in enumerate(keys) if key not in known]
-    report(len(paths) - len(new), len(paths))
-    for i in set(range(len(paths))).difference(new):
+    report(len(sources) - len(new), len(sources))
+    for i in set(range(len(sources))).difference(new):
         results[i] = known[keys[i]]
     try:
-        for done, (i, result) in enumerate(_measured(paths, new, threads or default_threads()), start=1):
+        for done, (i, result) in enumerate(_measured(sources, new, threads or default_threads()), start=1):
             results[i] = result
-            report(len(paths) - len(new) + done, len(paths))
+            report(len(sources) - len(new) + done, len(sources))
     finally:
         if store and new:
-            store.save(known, {k: r for k, r in zip(keys, results, strict=True) if not isinstance(r, str)})
-    return _collected(paths, results)
+            store.save(known, {k: r for k, r in zip(keys, results, strict=True) if k and not isinstance(r, str)})
+    return _collected(sources, results)
 
 
 def default_threads() -> int:
@@ -71,20 +73,20 @@ def default_threads() -> int:
     return min(16, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
-def _collected(paths: Sequence[str], results: Sequence[np.ndarray | str]) -> Measurements:
-    unreadable = tuple(Skipped(p, r) for p, r in zip(paths, results, strict=True) if isinstance(r, str))
+def _collected(sources: Sequence[Source], results: Sequence[np.ndarray | str]) -> Measurements:
+    unreadable = tuple(Skipped(s.name, r) for s, r in zip(sources, results, strict=True) if isinstance(r, str))
     records = [result for result in results if not isinstance(result, str)]
     readable = np.array([not isinstance(result, str) for result in results], bool)
     return Measurements(readable, np.array(records, MEASURED), unreadable)
 
 
-def _measured(paths: Sequence[str], wanted: Sequence[int], threads: int) -> Iterator[tuple[int, np.ndarray | str]]:
+def _measured(sources: Sequence[Source], wanted: Sequence[int], threads: int) -> Iterator[tuple[int, np.ndarray | str]]:
     """Yield the place and the measurements, or the reason why there are none, of each picture in turn."""
     waiting: deque[tuple[int, Future[np.ndarray | str]]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="scan") as pool:
         try:
             for i in wanted:
-                waiting.append((i, pool.submit(_try_to_measure, paths[i])))
+                waiting.append((i, pool.submit(_try_to_measure, sources[i])))
                 if len(waiting) >= threads * _AHEAD:
                     place, future = waiting.popleft()
                     yield place, future.result()
@@ -95,21 +97,18 @@ def _measured(paths: Sequence[str], wanted: Sequence[int], threads: int) -> Iter
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _try_to_measure(path: str) -> np.ndarray | str:
+def _try_to_measure(source: Source) -> np.ndarray | str:
     try:
-        return measure(Path(path))
+        return measure(source)
     except PictureError as error:
         return str(error)
 
 
-def _key(path: str) -> bytes:
-    """Return what identifies an unchanged file: 16 bytes from its path, size and time of change."""
-    try:
-        status = os.stat(path)
-        identity = f"{status.st_size}\0{status.st_mtime_ns}"
-    except OSError:
-        identity = "missing"
-    return hashlib.blake2b(f"{path}\0{identity}".encode(errors="surrogateescape"), digest_size=16).digest()
+def _key(source: Source) -> bytes:
+    """Return what identifies an unchanged picture: 16 bytes from its name and its file's version; else nothing."""
+    if (version := source.version) is None:
+        return b""
+    return hashlib.blake2b(f"{source.name}\0{version}".encode(errors="surrogateescape"), digest_size=16).digest()
 
 
 @dataclass

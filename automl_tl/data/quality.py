@@ -17,6 +17,7 @@ from automl_tl.data.measure import extents
 from automl_tl.data.measurements import Measurements, MeasurementStore, Progress, measure_all
 from automl_tl.data.names import natural, printable, quoted
 from automl_tl.data.remarks import remarks, value_remarks
+from automl_tl.data.source import sources_of
 from automl_tl.data.split import leaks_by_part
 from automl_tl.data.value_range import ValueRange, common_range
 from automl_tl.errors import DataError
@@ -116,7 +117,7 @@ def scan(
     opens none of them; None keeps nothing. `progress` is called in this thread with (done, total).
     """
     store = MeasurementStore.of(dataset.root, cache_dir) if cache_dir is not None else None
-    measurements = measure_all(list(dataset.frame["path"]), store, progress, threads)
+    measurements = measure_all(sources_of(dataset.frame), store, progress, threads)
     everything = _measured_frame(dataset.frame, measurements)
     conflicting = _has_conflict(everything) if train else np.zeros(len(everything), bool)
     skipped = measurements.unreadable + _conflicts_skipped(everything[conflicting])

@@ -11,6 +11,7 @@ import torch
 
 from automl_tl.data.decode import preprocess, read_rgb
 from automl_tl.data.names import counted, printable
+from automl_tl.data.source import Readable
 from automl_tl.errors import DataError, PictureError
 from automl_tl.exporter.format import Runner
 from automl_tl.model.inputs import list_inputs
@@ -27,7 +28,7 @@ BATCH_SIZE = 16
 class Pictures:
     """What a bundle and its export are compared on."""
 
-    files: tuple[Path, ...]
+    files: tuple[Readable, ...]
     """At most MOST_PICTURES."""
     noise: int
     """Pictures of noise besides, of the model's size."""
@@ -59,7 +60,7 @@ def check_pictures(folder: Path | None) -> Pictures:
     if folder is None:
         files = tuple(sorted(meta_path("demo").rglob("*.jpg")))
         return Pictures(files, NOISE, f"{counted(len(files), 'photo')} of the demo and {NOISE} pictures of noise")
-    found = [Path(one.file) for one in list_inputs(folder) if one.problem is None]
+    found = [one.source for one in list_inputs(folder) if one.problem is None]
     chosen = np.unique(np.linspace(0, len(found) - 1, min(MOST_PICTURES, len(found))).round().astype(int))
     files = tuple(found[row] for row in chosen)
     return Pictures(files, 0, f"{counted(len(files), 'picture')} of '{printable(folder)}'")
@@ -91,7 +92,7 @@ def compare(model: Model, run: Runner, pictures: Pictures, *, resizes: bool) -> 
     return Agreement(pictures.named, len(stack), float(np.abs(found - expected).max()), n_files, n_same)
 
 
-def _is_readable(file: Path) -> bool:
+def _is_readable(file: Readable) -> bool:
     try:
         read_rgb(file)
     except PictureError:
@@ -99,7 +100,7 @@ def _is_readable(file: Path) -> bool:
     return True
 
 
-def _same_labels(model: Model, run: Runner, files: Sequence[Path]) -> int:
+def _same_labels(model: Model, run: Runner, files: Sequence[Readable]) -> int:
     """Return how many files, decoded and not resized, get the label that the model gives the file."""
     expected = model.probabilities(files).argmax(axis=1)
     found = [int(run(np.array(read_rgb(file))[None]).argmax()) for file in files]

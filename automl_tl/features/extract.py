@@ -11,16 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
+from itertools import repeat
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from automl_tl.augment.policy import fixed_view
 from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.stages import POOLINGS, Network, Pooled, normalise, pool, stage_outputs
 from automl_tl.data.decode import DECODER, Preprocessing, preprocess
+from automl_tl.data.source import File, Source
 from automl_tl.errors import BackboneError, DataError, PictureError
 from automl_tl.features import store
 from automl_tl.features.engine import Engine
@@ -37,10 +39,29 @@ Report = Callable[[Sequence[str], Mapping[str, np.ndarray]], None]
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture file and the sha256 of its bytes, which is its name in every cache."""
+    """A picture and the sha256 of its file's bytes, which is its name in every cache."""
 
     path: str
+    """Of its file, or the name of its source."""
     sha256: str
+    source: Source | None = None
+    """Where it lies, if not in a file of its own."""
+
+    @property
+    def readable(self) -> Source:
+        """Its source, whatever it is."""
+        return self.source or File(self.path)
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Its order in a file of many; those in files of their own have none."""
+        return self.source.place if self.source else ("", 0)
+
+
+def pictures_of(frame: pd.DataFrame) -> tuple[Picture, ...]:
+    """Return the pictures of a scanned data set's frame, or of a part of it."""
+    sources = frame["source"] if "source" in frame else repeat(None)
+    return tuple(map(Picture, frame["path"], frame["sha256"], sources))
 
 
 Submit = Callable[[Sequence[Picture], Report], Future[None]]
@@ -145,7 +166,7 @@ def extract(
     """
     table = features_store.table(way.key)
     unique = {picture.sha256: picture for picture in pictures}
-    missing = [picture for key, picture in unique.items() if key not in table]
+    missing = sorted((picture for key, picture in unique.items() if key not in table), key=lambda one: one.place)
     if missing:
         size = SHARD_SIZE if n_workers > 1 else len(missing)
         _compute(table, missing, size, submit or partial(_here, way), progress)
@@ -293,7 +314,7 @@ def batches(
 
 def _pixels(picture: Picture, how: Preprocessing) -> np.ndarray:
     try:
-        return preprocess(Path(picture.path), how)
+        return preprocess(picture.readable, how)
     except PictureError as error:
         raise DataError(f"{picture.path} changed while it was being read ({error}); run the command again") from error
 

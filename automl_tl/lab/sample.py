@@ -12,7 +12,7 @@ from automl_tl.data.majority import Majority, majority
 from automl_tl.data.names import natural, printable
 from automl_tl.data.split import group_ids, make_folds, stratified_sample
 from automl_tl.errors import DataError
-from automl_tl.features.extract import Picture
+from automl_tl.features.extract import Picture, pictures_of
 from automl_tl.learning.problem import Problem
 from automl_tl.learning.spectrum import Spectrum
 
@@ -107,7 +107,7 @@ def draw_sample(
     given = (chosen["split"] == "val").to_numpy(bool)
     count = min(n_folds(y[rows]), most_folds, n_groups)
     return Sample(
-        pictures=tuple(map(Picture, chosen["path"], chosen["sha256"])),
+        pictures=pictures_of(chosen),
         y=y[rows],
         folds=_folds(y[rows], groups, given, count, seed),
         groups=groups,

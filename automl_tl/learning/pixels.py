@@ -33,9 +33,10 @@ def load_pixels(
     """
     shape = (len(pictures), how.size, how.size, 3)
     pixels = scratch_array(folder, shape, np.uint8)
+    order = sorted(range(len(pictures)), key=lambda row: pictures[row].place)
     done = 0
-    for batch, images in batches(pictures, how, 32, threads):
-        pixels[done : done + len(batch)] = images.numpy()
+    for batch, images in batches([pictures[row] for row in order], how, 32, threads):
+        pixels[order[done : done + len(batch)]] = images.numpy()
         done += len(batch)
         if progress:
             progress(done, len(pictures))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,14 +15,13 @@ from PIL import Image
 from torch import Tensor
 
 from automl_tl.data.decode import Preprocessing, prepare, read_rgb
+from automl_tl.data.source import Readable
 from automl_tl.errors import PictureError
 
 BATCH_SIZE = 32
 THREADS = max(2, min(8, os.cpu_count() or 2))
 _AHEAD = 3  # batches
 
-Source = str | Path | bytes | np.ndarray
-"""A picture: its file, the bytes of one, or its pixels, uint8 (H, W, 3)."""
 Images = Mapping[Preprocessing, Tensor]
 """The same pictures, once for each preprocessing that a model asks for: uint8 (N, S, S, 3)."""
 
@@ -48,7 +45,7 @@ _Decoded = tuple[tuple[np.ndarray, str], ...] | str
 
 
 def decoded_batches(
-    pictures: Iterable[Source | None],
+    pictures: Iterable[Readable | None],
     hows: Sequence[Preprocessing],
     *,
     batch_size: int = BATCH_SIZE,
@@ -73,13 +70,13 @@ def decoded_batches(
             pool.shutdown(cancel_futures=True)
 
 
-def upright(picture: Source, longest: int) -> Image.Image:
+def upright(picture: Readable, longest: int) -> Image.Image:
     """Return a picture as people see it, 8-bit RGB, upright, scaled down to sides of at most `longest` pixels.
 
     Raises:
         PictureError: It cannot be read.
     """
-    image = read_rgb(_readable(picture), min_side=longest)
+    image = read_rgb(picture, min_side=longest)
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     return image
 
@@ -98,27 +95,11 @@ def _batch(futures: Sequence[Future[_Decoded]], hows: Sequence[Preprocessing]) -
     return Batch(len(results), tuple(good), images, errors, outside)
 
 
-def _decoded(picture: Source | None, hows: tuple[Preprocessing, ...]) -> _Decoded:
+def _decoded(picture: Readable | None, hows: tuple[Preprocessing, ...]) -> _Decoded:
     """Return the pixels by each preprocessing, with how they lie outside its range, or why there are none."""
     if picture is None:
         return ""
     try:
-        source = _readable(picture)
-        return tuple(prepare(source, how) for how in hows)
+        return tuple(prepare(picture, how) for how in hows)
     except PictureError as error:
         return str(error)
-
-
-def _readable(picture: Source) -> Path | bytes:
-    if isinstance(picture, np.ndarray):
-        return _as_file(picture)
-    return picture if isinstance(picture, bytes) else Path(picture)
-
-
-def _as_file(pixels: np.ndarray) -> bytes:
-    """Return pixels as a picture file without loss, so that they are prepared as any other picture."""
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
-        raise PictureError(f"pixels must be uint8 (H, W, 3), but are {pixels.dtype} {pixels.shape}")
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "BMP")
-    return file.getvalue()

@@ -14,6 +14,7 @@ from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.listing import Skipped
 from automl_tl.data.majority import Majority, majority
 from automl_tl.data.names import counted, natural, printable, quoted
+from automl_tl.data.source import Source, sources_of
 from automl_tl.errors import DataError, OptionError
 from automl_tl.model.inputs import Input
 from automl_tl.model.manifest import jsonable
@@ -227,7 +228,7 @@ def evaluate(
             f"it knows {quoted(list(model.classes))}: give pictures of these."
         )
     frame = dataset.frame[known]
-    found = evaluate_pictures(model, frame["path"], frame["label"], progress=progress)
+    found = evaluate_pictures(model, sources_of(frame), frame["label"], progress=progress)
     notes = [
         *dataset.notes,
         *note,
@@ -239,20 +240,20 @@ def evaluate(
 
 
 def evaluate_pictures(
-    model: Scorer, files: Iterable[str | Path], labels: Iterable[str], *, progress: Progress | None = None
+    model: Scorer, sources: Iterable[Source], labels: Iterable[str], *, progress: Progress | None = None
 ) -> Evaluation:
-    """Let `model` look at picture files of classes that it knows and compare; those that cannot be read do not count.
+    """Let `model` look at pictures of classes that it knows and compare; those that cannot be read do not count.
 
     Args:
         model: a `Model`.
-        files: n of them.
+        sources: of n of them.
         labels: the n true classes.
         progress: called with (done, total).
 
     Raises:
         DataError: None of the pictures can be read.
     """
-    inputs = tuple(Input(str(file), str(file)) for file in files)
+    inputs = tuple(Input(source.name, source) for source in sources)
     y, probabilities, paths, errors, outside = _answers(model, inputs, labels, progress)
     if not len(y):
         raise DataError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import IO
@@ -14,6 +14,7 @@ from automl_tl.data.columns import find_columns
 from automl_tl.data.files import Place, image_root_folder
 from automl_tl.data.listing import Listing, Skipped
 from automl_tl.data.names import printable
+from automl_tl.data.source import Readable
 from automl_tl.data.walk import is_picture_name, walk
 from automl_tl.errors import DataError
 
@@ -24,7 +25,7 @@ class Input:
 
     shown: str
     """As it was named."""
-    file: str = ""
+    source: Readable = ""
     problem: str | None = None
     """Why there is nothing to open."""
 
@@ -113,15 +114,15 @@ def _listed(path: str, path_column: str, root: Path | None, extension: str) -> I
 
 def _in_folder(named: str, folder: Path) -> Iterator[Input]:
     listing = Listing()
-    found = [Input("", path) for path in walk(folder, listing).all_pictures()]
-    found += [Input("", one.path, one.reason) for one in listing.skipped if _matters(one)]
+    found: list[tuple[str, str | None]] = [(path, None) for path in walk(folder, listing).all_pictures()]
+    found += [(one.path, one.reason) for one in listing.skipped if _matters(one)]
     if not found:
         others = f" (other files: {len(listing.skipped)})" if listing.skipped else ""
         raise DataError(
             f"There is no picture in the folder '{printable(named)}'{others}: give one that holds pictures."
         )
-    for one in found:
-        yield replace(one, shown=os.path.join(named, os.path.relpath(one.file, folder)))
+    for path, problem in found:
+        yield Input(os.path.join(named, os.path.relpath(path, folder)), path, problem)
 
 
 def _matters(skipped: Skipped) -> bool:

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from automl_tl.data.decode import Preprocessing
 from automl_tl.data.names import printable, quoted
+from automl_tl.data.source import Readable
 from automl_tl.errors import BackboneError, OptionError, PictureError
-from automl_tl.model.decoding import BATCH_SIZE, Images, Source, decoded_batches, upright
+from automl_tl.model.decoding import BATCH_SIZE, Images, decoded_batches, upright
 from automl_tl.model.explain import LONGEST_SIDE, heat_map
 from automl_tl.model.forward import forward
 from automl_tl.model.member import Member
@@ -101,8 +102,10 @@ class Model:
         """Of the members; they sum to 1."""
         return tuple(member.weight for member in self.members)
 
-    def probabilities(self, pictures: Iterable[Source], *, batch_size: int = BATCH_SIZE) -> np.ndarray:
-        """Return the probabilities of pictures, float64 (n, C): files, bytes of files, or pixels uint8 (H, W, 3).
+    def probabilities(self, pictures: Iterable[Readable], *, batch_size: int = BATCH_SIZE) -> np.ndarray:
+        """Return the probabilities of pictures, float64 (n, C).
+
+        They are paths, bytes of files, pixels as uint8 (H, W, 3), or pictures of Pillow.
 
         Raises:
             PictureError: One of them cannot be read; `predict` goes on without it.
@@ -117,7 +120,7 @@ class Model:
             done += batch.n
         return np.concatenate(parts)
 
-    def explain(self, picture: Source, label: str | None = None) -> np.ndarray:
+    def explain(self, picture: Readable, label: str | None = None) -> np.ndarray:
         """Return what each place of a picture adds to the score of a class, float32 (h, w).
 
         The map lies over the upright picture, scaled down to at most 512 pixels a side. Values are in nats and have no

@@ -109,8 +109,8 @@ def predict_inputs(
     """Yield a prediction for each of what `inputs.list_inputs` returned; otherwise as `predict`."""
     _check_top_k(top_k)
     done = 0
-    files = (one.file if one.problem is None else None for one in inputs)
-    for batch in decoded_batches(files, model.preprocessings, batch_size=batch_size):
+    sources = (one.source if one.problem is None else None for one in inputs)
+    for batch in decoded_batches(sources, model.preprocessings, batch_size=batch_size):
         given = inputs[done : done + batch.n]
         good = iter(_predictions(model, [given[row] for row in batch.rows], batch.images, top_k))
         for row, one in enumerate(given):

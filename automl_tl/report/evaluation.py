@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.decode import Preprocessing
+from automl_tl.data.source import Source
 from automl_tl.model.evaluate import ClassResult, Evaluation
 from automl_tl.report.charts.calibration import calibration_chart
 from automl_tl.report.data import left_out, notes
@@ -40,7 +40,7 @@ def evaluation_page(
     sections = (
         Section("How good it is", (Facts((("model", bundle), *about_evaluation(result))),)),
         *evaluation_sections(result),
-        _surest_mistakes(result, how),
+        _surest_mistakes(result, dataset, how),
         _largest_losses(result, dataset),
         left_out(dataset, (*result.errors, *dataset.skipped)),
         notes(result.notes),
@@ -73,10 +73,10 @@ def _share(value: float) -> Number:
     return Number("-", -1.0) if math.isnan(value) else Number(f"{value:.1%}", value)
 
 
-def _surest_mistakes(result: Evaluation, how: Preprocessing) -> Section | None:
+def _surest_mistakes(result: Evaluation, dataset: ImageDataset, how: Preprocessing) -> Section | None:
     wrong = np.flatnonzero(~result.right)
     surest = wrong[np.argsort(-result.probabilities[wrong].max(axis=1), kind="stable")][:MOST]
-    pictures = tuple(as_seen(_captioned(result, surest), how))
+    pictures = tuple(as_seen(_captioned(result, dataset, surest), how))
     lead = "Where the model was surest and wrong: labels that are wrong show here as well."
     return Section("The most confident mistakes", (Gallery(pictures, ""),), lead) if pictures else None
 
@@ -87,11 +87,11 @@ def _largest_losses(result: Evaluation, dataset: ImageDataset) -> Section | None
     return Section("The largest losses", (answers_grid(wrong, dataset, MOST_LOSSES),), lead) if wrong else None
 
 
-def _captioned(result: Evaluation, rows: Sequence[int] | np.ndarray) -> list[tuple[str, str]]:
+def _captioned(result: Evaluation, dataset: ImageDataset, rows: np.ndarray) -> list[tuple[Source, str]]:
     said = result.probabilities.argmax(axis=1)
     return [
         (
-            result.paths[row],
+            dataset.source(result.paths[row]),
             f"{result.classes[result.y[row]]} taken for {result.classes[said[row]]} "
             f"({result.probabilities[row].max():.0%} sure)",
         )

@@ -41,9 +41,9 @@ class HeatMaps:
         self.seen += 1
         if prediction.label is None:
             return
-        heat = self.model.explain(one.file, prediction.label)
+        heat = self.model.explain(one.source, prediction.label)
         with appearing(self.folder / self._name(one), "--explain") as file:
-            overlay(upright(one.file, LONGEST_SIDE), heat).save(file)
+            overlay(upright(one.source, LONGEST_SIDE), heat).save(file)
 
     def _name(self, one: Input) -> str:
         own = _UNSAFE.sub("_", PurePath(one.shown).stem)[:_LONGEST_NAME]

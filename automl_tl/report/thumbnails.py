@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from PIL import Image
 
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.decode import Preprocessing, preprocess
+from automl_tl.data.source import Source, sources_of
 from automl_tl.errors import PictureError
 from automl_tl.report.parts import Thumbnail
 
@@ -19,22 +19,22 @@ SIDE = 128
 MOST = 12
 
 
-def as_seen(pictures: Iterable[tuple[str, str]], how: Preprocessing) -> Iterator[Thumbnail]:
-    """Yield pictures, given as (path, caption), as `how` prepares them; those that cannot be read are left out."""
-    for path, caption in pictures:
+def as_seen(pictures: Iterable[tuple[Source, str]], how: Preprocessing) -> Iterator[Thumbnail]:
+    """Yield pictures, given as (source, caption), as `how` prepares them; those that cannot be read are left out."""
+    for source, caption in pictures:
         try:
-            pixels = Image.fromarray(preprocess(Path(path), how))
+            pixels = Image.fromarray(preprocess(source, how))
         except (PictureError, OSError):
             continue
         yield Thumbnail(_uri(pixels), caption)
 
 
-def one_of_each(dataset: ImageDataset, most: int = MOST) -> list[tuple[str, str]]:
-    """Return (path, label) of a few pictures: one of every class, then the next of each, by path."""
+def one_of_each(dataset: ImageDataset, most: int = MOST) -> list[tuple[Source, str]]:
+    """Return (source, label) of a few pictures: one of every class, then the next of each, by path."""
     frame = dataset.frame.sort_values(["label", "path"])
     turn = frame.groupby("label").cumcount()
     chosen = frame.assign(turn=turn).sort_values(["turn", "label"]).head(most)
-    return list(zip(chosen["path"], chosen["label"], strict=True))
+    return list(zip(sources_of(chosen), chosen["label"], strict=True))
 
 
 def _uri(picture: Image.Image) -> str:

@@ -15,6 +15,7 @@ from PIL import Image
 from automl_tl.data import measurements
 from automl_tl.data.measure import MEASURED, measure, perceptual_hash
 from automl_tl.data.measurements import MeasurementStore, default_threads, measure_all
+from automl_tl.data.source import Source
 from automl_tl.errors import CacheError, PictureError
 
 Grow = Callable[..., Path]
@@ -35,9 +36,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The pictures that were decoded."""
     names: list[str] = []
 
-    def counted(path: Path) -> np.ndarray:
-        names.append(str(path))
-        return measure(path)
+    def counted(source: Source) -> np.ndarray:
+        names.append(source.name)
+        return measure(source)
 
     monkeypatch.setattr(measurements, "measure", counted)
     return names

@@ -7,6 +7,7 @@ import pandas as pd
 from automl_tl.data.names import counted, printable
 from automl_tl.errors import DataError
 from automl_tl.lab.lab import Lab
+from automl_tl.data.source import sources_of
 from automl_tl.model.evaluate import Evaluation, evaluate_pictures
 from automl_tl.model.model import Model
 
@@ -25,7 +26,7 @@ def tested(lab: Lab, model: Model) -> tuple[Evaluation | None, tuple[str, ...]]:
         return None, ()
     with lab.monitor.activity("Testing once on pictures that nothing has seen"):
         try:
-            found = evaluate_pictures(model, frame["path"], frame["label"])
+            found = evaluate_pictures(model, sources_of(frame), frame["label"])
         except DataError as error:
             return None, (f"The model was not tested, since the test pictures cannot be read any more: {error}",)
     return found, _left_out(found, len(frame))
