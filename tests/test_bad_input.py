@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 import struct
-import zipfile
+import tarfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from forms_of_data import write_tar, write_zip
 from generated_pictures import picture, write_pictures
 from PIL import Image
 
@@ -143,13 +144,6 @@ def all_broken(root: Path) -> None:
             (root / label / f"{i}.jpg").write_bytes(b"nothing")
 
 
-def zipped(root: Path) -> Path:
-    path = root.with_suffix(".zip")
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr("a/1.png", png())
-    return path
-
-
 def a_picture(root: Path) -> Path:
     path = root.with_suffix(".png")
     path.write_bytes(png())
@@ -210,6 +204,31 @@ def black(root: Path) -> Path:
     return root
 
 
+def linked(root: Path) -> Path:
+    archive = write_tar(root.with_suffix(".tar"), {"leaf/x.png": png()})
+    with tarfile.open(archive, "a") as file:
+        info = tarfile.TarInfo("apple/x.png")
+        info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        file.addfile(info)
+    return archive
+
+
+def cut_off(root: Path) -> Path:
+    archive = write_tar(root.with_suffix(".tar"), {"apple/x.png": png()})
+    archive.write_bytes(archive.read_bytes()[:1000])
+    return archive
+
+
+def bomb(root: Path) -> Path:
+    """Write a zip whose last file is said to have 3 GB."""
+    archive = write_zip(root.with_suffix(".zip"), {"apple/x.png": png()})
+    content = bytearray(archive.read_bytes())
+    place = content.rindex(b"PK\1\2") + 24
+    content[place : place + 4] = (3_000_000_000).to_bytes(4, "little")
+    archive.write_bytes(content)
+    return archive
+
+
 PATHS = ["apple/000.png", "apple/001.png", "leaf/000.png", "leaf/001.png"]
 LABELS = ["a", "a", "b", "b"]
 
@@ -221,7 +240,26 @@ REFUSED: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "one class": (folder(one_class), r"At least two classes are needed, but .* has one: 'apple' \(6 pictures\)"),
     "one picture per class": (folder(one_each), r"has only one picture to train on"),
     "every picture broken": (folder(all_broken), r"None of the pictures of .* can be used; .*not a picture"),
-    "zip archive": (folder(zipped), r"(?i)(archive|unpack|unzip)"),
+    "archive of another kind": (folder(lambda p: write_zip(p.with_suffix(".rar"), {"a/1.png": png()})), r"unpack it"),
+    "a tar that is cut off": (folder(cut_off), r"cannot be read as a tar without compression"),
+    "a tar of paths that lead outside": (
+        folder(lambda p: write_tar(p.with_suffix(".tar"), {"../../apple/x.png": png()})),
+        r"'\.\./\.\./apple/x\.png', a path that leads out of it",
+    ),
+    "a zip of absolute paths": (
+        folder(lambda p: write_zip(p.with_suffix(".zip"), {"/apple/x.png": png()})),
+        r"'/apple/x\.png', a path that leads out of it",
+    ),
+    "a tar with a link": (folder(linked), r"'apple/x\.png', a link"),
+    "a zip of one huge file": (folder(bomb), r"a file of 3,000,000,000 bytes"),
+    "a zip of nothing": (
+        folder(lambda p: write_zip(p.with_suffix(".zip"), {f"a/{n}.png": b"" for n in range(10_001)})),
+        r"more than 10,000 empty files",
+    ),
+    "a compressed tar": (
+        folder(lambda p: write_tar(p.with_suffix(".tar.gz"), {"a/x.png": png()}, "w:gz")),
+        r"unpack it",
+    ),
     "a single picture": (folder(a_picture), r"(?i)picture"),
     "folders of text": (folder(only_text), r"(?i)picture"),
     "hidden folders only": (folder(only_hidden), r"(?i)(picture|class)"),

@@ -13,21 +13,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from automl_tl.data.cells import TABLE_ENDINGS
-from automl_tl.data.files import image_root_folder
-from automl_tl.data.folders import list_folder
+from automl_tl.data.forms.recognise import Reading, list_data
 from automl_tl.data.label_remarks import label_remarks
 from automl_tl.data.listing import Listing, Row, Skipped
 from automl_tl.data.names import counted, natural, printable, quoted
 from automl_tl.data.source import File, Source, sources_of
-from automl_tl.data.table import Columns, list_table
-from automl_tl.data.walk import is_picture_name
-from automl_tl.errors import DataError, OptionError
+from automl_tl.data.table import Columns
+from automl_tl.errors import DataError
 
 __all__ = ["ImageDataset", "Skipped", "for_training", "open_dataset"]
-
-_ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
-_SPREADSHEET_ENDINGS = (".xlsx", ".xls", ".ods")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +42,8 @@ class ImageDataset:
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     """Sentences for the user."""
+    form: str = ""
+    """Of what the pictures lie in, in words: "folders", "a table"."""
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -115,10 +111,10 @@ def open_dataset(
 ) -> ImageDataset:
     """List the labelled pictures that `path` names; no picture is opened.
 
-    `path` is a folder (see `folders.list_folder`) or a CSV, TSV or Parquet table (see
-    `table.list_table`). The columns are those of a table; a column named "split" or "group" is used
-    where there is one. `image_root` is the folder where its relative paths start, in place of the table's own, and
-    `extension` is added to names that lack it.
+    `path` is a folder (see `folders.list_folder`), the same as a zip file or a tar (see `forms.archive`), or a CSV, TSV
+    or Parquet table (see `table.list_table`). The columns are those of a table; a column named "split" or "group" is
+    used where there is one. `image_root` is the folder where its relative paths start, in place of the table's own,
+    and `extension` is added to names that lack it.
 
     `split_folders` says which folders are which part of a split ({"fold0": "test"}), an empty one that none is; without
     it they are found out (see `parts.split_parts`).
@@ -128,19 +124,9 @@ def open_dataset(
 
     Raises `DataError`, one sentence with the way out, where nothing can be made of it.
     """
-    root = _existing(path)
-    if root.is_dir():
-        if group_column is not None:
-            raise OptionError(
-                f"A group column needs a table, but '{printable(root)}' is a folder: list its pictures in a CSV file."
-            )
-        listing = list_folder(root, split_folders)
-    elif root.suffix.lower() in TABLE_ENDINGS:
-        split = None if split_column == "split" else split_column
-        columns = Columns(path_column, label_column, split, group_column)
-        listing = list_table(root, columns, image_root=image_root_folder(image_root), extension=extension)
-    else:
-        raise DataError(_neither(root))
+    split = None if split_column == "split" else split_column
+    columns = Columns(path_column, label_column, split, group_column)
+    root, listing = list_data(path, Reading(columns, split_folders, image_root, extension))
     dataset = _build(root, listing)
     return for_training(dataset) if train else dataset
 
@@ -178,36 +164,6 @@ def label_counts(labels: Iterable[str]) -> dict[str, int]:
     return {label: counts[label] for label in natural(counts)}
 
 
-def _existing(path: str | os.PathLike[str]) -> Path:
-    absolute = Path(os.path.abspath(Path(path).expanduser()))
-    try:
-        os.stat(absolute)
-    except (FileNotFoundError, NotADirectoryError):
-        raise DataError(
-            f"There is no file or folder '{printable(path)}': "
-            "give a folder of class folders, or a CSV or Parquet table."
-        ) from None
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(
-            f"'{printable(path)}' cannot be opened ({reason}): check the path and its permissions."
-        ) from None
-    return absolute
-
-
-def _neither(root: Path) -> str:
-    """Return the sentence for a file that is no table."""
-    name, lower = f"'{printable(root)}'", root.name.lower()
-    wanted = "a folder of class folders, or a CSV, TSV or Parquet table"
-    if lower.endswith(_ARCHIVE_ENDINGS):
-        return f"{name} is an archive: unpack it and give the folder."
-    if lower.endswith(_SPREADSHEET_ENDINGS):
-        return f"{name} is a spreadsheet: save it as CSV with UTF-8 encoding and give that file."
-    if is_picture_name(lower):
-        return f"{name} is a single picture: give {wanted}."
-    return f"{name} is neither a folder nor a table: give {wanted}."
-
-
 def _build(root: Path, listing: Listing) -> ImageDataset:
     if not listing.rows:
         raise DataError(_nothing_left(root, listing.skipped))
@@ -220,7 +176,7 @@ def _build(root: Path, listing: Listing) -> ImageDataset:
     if len(parts) == 1 and parts != {""}:  # a split of one part says nothing
         frame["split"] = ""
         notes = [*notes, f"Every picture is said to be for '{parts.pop()}', so no split is given."]
-    return ImageDataset(root, frame, tuple(listing.skipped), tuple(notes))
+    return ImageDataset(root, frame, tuple(listing.skipped), tuple(notes), listing.form)
 
 
 def _nothing_left(root: Path, skipped: list[Skipped]) -> str:

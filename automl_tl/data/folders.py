@@ -28,8 +28,13 @@ def list_folder(root: Path, split_folders: Mapping[str, str] | None = None) -> L
 
     Raises `DataError` where there are no class folders, or where it cannot be told what the folders are.
     """
-    listing = Listing()
-    folder = _descend(walk(root, listing), listing)
+    listing = Listing(form="folders")
+    return list_tree(walk(root, listing), listing, split_folders)
+
+
+def list_tree(root: Folder, listing: Listing, split_folders: Mapping[str, str] | None = None) -> Listing:
+    """Return `listing` with the labelled pictures of a tree, as `list_folder` does."""
+    folder = _descend(root, listing)
     if not folder.children:
         raise DataError(_no_classes(folder, listing))
     parts = split_parts(folder, split_folders)
@@ -116,7 +121,7 @@ def _no_classes(folder: Folder, listing: Listing) -> str:
         return f"There is no picture in {where}, but a table: to use it, give '{printable(tables[0])}' itself."
     archives = _ending_with(_ARCHIVE_ENDINGS, listing)
     if archives:
-        return f"There is no picture in {where}, but an archive: unpack '{printable(archives[0])}' first."
+        return f"There is no picture in {where}, but an archive: give '{printable(archives[0])}' itself, or unpack it."
     others = f" (other files: {len(listing.skipped)})" if listing.skipped else ""
     return f"There is no picture in {where}{others}: give a folder with one folder of pictures for each class."
 

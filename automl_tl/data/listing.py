@@ -35,6 +35,8 @@ class Listing:
     rows: list[Row] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    form: str = ""
+    """Of what the pictures lie in, in words: "folders", "a table"."""
     sources: dict[str, Source] = field(default_factory=dict)
     """By name, of the pictures that are no files."""
 

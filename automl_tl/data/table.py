@@ -42,7 +42,7 @@ def list_table(table: Path, columns: Columns, *, image_root: Path | None = None,
     texts["label"] = [unicodedata.normalize("NFC", label) for label in texts["label"]]
     n = len(texts["path"])
     splits = _canonical_splits(table, texts.get("split", [""] * n))
-    listing = Listing()
+    listing = Listing(form="a table")
     cells = zip(texts["path"], texts["label"], splits, texts.get("group", [""] * n), strict=True)
     listing.rows = _once_each(_usable_rows(cells, place, listing), listing)
     if not listing.rows and (options := _way_to_files(texts["path"], place)):

@@ -26,7 +26,7 @@ _SYSTEM_NAMES = frozenset(
     {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "__macosx", "@eadir",
      "$recycle.bin", "system volume information"}
 )  # fmt: skip
-_MAX_DEPTH = 100
+MAX_DEPTH = 100
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ def _enter(
     if identity in above or identity in (inside_link or ()):
         listing.skip(entry.path, "a link to a folder that is listed already")
         return None
-    if depth >= _MAX_DEPTH:
-        listing.skip(entry.path, f"lies more than {_MAX_DEPTH} folders deep")
+    if depth >= MAX_DEPTH:
+        listing.skip(entry.path, f"lies more than {MAX_DEPTH} folders deep")
         return None
     if inside_link is None and entry.is_symlink():
         inside_link = set()
@@ -129,13 +129,13 @@ def _enter(
 def _entries(path: Path, listing: Listing) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(path) as found:
-            visible = [entry for entry in found if not _is_ignored(entry.name)]
+            visible = [entry for entry in found if not is_ignored(entry.name)]
     except OSError as error:
         listing.skip(path, f"cannot be opened: {error.strerror}")
         return []
-    named = [entry for entry in visible if _is_text(entry.name)]
+    named = [entry for entry in visible if is_text(entry.name)]
     for entry in visible:
-        if not _is_text(entry.name):
+        if not is_text(entry.name):
             listing.skip(printable(entry.path), "its name is not valid UTF-8: rename it")
     return sorted(named, key=lambda entry: entry.name)
 
@@ -152,11 +152,13 @@ def _kind(entry: os.DirEntry[str]) -> str:
         return f"cannot be opened: {error.strerror}"
 
 
-def _is_ignored(name: str) -> bool:
+def is_ignored(name: str) -> bool:
+    """Return whether a file or folder of this name is hidden or the system's."""
     return name.startswith(".") or name.lower() in _SYSTEM_NAMES
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
+    """Return whether a name is text, in whatever script."""
     try:
         name.encode()
     except UnicodeEncodeError:

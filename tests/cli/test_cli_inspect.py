@@ -144,7 +144,7 @@ def test_an_odd_picture_among_them(pictures: Path) -> None:
         ("none", "no file or folder"),
         ("empty", "empty"),
         ("pictures/apple", "class"),
-        ("x.zip", "archive"),
+        ("x.zip", "zip file"),
         ("x.txt", "neither"),
     ],
 )

@@ -1,0 +1,92 @@
+"""Which form data has, and the pictures that it lists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from automl_tl.data.cells import TABLE_ENDINGS
+from automl_tl.data.files import image_root_folder
+from automl_tl.data.folders import list_folder
+from automl_tl.data.forms.archive import ARCHIVE_ENDINGS, list_archive
+from automl_tl.data.listing import Listing
+from automl_tl.data.names import printable
+from automl_tl.data.table import Columns, list_table
+from automl_tl.data.walk import is_picture_name
+from automl_tl.errors import DataError, OptionError
+
+_OTHER_ARCHIVES = (".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
+_SPREADSHEETS = (".xlsx", ".xls", ".ods")
+_WANTED = "a folder of class folders, a zip or tar of them, or a CSV, TSV or Parquet table"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How data is to be read where its form leaves a choice."""
+
+    columns: Columns
+    """Of a table."""
+    split_folders: Mapping[str, str] | None
+    """Which folders are which part of a split."""
+    image_root: str | os.PathLike[str] | None
+    """Where the relative paths of a table start."""
+    extension: str
+    """What is added to names in a table that lack it."""
+
+
+def list_data(data: str | os.PathLike[str], how: Reading) -> tuple[Path, Listing]:
+    """Return what `data` names, absolute, and the labelled pictures there.
+
+    Raises:
+        DataError: Nothing can be made of it.
+        OptionError: `how` does not go with its form.
+    """
+    root = _existing(data)
+    ending = root.suffix.lower()
+    if root.is_dir() or ending in ARCHIVE_ENDINGS:
+        return root, _of_folders(root, how)
+    if ending in TABLE_ENDINGS:
+        place = image_root_folder(how.image_root)
+        return root, list_table(root, how.columns, image_root=place, extension=how.extension)
+    raise DataError(_neither(root))
+
+
+def _of_folders(root: Path, how: Reading) -> Listing:
+    if how.columns.group is not None:
+        what = "a folder" if root.is_dir() else "an archive"
+        raise OptionError(
+            f"A group column needs a table, but '{printable(root)}' is {what}: list its pictures in a CSV file."
+        )
+    listed = list_folder if root.is_dir() else list_archive
+    return listed(root, how.split_folders)
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    absolute = Path(os.path.abspath(Path(path).expanduser()))
+    try:
+        os.stat(absolute)
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"There is no file or folder '{printable(path)}': give {_WANTED}.") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"'{printable(path)}' cannot be opened ({reason}): check the path and its permissions."
+        ) from None
+    return absolute
+
+
+def _neither(root: Path) -> str:
+    """Return the sentence for a file that is no table."""
+    name, lower = f"'{printable(root)}'", root.name.lower()
+    if lower.endswith(_OTHER_ARCHIVES):
+        return (
+            f"{name} is an archive: unpack it and give the folder, or make it a .zip or a .tar without compression, "
+            "which are read as they are."
+        )
+    if lower.endswith(_SPREADSHEETS):
+        return f"{name} is a spreadsheet: save it as CSV with UTF-8 encoding and give that file."
+    if is_picture_name(lower):
+        return f"{name} is a single picture: give {_WANTED}."
+    return f"{name} is neither a folder nor a table: give {_WANTED}."
