@@ -26,7 +26,7 @@ def read_header(table: Path) -> list[str]:
             return [str(name).strip() for name in parquet.read_schema(table).names]
         _, names = next(_lines(table), (0, []))
     except (OSError, ValueError, csv.Error) as error:  # pyarrow's errors are ValueErrors
-        raise DataError(_unreadable(table, error)) from error
+        raise DataError(unreadable(table, error)) from error
     if not names:
         raise DataError(f"The table '{printable(table)}' is empty: its first line must name the columns (path,label).")
     if names[0].startswith("#"):
@@ -47,10 +47,10 @@ def read_columns(table: Path, columns: Sequence[int]) -> list[list[str]]:
         if _is_parquet(table):  # only what is needed: tables of data sets often carry the pictures' bytes
             names = read_header(table)
             frame = pd.read_parquet(table, columns=[names[column] for column in dict.fromkeys(columns)])
-            return [_texts(frame[names[column]]) for column in columns]
+            return [texts(frame[names[column]]) for column in columns]
         return _csv_columns(table, columns)
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(_unreadable(table, error)) from error
+        raise DataError(unreadable(table, error)) from error
 
 
 def _csv_columns(table: Path, columns: Sequence[int]) -> list[list[str]]:
@@ -60,8 +60,8 @@ def _csv_columns(table: Path, columns: Sequence[int]) -> list[list[str]]:
     for number, cells in lines:
         if len(cells) > len(names) and any(cell.strip() for cell in cells[len(names) :]):
             raise DataError(_surplus(table, number, cells, names))
-        for column, texts in zip(columns, found, strict=True):
-            texts.append(cells[column].strip() if column < len(cells) else "")
+        for column, cells_of in zip(columns, found, strict=True):
+            cells_of.append(cells[column].strip() if column < len(cells) else "")
     return found
 
 
@@ -92,7 +92,8 @@ def _is_parquet(table: Path) -> bool:
     return table.suffix.lower() in (".parquet", ".pq")
 
 
-def _texts(cells: pd.Series) -> list[str]:
+def texts(cells: pd.Series) -> list[str]:
+    """Return cells as texts, stripped; those without a value are empty."""
     return [_text(cell) for cell in cells.astype(object)]
 
 
@@ -112,7 +113,8 @@ def _surplus(table: Path, number: int, cells: Sequence[str], names: Sequence[str
     )
 
 
-def _unreadable(table: Path, error: Exception) -> str:
+def unreadable(table: Path, error: Exception) -> str:
+    """Return the sentence for a table that cannot be read."""
     if isinstance(error, UnicodeError):
         return f"The table '{printable(table)}' is not UTF-8 text ({error}): save it as CSV with UTF-8 encoding."
     reason = " ".join(str(error).split())

@@ -111,9 +111,10 @@ def open_dataset(
 ) -> ImageDataset:
     """List the labelled pictures that `path` names; no picture is opened.
 
-    `path` is a folder (see `folders.list_folder`), the same as a zip file or a tar (see `forms.archive`), or a CSV, TSV
-    or Parquet table (see `table.list_table`). The columns are those of a table; a column named "split" or "group" is
-    used where there is one. `image_root` is the folder where its relative paths start, in place of the table's own,
+    `path` is a folder (see `folders.list_tree`), the same as a zip file or a tar (see `forms.archive`), a CSV, TSV or
+    Parquet table of paths (see `table.list_table`), or a Parquet file of pictures or a folder of these (see
+    `forms.parquet`). The columns are those of a table; a column named "split" or "group" is used where there is one.
+    `image_root` is the folder where its relative paths start, in place of the table's own,
     and `extension` is added to names that lack it.
 
     `split_folders` says which folders are which part of a split ({"fold0": "test"}), an empty one that none is; without

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from pathlib import Path
 
 from automl_tl.data.listing import Listing, Row
 from automl_tl.data.names import counted, printable, quoted, split_name
 from automl_tl.data.parts import split_parts, unwrapped
-from automl_tl.data.walk import Folder, walk
+from automl_tl.data.walk import Folder
 from automl_tl.errors import DataError
 
 _TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
 _ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 
 
-def list_folder(root: Path, split_folders: Mapping[str, str] | None = None) -> Listing:
-    """Return the labelled pictures below `root`.
+def list_tree(root: Folder, listing: Listing, split_folders: Mapping[str, str] | None = None) -> Listing:
+    """Return `listing` with the labelled pictures of a tree, of `walk` or of an archive.
 
     - Each folder in `root` is a class, named after the folder; the folders below it belong to that class.
     - Where the folders in `root` are the parts of a split (see `parts.split_parts`), the classes lie in them.
@@ -28,12 +27,6 @@ def list_folder(root: Path, split_folders: Mapping[str, str] | None = None) -> L
 
     Raises `DataError` where there are no class folders, or where it cannot be told what the folders are.
     """
-    listing = Listing(form="folders")
-    return list_tree(walk(root, listing), listing, split_folders)
-
-
-def list_tree(root: Folder, listing: Listing, split_folders: Mapping[str, str] | None = None) -> Listing:
-    """Return `listing` with the labelled pictures of a tree, as `list_folder` does."""
     folder = _descend(root, listing)
     if not folder.children:
         raise DataError(_no_classes(folder, listing))

@@ -37,11 +37,11 @@ def list_table(table: Path, columns: Columns, *, image_root: Path | None = None,
     column that is missing, an unknown name of a split, and where the files lie elsewhere.
     """
     place = Place(table.parent, image_root, extension)
-    used = find_columns(table, _wanted(columns, there := read_header(table)), there)
+    used = find_columns(table, wanted_columns(columns, there := read_header(table)), there)
     texts = dict(zip(used, read_columns(table, list(used.values())), strict=True))
     texts["label"] = [unicodedata.normalize("NFC", label) for label in texts["label"]]
     n = len(texts["path"])
-    splits = _canonical_splits(table, texts.get("split", [""] * n))
+    splits = canonical_splits(table, texts.get("split", [""] * n))
     listing = Listing(form="a table")
     cells = zip(texts["path"], texts["label"], splits, texts.get("group", [""] * n), strict=True)
     listing.rows = _once_each(_usable_rows(cells, place, listing), listing)
@@ -53,7 +53,8 @@ def list_table(table: Path, columns: Columns, *, image_root: Path | None = None,
     return listing
 
 
-def _wanted(columns: Columns, there: Sequence[str]) -> dict[str, str]:
+def wanted_columns(columns: Columns, there: Sequence[str]) -> dict[str, str]:
+    """Return the names of the columns that are used, by what they are for, of a table that has the columns `there`."""
     wanted = {"path": columns.path, "label": columns.label}
     for use, name in (("split", columns.split), ("group", columns.group)):
         if name is not None or has_column(use, there):
@@ -61,7 +62,7 @@ def _wanted(columns: Columns, there: Sequence[str]) -> dict[str, str]:
     return wanted
 
 
-def _canonical_splits(table: Path, given: Sequence[str]) -> list[str]:
+def canonical_splits(table: Path, given: Sequence[str]) -> list[str]:
     """Return "train", "val", "test" or "" for each row; rows left empty in a given split are for training."""
     if not any(given):
         return [""] * len(given)

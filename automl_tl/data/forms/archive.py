@@ -21,7 +21,7 @@ _Branch: TypeAlias = "dict[str, _Branch | None]"
 
 
 def list_archive(archive: Path, split_folders: Mapping[str, str] | None = None) -> Listing:
-    """Return the labelled pictures in an archive of class folders; see `folders.list_folder`.
+    """Return the labelled pictures in an archive of class folders; see `folders.list_tree`.
 
     Raises:
         DataError: The archive cannot be read, is not as an archive of pictures is, or holds no class folders.

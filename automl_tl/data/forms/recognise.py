@@ -9,12 +9,13 @@ from pathlib import Path
 
 from automl_tl.data.cells import TABLE_ENDINGS
 from automl_tl.data.files import image_root_folder
-from automl_tl.data.folders import list_folder
+from automl_tl.data.folders import list_tree
 from automl_tl.data.forms.archive import ARCHIVE_ENDINGS, list_archive
+from automl_tl.data.forms.parquet import PARQUET_ENDINGS, holds_pictures, list_parquet
 from automl_tl.data.listing import Listing
 from automl_tl.data.names import printable
 from automl_tl.data.table import Columns, list_table
-from automl_tl.data.walk import is_picture_name
+from automl_tl.data.walk import is_picture_name, walk
 from automl_tl.errors import DataError, OptionError
 
 _OTHER_ARCHIVES = (".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
@@ -45,22 +46,40 @@ def list_data(data: str | os.PathLike[str], how: Reading) -> tuple[Path, Listing
     """
     root = _existing(data)
     ending = root.suffix.lower()
-    if root.is_dir() or ending in ARCHIVE_ENDINGS:
-        return root, _of_folders(root, how)
+    if root.is_dir():
+        return root, _in_folder(root, how)
+    if ending in PARQUET_ENDINGS and holds_pictures(root, how.columns):
+        return root, list_parquet([root], how.columns, Listing())
     if ending in TABLE_ENDINGS:
         place = image_root_folder(how.image_root)
         return root, list_table(root, how.columns, image_root=place, extension=how.extension)
+    if ending in ARCHIVE_ENDINGS:
+        _check_no_group(root, how)
+        return root, list_archive(root, how.split_folders)
     raise DataError(_neither(root))
 
 
-def _of_folders(root: Path, how: Reading) -> Listing:
+def _in_folder(root: Path, how: Reading) -> Listing:
+    """Return what a folder holds: class folders or, where there is no picture in it, files that hold pictures."""
+    listing = Listing(form="folders")
+    tree = walk(root, listing)
+    if not (tree.pictures or tree.children):
+        files = [Path(one.path) for one in listing.skipped]
+        tables = [
+            file for file in files if file.suffix.lower() in PARQUET_ENDINGS and holds_pictures(file, how.columns)
+        ]
+        if tables:
+            return list_parquet(tables, how.columns, Listing())
+    _check_no_group(root, how)
+    return list_tree(tree, listing, how.split_folders)
+
+
+def _check_no_group(root: Path, how: Reading) -> None:
     if how.columns.group is not None:
         what = "a folder" if root.is_dir() else "an archive"
         raise OptionError(
             f"A group column needs a table, but '{printable(root)}' is {what}: list its pictures in a CSV file."
         )
-    listed = list_folder if root.is_dir() else list_archive
-    return listed(root, how.split_folders)
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
