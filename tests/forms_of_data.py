@@ -45,3 +45,12 @@ def write_parquet(table: Path, content: dict[str, bytes], *, group_rows: int = 1
     table.parent.mkdir(parents=True, exist_ok=True)
     parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(metadata), table, row_group_size=group_rows)
     return table
+
+
+def samples(content: dict[str, bytes], start: int = 0) -> dict[str, bytes]:
+    """Return pictures as WebDataset has them: a key for each, with its class in a file beside it."""
+    found = {}
+    for number, (name, one) in enumerate(content.items(), start):
+        found[f"{number:06d}{Path(name).suffix}"] = one
+        found[f"{number:06d}.cls"] = Path(name).parent.name.encode()
+    return found

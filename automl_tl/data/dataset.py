@@ -111,11 +111,15 @@ def open_dataset(
 ) -> ImageDataset:
     """List the labelled pictures that `path` names; no picture is opened.
 
-    `path` is a folder (see `folders.list_tree`), the same as a zip file or a tar (see `forms.archive`), a CSV, TSV or
-    Parquet table of paths (see `table.list_table`), or a Parquet file of pictures or a folder of these (see
-    `forms.parquet`). The columns are those of a table; a column named "split" or "group" is used where there is one.
-    `image_root` is the folder where its relative paths start, in place of the table's own,
-    and `extension` is added to names that lack it.
+    `path` is one of these (see `forms.recognise`):
+
+    - a folder of class folders (see `folders.list_tree`), or a zip file or a tar of them (see `forms.archive`);
+    - a CSV, TSV or Parquet table of paths (see `table.list_table`);
+    - a Parquet file of pictures (see `forms.parquet`) or a tar of samples (see `forms.webdataset`), or several: a
+      folder of them, or a pattern ("train-{000..009}.tar").
+
+    The columns are those of a table; a column named "split" or "group" is used where there is one. `image_root` is the
+    folder where its relative paths start, in place of the table's own, and `extension` is added to names that lack it.
 
     `split_folders` says which folders are which part of a split ({"fold0": "test"}), an empty one that none is; without
     it they are found out (see `parts.split_parts`).

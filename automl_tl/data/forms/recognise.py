@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from automl_tl.data.cells import TABLE_ENDINGS
 from automl_tl.data.files import image_root_folder
 from automl_tl.data.folders import list_tree
-from automl_tl.data.forms.archive import ARCHIVE_ENDINGS, list_archive
+from automl_tl.data.forms.archive import ARCHIVE_ENDINGS, entries, list_archive
 from automl_tl.data.forms.parquet import PARQUET_ENDINGS, holds_pictures, list_parquet
+from automl_tl.data.forms.shards import expanded
+from automl_tl.data.forms.webdataset import are_samples, list_webdataset, samples_of
 from automl_tl.data.listing import Listing
 from automl_tl.data.names import printable
 from automl_tl.data.table import Columns, list_table
@@ -44,12 +46,14 @@ def list_data(data: str | os.PathLike[str], how: Reading) -> tuple[Path, Listing
         DataError: Nothing can be made of it.
         OptionError: `how` does not go with its form.
     """
+    if not os.path.lexists(data) and any(mark in os.fspath(data) for mark in "{*?["):
+        return _of_pattern(data, how)
     root = _existing(data)
     ending = root.suffix.lower()
     if root.is_dir():
         return root, _in_folder(root, how)
-    if ending in PARQUET_ENDINGS and holds_pictures(root, how.columns):
-        return root, list_parquet([root], how.columns, Listing())
+    if (listing := _of_shards([root], how)) is not None:
+        return root, listing
     if ending in TABLE_ENDINGS:
         place = image_root_folder(how.image_root)
         return root, list_table(root, how.columns, image_root=place, extension=how.extension)
@@ -59,19 +63,37 @@ def list_data(data: str | os.PathLike[str], how: Reading) -> tuple[Path, Listing
     raise DataError(_neither(root))
 
 
+def _of_pattern(pattern: str | os.PathLike[str], how: Reading) -> tuple[Path, Listing]:
+    """Return what several files hold that a pattern stands for."""
+    root = os.path.abspath(Path(pattern).expanduser())
+    if (listing := _of_shards(expanded(root), how)) is None:
+        raise DataError(
+            f"The files that '{printable(root)}' stands for are neither Parquet files nor tars of labelled pictures."
+        )
+    return Path(root), listing
+
+
 def _in_folder(root: Path, how: Reading) -> Listing:
     """Return what a folder holds: class folders or, where there is no picture in it, files that hold pictures."""
     listing = Listing(form="folders")
     tree = walk(root, listing)
     if not (tree.pictures or tree.children):
-        files = [Path(one.path) for one in listing.skipped]
-        tables = [
-            file for file in files if file.suffix.lower() in PARQUET_ENDINGS and holds_pictures(file, how.columns)
-        ]
-        if tables:
-            return list_parquet(tables, how.columns, Listing())
+        shards = _of_shards([Path(one.path) for one in listing.skipped], how)
+        if shards is not None:
+            return shards
     _check_no_group(root, how)
     return list_tree(tree, listing, how.split_folders)
+
+
+def _of_shards(files: Sequence[Path], how: Reading) -> Listing | None:
+    """Return what those of the files hold that hold labelled pictures themselves, or None where none does."""
+    tables = [file for file in files if file.suffix.lower() in PARQUET_ENDINGS and holds_pictures(file, how.columns)]
+    if tables:
+        return list_parquet(tables, how.columns, Listing())
+    tars = [file for file in files if file.suffix.lower() == ".tar"]
+    if tars and are_samples(samples_of(entries(tars[0])), how.columns):
+        return list_webdataset(tars, how.columns, Listing())
+    return None
 
 
 def _check_no_group(root: Path, how: Reading) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from automl_tl.data.listing import Listing
-from automl_tl.data.names import split_name
+from automl_tl.data.names import printable, split_name
+from automl_tl.errors import DataError
+
+_NUMBERS = re.compile(r"\{(\d{1,9})\.\.(\d{1,9})\}")
+_MOST_FILES = 100_000
 
 
 def parts_of(files: Sequence[Path], listing: Listing) -> list[tuple[Path, str]]:
@@ -22,6 +27,29 @@ def parts_of(files: Sequence[Path], listing: Listing) -> list[tuple[Path, str]]:
     for file in (file for file, part in parts.items() if not part):
         listing.skip(file, "its name says no part of the split (train, val or test), as those of other files do")
     return [(file, part) for file, part in parts.items() if part]
+
+
+def expanded(pattern: str) -> list[Path]:
+    """Return the files that a pattern stands for: `{000..009}` is every number, `*`, `?` and `[...]` are as in a shell.
+
+    Raises:
+        DataError: There is no such file, or one of a range is not there.
+    """
+    names = [_NUMBERS.sub(number, pattern, count=1) for number in _numbers(pattern)] or [pattern]
+    found = [Path(name) for one in names for name in sorted(glob.glob(one)) or [one]]
+    if missing := [file for file in found if not file.is_file()]:
+        raise DataError(f"There is no file '{printable(missing[0])}', which '{printable(pattern)}' stands for.")
+    return found
+
+
+def _numbers(pattern: str) -> list[str]:
+    """Return the numbers of the first range in a pattern, with as many digits as its first one has."""
+    if (found := _NUMBERS.search(pattern)) is None:
+        return []
+    first, last = int(found[1]), int(found[2])
+    if not 0 <= last - first < _MOST_FILES:
+        raise DataError(f"The range '{found[0]}' must go up, over at most {_MOST_FILES:,} numbers.")
+    return [f"{number:0{len(found[1])}d}" for number in range(first, last + 1)]
 
 
 def _part_of(file: Path) -> str:
