@@ -115,7 +115,7 @@ def test_a_resumed_run_must_have_it_in_common() -> None:
 )
 def test_functions_and_commands_have_the_same_options(function: Any, shown: click.Command, options: type) -> None:
     names = [one.name for one in fields(options)]
-    assert list(inspect.signature(function).parameters) == ["path", *names]
+    assert list(inspect.signature(function).parameters) == ["data", *names]
     assert all(f"        {name}: " in (function.__doc__ or "") for name in names)
     on_command_line = {one.name for one in fields(options) if option_of(one).on_command_line}
     of_the_command = {"data", "output", "report", "output_format", "verbose"}

@@ -30,7 +30,7 @@ def find_columns(table: Path, wanted: Mapping[str, str], there: Sequence[str]) -
     Raises:
         DataError: A column is not there, or is there twice.
     """
-    found = {use: _matches(name, there) for use, name in wanted.items()}
+    found = {use: matching(name, there) for use, name in wanted.items()}
     if missing := [use for use, places in found.items() if not places]:
         raise DataError(_missing(table, {use: wanted[use] for use in missing}, there))
     for use, places in found.items():
@@ -41,10 +41,11 @@ def find_columns(table: Path, wanted: Mapping[str, str], there: Sequence[str]) -
 
 def has_column(name: str, there: Sequence[str]) -> bool:
     """Return whether the table has a column of that name, whatever its case."""
-    return bool(_matches(name, there))
+    return bool(matching(name, there))
 
 
-def _matches(name: str, there: Sequence[str]) -> list[int]:
+def matching(name: str, there: Sequence[str]) -> list[int]:
+    """Return the positions of the columns of that name; where there is none, whatever their case."""
     exact = [place for place, one in enumerate(there) if one == name]
     return exact or [place for place, one in enumerate(there) if one.casefold() == name.strip().casefold()]
 

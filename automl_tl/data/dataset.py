@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from automl_tl.data.forms.memory import Data
 from automl_tl.data.forms.recognise import Reading, list_data
 from automl_tl.data.label_remarks import label_remarks
 from automl_tl.data.listing import Listing, Row, Skipped
@@ -29,7 +30,7 @@ class ImageDataset:
     """Labelled pictures, and what was left out. The frame is never changed in place."""
 
     root: Path
-    """What the user named, absolute."""
+    """What the user named, absolute; of data in memory what it is called."""
     frame: pd.DataFrame
     """One row for each picture, index 0..n-1. Columns:
 
@@ -98,7 +99,7 @@ class ImageDataset:
 
 
 def open_dataset(
-    path: str | os.PathLike[str],
+    path: Data,
     *,
     path_column: str = "path",
     label_column: str = "label",
@@ -116,7 +117,8 @@ def open_dataset(
     - a folder of class folders (see `folders.list_tree`), or a zip file or a tar of them (see `forms.archive`);
     - a CSV, TSV or Parquet table of paths (see `table.list_table`);
     - a Parquet file of pictures (see `forms.parquet`) or a tar of samples (see `forms.webdataset`), or several: a
-      folder of them, or a pattern ("train-{000..009}.tar").
+      folder of them, or a pattern ("train-{000..009}.tar");
+    - a table, arrays, pictures of Pillow or a data set object in memory (see `forms.memory.Data`).
 
     The columns are those of a table; a column named "split" or "group" is used where there is one. `image_root` is the
     folder where its relative paths start, in place of the table's own, and `extension` is added to names that lack it.

@@ -98,6 +98,11 @@ def as_source(picture: Readable, name: str = "") -> Source:
     return Given(name, picture) if isinstance(picture, bytes | np.ndarray | Image.Image) else picture
 
 
+def is_source(value: object) -> bool:
+    """Return whether something is a source."""
+    return hasattr(value, "open") and hasattr(value, "version")
+
+
 def sources_of(frame: pd.DataFrame) -> list[Source]:
     """Return the sources of the pictures of a data set's frame, or of a part of it."""
     named: Iterable[Source] = frame["source"] if "source" in frame else map(File, frame["path"])

@@ -1,18 +1,22 @@
-"""A CSV, TSV or Parquet table that names the pictures and their classes."""
+"""A table that names the pictures and their classes: a CSV, TSV or Parquet file, or in memory."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from automl_tl.data.cells import read_columns, read_header
+import pandas as pd
+
+from automl_tl.data.cells import read_columns, read_header, texts
 from automl_tl.data.columns import find_columns, has_column
 from automl_tl.data.files import Place
 from automl_tl.data.listing import Listing, Row
 from automl_tl.data.names import SPLIT_NAMES, natural, printable, quoted, split_name
+from automl_tl.data.source import is_source
 from automl_tl.errors import DataError
 
 _PRIORITY = {"test": 0, "val": 1, "train": 2, "": 3}  # which part keeps a picture that is named in two
@@ -36,18 +40,43 @@ def list_table(table: Path, columns: Columns, *, image_root: Path | None = None,
     Rows without a usable picture are left out with the reason. Raises `DataError` for a table that cannot be read, a
     column that is missing, an unknown name of a split, and where the files lie elsewhere.
     """
-    place = Place(table.parent, image_root, extension)
     used = find_columns(table, wanted_columns(columns, there := read_header(table)), there)
-    texts = dict(zip(used, read_columns(table, list(used.values())), strict=True))
-    texts["label"] = [unicodedata.normalize("NFC", label) for label in texts["label"]]
-    n = len(texts["path"])
-    splits = canonical_splits(table, texts.get("split", [""] * n))
-    listing = Listing(form="a table")
-    cells = zip(texts["path"], texts["label"], splits, texts.get("group", [""] * n), strict=True)
-    listing.rows = _once_each(_usable_rows(cells, place, listing), listing)
-    if not listing.rows and (options := _way_to_files(texts["path"], place)):
+    cells: dict[str, Sequence[Any]] = dict(zip(used, read_columns(table, list(used.values())), strict=True))
+    return _list_cells(table, cells, Place(table.parent, image_root, extension), Listing(form="a table"))
+
+
+def list_frame(
+    name: Path, frame: pd.DataFrame, columns: Columns, *, image_root: Path | None = None, extension: str = ""
+) -> Listing:
+    """Return the labelled pictures of a table in memory, as `list_table` does; some may be `Source`s.
+
+    Relative paths start at the working folder. `name` is for the sentences.
+    """
+    there = [str(one).strip() for one in frame.columns]
+    used = find_columns(name, wanted_columns(columns, there), there)
+    cells = {use: texts(frame.iloc[:, place]) for use, place in used.items() if use != "path"}
+    pictures = frame.iloc[:, used["path"]]
+    paths = [cell if is_source(cell) else text for cell, text in zip(pictures, _path_texts(pictures), strict=True)]
+    place = Place(Path.cwd(), image_root, extension)
+    return _list_cells(name, {**cells, "path": paths}, place, Listing(form=f"a {name}"))
+
+
+def _path_texts(pictures: pd.Series) -> list[str]:
+    """Return the paths in a column, and an empty text for every source."""
+    return texts(pictures.map(lambda cell: "" if is_source(cell) else cell))
+
+
+def _list_cells(table: Path, cells: Mapping[str, Sequence[Any]], place: Place, listing: Listing) -> Listing:
+    """Return `listing` with the pictures of a table whose cells are given by what they are for."""
+    n = len(cells["path"])
+    labels = [unicodedata.normalize("NFC", label) for label in cells["label"]]
+    splits = canonical_splits(table, cells.get("split", [""] * n))
+    rows = zip(cells["path"], labels, splits, cells.get("group", [""] * n), strict=True)
+    listing.rows = _once_each(_usable_rows(rows, place, listing), listing)
+    named = [cell for cell in cells["path"] if isinstance(cell, str)]
+    if not listing.rows and (options := _way_to_files(named, place)):
         raise DataError(
-            f"No file is where the table '{printable(table)}' says, '{printable(texts['path'][0])}' for example, but "
+            f"No file is where the table '{printable(table)}' says, '{printable(named[0])}' for example, but "
             f"such files are there: give {options}."
         )
     return listing
@@ -75,15 +104,17 @@ def canonical_splits(table: Path, given: Sequence[str]) -> list[str]:
     return [split_name(cell) or "train" for cell in given]
 
 
-def _usable_rows(cells: Iterable[tuple[str, str, str, str]], place: Place, listing: Listing) -> list[Row]:
+def _usable_rows(cells: Iterable[tuple[Any, str, str, str]], place: Place, listing: Listing) -> list[Row]:
     rows = []
     for number, (cell, label, split, group) in enumerate(cells, start=1):
-        path, problem = place.find(cell)
+        path, problem = place.find(cell) if isinstance(cell, str) else (cell.name, None)
         reason = problem or (None if label else "no label")
         if reason:
             listing.skip(path or f"row {number}", f"{reason} (row {number} of the table)")
         else:
             rows.append(Row(path, label, split, group))
+            if not isinstance(cell, str):
+                listing.sources[path] = cell
     return rows
 
 

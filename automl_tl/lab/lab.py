@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from os import PathLike
 
 from automl_tl.cache_dir import cache_dir
 from automl_tl.data.dataset import ImageDataset, open_dataset
 from automl_tl.data.decode import Preprocessing
+from automl_tl.data.forms.memory import Data
 from automl_tl.data.quality import QualityReport, scan
 from automl_tl.data.split import assign_splits
 from automl_tl.features.engine import Engine, choose_engine
@@ -31,7 +32,7 @@ class Lab:
     """A data set, the backbones that are considered for it, what is to be good, and who watches."""
 
     path: str
-    """The data set as the user named it."""
+    """The data set as the user named it; in memory, what it is called."""
     dataset: ImageDataset
     """Scanned and split."""
     report: QualityReport
@@ -89,7 +90,7 @@ class Lab:
         return decoding + forward_seconds(self.networks.network(name), self.engine, timing)
 
 
-def open_lab(path: str | Path, options: LabOptions) -> Lab:
+def open_lab(data: Data, options: LabOptions) -> Lab:
     """List, scan and split a data set, and load the backbones.
 
     Raises:
@@ -101,14 +102,15 @@ def open_lab(path: str | Path, options: LabOptions) -> Lab:
         choose_engine(options.device), cache_dir(options.cache_dir), overrides, frozenset(options.backbones)
     )
     with clock("data"), monitor.activity("Reading pictures") as update:
-        listed = open_dataset(path, **of_group(options, TableOptions))
+        listed = open_dataset(data, **of_group(options, TableOptions))
         scanned, report = scan(listed, cache_dir=networks.cache, progress=update)
         networks = replace(networks, value_range=report.value_range)
         dataset = assign_splits(scanned, options.seed, drop_leaks=options.drop_leaks)
     with clock("backbones"), monitor.activity("Loading backbones"):
         names, notes = usable_backbones(networks, options.backbones, monitor.say)
+    named = data if isinstance(data, str | PathLike) else dataset.root
     return Lab(
-        str(path), dataset, report, scanned.has_given_splits, networks, names, metric, options.seed, monitor,
+        str(named), dataset, report, scanned.has_given_splits, networks, names, metric, options.seed, monitor,
         (*dataset.notes, *notes), clock, options.executor, calibration(options.without_set),
     )  # fmt: skip
 

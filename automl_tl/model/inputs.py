@@ -14,7 +14,7 @@ from automl_tl.data.columns import find_columns
 from automl_tl.data.files import Place, image_root_folder
 from automl_tl.data.listing import Listing, Skipped
 from automl_tl.data.names import printable
-from automl_tl.data.source import Readable
+from automl_tl.data.source import Readable, as_source
 from automl_tl.data.walk import is_picture_name, walk
 from automl_tl.errors import DataError
 
@@ -67,7 +67,7 @@ def _lines(text: str) -> list[str]:
 
 
 def list_inputs(
-    paths: str | PathLike[str] | Iterable[str | PathLike[str]],
+    paths: str | PathLike[str] | Iterable[Readable],
     *,
     path_column: str = "path",
     image_root: str | PathLike[str] | None = None,
@@ -80,6 +80,7 @@ def list_inputs(
     - A CSV, TSV or Parquet table stands for its rows: a column names the files, from the table's folder or
       `image_root`, with `extension` added where they lack it; other columns, the labels too, do not matter. A row that
       names no picture keeps its place, with the problem.
+    - A picture in memory, bytes of a file, uint8 (H, W, 3) or Pillow's, is called by its number.
     - Anything else is taken as a picture, whatever its ending. One with a picture's ending that does not exist keeps
       its place, with the problem.
 
@@ -88,10 +89,16 @@ def list_inputs(
     """
     given = [paths] if isinstance(paths, str | PathLike) else list(paths)
     root = image_root_folder(image_root)
-    found = tuple(one for path in given for one in _listed(os.fspath(path), path_column, root, extension))
+    found: list[Input] = []
+    for number, one in enumerate(given, start=1):
+        if isinstance(one, str | PathLike):
+            found += _listed(os.fspath(one), path_column, root, extension)
+        else:
+            source = as_source(one, f"picture {number}")
+            found.append(Input(source.name, source))
     if not found:
         raise DataError("No picture is named: give picture files, folders, or a CSV or Parquet table.")
-    return found
+    return tuple(found)
 
 
 def _listed(path: str, path_column: str, root: Path | None, extension: str) -> Iterator[Input]:

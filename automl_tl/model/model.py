@@ -151,7 +151,7 @@ class Model:
         return self.classes.index(label)
 
     def predict(
-        self, paths: str | PathLike[str] | Iterable[str | PathLike[str]], *, top_k: int = 1, path_column: str = "path"
+        self, paths: str | PathLike[str] | Iterable[Readable], *, top_k: int = 1, path_column: str = "path"
     ) -> list[Prediction]:
         """Return a prediction for every picture that `paths` name, in their order; see `predict.predict`.
 

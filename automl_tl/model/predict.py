@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from automl_tl.data.decode import Preprocessing
+from automl_tl.data.source import Readable
 from automl_tl.errors import OptionError
 from automl_tl.model.decoding import BATCH_SIZE, Images, decoded_batches
 from automl_tl.model.inputs import Input, list_inputs
@@ -69,7 +70,7 @@ class Prediction:
 
 def predict(
     model: Scorer,
-    paths: str | PathLike[str] | Iterable[str | PathLike[str]],
+    paths: str | PathLike[str] | Iterable[Readable],
     *,
     top_k: int = 1,
     path_column: str = "path",
@@ -82,7 +83,7 @@ def predict(
 
     Args:
         model: a `Model`.
-        paths: one or more of picture files, folders and tables; see `inputs.list_inputs`.
+        paths: one or more of picture files, folders, tables and pictures in memory; see `inputs.list_inputs`.
         top_k: how many classes `Prediction.top` has at most.
         path_column: of the tables.
         batch_size: pictures that go through the network at once.

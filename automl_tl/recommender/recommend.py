@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 
+from automl_tl.data.forms.memory import Data
 from automl_tl.lab.assessment import Assessment, assess
 from automl_tl.lab.considered import without_broken
 from automl_tl.lab.extraction import extract_all
@@ -27,16 +27,16 @@ EXTRACTION_SECONDS = 75.0
 
 
 @takes(RecommendOptions)
-def recommend(path: str | Path, options: RecommendOptions) -> Recommendation:
+def recommend(data: Data, options: RecommendOptions) -> Recommendation:
     """Look at a data set and recommend a transfer strategy, a backbone and a cut.
 
     Args:
-        path: a folder of class folders, or a CSV or Parquet table.
+        data: the path of labelled pictures, or what holds them in memory; see `automl_tl.data.open_dataset`.
 
     Raises:
         AutomlTlError: the data set, a backbone or an option cannot be used; the message says why.
     """
-    return recommend_in(open_lab(path, options), options)
+    return recommend_in(open_lab(data, options), options)
 
 
 def recommend_in(lab: Lab, options: RecommendOptions) -> Recommendation:

@@ -1,8 +1,7 @@
-"""The search as an estimator of scikit-learn: pictures are given as paths of their files."""
+"""The search as an estimator of scikit-learn: pictures are paths of files, arrays, or Pillow's."""
 
 from __future__ import annotations
 
-import csv
 import os
 import tempfile
 import unicodedata
@@ -14,12 +13,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from automl_tl.data.names import counted, printable
+from automl_tl.data.source import File, Source, as_source
 from automl_tl.errors import DataError, PictureError
 from automl_tl.model.bundle import load_bundle, save_bundle
 from automl_tl.model.inputs import Input
@@ -50,8 +51,9 @@ class EstimatorOptions(FitOptions):
 class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Search, train and predict with scikit-learn's methods.
 
-    Pictures are given as paths of their files: an array-like of str or Path, of shape (n,) or (n, 1). Relative ones
-    start at the working folder. Fitted, it can be pickled and copied; what is kept is the model, as its bundle, and
+    Pictures are given as paths of their files, an array-like of str or Path of shape (n,) or (n, 1), relative ones from
+    the working folder; as an array of uint8 (n, H, W, 3) in RGB; or as a sequence of such arrays or of pictures of
+    Pillow. Fitted, it can be pickled and copied; what is kept is the model, as its bundle, and
     `result_` stays behind.
 
     Args:
@@ -59,7 +61,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         classes_: the labels, sorted, in the dtype in which they were given.
-        n_features_in_: 1, the path.
+        n_features_in_: 1, the picture.
         model_: the trained `automl_tl.Model`; its own classes are the labels as text.
         result_: the `SearchResult`; without `out` its folder goes with this object.
     """
@@ -73,7 +75,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Search for the best model and keep it.
 
         Args:
-            X: array-like of paths, (n,) or (n, 1). A picture that is named twice counts once.
+            X: n pictures. A path that is given twice counts once.
             y: array-like of labels, (n,): text, whole numbers or truth values.
             groups: array-like (n,): pictures of one group (a patient, a drawer) stay on one side of every split.
 
@@ -85,18 +87,17 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ArrayError("TransferClassifier requires y to be passed, but the target y is None")
         check_consistent_length(_column(X), y, groups)
         labels, classes = _labels(y)
-        paths = _existing(_paths(X))
+        pictures = _existing(_pictures(X))
         folder = tempfile.TemporaryDirectory(prefix="automl-tl-")
-        table = Path(folder.name) / "pictures.csv"
-        _write_table(table, paths, labels, groups)
         run = Path(folder.name) / "run" if self.out is None else Path(self.out)
+        table = _table(pictures, labels, groups)
         result = search(table, out=run, seed=self._seed(), **self._options())
         self.model_: Model = load_bundle(result.bundle, self.device)
         self._folder = folder
         self.result_: SearchResult = result
         self.classes_ = classes
         self.n_features_in_ = 1
-        _warn_of_lost(result, len(set(paths)))
+        _warn_of_lost(result, len({one.name for one in pictures}))
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -107,7 +108,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             PictureError: a picture cannot be read; the message names the first one.
         """
         check_is_fitted(self)
-        inputs = tuple(Input(path, path) for path in _paths(X))
+        inputs = tuple(Input(one.name, one) for one in _pictures(X))
         answers = list(predict_inputs(self.model_, inputs))
         bad = [answer for answer in answers if answer.error is not None]
         if bad:
@@ -173,39 +174,51 @@ TransferClassifier.__doc__ = documented(TransferClassifier.__doc__ or "", Estima
 # --- what is given ----------------------------------------------------------------------------------
 
 
-def _column(X: Any) -> np.ndarray:
-    """Return (n,) objects of (n,) or (n, 1) of them; raises ArrayError for anything else."""
+def _pictures(X: Any) -> list[Source]:
+    """Return the sources of n pictures, files by their absolute paths; raises ArrayError where they are none."""
+    pictures = list(_column(X))
+    wrong = [one for one in pictures if not isinstance(one, str | os.PathLike | bytes | np.ndarray | Image.Image)]
+    if wrong:
+        raise ArrayError(
+            f"X must hold pictures: paths (str or Path), uint8 arrays (H, W, 3) or Pillow's, but holds a "
+            f"{type(wrong[0]).__name__}"
+        )
+    paths = (
+        os.path.abspath(os.path.expanduser(one)) if isinstance(one, str | os.PathLike) else one for one in pictures
+    )
+    return [as_source(one, f"picture {number}") for number, one in enumerate(paths, start=1)]
+
+
+def _column(X: Any) -> Sequence[Any]:
+    """Return n objects of shape (n,) or (n, 1), or n arrays of pixels; raises ArrayError for anything else."""
     if isinstance(X, str | os.PathLike):
         folder = "give a list of its files with their labels, or call automl_tl.search with the folder"
         way_out = folder if os.path.isdir(X) else "put it into a list"
-        raise ArrayError(f"X must be a list or an array of paths, but is a single path: {way_out}")
-    if len(shape := getattr(X, "shape", ())) > 2:
-        raise ArrayError(f"X must hold paths of pictures, but holds pixels, shape {shape}: save them as files first")
-    array = np.asarray(X, dtype=object)
+        raise ArrayError(f"X must be a list or an array of pictures, but is a single path: {way_out}")
+    if isinstance(X, list | tuple) and any(isinstance(one, np.ndarray | Image.Image) for one in X):
+        return X
+    array = X if isinstance(X, np.ndarray) else np.asarray(X, dtype=object)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
+    if array.ndim == 4 and array.shape[3] == 3 and array.dtype == np.uint8 and len(array):
+        return list(array)
     if array.ndim != 1 or not len(array):
-        raise ArrayError(f"X must hold paths of pictures, shape (n,) or (n, 1), but its shape is {array.shape}")
-    return array
+        raise ArrayError(
+            f"X must hold pictures, paths of shape (n,) or (n, 1) or pixels as uint8 (n, H, W, 3), but its shape is "
+            f"{array.shape} of {array.dtype}"
+        )
+    return list(array)
 
 
-def _paths(X: Any) -> list[str]:
-    """Return absolute paths; raises ArrayError where there are none."""
-    column = _column(X)
-    wrong = [one for one in column if not isinstance(one, str | os.PathLike)]
-    if wrong:
-        raise ArrayError(f"X must hold paths of pictures, str or Path, but holds a {type(wrong[0]).__name__}")
-    return [os.path.abspath(os.path.expanduser(os.fspath(one))) for one in column]
-
-
-def _existing(paths: list[str]) -> list[str]:
-    missing = [path for path in paths if not os.path.isfile(path)]
+def _existing(pictures: list[Source]) -> list[Source]:
+    files = [one.name for one in pictures if isinstance(one, File)]
+    missing = [path for path in files if not os.path.isfile(path)]
     if missing:
         raise ArrayError(
-            f"{len(missing):,} of the {len(paths):,} paths in X are no files, '{printable(missing[0])}' for example: "
+            f"{len(missing):,} of the {len(files):,} paths in X are no files, '{printable(missing[0])}' for example: "
             "relative paths start at the working folder"
         )
-    return paths
+    return pictures
 
 
 def _labels(y: Any) -> tuple[list[str], np.ndarray]:
@@ -237,15 +250,13 @@ def _text(label: Any) -> str:
     return unicodedata.normalize("NFC", str(label).strip())
 
 
-def _write_table(table: Path, paths: Sequence[str], labels: Sequence[str], groups: Any) -> None:
-    columns: dict[str, Sequence[str]] = {"path": paths, "label": labels}
+def _table(pictures: Sequence[Source], labels: Sequence[str], groups: Any) -> pd.DataFrame:
+    frame = pd.DataFrame({"label": labels})
+    frame["path"] = pd.Series([one.name if isinstance(one, File) else one for one in pictures], dtype=object)
     if groups is not None:
         given = column_or_1d(np.asarray(groups, dtype=object))
-        columns["group"] = ["" if pd.isna(group) else str(group) for group in given]
-    with table.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
+        frame["group"] = ["" if pd.isna(group) else str(group) for group in given]
+    return frame
 
 
 def _warn_of_lost(result: SearchResult, n: int) -> None:

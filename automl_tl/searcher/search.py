@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from os import PathLike
 from pathlib import Path
 
 from optuna.trial import TrialState
 
+from automl_tl.data.forms.memory import Data
 from automl_tl.data.names import printable
 from automl_tl.durations import format_duration
 from automl_tl.errors import OptionError
@@ -41,11 +43,11 @@ from automl_tl.strategies import FROZEN
 
 
 @takes(SearchOptions)
-def search(path: str | Path, options: SearchOptions) -> SearchResult:
+def search(data: Data, options: SearchOptions) -> SearchResult:
     """Find the best model for a data set, starting from what `recommend` would say.
 
     Args:
-        path: a folder of class folders, or a CSV or Parquet table.
+        data: the path of labelled pictures, or what holds them in memory; see `automl_tl.data.open_dataset`.
 
     Raises:
         AutomlTlError: the data set, a backbone or an option cannot be used; the message says why.
@@ -53,19 +55,22 @@ def search(path: str | Path, options: SearchOptions) -> SearchResult:
     deadline = Deadline(options.budget, options.started)
     folder = RunFolder(default_out() if options.out is None else Path(options.out))
     folder.check(resume=options.resume)
-    _check_outside(folder.path, Path(path).expanduser())
+    _check_outside(folder.path, data)
     trackers = trackers_asked_for(options)
     with folder.claimed():
-        lab, limits = _without_unfit(open_lab(path, options), options)
+        lab, limits = _without_unfit(open_lab(data, options), options)
         with tracked(lab.monitor, trackers) as monitor:
             return search_in(Session(replace(lab, monitor=monitor), options, folder, deadline, limits))
 
 
-def _check_outside(run: Path, data: Path) -> None:
+def _check_outside(run: Path, data: Data) -> None:
     """Raise OptionError where a run would lie among the pictures: its folder would become a class."""
-    if data.is_dir() and run.resolve().is_relative_to(data.resolve()):
+    if not isinstance(data, str | PathLike):
+        return
+    folder = Path(data).expanduser()
+    if folder.is_dir() and run.resolve().is_relative_to(folder.resolve()):
         raise OptionError(
-            f"the run folder '{printable(run)}' lies in the data '{printable(data)}', where it would become a class: "
+            f"the run folder '{printable(run)}' lies in the data '{printable(folder)}', where it would become a class: "
             "give an --out outside of it"
         )
 

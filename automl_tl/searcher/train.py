@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from automl_tl.data.forms.memory import Data
 from automl_tl.lab.lab import open_lab
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.tracking import tracked, trackers_asked_for
@@ -35,14 +36,14 @@ from automl_tl.searcher.trials.trained import score_trained
 
 
 @takes(TrainOptions)
-def train(path: str | Path, options: TrainOptions) -> TrainResult:
+def train(data: Data, options: TrainOptions) -> TrainResult:
     """Train exactly one configuration to completion: without options the recommended one.
 
     It learns once without a validation part, a fold that is the same as a search's first one, and is scored there; then
     from every training picture. Held-out test pictures are looked at once, by the model that is delivered.
 
     Args:
-        path: a folder of class folders, or a CSV or Parquet table.
+        data: the path of labelled pictures, or what holds them in memory; see `automl_tl.data.open_dataset`.
 
     Raises:
         AutomlTlError: the data set, a backbone or an option cannot be used; the message says why.
@@ -50,7 +51,7 @@ def train(path: str | Path, options: TrainOptions) -> TrainResult:
     deadline, folder = Deadline(None), RunFolder(default_out() if options.out is None else Path(options.out))
     folder.check(resume=False)
     trackers = trackers_asked_for(options)
-    lab, as_search = open_lab(path, options), SearchOptions(**of_group(options, LabOptions), trials=1, out=folder.path)
+    lab, as_search = open_lab(data, options), SearchOptions(**of_group(options, LabOptions), trials=1, out=folder.path)
     with folder.claimed(), tracked(lab.monitor, trackers) as monitor:
         return train_in(Session(replace(lab, monitor=monitor), as_search, folder, deadline, Limits()), options)
 

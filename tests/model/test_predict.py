@@ -121,6 +121,14 @@ def test_every_picture_of_a_folder_in_order(model: Model, pictures: Path) -> Non
         assert not one.unusual
 
 
+def test_pictures_in_memory_among_files(model: Model, pictures: Path) -> None:
+    file = files(pictures)[0]
+    found = model.predict([np.array(Image.open(file)), file, Image.open(file), file.read_bytes(), np.zeros((4, 4))])
+    assert [one.path for one in found] == ["picture 1", str(file), "picture 3", "picture 4", "picture 5"]
+    assert len({one.probability for one in found[:4]}) == 1
+    assert found[4].error == "pixels must be uint8 (H, W, 3), but are float64 (4, 4)"
+
+
 def test_given_order_and_repetition_are_kept(model: Model, pictures: Path) -> None:
     first, second = files(pictures)[0], files(pictures)[-1]
     paths = [second, first, second, first.parent]

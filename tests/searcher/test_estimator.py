@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import sklearn.utils.estimator_checks as checks
 from generated_pictures import picture, write_pictures
+from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from tiny_models import tiny_alone
@@ -181,8 +182,8 @@ class ReachedError(Exception):
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     seen: dict[str, Any] = {}
 
-    def search(table: Path, **options: Any) -> None:
-        seen.update(options, table=pd.read_csv(table, dtype=str, keep_default_na=False))
+    def search(table: pd.DataFrame, **options: Any) -> None:
+        seen.update(options, table=table)
         raise ReachedError
 
     monkeypatch.setattr(classifier, "search", search)
@@ -246,7 +247,8 @@ def test_groups_are_a_column(asked: dict[str, Any], paths: np.ndarray) -> None:
     [
         ("PATH", [1], "a single path: put it into a list"),
         (".", [1], "a single path: give a list of its files with their labels, or call automl_tl.search"),
-        (np.zeros((2, 8, 8, 3), np.uint8), [0, 1], r"holds pixels, shape \(2, 8, 8, 3\): save them as files"),
+        (np.zeros((2, 8, 8, 3)), [0, 1], r"its shape is \(2, 8, 8, 3\) of float64"),
+        (np.zeros((2, 8, 8), np.uint8), [0, 1], r"its shape is \(2, 8, 8\) of uint8"),
         ([], [], "shape"),
         ([[1.0, 2.0]], [1], r"its shape is \(1, 2\)"),
         ([["PATH", "PATH"], ["PATH", "PATH"]], [0, 1], r"its shape is \(2, 2\)"),
@@ -303,6 +305,16 @@ def test_bad_and_repeated_pictures_are_left_out_with_a_warning(tmp_path: Path, c
     assert (out / "bundle" / "bundle.json").is_file()
     with pytest.raises(OptionError, match="holds a run already"):
         model.fit(X[:16], y[:16])
+
+
+def test_arrays_and_pictures_of_pillow_are_learned_from(paths: np.ndarray, years: np.ndarray, cache: Path) -> None:
+    images = [Image.open(path) for path in paths]
+    array = np.stack([np.array(one) for one in images])
+    models = [TransferClassifier(trials=1, cache_dir=cache).fit(X, years) for X in (array, images)]
+    for X in (array, images, paths):
+        assert np.array_equal(models[0].predict_proba(X), models[1].predict_proba(X))
+    np.testing.assert_allclose(models[0].predict_proba(array), models[0].predict_proba(paths), atol=1e-6)
+    assert models[0].score(paths, years) == 1
 
 
 def test_logarithms_of_probabilities(fitted: TransferClassifier, paths: np.ndarray) -> None:

@@ -11,12 +11,13 @@ from automl_tl.data.cells import TABLE_ENDINGS
 from automl_tl.data.files import image_root_folder
 from automl_tl.data.folders import list_tree
 from automl_tl.data.forms.archive import ARCHIVE_ENDINGS, entries, list_archive
+from automl_tl.data.forms.memory import Data, frame_of
 from automl_tl.data.forms.parquet import PARQUET_ENDINGS, holds_pictures, list_parquet
 from automl_tl.data.forms.shards import expanded
 from automl_tl.data.forms.webdataset import are_samples, list_webdataset, samples_of
 from automl_tl.data.listing import Listing
 from automl_tl.data.names import printable
-from automl_tl.data.table import Columns, list_table
+from automl_tl.data.table import Columns, list_frame, list_table
 from automl_tl.data.walk import is_picture_name, walk
 from automl_tl.errors import DataError, OptionError
 
@@ -39,14 +40,22 @@ class Reading:
     """What is added to names in a table that lack it."""
 
 
-def list_data(data: str | os.PathLike[str], how: Reading) -> tuple[Path, Listing]:
-    """Return what `data` names, absolute, and the labelled pictures there.
+def list_data(data: Data, how: Reading) -> tuple[Path, Listing]:
+    """Return what `data` names, absolute, or what it is called in memory, and the labelled pictures there.
 
     Raises:
         DataError: Nothing can be made of it.
         OptionError: `how` does not go with its form.
     """
-    if not os.path.lexists(data) and any(mark in os.fspath(data) for mark in "{*?["):
+    if not isinstance(data, str | os.PathLike):
+        name, frame = frame_of(data, how.columns)
+        place = image_root_folder(how.image_root)
+        return name, list_frame(name, frame, how.columns, image_root=place, extension=how.extension)
+    return _on_disk(data, how)
+
+
+def _on_disk(data: str | os.PathLike[str], how: Reading) -> tuple[Path, Listing]:
+    if not os.path.lexists(os.path.expanduser(data)) and any(mark in os.fspath(data) for mark in "{*?["):
         return _of_pattern(data, how)
     root = _existing(data)
     ending = root.suffix.lower()
