@@ -14,7 +14,7 @@ from automl_tl.cli.render import bar, literal
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.quality import Conflict, QualityReport
 from automl_tl.data.walk import is_picture_name
-from automl_tl.report.facts.data import about_data
+from automl_tl.report.facts.data import about_data, understood
 from automl_tl.wording import clean, label_text, plural
 
 MOST_CLASSES = 20
@@ -27,7 +27,9 @@ INDENT = (0, 0, 0, 2)
 def data_page(dataset: ImageDataset, report: QualityReport, *, verbose: bool = False) -> list[RenderableType]:
     """Return the page's sections; with `verbose` every class, file and group instead of the first few."""
     sections = (
-        _section(f"Data: {clean(dataset.root)}", [summary(dataset, report)]),
+        _section(
+            f"Data: {clean(dataset.root)}", [literal(understood(dataset, report)), Text(""), summary(dataset, report)]
+        ),
         _section("Classes", [classes(report, None if verbose else MOST_CLASSES)]),
         _section("Duplicates", _duplicates(dataset, report, None if verbose else MOST_GROUPS)),
         _section("Left out", _left_out(dataset, None if verbose else MOST_FILES)),

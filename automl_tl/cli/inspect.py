@@ -37,9 +37,9 @@ def inspect(
 ) -> None:
     """Look at every picture of DATA and report what is there.
 
-    DATA is a folder with one folder of pictures per class, or a CSV, TSV or Parquet table. Shown are counts,
-    sizes, duplicates, identical pictures with different labels, and every file that is left out with the
-    reason.
+    DATA is a folder with one folder of pictures per class, a zip or tar of it, a CSV, TSV or Parquet table, Parquet
+    files of pictures, or WebDataset tars. Shown are counts, sizes, duplicates, identical pictures with different
+    labels, and every file that is left out with the reason.
     """
     from automl_tl.cache_dir import cache_dir as resolve
     from automl_tl.cli.data_page import data_page
@@ -67,9 +67,12 @@ def _write(report: Path, dataset: ImageDataset, quality: QualityReport, ctx: cli
 
 def to_json(dataset: ImageDataset, report: QualityReport) -> dict[str, Any]:
     """Return the report as one JSON object; `dataset` has the members that `recommend` gives too."""
+    from automl_tl.report.facts.data import understood
+
     low, middle, high = report.class_sizes
     return {
         "schema_version": SCHEMA_VERSION,
+        "understood": understood(dataset, report),
         "dataset": {
             "path": str(dataset.root),
             "n_images": report.n_images,

@@ -18,7 +18,7 @@ PATH = click.Path(path_type=Path)
 
 
 def data_argument(function: F) -> F:
-    """Add DATA: a folder of class folders or a table; what is wrong with it, `open_dataset` says."""
+    """Add DATA, labelled pictures in any form on the disk; what is wrong with it, `open_dataset` says."""
     return click.argument("data", type=PATH)(function)
 
 

@@ -42,8 +42,9 @@ def recommend(
 ) -> None:
     """Look at DATA and say which transfer strategy, backbone and cut to use, why, and what to expect.
 
-    DATA is a folder with one folder of pictures per class, or a CSV, TSV or Parquet table. Takes about two
-    minutes on a laptop's CPU; a second run on the same pictures takes seconds.
+    DATA is a folder with one folder of pictures per class, a zip or tar of it, a CSV, TSV or Parquet table, Parquet
+    files of pictures, or WebDataset tars. Takes about two minutes on a laptop's CPU; a second run on the same
+    pictures takes seconds.
     """
     from automl_tl.cli.recommend_page import next_steps, recommendation_page
     from automl_tl.cli.render import BarMonitor, print_json, print_result

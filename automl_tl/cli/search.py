@@ -51,9 +51,10 @@ def search(
 ) -> None:
     """Find the best model for DATA in the time given, train it, and write it with its leaderboard to --out.
 
-    DATA is a folder with one folder of pictures per class, or a CSV, TSV or Parquet table. The search begins with what
-    `recommend` would say, tries every frozen ConvNet it has, then trains what promises most. A model lies in RUN/bundle
-    from early on and only gets better; Ctrl-C ends the search with the best one so far.
+    DATA is a folder with one folder of pictures per class, a zip or tar of it, a CSV, TSV or Parquet table, Parquet
+    files of pictures, or WebDataset tars. The search begins with what `recommend` would say, tries every frozen
+    ConvNet it has, then trains what promises most. A model lies in RUN/bundle from early on and only gets better;
+    Ctrl-C ends the search with the best one so far.
     """
     from automl_tl.cli.search_live import watching
 

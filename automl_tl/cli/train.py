@@ -38,9 +38,10 @@ from automl_tl.options import (
 def train(ctx: click.Context, /, data: Path, output_format: str, verbose: bool, **settings: Any) -> None:
     """Train one configuration on DATA and write its model to --out; without options the recommended one.
 
-    DATA is a folder with one folder of pictures per class, or a CSV, TSV or Parquet table. What is left out is as
-    `recommend` would have it. It learns once without a validation part, which it is scored on, then from every training
-    picture; a held-out test part is looked at once, at the end.
+    DATA is a folder with one folder of pictures per class, a zip or tar of it, a CSV, TSV or Parquet table, Parquet
+    files of pictures, or WebDataset tars. What is left out is as `recommend` would have it. It learns once without
+    a validation part, which it is scored on, then from every training picture; a held-out test part is looked at
+    once, at the end.
     """
     from automl_tl.cli.render import BarMonitor, print_json, print_result
     from automl_tl.cli.train_page import train_page

@@ -16,7 +16,7 @@ from automl_tl.data.listing import Skipped
 from automl_tl.data.measure import extents
 from automl_tl.data.measurements import Measurements, MeasurementStore, Progress, measure_all
 from automl_tl.data.names import natural, printable, quoted
-from automl_tl.data.remarks import remarks, value_remarks
+from automl_tl.data.remarks import are_grey, remarks, value_remarks
 from automl_tl.data.source import sources_of
 from automl_tl.data.split import leaks_by_part
 from automl_tl.data.value_range import ValueRange, common_range
@@ -70,6 +70,8 @@ class QualityReport:
     """What is black and white in pictures of more than 8 bits, by the training pictures."""
     warnings: tuple[str, ...] = ()
     """Sentences for the user."""
+    is_grey: bool = False
+    """Whether nearly all pictures are grey."""
 
     @property
     def n_unreadable(self) -> int:
@@ -216,6 +218,7 @@ def _report(
         + remarks(training_counts(frame), widths, heights, records["colour"])
         + value_remarks(records, values, value_range, [dataset.short(path) for path in frame["path"]])
         + _crowd_remark(crowded),
+        is_grey=are_grey(records["colour"]),
     )
 
 

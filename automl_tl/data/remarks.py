@@ -123,6 +123,10 @@ def _extreme(widths: np.ndarray, heights: np.ndarray) -> str:
 
 
 def _grey(colour: np.ndarray) -> str:
+    return "The pictures are grey: networks see three equal channels." if are_grey(colour) else ""
+
+
+def are_grey(colour: np.ndarray) -> bool:
+    """Return whether nearly all of n pictures are grey, by their 8 x 8 RGB versions, uint8 (n, 8, 8, 3)."""
     chroma = colour.max(-1).astype(np.int16) - colour.min(-1)
-    grey = chroma.max((1, 2)) <= GREY
-    return "" if grey.mean() < _GREY_SHARE else "The pictures are grey: networks see three equal channels."
+    return bool((chroma.max((1, 2)) <= GREY).mean() >= _GREY_SHARE)

@@ -37,15 +37,19 @@ class ValueRange:
         """The difference between white and black."""
         return self.high - self.low
 
+    @property
+    def bits(self) -> int | None:
+        """The depth of which this is the whole range, or None."""
+        return next((depth for depth in DEPTHS if self == ValueRange(0.0, 2.0**depth - 1)), None)
+
     def describe(self) -> str:
         """Return the range in words.
 
         >>> ValueRange(0, 4095).describe(), ValueRange(-1.5, 2).describe()
         ('12 bits (0 to 4,095)', 'values from -1.5 to 2')
         """
-        bits = [depth for depth in DEPTHS if self == ValueRange(0.0, 2.0**depth - 1)]
         ends = f"{self.low:,.6g} to {self.high:,.6g}"
-        return f"{bits[0]} bits ({ends})" if bits else f"values from {ends}"
+        return f"{self.bits} bits ({ends})" if self.bits else f"values from {ends}"
 
     def fault(self, extent: Extent | None) -> str:
         """Return how a picture lies outside the range, or nothing; those of 8 bits (None) never do."""

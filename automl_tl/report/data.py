@@ -9,7 +9,7 @@ from automl_tl.data.decode import Preprocessing
 from automl_tl.data.quality import Conflict, QualityReport
 from automl_tl.data.walk import is_picture_name
 from automl_tl.report.charts.bars import bar_chart
-from automl_tl.report.facts.data import about_data
+from automl_tl.report.facts.data import about_data, understood
 from automl_tl.report.parts import Chart, Facts, Gallery, Grid, Number, Page, Part, Section, Sentences
 from automl_tl.report.provenance import Provenance
 from automl_tl.report.thumbnails import as_seen, one_of_each
@@ -28,7 +28,7 @@ def data_page(dataset: ImageDataset, report: QualityReport, provenance: Provenan
     how = Preprocessing(SHOWN_AT, report.fit)
     duplicates = plural(report.n_duplicates, "duplicate") if report.n_duplicates else "no duplicates"
     decision = (
-        f"{plural(report.n_images, 'picture')} in {plural(report.n_classes, 'class', 'classes')} can be used; "
+        f"{understood(dataset, report)}. {plural(report.n_images, 'picture')} can be used; "
         f"{duplicates}, {plural(len(dataset.skipped), 'file')} left out."
     )
     sections = (gallery(dataset, how), *data_sections(dataset, report), provenance.section())

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -49,6 +50,27 @@ def test_the_page_describes_the_data(pictures: Path) -> None:
         assert f"  {name}" in text
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_what_the_data_was_taken_for_comes_first(make_pictures: MakePictures, tmp_path: Path) -> None:
+    for part in ("train", "val", "test"):
+        make_pictures(tmp_path / "data" / part, seed=len(part))
+    line = "3 classes in folders, split train/val/test as given; 8-bit RGB"
+    assert page(tmp_path / "data", "--report", tmp_path / "page.html").splitlines()[1].strip() == line
+    assert json.loads(run(tmp_path / "data", "--format", "json").stdout)["understood"] == line
+    html = (tmp_path / "page.html").read_text()
+    assert html.index(line) < html.index("Pictures as the model sees them")
+
+
+def test_deep_and_grey_pictures_are_said_to_be(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = ["path,label,group"]
+    for number in range(8):
+        deep = Image.fromarray(rng.integers(0, 4096, (32, 32)).astype(np.uint16))
+        deep.save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{'ab'[number % 2]},{number}")
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    assert "2 classes in a table, no split given, in groups; 12-bit grey" in page(tmp_path / "t.csv")
 
 
 def test_what_is_wrong_is_shown(messy: Path) -> None:

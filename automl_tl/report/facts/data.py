@@ -15,6 +15,16 @@ FITS = {
 }
 
 
+def understood(dataset: ImageDataset, report: QualityReport) -> str:
+    """Return in one line what the data was taken for: "10 classes in folders, no split given; 8-bit RGB"."""
+    parts = "/".join(part for part in ("train", "val", "test") if part in set(dataset.frame["split"]))
+    split = f"split {parts} as given" if dataset.has_given_splits else "no split given"
+    groups = ", in groups" if dataset.frame["group"].any() else ""
+    depth = f"{report.value_range.bits}-bit" if report.value_range.bits else report.value_range.describe() + ","
+    colours = "grey" if report.is_grey else "RGB"
+    return f"{plural(report.n_classes, 'class', 'classes')} in {dataset.form}, {split}{groups}; {depth} {colours}"
+
+
 def about_data(dataset: ImageDataset, report: QualityReport) -> Iterable[tuple[str, str]]:
     """Yield the numbers that describe a data set."""
     yield "pictures", f"{report.n_images:,} in {plural(report.n_classes, 'class', 'classes')}"
