@@ -1,4 +1,4 @@
-"""The pictures that a user names: files, folders, and tables with a column of paths; without labels."""
+"""The pictures that a user names: files, folders, archives, and tables of paths or of pictures; without labels."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import IO
 from automl_tl.data.cells import TABLE_ENDINGS, read_columns, read_header
 from automl_tl.data.columns import find_columns
 from automl_tl.data.files import Place, image_root_folder
+from automl_tl.data.forms.unlabelled import pictures_in
 from automl_tl.data.listing import Listing, Skipped
 from automl_tl.data.names import printable
-from automl_tl.data.source import Readable, as_source
+from automl_tl.data.source import Readable, Source, as_source
 from automl_tl.data.walk import is_picture_name, walk
 from automl_tl.errors import DataError
 
@@ -80,6 +81,7 @@ def list_inputs(
     - A CSV, TSV or Parquet table stands for its rows: a column names the files, from the table's folder or
       `image_root`, with `extension` added where they lack it; other columns, the labels too, do not matter. A row that
       names no picture keeps its place, with the problem.
+    - A zip file, a tar without compression and a Parquet file of pictures stand for those in it, in their order there.
     - A picture in memory, bytes of a file, uint8 (H, W, 3) or Pillow's, is called by its number.
     - Anything else is taken as a picture, whatever its ending. One with a picture's ending that does not exist keeps
       its place, with the problem.
@@ -113,6 +115,8 @@ def _listed(path: str, path_column: str, root: Path | None, extension: str) -> I
         yield Input(path, file, "no such file")
     elif os.path.isdir(file):
         yield from _in_folder(path, Path(file))
+    elif (sources := pictures_in(Path(os.path.abspath(file)), path_column)) is not None:
+        yield from _in_file(path, os.path.abspath(file), sources)
     elif file.lower().endswith(TABLE_ENDINGS):
         yield from _in_table(path, Path(os.path.abspath(file)), path_column, root, extension)
     else:
@@ -135,6 +139,13 @@ def _in_folder(named: str, folder: Path) -> Iterator[Input]:
 def _matters(skipped: Skipped) -> bool:
     """Return whether something in a folder looks like pictures but is none that can be opened."""
     return is_picture_name(skipped.path) or skipped.reason.startswith("cannot be opened")
+
+
+def _in_file(named: str, file: str, sources: list[Source]) -> Iterator[Input]:
+    if not sources:
+        raise DataError(f"There is no picture in '{printable(named)}': give one that holds pictures.")
+    for source in sources:
+        yield Input(os.path.join(named, os.path.relpath(source.name, file)), source)
 
 
 def _in_table(named: str, file: Path, column: str, root: Path | None, extension: str) -> Iterator[Input]:

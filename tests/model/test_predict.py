@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from forms_of_data import members, write_parquet, write_tar, write_zip
 from generated_pictures import MakePictures, picture
 from PIL import Image
 from tiny_models import CLASSES, member, trained_model
@@ -127,6 +128,24 @@ def test_pictures_in_memory_among_files(model: Model, pictures: Path) -> None:
     assert [one.path for one in found] == ["picture 1", str(file), "picture 3", "picture 4", "picture 5"]
     assert len({one.probability for one in found[:4]}) == 1
     assert found[4].error == "pixels must be uint8 (H, W, 3), but are float64 (4, 4)"
+
+
+def test_pictures_in_archives_and_in_parquet(model: Model, pictures: Path, tmp_path: Path) -> None:
+    content = members(pictures)
+    expected = [one.probability for one in model.predict(pictures)]
+    for data in (write_zip(tmp_path / "a.zip", content), write_tar(tmp_path / "a.tar", content)):
+        found = model.predict(data)
+        assert [one.path for one in found] == [f"{data}/{name}" for name in content]
+        assert [one.probability for one in found] == pytest.approx(expected)
+    found = model.predict(write_parquet(tmp_path / "a.parquet", content))
+    assert found[-1].path == str(tmp_path / "a.parquet" / "row 18")
+    assert [one.probability for one in found] == pytest.approx(expected)
+
+
+def test_an_archive_without_pictures_or_with_hostile_ones(model: Model, tmp_path: Path) -> None:
+    for content, sentence in (({"a.txt": b"x"}, "There is no picture in"), ({"../a.png": b"x"}, "leads out of it")):
+        with pytest.raises(DataError, match=sentence):
+            model.predict(write_zip(tmp_path / "a.zip", content))
 
 
 def test_given_order_and_repetition_are_kept(model: Model, pictures: Path) -> None:

@@ -69,9 +69,9 @@ def test_every_readable_picture_gets_a_file_of_its_row(pictures: Path, tmp_path:
         maps.write(one, prediction)
     files = sorted(tmp_path.glob("*.png"))
     assert [file.name for file in files] == [
-        f"{row:02d}-{int(Path(one.file).stem):03d}.png" for row, one in enumerate(inputs, start=1) if row != 2
+        f"{row:02d}-{int(Path(one.source).stem):03d}.png" for row, one in enumerate(inputs, start=1) if row != 2
     ]
-    with Image.open(files[0]) as first, Image.open(inputs[0].file) as source:
+    with Image.open(files[0]) as first, Image.open(inputs[0].source) as source:
         assert first.size == source.size
         assert np.abs(np.asarray(first).astype(int) - np.asarray(source)).mean() > 2
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [file.name for file in files]

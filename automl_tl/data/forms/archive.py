@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,23 +26,17 @@ def list_archive(archive: Path, split_folders: Mapping[str, str] | None = None) 
     Raises:
         DataError: The archive cannot be read, is not as an archive of pictures is, or holds no class folders.
     """
-    return list_entries(archive, entries(archive), split_folders)
+    listing = Listing(form=f"folders in a {archive.suffix.lower()[1:]}")
+    top: _Branch = {}
+    for entry in entries(archive):
+        _grow(top, entry, listing)
+    return list_tree(_folder(archive, top), listing, split_folders)
 
 
 def entries(archive: Path) -> Iterator[Entry]:
-    """Yield the entries of an archive, checked."""
+    """Yield the entries of an archive, checked, without hidden ones and those of systems."""
     found = zip_entries(archive) if archive.suffix.lower() == ".zip" else tar_entries(archive)
-    return checked(archive, found)
-
-
-def list_entries(archive: Path, found: Iterable[Entry], split_folders: Mapping[str, str] | None) -> Listing:
-    """Return the labelled pictures among entries that lie as in a folder of class folders."""
-    listing = Listing(form=f"folders in a {archive.suffix.lower()[1:]}")
-    top: _Branch = {}
-    for entry in found:
-        if not any(map(is_ignored, entry.path.parts)):
-            _grow(top, entry, listing)
-    return list_tree(_folder(archive, top), listing, split_folders)
+    return (entry for entry in checked(archive, found) if not any(map(is_ignored, entry.path.parts)))
 
 
 def _grow(top: _Branch, entry: Entry, listing: Listing) -> None:

@@ -72,23 +72,35 @@ def _list_file(file: _File, part: str, columns: Columns, listing: Listing) -> No
     if columns.label not in file.columns and len(file.classes) == 1:
         (wanted["label"],) = file.classes
     places = find_columns(file.path, wanted, file.columns)
-    column = file.fields[_picture_column(file, columns)]
     read = _read(file, {use: file.columns[place] for use, place in places.items()})
     splits = canonical_splits(file.path, read["split"]) if "split" in read and not part else None
     n = len(read["label"])
     parts, groups = splits or [part] * n, read.get("group", [""] * n)
-    for row, (label, own, group) in enumerate(zip(read["label"], parts, groups, strict=True)):
-        name = f"{file.path}/row {row + 1}"
+    for cell, label, own, group in zip(_cells(file, columns, n), read["label"], parts, groups, strict=True):
         if label:
-            listing.rows.append(Row(name, unicodedata.normalize("NFC", label), own, group))
-            listing.sources[name] = Cell(name, str(file.path), column, row)
+            listing.rows.append(Row(cell.name, unicodedata.normalize("NFC", label), own, group))
+            listing.sources[cell.name] = cell
         else:
-            listing.skip(name, "no label")
+            listing.skip(cell.name, "no label")
+
+
+def cells_of(path: Path, columns: Columns) -> list[Cell]:
+    """Return the picture of every row of a Parquet file that `holds_pictures`, whatever its label."""
+    from pyarrow import parquet
+
+    return _cells(_described(path), columns, parquet.read_metadata(path).num_rows)
+
+
+def _cells(file: _File, columns: Columns, n: int) -> list[Cell]:
+    column = file.fields[_picture_column(file, columns)]
+    return [Cell(f"{file.path}/row {row + 1}", str(file.path), column, row) for row in range(n)]
 
 
 def _picture_column(file: _File, columns: Columns) -> str:
-    if len(file.pictures) == 1 or columns.path in file.pictures:
-        return columns.path if columns.path in file.pictures else file.pictures[0]
+    if columns.path in file.pictures:
+        return columns.path
+    if len(file.pictures) == 1:
+        return file.pictures[0]
     raise DataError(
         f"'{printable(file.path)}' has several columns of pictures, {quoted(list(file.pictures))}: name one of them, "
         f"--path-column {printable(file.pictures[0])} for example."

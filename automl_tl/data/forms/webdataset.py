@@ -7,9 +7,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from automl_tl.data.forms.entries import Entry, checked
+from automl_tl.data.forms.archive import entries
+from automl_tl.data.forms.entries import Entry
 from automl_tl.data.forms.shards import parts_of
-from automl_tl.data.forms.tar_file import tar_entries
 from automl_tl.data.listing import Listing, Row
 from automl_tl.data.names import printable
 from automl_tl.data.table import Columns
@@ -23,10 +23,10 @@ Sample = Mapping[str, Entry]
 """The files of one key, by what follows its first dot, in lower case."""
 
 
-def samples_of(entries: Iterable[Entry]) -> dict[str, dict[str, Entry]]:
+def samples_of(files: Iterable[Entry]) -> dict[str, dict[str, Entry]]:
     """Return the samples by their keys: a file's path up to the first dot of its name."""
     samples: dict[str, dict[str, Entry]] = {}
-    for entry in entries:
+    for entry in files:
         stem, dot, ending = entry.path.name.partition(".")
         if entry.kind == "file" and stem and dot:
             samples.setdefault(str(entry.path.with_name(stem)), {})[ending.lower()] = entry
@@ -49,7 +49,7 @@ def list_webdataset(shards: Sequence[Path], columns: Columns, listing: Listing) 
         DataError: A shard cannot be read, or is not as an archive of pictures is.
     """
     for shard, part in parts_of(shards, listing):
-        for key, sample in samples_of(checked(shard, tar_entries(shard))).items():
+        for key, sample in samples_of(entries(shard)).items():
             _list_sample(f"{shard}/{key}", sample, part, columns, listing)
     listing.form = "a WebDataset tar" if len(shards) == 1 else f"{len(shards)} WebDataset tars"
     if not listing.rows and listing.skipped:
