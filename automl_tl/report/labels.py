@@ -46,7 +46,7 @@ def _suspects(result: LabelReport, dataset: ImageDataset, how: Preprocessing) ->
     if not result.suspects:
         return ()
     captioned = [
-        (one.path, f"{one.given}: rather {one.predicted} ({one.confidence:.0%})")
+        (dataset.source(one.path), f"{one.given}: rather {one.predicted} ({one.confidence:.0%})")
         for one in result.suspects[:MOST_THUMBNAILS]
     ]
     more = len(result.suspects) - len(captioned)

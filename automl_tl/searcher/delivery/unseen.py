@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from automl_tl.data.names import counted, printable
+from automl_tl.data.source import sources_of
 from automl_tl.errors import DataError
 from automl_tl.lab.lab import Lab
-from automl_tl.data.source import sources_of
 from automl_tl.model.evaluate import Evaluation, evaluate_pictures
 from automl_tl.model.model import Model
 
