@@ -1,6 +1,7 @@
 """The panel: what `recommend` knows of real data sets, and what each of the four strategies reaches on them.
 
     python benchmarks/panel.py rows ../shared/data --work FOLDER     # hours; several at once share the rows
+    python benchmarks/panel.py again ../shared/data --work FOLDER    # what is known before training, anew
     python benchmarks/panel.py collect --work FOLDER                 # writes datasets_meta/panel.csv
 
 A row is a data set at so many training pictures a class, drawn anew for every draw, with one backbone. The pictures
@@ -26,12 +27,14 @@ import pandas as pd
 from panel_sets import Listing, listing
 from PIL import Image, ImageFilter, ImageOps
 
-from automl_tl.features.extract import Picture
+from automl_tl.features.extract import pictures_of
 from automl_tl.lab.assessment import Assessment, assess
+from automl_tl.lab.evidence import Candidate
 from automl_tl.lab.extraction import extract_all
 from automl_tl.lab.lab import Lab, open_lab
-from automl_tl.lab.sample import draw_sample
+from automl_tl.lab.sample import Sample, draw_sample
 from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.estimate import paired_gain
 from automl_tl.learning.trainer import TRAINER_VERSION, Start
 from automl_tl.model.model import Model
 from automl_tl.options import ConfigurationOptions, SearchOptions
@@ -144,8 +147,8 @@ def changed(frame: pd.DataFrame, change: str, folder: Path) -> pd.DataFrame:
     return frame.assign(path=paths)
 
 
-def measure(root: Path, row: Row, folder: Path, weights: Path | None) -> dict[str, Any]:
-    """Return everything that is known of a row."""
+def opened(root: Path, row: Row, folder: Path, weights: Path | None) -> tuple[Listing, Lab, SearchOptions]:
+    """Draw the pictures of a row, and open a laboratory on them."""
     listed = listing(root, row.data)
     rng = np.random.default_rng([SEED, row.draw, zlib.crc32(f"{row.data} {row.per_class} {row.n_classes}".encode())])
     table = folder / "table.csv"
@@ -154,7 +157,12 @@ def measure(root: Path, row: Row, folder: Path, weights: Path | None) -> dict[st
     options = SearchOptions(
         seed=row.draw, group_column="group", backbones=(row.backbone,), weights=own, trials=1, out=folder / "run"
     )
-    lab = open_lab(table, options)
+    return listed, open_lab(table, options), options
+
+
+def measure(root: Path, row: Row, folder: Path, weights: Path | None) -> dict[str, Any]:
+    """Return everything that is known of a row."""
+    listed, lab, options = opened(root, row, folder, weights)
     found = assessed(lab)
     run = RunFolder(folder / "run")
     with run.claimed():
@@ -165,7 +173,15 @@ def measure(root: Path, row: Row, folder: Path, weights: Path | None) -> dict[st
             if any(one.strategy == strategy for one in found.expectations.front):
                 trained[strategy] = configuration_asked_for(prepared, ConfigurationOptions(strategy=strategy))
                 right[strategy] = tested(lab, prepared, trained[strategy])
-    return {**identity(row, listed, lab), **known(found), **reached(right), **cost(lab, found, trained)}
+    return {**identity(row, listed, lab), **known(found), **reached(right), **cost(found, trained)}
+
+
+def known_again(root: Path, row: Row, folder: Path, weights: Path | None, kept: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with what is known before training as the code of today finds it; what was trained stays."""
+    _, lab, _ = opened(root, row, folder, weights)
+    came_true = ("set", "kind", "change", "per_class", "draw", "backbone", "trainer", "n_test", "oracle")
+    measured = {k: v for k, v in kept.items() if k in came_true or k.startswith(("true_", "pictures_", "stages_"))}
+    return {**measured, **known(assessed(lab))}
 
 
 def assessed(lab: Lab) -> Assessment:
@@ -186,8 +202,7 @@ def tested(lab: Lab, prepared: Prepared, configuration: Configuration) -> np.nda
         model = Model((kept_member(task, configuration, learned.state),), task.sample.classes, 1.0, task.fit)
         answers = model.probabilities(list(part["path"])).argmax(axis=1)
     else:
-        pictures = [Picture(*row) for row in part[["path", "sha256"]].itertuples(index=False)]
-        features = lab.features(configuration.backbone, pictures)
+        features = lab.features(configuration.backbone, pictures_of(part))
         answers = solve_frozen(task, configuration).predict(features.matrix(configuration.cuts, configuration.pooling))
     right: np.ndarray = np.array(task.sample.classes)[answers] == part["label"].to_numpy()
     return right
@@ -221,21 +236,23 @@ def known(found: Assessment) -> dict[str, Any]:
         "gain_twice": curve.step(sample.n_training, 2 * sample.n_training)[0] if curve.is_measured else 0.0,
         "cell": found.matrix.cell,
     }  # fmt: skip
-    for row in found.expectations.front:
+    late = found.expectations.candidates["feature_extractor"]
+    for strategy, candidate in found.expectations.candidates.items():
+        estimate = found.expectations.estimates[strategy]
+        gain, stderr = paired_gain(right_of(late, sample), right_of(candidate, sample), sample.groups)
         values |= {
-            f"expected_{row.strategy}": row.accuracy, f"low_{row.strategy}": row.interval[0],
-            f"high_{row.strategy}": row.interval[1],
+            f"expected_{strategy}": estimate.accuracy, f"low_{strategy}": estimate.interval[0],
+            f"high_{strategy}": estimate.interval[1], f"beta_a_{strategy}": estimate.a,
+            f"beta_b_{strategy}": estimate.b, f"optimism_{strategy}": estimate.optimism,
+            f"gain_{strategy}": gain, f"gain_stderr_{strategy}": stderr, f"cv_{strategy}": candidate.accuracy,
+            f"how_{strategy}": candidate.describe().split(", ", 1)[1],
         }  # fmt: skip
-        if row.measured:
-            estimate = found.expectations.estimates[row.strategy]
-            values |= {
-                f"gain_{row.strategy}": row.gain, f"gain_stderr_{row.strategy}": row.gain_stderr,
-                f"beta_a_{row.strategy}": estimate.a, f"beta_b_{row.strategy}": estimate.b,
-                f"optimism_{row.strategy}": estimate.optimism,
-                f"cv_{row.strategy}": found.expectations.candidates[row.strategy].accuracy,
-                f"how_{row.strategy}": found.expectations.candidates[row.strategy].describe().split(", ", 1)[1],
-            }  # fmt: skip
     return values
+
+
+def right_of(candidate: Candidate, sample: Sample) -> np.ndarray:
+    right: np.ndarray = candidate.path.predictions[candidate.path.best] == sample.y
+    return right
 
 
 def reached(right: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -265,7 +282,7 @@ def halved_oracle(right: np.ndarray) -> float:
     return float(np.mean(scores))
 
 
-def cost(lab: Lab, found: Assessment, trained: dict[str, Configuration]) -> dict[str, Any]:
+def cost(found: Assessment, trained: dict[str, Configuration]) -> dict[str, Any]:
     """Return what training takes, in units that do not depend on who else uses the machine."""
     n, values = found.sample.n_training, dict[str, Any]()
     for strategy, configuration in trained.items():
@@ -275,12 +292,12 @@ def cost(lab: Lab, found: Assessment, trained: dict[str, Configuration]) -> dict
     return values
 
 
-def work(root: Path, folder: Path, weights: Path | None) -> None:
-    """Measure every row that nobody has measured or begun."""
+def work(root: Path, folder: Path, weights: Path | None, *, again: bool = False) -> None:
+    """Measure every row that nobody has measured or begun; or, `again`, what is known of those that are measured."""
     folder.mkdir(parents=True, exist_ok=True)
     for row in planned():
         done, claim = folder / f"{row.name}.json", folder / f"{row.name}.claimed"
-        if done.exists():
+        if done.exists() != again:
             continue
         try:
             claim.touch(exist_ok=False)
@@ -289,9 +306,13 @@ def work(root: Path, folder: Path, weights: Path | None) -> None:
         begun = time.perf_counter()
         try:
             with tempfile.TemporaryDirectory() as scratch:
-                values = measure(root, row, Path(scratch), weights)
-            (folder / "row.tmp").with_suffix(f".{row.name}").write_text(json.dumps(values, default=float))
-            (folder / "row.tmp").with_suffix(f".{row.name}").replace(done)
+                if again:
+                    values = known_again(root, row, Path(scratch), weights, json.loads(done.read_text()))
+                else:
+                    values = measure(root, row, Path(scratch), weights)
+            temporary = folder / f"{row.name}.tmp"
+            temporary.write_text(json.dumps(values, default=float))
+            temporary.replace(done)
             told = {name: round(float(values[f"true_{name}"]), 3) for name in STRATEGIES if f"true_{name}" in values}
             print(f"{row.name} {time.perf_counter() - begun:.0f} s {told} oracle {values['oracle']:.3f}", flush=True)
         except Exception as error:  # a row that cannot be measured does not cost the others
@@ -312,14 +333,14 @@ def collect(folder: Path, out: Path) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("act", choices=["rows", "collect", "list"])
+    parser.add_argument("act", choices=["rows", "again", "collect", "list"])
     parser.add_argument("data", type=Path, nargs="?", help="the folder that holds clothing/, trashnet/, ...")
     parser.add_argument("--work", type=Path, required=True, help="where rows are kept, one file each")
     parser.add_argument("--weights", type=Path, help="a .safetensors file of the second family")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
     arguments = parser.parse_args()
-    if arguments.act == "rows":
-        work(arguments.data.resolve(), arguments.work, arguments.weights)
+    if arguments.act in ("rows", "again"):
+        work(arguments.data.resolve(), arguments.work, arguments.weights, again=arguments.act == "again")
     elif arguments.act == "list":
         print("\n".join(f"{row.name}" for row in planned()))
     else:

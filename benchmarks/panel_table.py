@@ -29,7 +29,7 @@ from automl_tl.lab.matrix import judge_size, place
 from automl_tl.lab.neighbours import known_row
 from automl_tl.lab.networks import Networks
 from automl_tl.lab.timing import forward_seconds, training_speed
-from automl_tl.learning.estimate import Estimate
+from automl_tl.learning.estimate import Estimate, combine_gain
 from automl_tl.learning.recipe import epochs_for
 from automl_tl.strategies import FROZEN, STRATEGIES, Strategy
 
@@ -37,6 +37,11 @@ OUT = Path(__file__).parent / "results" / "panel_table.csv"
 BUDGETS = {"time no object": None, "5 min": 300.0, "30 s": 30.0}
 LEVEL = 0.9
 TIMED = "efficientnet_lite0"
+BORDERS_BEFORE: dict[tuple[bool, bool], Strategy] = {
+    (False, False): "feature_extractor", (False, True): "early_feature_extractor",
+    (True, False): "fine_tuning", (True, True): "pretrained_initialization",
+}  # fmt: skip
+"""The matrix before: large from 1,500 pictures and 100 a class on (their geometric mean), different at even odds."""
 
 
 def seconds_of(row: pd.Series) -> dict[Strategy, float]:
@@ -54,12 +59,17 @@ def seconds_of(row: pd.Series) -> dict[Strategy, float]:
     }  # fmt: skip
 
 
+def estimated(row: pd.Series) -> Estimate:
+    """Return what `recommend` expected of the feature extractor."""
+    return Estimate(
+        row[f"expected_{BASE}"], (row[f"low_{BASE}"], row[f"high_{BASE}"]), row[f"optimism_{BASE}"],
+        int(row["n_train"]), row[f"beta_a_{BASE}"], row[f"beta_b_{BASE}"],
+    )  # fmt: skip
+
+
 def front_of(row: pd.Series, calibration: Calibration, seconds: dict[Strategy, float]) -> list[FrontRow]:
     """Return the front that `recommend` would show of a row of the panel, nothing tried."""
-    base = Estimate(
-        row[f"expected_{BASE}"], (row[f"low_{BASE}"], row[f"high_{BASE}"]), row[f"optimism_{BASE}"],
-        int(row["n_train"]), LEVEL, row[f"beta_a_{BASE}"], row[f"beta_b_{BASE}"],
-    )  # fmt: skip
+    base = estimated(row)
     gains = calibration.expect(known_row(row))
     start = FrontRow(BASE, base.accuracy, base.interval, seconds[BASE], True, 0.0, 0.0, "")
     rows = [start]
@@ -90,23 +100,30 @@ def answers(row: pd.Series, calibration: Calibration) -> dict[str, str]:
     return said
 
 
-def before(row: pd.Series, seconds: dict[Strategy, float], budget: float | None) -> str:
-    """Return the rule before there was a panel: priors that were typed in, a gain must exceed its standard error."""
-    p, errors = (0.5 if np.isnan(row["different"]) else row["different"]), 1 - row[f"expected_{BASE}"]
+def gains_before(row: pd.Series) -> dict[str, tuple[float, float]]:
+    """Return the share of errors and its spread that were expected before there was a panel, typed in by hand."""
+    p = 0.5 if np.isnan(row["different"]) else row["different"]
     likes = {"fine_tuning": (0.15, 0.20, 0.50, 0.25), "pretrained_initialization": (-0.15, 0.25, 0.30, 0.45)}
-    gains = {BASE: (0.0, 0.0), "early_feature_extractor": (row["gain_early_feature_extractor"],
-             row["gain_stderr_early_feature_extractor"])}  # fmt: skip
+    gains = {}
     for name, (like, like_sd, unlike, unlike_sd) in likes.items():
         mean, spread = (1 - p) * like + p * unlike, (1 - p) * like_sd**2 + p * unlike_sd**2
-        spread += p * (1 - p) * (like - unlike) ** 2
         mean += 0.25 * row["large"] if name == "pretrained_initialization" else 0.0
-        gains[name] = (errors * mean, errors * spread**0.5)
+        gains[name] = (mean, float((spread + p * (1 - p) * (like - unlike) ** 2) ** 0.5))
+    return gains
+
+
+def before(row: pd.Series, seconds: dict[Strategy, float], budget: float | None) -> str:
+    """Return the rule before there was a panel: a gain must exceed its standard error."""
+    errors = 1 - row[f"expected_{BASE}"]
+    early = (row["gain_early_feature_extractor"], row["gain_stderr_early_feature_extractor"])
+    gains = {BASE: (0.0, 0.0), "early_feature_extractor": early}
+    gains |= {name: (errors * mean, errors * sd) for name, (mean, sd) in gains_before(row).items()}
+    start = BORDERS_BEFORE[row["n_train"] * row["n_train"] / row["n_classes"] >= 150_000, row["different"] > 0.5]
     allowed = [name for name in gains if (name in FROZEN if budget is None else seconds[name] <= budget)]
-    start = str(row["cell"]) if budget is None or seconds[row["cell"]] <= budget else ""
     if not allowed:
         return min(seconds, key=lambda name: seconds[name])
     best = max(allowed, key=lambda name: gains[name][0])
-    if not start:
+    if budget is not None and seconds[start] > budget:
         return best
     if budget is None and start not in FROZEN:
         return start
@@ -132,6 +149,10 @@ def judged(rows: pd.DataFrame) -> pd.DataFrame:
         for one in front_of(row, fit, seconds_of(row)):
             values |= {f"our_{one.strategy}": one.accuracy, f"our_low_{one.strategy}": one.interval[0],
                        f"our_high_{one.strategy}": one.interval[1]}  # fmt: skip
+        for name, gain in gains_before(row).items():
+            reached = combine_gain(estimated(row), *gain)
+            values |= {f"expected_{name}": reached.accuracy, f"low_{name}": reached.interval[0],
+                       f"high_{name}": reached.interval[1]}  # fmt: skip
         found.append(values)
     return pd.DataFrame(found)
 

@@ -44,7 +44,7 @@ def test_training_and_search_are_heard(
     make_pictures: MakePictures, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO, "automl_tl")
-    monkeypatch.setattr("automl_tl.lab.recommended.EPOCHS", 5)
+    monkeypatch.setattr("automl_tl.lab.recommended.epochs_for", lambda n: 5)
     data = make_pictures(per_class=8)
     with tiny_alone():
         automl_tl.train(data, out=tmp_path / "train", device="cpu", strategy="fine_tuning")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from automl_tl.data.forms.memory import Data
 from automl_tl.data.names import printable
 from automl_tl.errors import DataError
 from automl_tl.features.extract import Features
@@ -38,7 +39,7 @@ errors in three data sets of 400 pictures, ten folds had an average precision of
 
 
 @takes(LabelOptions)
-def labels(path: str | Path, options: LabelOptions) -> LabelReport:
+def labels(data: Data, options: LabelOptions) -> LabelReport:
     """Find the pictures whose labels are likely wrong: other pictures of the data set say that they are another class.
 
     The best frozen features of every backbone get a linear classifier each, which judges pictures that it has not
@@ -46,13 +47,13 @@ def labels(path: str | Path, options: LabelOptions) -> LabelReport:
     a split is looked at: nothing is chosen here that a test would have to judge.
 
     Args:
-        path: a folder of class folders, or a CSV or Parquet table.
+        data: what `recommend` takes: a folder, a table, an archive, or pictures in memory.
 
     Raises:
         AutomlTlError: the data set, a backbone or an option cannot be used; the message says why.
     """
     further = further_voters(options.run)
-    return labels_in(open_lab(path, options), further)
+    return labels_in(open_lab(data, options), further)
 
 
 def further_voters(run: str | Path | None) -> tuple[Configuration, ...]:

@@ -232,7 +232,8 @@ def test_the_defaults(asked: dict[str, Any]) -> None:
         "strategies": (), "metric": "accuracy", "device": "auto", "max_memory": None, "max_latency_ms": None,
         "max_params": None, "seed": 0, "cache_dir": None, "path_column": "path", "label_column": "label",
         "split_column": "split", "group_column": None, "weights": {}, "mean": None, "std": None, "input_size": None,
-        "split_folders": None, "image_root": None, "extension": "", "drop_leaks": True,
+        "split_folders": None, "image_root": None, "extension": "", "drop_leaks": True, "mlflow": None,
+        "tensorboard": None,
     }  # fmt: skip
 
 

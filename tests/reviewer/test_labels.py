@@ -25,7 +25,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> TinyBackbone:
     backbone = TinyBackbone()
     register(monkeypatch, backbone)
     monkeypatch.setenv("AUTOML_TL_PREFLIGHT_SECONDS", "0")
-    monkeypatch.setattr("automl_tl.lab.recommended.EPOCHS", 5)
+    monkeypatch.setattr("automl_tl.lab.recommended.epochs_for", lambda n: 5)
     return backbone
 
 

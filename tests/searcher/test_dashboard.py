@@ -22,7 +22,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "watching.md"
 @pytest.fixture
 def run(make_pictures: MakePictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     install(monkeypatch, tiny=TinyBackbone())
-    monkeypatch.setattr("automl_tl.lab.recommended.EPOCHS", 5)
+    monkeypatch.setattr("automl_tl.lab.recommended.epochs_for", lambda n: 5)
     automl_tl.search(make_pictures(per_class=8), out=tmp_path / "RUN", device="cpu", trials=2)
     return tmp_path / "RUN"
 

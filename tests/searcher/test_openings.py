@@ -51,10 +51,10 @@ def test_every_cell_comes_before_variations_in_one_thing_each(
     engine.search(make_pictures(per_class=12), trials=1, out=tmp_path / "run", backbones=["tiny"])
     ((configurations, _),) = opened
     strategies = [c.strategy for c in configurations]
-    variations = configurations[-3:]
+    variations = configurations[-2:]  # so few pictures are gone round as often as may be: no longer training
     first = next(c for c in configurations if c.strategy == "fine_tuning")
-    assert set(strategies[:-3]) >= {"fine_tuning", "pretrained_initialization", "feature_extractor"}
-    assert [differences(first, c) for c in variations] == [{"epochs"}, {"lr_ratio"}, {"policy"}]
+    assert set(strategies[:-2]) >= {"fine_tuning", "pretrained_initialization", "feature_extractor"}
+    assert [differences(first, c) for c in variations] == [{"lr_ratio"}, {"policy"}]
     assert len({str(c) for c in configurations}) == len(configurations)
     stronger, plain = (c.how.policy for c in (variations[-1], first))  # type: ignore[union-attr]
     assert stronger.rotation >= plain.rotation

@@ -39,7 +39,7 @@ def short_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
     from automl_tl.searcher.space import search_space as space
     from automl_tl.searcher.trials import openings as plan
 
-    monkeypatch.setattr(recommended, "EPOCHS", 3)
+    monkeypatch.setattr(recommended, "epochs_for", lambda n: 3)
     monkeypatch.setattr(plan, "FOLDS_BY_SIZE", ((1000, 2),))
     monkeypatch.setattr(space, "FEWEST_EPOCHS", 2)
     monkeypatch.setattr(space, "MOST_EPOCHS", 4)

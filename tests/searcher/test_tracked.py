@@ -18,7 +18,7 @@ from automl_tl.cli import main
 @pytest.fixture
 def data(make_pictures: MakePictures, monkeypatch: pytest.MonkeyPatch) -> Path:
     install(monkeypatch, tiny=TinyBackbone())
-    monkeypatch.setattr("automl_tl.lab.recommended.EPOCHS", 5)
+    monkeypatch.setattr("automl_tl.lab.recommended.epochs_for", lambda n: 5)
     return make_pictures(per_class=8)
 
 

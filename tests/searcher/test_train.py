@@ -35,7 +35,7 @@ EPOCHS = 5
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, tiny=TinyBackbone())
-    monkeypatch.setattr("automl_tl.lab.recommended.EPOCHS", EPOCHS)
+    monkeypatch.setattr("automl_tl.lab.recommended.epochs_for", lambda n: EPOCHS)
 
 
 @pytest.fixture
@@ -110,7 +110,10 @@ def test_a_backbone_without_batchnorm_is_not_asked_about_it(
 
 
 def test_a_frozen_one_is_solved_as_it_is_asked_for(data: Path, tmp_path: Path) -> None:
-    done = train(data, tmp_path / "run", cuts=(1,), pooling="grid", classifier="softmax", penalty=0.5, views="plain")
+    done = train(
+        data, tmp_path / "run", strategy="early_feature_extractor", cuts=(1,), pooling="grid", classifier="softmax",
+        penalty=0.5, views="plain",
+    )  # fmt: skip
     configuration = done.configuration
     assert (configuration.strategy, configuration.cuts) == ("early_feature_extractor", (1,))
     assert configuration.pooling == "grid"
