@@ -46,46 +46,6 @@ class TinyBackbone:
         self.passes += 1
 
 
-class TinyTransformer(TinyBackbone):
-    """Three stages whose outputs are (N, 1 + 16, C): a class token, and 16 patches row by row."""
-
-    def build(self, *, pretrained: bool = True) -> nn.Module:
-        state = torch.random.get_rng_state()
-        torch.manual_seed(self.seed)
-        module = nn.Sequential(_Embedding(12), _Block(12), _Block(12))
-        torch.random.set_rng_state(state)
-        module[0].register_forward_pre_hook(self._count)
-        return module
-
-    def tokens(self, output: torch.Tensor) -> torch.Tensor:
-        return output[:, 1:]
-
-    def pooled(self, output: torch.Tensor) -> torch.Tensor:
-        return output[:, 0]
-
-
-class _Embedding(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.patches = nn.Conv2d(3, width, 8, 8)
-        self.class_token = nn.Parameter(torch.randn(1, 1, width))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        tokens = self.patches(x).flatten(2).transpose(1, 2)
-        return torch.cat([self.class_token.expand(x.shape[0], -1, -1), tokens], dim=1)
-
-
-class _Block(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.attention = nn.MultiheadAttention(width, 2, batch_first=True)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        normed = self.norm(x)
-        return x + self.attention(normed, normed, normed, need_weights=False)[0]
-
-
 def tiny_network(**options: Any) -> Network:
     return build_network("tiny", TinyBackbone(**options))
 

@@ -49,7 +49,7 @@ class _Embedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         positions = self.patches(x).flatten(2).transpose(1, 2)
-        return torch.cat([self.prefix.expand(len(x), -1, -1), positions], dim=1)
+        return torch.cat([self.prefix.expand(x.shape[0], -1, -1), positions], dim=1)
 
 
 def _block() -> nn.Module:

@@ -17,8 +17,9 @@ from click.testing import CliRunner, Result
 from generated_pictures import MakePictures
 from PIL import Image
 from safetensors import safe_open
-from tiny_backbone import TinyBackbone, TinyTransformer
+from tiny_backbone import TinyBackbone
 from tiny_models import CLASSES, member, register
+from token_backbone import TokenBackbone
 from torch import Tensor, nn
 
 import automl_tl
@@ -71,8 +72,8 @@ def exported(model: Model, folder: Path, name: str, photos: Path) -> Exported:
 def test_the_tokens_of_a_transformer_are_pooled_as_in_the_bundle(
     name: str, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    register(monkeypatch, TinyTransformer())
-    network = build_network("tiny", TinyTransformer())
+    register(monkeypatch, TokenBackbone())
+    network = build_network("tiny", TokenBackbone())
     members = [member(network, pooling=pooling, weight=0.5) for pooling in ("grid", "mean+patches")]
     found = exported(Model(tuple(members), CLASSES, 2.0, "squash"), tmp_path, name, photos)
     assert (found.agreement.n, found.agreement.n_same) == (7, 7)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from generated_pictures import MakePictures
-from tiny_backbone import TinyBackbone, TinyTransformer, tiny_network
+from tiny_backbone import TinyBackbone, tiny_network
+from token_backbone import WIDTH, TokenBackbone
 
 from automl_tl.backbones.stages import Network, build_network
 from automl_tl.data.decode import Preprocessing, preprocess
@@ -194,17 +195,17 @@ def test_what_is_not_its_fault_is_not_blamed_on_it(
 
 
 def test_a_class_token_is_offered_with_the_mean_of_the_patches(files: list[Picture], tmp_path: Path) -> None:
-    network = build_network("tokens", TinyTransformer())
+    network = build_network("tokens", TokenBackbone())
     features = extract(Pass(network, HOW, ENGINE), files, FeatureStore(tmp_path))
     assert features.has_patches
     assert all(features.has_grid(cut) for cut in (1, 2, 3))
     offered = {source.cuts for source in sources(features) if source.pooling == "mean+patches"}
     assert offered == {(3,)}
     both, alone = (features.matrix((3,), pooling) for pooling in ("mean+patches", "mean"))
-    assert both.shape == (len(files), 24)
-    np.testing.assert_array_equal(both[:, :12], alone)
+    assert both.shape == (len(files), 2 * WIDTH)
+    np.testing.assert_array_equal(both[:, :WIDTH], alone)
     np.testing.assert_allclose(
-        both[:, 12:], features.matrix((3,), "grid").reshape(-1, 12, 4).mean(2), rtol=1e-2, atol=1e-3
+        both[:, WIDTH:], features.matrix((3,), "grid").reshape(-1, WIDTH, 4).mean(2), rtol=1e-2, atol=1e-3
     )
 
 

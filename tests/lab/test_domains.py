@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from generated_pictures import MakePictures
-from tiny_backbone import TinyTransformer
+from token_backbone import TokenBackbone
 
 import automl_tl
 from automl_tl.backbones.registry import get_backbone
@@ -15,7 +15,7 @@ from automl_tl.lab.domains import STAND_IN
 from automl_tl.report.facts.recommendation import about_pictures
 
 
-class Elsewhere(TinyTransformer):
+class Elsewhere(TokenBackbone):
     def __init__(self, pretrained_on: str) -> None:
         super().__init__()
         self.pretrained_on = pretrained_on

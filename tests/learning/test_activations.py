@@ -10,7 +10,7 @@ import torch
 from generated_pictures import MakePictures
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tiny_backbone import TinyTransformer
+from token_backbone import TokenBackbone
 from torch import Tensor
 from trainable import CPU, STRONG, make_cache, noise, row_counter, tiny_network, token_network
 
@@ -52,7 +52,7 @@ def test_tokens_are_kept_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_class_token_and_the_patches_are_read_of_frozen_and_of_learning_stages(tmp_path: Path) -> None:
-    network, pixels = build_network("tokens", TinyTransformer()), noise(N)
+    network, pixels = build_network("tokens", TokenBackbone()), noise(N)
     cache = make_cache(network, pixels, 3, tmp_path, cuts=(3,), pooling="mean+patches")
     output = direct(network, pixels, 3)
     expected = torch.cat([output[:, 0], output[:, 1:].mean(1)], 1)
@@ -61,7 +61,7 @@ def test_a_class_token_and_the_patches_are_read_of_frozen_and_of_learning_stages
 
 
 def test_a_batch_is_laid_out_as_the_last_frozen_stage_puts_it_out(tmp_path: Path) -> None:
-    network = build_network("tokens", TinyTransformer())
+    network = build_network("tokens", TokenBackbone())
     layouts = [make_cache(network, noise(N), boundary, tmp_path).layout for boundary in (0, 1)]
     assert layouts == ["map", "tokens"]
     assert make_cache(replace(network, layouts=("map_last",) * 3), noise(N), 2, tmp_path).layout == "map_last"
