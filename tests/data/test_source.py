@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import noise
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
@@ -44,6 +44,7 @@ def test_an_array_and_a_picture_of_pillow_are_the_same_picture(file: Path) -> No
     assert read_rgb(np.array(image)).tobytes() == read_rgb(file).tobytes()
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))))
 def test_pixels_stay_as_they_are(pixels: np.ndarray) -> None:
     assert np.array_equal(np.array(read_rgb(pixels)), pixels)
