@@ -74,7 +74,7 @@ def write_csv(
         appearing(output, option) as new,
         new.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
-        table = csv.writer(file, lineterminator="\n")
+        table = csv.writer(file, lineterminator="\r\n")  # RFC 4180; so a cell with either of them is quoted
         table.writerow(columns)
         table.writerows([_cell(value) for value in row] for row in rows)
 

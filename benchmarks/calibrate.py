@@ -32,7 +32,8 @@ a tenth, from one end of the other terms to the other by a half."""
 
 
 SIZES = np.geomspace(20, 5000, 60)
-UNLIKE = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+UNLIKE = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
+"""`Domain.different` is never above .9987, so that the column of the different is there for every panel."""
 LEAST_DOUBT, AS_GOOD = 0.3, 0.001
 """The borders are in the middle of all that lose no more than a tenth of a point to the best ones."""
 
@@ -46,7 +47,7 @@ def weights(rows: pd.DataFrame) -> np.ndarray:
 def regression(rows: pd.DataFrame, strategy: Strategy) -> Regression:
     """Fit the share of errors that a strategy removes: empirical Bayes, the spread by the largest evidence."""
     X = np.stack([known_row(row).terms() for _, row in rows.iterrows()])
-    errors = np.maximum(1 - rows[f"expected_{BASE}"], 0.5 / rows["n_train"]).to_numpy(float)
+    errors = np.array([known_row(row).headroom for _, row in rows.iterrows()])
     y = ((rows[f"true_{strategy}"] - rows[f"true_{BASE}"]) / errors).to_numpy(float)
     noise = (rows[f"true_stderr_{strategy}"] / errors).to_numpy(float) ** 2
     count = weights(rows)
@@ -72,10 +73,11 @@ def borders(rows: pd.DataFrame) -> Borders:
 
     The doubt of the size's border is its spread over panels without one set each: how much hangs on which sets.
     """
+    rows = rows.dropna(subset=[f"true_{strategy}" for strategy in STRATEGIES])
     best = _borders(rows)
     others = [np.log(_borders(rows[rows["set"] != name])[0]) for name in rows["set"].unique()]
     doubt = max(float(np.std(others)) * np.sqrt(len(others) - 1), LEAST_DOUBT)
-    return Borders(large=float(round(best[0], -1)), large_doubt=round(doubt, 2), different=best[1])
+    return Borders(float(round(best[0], -1)), round(doubt, 2), best[1], largest=int(rows["n_train"].max()))
 
 
 def _borders(rows: pd.DataFrame) -> tuple[float, float]:
@@ -87,14 +89,18 @@ def _borders(rows: pd.DataFrame) -> tuple[float, float]:
         reached[large, unlike] = float(np.average(true[np.arange(len(n)), cells], weights=count))
     most = max(reached.values())
     good = np.array([key for key, value in reached.items() if value >= most - AS_GOOD])
-    return float(np.exp(np.median(np.log(good[:, 0])))), float(np.median(good[:, 1]))
+    middle = np.log(good[:, 0]) - np.median(np.log(good[:, 0])), good[:, 1] - np.median(good[:, 1])
+    nearest = good[np.hypot(*middle).argmin()]
+    return float(nearest[0]), float(nearest[1])
 
 
 def calibrated(rows: pd.DataFrame) -> Calibration:
     """Return everything that is fitted on some rows."""
     gains = {name: regression(rows.dropna(subset=[f"true_{name}"]), name) for name in STRATEGIES if name != BASE}
     sets = tuple(sorted(rows["set"].unique()))
-    return Calibration(gains, borders(rows), len(rows), sets, int(rows["trainer"].iloc[0]))
+    return Calibration(
+        gains, borders(rows), len(rows), sets, int(rows["trainer"].iloc[0]), int(rows["n_classes"].max())
+    )
 
 
 def left_out(rows: pd.DataFrame) -> dict[str, Calibration]:
@@ -108,11 +114,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=META / "calibration.json")
     arguments = parser.parse_args()
     rows = pd.read_csv(arguments.panel)
-    fits = {"all": to_dict(calibrated(rows)), "without": {k: to_dict(v) for k, v in left_out(rows).items()}}
+    whole = calibrated(rows)
+    fits = {"all": to_dict(whole), "without": {k: to_dict(v) for k, v in left_out(rows).items()}}
     temporary = arguments.out.with_suffix(".tmp")
     temporary.write_text(json.dumps(fits, indent=1) + "\n", encoding="utf-8")
     temporary.replace(arguments.out)
-    for strategy, gain in calibrated(rows).gains.items():
+    for strategy, gain in whole.gains.items():
         terms = ", ".join(f"{value:+.2f} {name}" for name, value in zip(TERMS, gain.coefficients, strict=True))
         print(f"{strategy}: {terms}; spread {gain.spread:.2f}, {100 * gain.floor:.1f} points")
 

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock, Timeout
 from panel_sets import Listing, listing
 from PIL import Image, ImageFilter, ImageOps
 
@@ -232,7 +233,7 @@ def known(found: Assessment) -> dict[str, Any]:
         "probe_by_cut": " ".join(f"{cut}:{accuracy}" for cut, accuracy in probes),
         "curve": " ".join(f"{n:.1f}:{a:.4f}" for n, a in zip(curve.sizes, curve.accuracy, strict=True)),
         "flips": int(sum(flip.allowed for flip in found.flips)),
-        "unfrozen": found.unfreezing.count,
+        "unfrozen": found.unfreezing.count, "last_stage": found.expectations.known.last_stage,
         "gain_twice": curve.step(sample.n_training, 2 * sample.n_training)[0] if curve.is_measured else 0.0,
         "cell": found.matrix.cell,
     }  # fmt: skip
@@ -257,11 +258,9 @@ def right_of(candidate: Candidate, sample: Sample) -> np.ndarray:
 
 def reached(right: dict[str, np.ndarray]) -> dict[str, Any]:
     """Return the test accuracies, paired standard errors against the feature extractor, and the oracle's floor."""
-    base, n = right["feature_extractor"], len(right["feature_extractor"])
+    base = right["feature_extractor"]
     values: dict[str, Any] = {f"true_{name}": own.mean() for name, own in right.items()}
-    for name, own in right.items():
-        differs = own.astype(float) - base
-        values[f"true_stderr_{name}"] = np.sqrt((differs - differs.mean()) @ (differs - differs.mean()) + 1) / n
+    values |= {f"true_stderr_{name}": paired_gain(base, own)[1] for name, own in right.items()}
     return {**values, "oracle": halved_oracle(np.stack(list(right.values())))}
 
 
@@ -296,12 +295,12 @@ def work(root: Path, folder: Path, weights: Path | None, *, again: bool = False)
     """Measure every row that nobody has measured or begun; or, `again`, what is known of those that are measured."""
     folder.mkdir(parents=True, exist_ok=True)
     for row in planned():
-        done, claim = folder / f"{row.name}.json", folder / f"{row.name}.claimed"
+        done, claim = folder / f"{row.name}.json", FileLock(folder / f"{row.name}.claimed")
         if done.exists() != again:
             continue
         try:
-            claim.touch(exist_ok=False)
-        except FileExistsError:
+            claim.acquire(blocking=False)  # it goes with the process, however that ends
+        except Timeout:
             continue
         begun = time.perf_counter()
         try:
@@ -318,7 +317,7 @@ def work(root: Path, folder: Path, weights: Path | None, *, again: bool = False)
         except Exception as error:  # a row that cannot be measured does not cost the others
             print(f"{row.name} failed: {type(error).__name__}: {error}", flush=True)
         finally:
-            claim.unlink(missing_ok=True)
+            claim.release()
 
 
 def collect(folder: Path, out: Path) -> pd.DataFrame:

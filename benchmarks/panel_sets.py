@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from draws import listed
 from PIL import Image, ImageDraw, ImageFont
 
 from automl_tl.cache_dir import cache_dir
-from automl_tl.data.dataset import open_dataset
 
 GLYPHS = "abcdefghikmnpqrstuvwxyz"
 """Small letters of installed fonts; those that no font tells apart by shape alone (j, l, o) are left out."""
@@ -38,10 +37,7 @@ def listing(root: Path, data: str) -> Listing:
         return Listing(_made(data, _digits), kind, 0.3)
     if data == "glyphs":
         return Listing(_made(data, _glyphs), kind, 0.3)
-    frame = open_dataset(root / data).frame[["path", "label", "split"]].copy()
-    # omniglot's files are CHARACTER_DRAWER.png; the test split holds the drawers that no training picture is of.
-    drawer = frame["path"].map(lambda p: re.sub(r".*_(\d+)\.\w+$", r"\1", p))
-    frame["group"] = drawer if data == "omniglot_alphabets" else ""
+    frame = listed(root, data)
     return Listing(frame, kind, 0.5 if data == "faces_orl" else 0.2)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from calibrate import BASE, META, left_out
-from scipy.stats import beta
+from scipy.stats import beta, norm
 
 from automl_tl.backbones.prior import static_prior
 from automl_tl.cache_dir import cache_dir
@@ -70,16 +70,17 @@ def estimated(row: pd.Series) -> Estimate:
 def front_of(row: pd.Series, calibration: Calibration, seconds: dict[Strategy, float]) -> list[FrontRow]:
     """Return the front that `recommend` would show of a row of the panel, nothing tried."""
     base = estimated(row)
-    gains = calibration.expect(known_row(row))
+    known = known_row(row)
+    gains = calibration.expect(known)
     start = FrontRow(BASE, base.accuracy, base.interval, seconds[BASE], True, 0.0, 0.0, "")
     rows = [start]
     for strategy in STRATEGIES[1:]:
         gain = gains[strategy]
         if strategy in FROZEN:
             measured, stderr = row[f"expected_{strategy}"] - base.accuracy, row[f"gain_stderr_{strategy}"]
-            gain = gain.with_measured(measured, stderr, 1 - base.accuracy)
+            gain = gain.with_measured(measured, stderr, known.headroom)
         own = replace(start, strategy=strategy, seconds=seconds[strategy], measured=strategy in FROZEN)
-        rows.append(expecting(own, base, gain))
+        rows.append(expecting(own, base, gain, known.headroom))
     return rows
 
 
@@ -103,11 +104,12 @@ def answers(row: pd.Series, calibration: Calibration) -> dict[str, str]:
 def gains_before(row: pd.Series) -> dict[str, tuple[float, float]]:
     """Return the share of errors and its spread that were expected before there was a panel, typed in by hand."""
     p = 0.5 if np.isnan(row["different"]) else row["different"]
+    large = norm.cdf(np.log(np.sqrt(row["n_train"] / 1500 * row["n_train"] / row["n_classes"] / 100)) / 0.5)
     likes = {"fine_tuning": (0.15, 0.20, 0.50, 0.25), "pretrained_initialization": (-0.15, 0.25, 0.30, 0.45)}
     gains = {}
     for name, (like, like_sd, unlike, unlike_sd) in likes.items():
         mean, spread = (1 - p) * like + p * unlike, (1 - p) * like_sd**2 + p * unlike_sd**2
-        mean += 0.25 * row["large"] if name == "pretrained_initialization" else 0.0
+        mean += 0.25 * large if name == "pretrained_initialization" else 0.0
         gains[name] = (mean, float((spread + p * (1 - p) * (like - unlike) ** 2) ** 0.5))
     return gains
 

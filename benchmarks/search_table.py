@@ -95,7 +95,7 @@ def by_search(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str
     started = time.monotonic()
     result = search(
         table, budget=row.budget, out=folder / "run", group_column="group", backbones=[BACKBONE], seed=1,
-        cache_dir=folder / "cache", strategies=only, without=without, started=started,
+        cache_dir=folder / "cache", strategies=only, without=without, started=started, without_set=row.regime.data,
     )  # fmt: skip
     seconds = time.monotonic() - started
     frame = test_frame(table)

@@ -13,7 +13,7 @@ from automl_tl.recommender.reasons import sure
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.report.facts.recommendation import duration, origin
 
-_WIDTH = 24
+_WIDTH = 16
 
 
 def front_table(result: Recommendation) -> RenderableType:

@@ -22,6 +22,8 @@ from automl_tl.resources import meta_path
 from automl_tl.strategies import Strategy
 
 FILE = "calibration.json"
+CONTRADICTION = 3.0
+"""Standard deviations between what is usual and what is measured beyond which the former says nothing here."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,21 @@ class MetaFeatures:
     """Share of new pictures that the best feature extractor is expected to get wrong, 0 to 1."""
     last_stage: float
     """Cross-validated accuracy on the means of the last stage alone, where fine-tuning starts, less that of the best
-    feature extractor."""
+    feature extractor's source, both by the screen's classifier on the same pictures."""
+
+    @property
+    def headroom(self) -> float:
+        """The errors, but never none: half a picture of those that there are."""
+        return max(self.errors, 0.5 / self.n_training)
 
     def terms(self) -> np.ndarray:
         """Return the terms of the regression, float (5,), in the order of TERMS."""
-        headroom = max(self.errors, 0.5 / self.n_training)
         return np.array([
             1.0,
             math.log2(self.n_classes / 8),
             math.log2(self.n_training / 100),
             self.different - 0.5,
-            float(np.clip(self.last_stage / headroom, -1.0, 1.0)),
+            float(np.clip(self.last_stage / self.headroom, -1.0, 1.0)),
         ])  # fmt: skip
 
 
@@ -63,14 +69,19 @@ class GainPrior:
     def with_measured(self, gain: float, stderr: float, errors: float) -> GainPrior:
         """Return the same with a measured gain in accuracy, each by its certainty: precisions add up.
 
+        Where the two are further apart than CONTRADICTION, the prior counts as wide as they are apart (the moment
+        estimate of DerSimonian and Laird 1986): what is measured well is not talked away.
+
         Args:
             gain: in accuracy.
             stderr: of it, above 0.
-            errors: the feature extractor's, expected.
+            errors: the feature extractor's, expected, above 0.
         """
-        share, sd = gain / max(errors, stderr), stderr / max(errors, stderr)
-        weight = self.sd**2 / (self.sd**2 + sd**2)
-        return GainPrior(weight * share + (1 - weight) * self.mean, self.sd * sd / math.hypot(self.sd, sd))
+        share, sd, prior = gain / errors, stderr / errors, self.sd
+        if abs(share - self.mean) > CONTRADICTION * math.hypot(sd, prior):
+            prior = math.sqrt((share - self.mean) ** 2 - sd**2)
+        weight = prior**2 / (prior**2 + sd**2)
+        return GainPrior(weight * share + (1 - weight) * self.mean, prior * sd / math.hypot(prior, sd))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +99,8 @@ class Regression:
 
     def expect(self, known: MetaFeatures) -> GainPrior:
         """Return what is to be expected of a data set."""
-        x, errors = known.terms(), max(known.errors, 0.5 / known.n_training)
-        variance = x @ self.covariance @ x + self.spread**2 + (self.floor / errors) ** 2
+        x = known.terms()
+        variance = x @ self.covariance @ x + self.spread**2 + (self.floor / known.headroom) ** 2
         return GainPrior(float(np.clip(x @ self.coefficients, -2.0, 0.95)), float(math.sqrt(variance)))
 
 
@@ -103,12 +114,22 @@ class Calibration:
     sets: tuple[str, ...]
     trainer: int
     """Version of the trainer that the panel's models are of."""
+    most_classes: int
+    """Of the panel's data sets."""
     without: str = ""
     """The set of the panel that was left out."""
 
     def expect(self, known: MetaFeatures) -> dict[Strategy, GainPrior]:
-        """Return what every strategy but the feature extractor is expected to gain."""
-        return {strategy: regression.expect(known) for strategy, regression in self.gains.items()}
+        """Return what every strategy but the feature extractor is expected to gain.
+
+        Data sets beyond the panel's largest ones are expected to gain as those do.
+        """
+        within = replace(
+            known,
+            n_training=min(known.n_training, self.borders.largest),
+            n_classes=min(known.n_classes, self.most_classes),
+        )
+        return {strategy: regression.expect(within) for strategy, regression in self.gains.items()}
 
 
 @cache
@@ -134,7 +155,9 @@ def from_dict(values: Mapping[str, Any]) -> Calibration:
         strategy: Regression(np.array(one["coefficients"]), np.array(one["covariance"]), one["spread"], one["floor"])
         for strategy, one in values["gains"].items()
     }
-    return Calibration(gains, Borders(**values["borders"]), values["n_rows"], tuple(values["sets"]), values["trainer"])
+    return Calibration(gains, Borders(**values["borders"]), values["n_rows"], tuple(values["sets"]), values["trainer"],
+        values["most_classes"],
+    )  # fmt: skip
 
 
 def to_dict(one: Calibration) -> dict[str, Any]:
@@ -145,4 +168,4 @@ def to_dict(one: Calibration) -> dict[str, Any]:
         for strategy, r in one.gains.items()
     }  # fmt: skip
     return {"gains": gains, "borders": vars(one.borders), "n_rows": one.n_rows, "sets": list(one.sets),
-            "trainer": one.trainer}  # fmt: skip
+            "trainer": one.trainer, "most_classes": one.most_classes}  # fmt: skip

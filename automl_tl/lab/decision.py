@@ -102,18 +102,25 @@ def _cell(rows: dict[Strategy, FrontRow], matrix: Matrix, reasons: list[str]) ->
     """Return the row of the matrix's cell, or the best frozen one where there is none."""
     if matrix.cell in rows:
         return rows[matrix.cell]
-    if matrix.cell is None:
-        reasons.append("The domain is unknown, so the matrix names no cell and the evidence decides.")
-    elif "feature_extractor" in rows:
-        reasons.append(f"This backbone has no {matrix.cell}: it is a single stage, so feature_extractor stands for it.")
+    if matrix.cell is not None:
+        reasons.append(f"No early cut could be measured, so feature_extractor stands for {matrix.cell}.")
     return max((rows[name] for name in FROZEN if name in rows), key=lambda row: row.gain)
 
 
 def _best(rivals: Sequence[FrontRow], cell: FrontRow | None) -> FrontRow:
-    """Return the cell where it is as good as the best, else the cheapest of those that are."""
-    most = max(row.gain for row in rivals)
-    good = [row for row in rivals if row.gain >= most - INDIFFERENCE]
-    return cell if cell in good and cell is not None else min(good, key=lambda row: row.seconds)
+    """Return the cheapest of those that are as good as the best within INDIFFERENCE.
+
+    Where there is a cell, it comes before them if it is as good, unless what was measured is better and no dearer.
+    """
+    most = max(rivals, key=lambda row: row.gain)
+    good = [row for row in rivals if row.gain >= most.gain - INDIFFERENCE]
+    cheapest = min(good, key=lambda row: row.seconds)
+    if cell is None:
+        return cheapest
+    if cell in good:
+        better = [row for row in good if row.measured and row.gain > cell.gain and row.seconds <= cell.seconds]
+        return max(better, key=lambda row: row.gain, default=cell)
+    return most if cheapest.gain < cell.gain + INDIFFERENCE and cheapest.seconds > cell.seconds else cheapest
 
 
 def _why(chosen: FrontRow, start: FrontRow, budget: float | None) -> list[str]:
@@ -127,7 +134,7 @@ def _why(chosen: FrontRow, start: FrontRow, budget: float | None) -> list[str]:
             f"{start.strategy} would take about {start.seconds:.0f} s, more than the budget of {budget:.0f} s; "
             f"{chosen.strategy} is the best that fits."
         ]
-    if gain < INDIFFERENCE:
+    if gain < INDIFFERENCE and chosen.seconds < start.seconds:
         return [
             f"{chosen.strategy} replaces {start.strategy}: as accurate within half a point ({100 * gain:+.1f}), "
             f"and cheaper with {chosen.seconds:.0f} s for {start.seconds:.0f} s."
@@ -150,6 +157,8 @@ def _why_not(row: FrontRow, chosen: FrontRow, budget: float | None) -> str:
     text = f"{row.strategy} may reach {row.accuracy:.1%}: {100 * gain:+.1f} points (standard error {100 * stderr:.1f})"
     if budget is not None and row.seconds > budget:
         return f"{text}, but its {row.seconds:.0f} s do not fit the budget of {budget:.0f} s."
+    if row.seconds <= chosen.seconds:
+        return f"{text}, which is within half a point, where the matrix decides."
     return f"{text}, not enough for its {row.seconds:.0f} s where {chosen.strategy} takes {chosen.seconds:.0f} s."
 
 

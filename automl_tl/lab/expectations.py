@@ -18,7 +18,7 @@ from automl_tl.lab.sample import Sample
 from automl_tl.lab.timing import TrainingSpeed
 from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.learning.curve import LearningCurve, learning_curve
-from automl_tl.learning.estimate import Estimate, OutOfFold, combine_gain, expected_accuracy, paired_gain
+from automl_tl.learning.estimate import Estimate, OutOfFold, add_gain, expected_accuracy, paired_gain
 from automl_tl.learning.recipe import epochs_for
 from automl_tl.learning.scores import class_weights, correctness
 from automl_tl.strategies import FROZEN, STRATEGIES, Strategy
@@ -36,6 +36,11 @@ class Expectations:
     known: MetaFeatures
     gains: Mapping[Strategy, GainPrior]
     """What the panel of other data sets lets expect of every strategy but the feature extractor."""
+
+    def expected(self, strategy: Strategy) -> Estimate:
+        """Return the estimate of a frozen strategy, with what the front says of it."""
+        row = next(row for row in self.front if row.strategy == strategy)
+        return replace(self.estimates[strategy], accuracy=row.accuracy, interval=row.interval)
 
     def start(self, strategy: Strategy) -> Candidate:
         """Return the frozen model that `strategy` is; what trains the ConvNet starts from its late features."""
@@ -66,23 +71,31 @@ def expect(
     gains = lab.calibration.expect(known)
     extracting = lab.picture_seconds(evidence.backbone, sample.pictures)
     frozen_seconds = sample.n_training * extracting + _solving_seconds(X, late, sample)
-    rows = [_frozen_row(c, late, estimates, gains, sample, frozen_seconds) for c in candidates.values()]
+    base = estimates[late.strategy]
+    rows = []
     for strategy in STRATEGIES:
-        if strategy not in FROZEN:
-            row = _trained_row(strategy, late, estimates[late.strategy], gains[strategy], speed, sample.n_training)
-            rows.append(replace(row, seconds=row.seconds + frozen_seconds))
+        if strategy in candidates:
+            row, gain = _frozen_row(candidates[strategy], base), gains.get(strategy)
+            if gain is not None:
+                gain = _with_measured(gain, candidates[strategy], late, estimates, sample)
+        elif strategy not in FROZEN:
+            row, gain = _trained_row(strategy, late, base, speed, sample.n_training), gains[strategy]
+        else:
+            continue
+        row = replace(row, seconds=row.seconds + frozen_seconds)
+        rows.append(row if gain is None else expecting(row, base, gain, known.headroom))
     return Expectations(tuple(rows), candidates, estimates, curve, known, gains)
 
 
 def _known(evidence: Evidence, late: Candidate, estimate: Estimate, sample: Sample, domain: Domain) -> MetaFeatures:
     """Return what is known of the data set as the panel describes it."""
-    last = evidence.last_stage(late)
+    screened, last = evidence.screened(late), evidence.last_stage(late)
     return MetaFeatures(
         n_training=sample.n_training,
         n_classes=len(sample.classes),
         different=0.5 if domain.different is None else domain.different,
         errors=1 - estimate.accuracy,
-        last_stage=(late if last is None else last).accuracy - late.accuracy,
+        last_stage=0.0 if last is None else last.accuracy - screened.accuracy,
     )
 
 
@@ -127,25 +140,21 @@ def _solving_seconds(X: np.ndarray, top: Candidate, sample: Sample) -> float:
     return (time.perf_counter() - start) * sample.n_training / sample.n
 
 
-def _frozen_row(
-    candidate: Candidate,
-    late: Candidate,
-    estimates: Mapping[Strategy, Estimate],
-    gains: Mapping[Strategy, GainPrior],
-    sample: Sample,
-    seconds: float,
-) -> FrontRow:
-    """Return the row of a frozen strategy; what an early one gains is measured, and weighed with what is usual."""
-    base = estimates[late.strategy]
-    row = FrontRow(
-        candidate.strategy, base.accuracy, base.interval, seconds, measured=True, gain=0.0, gain_stderr=0.0,
+def _frozen_row(candidate: Candidate, base: Estimate) -> FrontRow:
+    return FrontRow(
+        candidate.strategy, base.accuracy, base.interval, 0.0, measured=True, gain=0.0, gain_stderr=0.0,
         how=candidate.describe(),
     )  # fmt: skip
-    if candidate is late:
-        return row
+
+
+def _with_measured(
+    gain: GainPrior, candidate: Candidate, late: Candidate, estimates: Mapping[Strategy, Estimate], sample: Sample
+) -> GainPrior:
+    """Return what a frozen strategy gains over the feature extractor: measured, and weighed with what is usual."""
     _, stderr = paired_gain(_right(late, sample), _right(candidate, sample), sample.groups)
-    measured = estimates[candidate.strategy].accuracy - base.accuracy
-    return expecting(row, base, gains[candidate.strategy].with_measured(measured, stderr, 1 - base.accuracy))
+    base = estimates[late.strategy].accuracy
+    measured = estimates[candidate.strategy].accuracy - base
+    return gain.with_measured(measured, stderr, max(1 - base, 0.5 / sample.n_training))
 
 
 def _right(candidate: Candidate, sample: Sample) -> np.ndarray:
@@ -153,12 +162,10 @@ def _right(candidate: Candidate, sample: Sample) -> np.ndarray:
     return right
 
 
-def _trained_row(
-    strategy: Strategy, late: Candidate, base: Estimate, prior: GainPrior, speed: TrainingSpeed, n: int
-) -> FrontRow:
+def _trained_row(strategy: Strategy, late: Candidate, base: Estimate, speed: TrainingSpeed, n: int) -> FrontRow:
     whole = strategy == "pretrained_initialization"
     some = f"head, then stages {late.n_stages - speed.unfrozen + 1} to {late.n_stages}"
-    row = FrontRow(
+    return FrontRow(
         strategy,
         base.accuracy,
         base.interval,
@@ -168,13 +175,19 @@ def _trained_row(
         gain_stderr=0.0,
         how=f"{late.backbone}, {'everything from the pretrained weights' if whole else some}, {epochs_for(n)} epochs",
     )
-    return expecting(row, base, prior)
 
 
-def expecting(row: FrontRow, base: Estimate, gain: GainPrior) -> FrontRow:
-    """Return a row of the front with what training is expected to gain over the frozen estimate `base`."""
-    reached = combine_gain(base, gain.mean, gain.sd)
+def expecting(row: FrontRow, base: Estimate, gain: GainPrior, errors: float) -> FrontRow:
+    """Return a row of the front with what a strategy is expected to gain over the frozen estimate `base`.
+
+    Args:
+        row: of the strategy.
+        base: of the feature extractor.
+        gain: the share of its errors that disappear.
+        errors: those, above 0.
+    """
+    reached = add_gain(base, errors * gain.mean, errors * gain.sd)
     return replace(
-        row, accuracy=reached.accuracy, interval=reached.interval, gain=reached.accuracy - base.accuracy,
-        gain_stderr=(1 - base.accuracy) * gain.sd,
+        row, accuracy=reached.accuracy, interval=reached.interval, gain=errors * gain.mean,
+        gain_stderr=errors * gain.sd,
     )  # fmt: skip

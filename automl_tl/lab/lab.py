@@ -96,7 +96,8 @@ def open_lab(data: Data, options: LabOptions) -> Lab:
     Raises:
         AutomlTlError: the data set, a backbone or an option cannot be used; the message says why.
     """
-    metric, clock, monitor = get_metric(options.metric), Clock(), options.monitor or Logging()
+    metric, experience = get_metric(options.metric), calibration(options.without_set)
+    clock, monitor = Clock(), options.monitor or Logging()
     overrides = Overrides(options.weights or {}, options.mean, options.std, options.input_size)
     networks = Networks(
         choose_engine(options.device), cache_dir(options.cache_dir), overrides, frozenset(options.backbones)
@@ -111,7 +112,7 @@ def open_lab(data: Data, options: LabOptions) -> Lab:
     named = data if isinstance(data, str | PathLike) else dataset.root
     return Lab(
         str(named), dataset, report, scanned.has_given_splits, networks, names, metric, options.seed, monitor,
-        (*dataset.notes, *notes), clock, options.executor, calibration(options.without_set),
+        (*dataset.notes, *notes), clock, options.executor, experience,
     )  # fmt: skip
 
 

@@ -45,14 +45,13 @@ class Neighbour:
 
 def known_row(row: pd.Series) -> MetaFeatures:
     """Return what `recommend` knew of a row of the panel."""
-    probes = dict(part.split(":") for part in row["probe_by_cut"].split())
     different = float(row["different"])
     return MetaFeatures(
         n_training=int(row["n_train"]),
         n_classes=int(row["n_classes"]),
         different=0.5 if np.isnan(different) else different,
         errors=1 - float(row["expected_feature_extractor"]),
-        last_stage=float(probes[max(probes, key=int)]) - float(row["cv_feature_extractor"]),
+        last_stage=float(row["last_stage"]),
     )
 
 
@@ -63,25 +62,43 @@ def nearest(known: MetaFeatures, without: str = "") -> tuple[Neighbour, ...]:
         known: of the data set at hand.
         without: a set of the panel that does not count, with everything that was made of it.
     """
-    rows = [row for row in _panel() if row[0] != without]
+    rows = [row for row in _panel() if row.data != without]
     point, found = _point(known), dict[str, Neighbour]()
-    steps = [float(np.sqrt(((_point(other) - point) ** 2).sum())) for _, other, _ in rows]
+    steps = [float(np.sqrt(((_point(row.known) - point) ** 2).sum())) for row in rows]
     for place in np.argsort(steps, kind="stable"):
-        name, other, reached = rows[place]
-        if name not in found:
-            found[name] = Neighbour(name, other.n_training, other.n_classes, reached, steps[place])
+        row = rows[place]
+        found.setdefault(
+            row.data, Neighbour(row.name, row.known.n_training, row.known.n_classes, row.reached, steps[place])
+        )
         if len(found) == NEAREST:
             break
     return tuple(found.values())
 
 
+@dataclass(frozen=True)
+class _Row:
+    data: str
+    name: str
+    known: MetaFeatures
+    reached: Mapping[Strategy, float]
+
+
 @cache
-def _panel() -> tuple[tuple[str, MetaFeatures, dict[Strategy, float]], ...]:
+def _panel() -> tuple[_Row, ...]:
     rows = pd.read_csv(meta_path(FILE)).dropna(subset=[f"true_{strategy}" for strategy in STRATEGIES])
     return tuple(
-        (str(row["set"]), known_row(row), {strategy: float(row[f"true_{strategy}"]) for strategy in STRATEGIES})
+        _Row(
+            str(row["set"]), _name(str(row["set"]), str(row["change"])), known_row(row),
+            {strategy: float(row[f"true_{strategy}"]) for strategy in STRATEGIES},
+        )
         for _, row in rows.iterrows()
-    )
+    )  # fmt: skip
+
+
+def _name(data: str, change: str) -> str:
+    """Return how a row is called: its data set, and what was done to the pictures."""
+    plain = data.replace("_", " ")
+    return plain if change == "none" else f"{plain} ({change.replace('_', ' ')})"
 
 
 def _point(known: MetaFeatures) -> np.ndarray:

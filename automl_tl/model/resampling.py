@@ -78,7 +78,8 @@ def _place(side: Tensor, other: Tensor, how: Preprocessing) -> _Place:
     """Return what `data.decode` does along a side (pixels) of a picture whose other side is `other`."""
     start, used, resized = torch.zeros_like(side), side, torch.full_like(side, how.size)
     if how.fit == "pad":
-        resized = (side * (how.size / torch.maximum(side, other))).round().clamp_min(1)
+        scale = torch.full_like(side, how.size) / torch.maximum(side, other)  # a number by a tensor is less exact
+        resized = (side * scale).round().clamp_min(1)
     elif how.fit == "crop":
         shorter = torch.minimum(side, other)
         used = torch.minimum(side, shorter * MAX_CROP_ASPECT)

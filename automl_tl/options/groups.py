@@ -214,7 +214,7 @@ class EffortOptions:
     try_training: bool | None = option(
         None,
         "Spend what is left of two minutes, or half of --budget where that is longer, on a short fine-tuning: then its "
-        "gain is measured on your pictures.  [default: where it can change the answer]",
+        "gain is measured on your pictures.  [default: what is left of two minutes, where it can change the answer]",
         doc="spend what is left of two minutes, or half of `budget` where that is longer, on a short fine-tuning of "
         "the last stages: then what it gains is measured here, not taken from other data sets; default: where that can "
         "change the answer.",

@@ -14,7 +14,6 @@ from automl_tl.lab.matrix import Matrix, Size
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.recommender.confusion import Confusion
-from automl_tl.strategies import FROZEN
 
 _VISIBLE = 0.0005
 _GUESS = 0.4
@@ -50,10 +49,12 @@ def tell(found: Assessment, mistakes: Confusion) -> tuple[str, ...]:
 def sure(probability: float) -> str:
     """Return a probability for people: nothing measured is certain.
 
-    >>> sure(0.83), sure(0.998)
-    ('83%', 'over 99%')
+    >>> sure(0.83), sure(0.998), sure(0.0)
+    ('83%', 'over 99%', 'under 1%')
     """
-    return "over 99%" if probability > 0.99 else f"{probability:.0%}"
+    if probability > 0.99:
+        return "over 99%"
+    return "under 1%" if probability < 0.01 else f"{probability:.0%}"
 
 
 def domain_sentence(domain: Domain) -> str:
@@ -111,15 +112,16 @@ def neighbour_sentences(found: Assessment) -> Iterator[str]:
     near, chosen, cell = found.neighbours, found.choice.strategy, found.matrix.cell
     if not near:
         return
-    if cell is not None and cell != chosen:
-        better = sum(one.reached[chosen] > one.reached[cell] for one in near)
-        yield f"The matrix names {cell}; on {better} of {len(near)} data sets like this one {chosen} did better."
     shown = "; ".join(
-        f"{one.name.replace('_', ' ')} with {one.n_training} pictures of {one.n_classes} classes, where {one.best} was "
+        f"{one.name} with {one.n_training} pictures of {one.n_classes} classes, where {one.best} was "
         f"best ({one.reached[one.best]:.1%})"
         for one in near[:_NAMED]
     )
-    yield f"Most like this data set on the panel: {shown}."
+    lead = "Most like this data set on the panel"
+    if cell is not None and cell != chosen:
+        better = sum(one.reached[chosen] > one.reached[cell] for one in near)
+        lead = f"On {better} of the {len(near)} most similar data sets of the panel {chosen} did better than {cell}"
+    yield f"{lead}: {shown}."
 
 
 def _cut_sentences(evidence: Evidence, frozen: Candidate, sample: Sample) -> Iterator[str]:
@@ -146,7 +148,7 @@ def _cut_sentences(evidence: Evidence, frozen: Candidate, sample: Sample) -> Ite
 def _expectation_sentences(
     expectations: Expectations, frozen: Candidate, choice: Choice, sample: Sample
 ) -> Iterator[str]:
-    estimate = expectations.estimates[frozen.strategy]
+    estimate = expectations.expected(frozen.strategy)
     low, high = estimate.interval
     text = (
         f"The frozen model should reach {estimate.accuracy:.1%} on new pictures (90% interval {low:.1%} to {high:.1%})"
@@ -156,13 +158,9 @@ def _expectation_sentences(
     yield f"{text}."
     if high - low > _GUESS:
         yield f"On {sample.n} pictures that is little more than a guess: more pictures would make it an answer."
-    if choice.strategy not in FROZEN:
-        row = next(row for row in expectations.front if row.strategy == choice.strategy)
-        where = "partly measured here, partly what" if row.tried else "what"
-        yield (
-            f"What {choice.strategy} adds to that, {100 * row.gain:+.1f} points, is {where} the panel of other data "
-            "sets says."
-        )
+    row = next(row for row in expectations.front if row.strategy == choice.strategy)
+    if row.tried:
+        yield f"What {choice.strategy} adds to that, {100 * row.gain:+.1f} points, is partly measured here."
     if sample.n < sample.n_training:
         yield (
             f"The evidence rests on a stratified sample of {sample.n:,} of {sample.n_training:,} training pictures; "

@@ -55,9 +55,12 @@ def recommend_in(lab: Lab, options: RecommendOptions) -> Recommendation:
     found = assess(lab, sample, features, options.budget)
     untried: tuple[str, ...] = ()
     if is_wanted(options, found):
-        seconds = max(TOTAL_SECONDS - clock.seconds["total"], (options.budget or 0.0) / 2)
+        spendable = (options.budget or 0.0) / 2 if options.try_training else 0.0
+        seconds, allowed = max(TOTAL_SECONDS - clock.seconds["total"], spendable), max(TOTAL_SECONDS, spendable)
         with clock("training"), monitor.activity("Fine-tuning the last stages for a moment") as update:
-            found, untried = with_short_training(lab, found, seconds=seconds, budget=options.budget, progress=update)
+            found, untried = with_short_training(
+                lab, found, seconds=seconds, allowed=allowed, budget=options.budget, progress=update
+            )  # fmt: skip
     return _recommendation(lab, found, options.budget, (*lab.notes, *slow, *lost, *lonely_note(sample), *untried))
 
 
@@ -88,7 +91,7 @@ def _recommendation(lab: Lab, found: Assessment, budget: float | None, notes: tu
         strategy=found.choice.strategy,
         frozen=frozen,
         advice=found.advice,
-        estimate=expectations.estimates[frozen.strategy],
+        estimate=expectations.expected(frozen.strategy),
         front=expectations.front,
         probe=found.evidence.probe,
         majority=sample.majority,

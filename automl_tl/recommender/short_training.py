@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from automl_tl.data.decode import Preprocessing
 from automl_tl.errors import sentence
 from automl_tl.features.memo import remember
 from automl_tl.lab.assessment import Assessment, tuning_speed
@@ -35,6 +36,12 @@ LEAST_PER_CLASS, LEAST_SHARE = 2, 0.2
 of a whole training: nothing is trained."""
 SHARE_OF_TIME = 0.8
 """Of the seconds allowed, for decoding, the variants' first runs and the epochs, as far as they can be foreseen."""
+NO_TIME = (
+    "No short fine-tuning was run: what is left of two minutes does not suffice; --try-training with a larger "
+    "--budget, or fewer pictures (--max-images), make room."
+)
+VERSION = 1
+"""Of what is kept: raised with every change after which the same pictures come to another result."""
 MOST_SCORED = 300
 MOST_FOLDS = 5
 """Parts of the pictures, each held out once while there is time."""
@@ -96,17 +103,18 @@ class ShortTraining:
 
 
 def with_short_training(
-    lab: Lab, found: Assessment, *, seconds: float, budget: float | None, progress: Progress
+    lab: Lab, found: Assessment, *, seconds: float, allowed: float, budget: float | None, progress: Progress
 ) -> tuple[Assessment, tuple[str, ...]]:
     """Return the assessment with a fine-tuning tried; as it was, with a note, where there is no time or it fails.
 
-    How many pictures and folds there is time for follows from the clock, so what came out is kept: the same command
-    on the same pictures has the same answer.
+    How many pictures and folds there is time for follows from the clock, so what came out is kept, also that there was
+    no time: the same command on the same pictures has the same answer.
 
     Args:
         lab: builds the backbones; its metric chooses the frozen candidate that fine-tuning is compared with.
         found: what is known so far.
         seconds: what it may take.
+        allowed: what it may take at most, however long the rest has taken: another number, another result.
         budget: training time that will be spent afterwards, seconds, or None.
         progress: called with (done, total) percent.
     """
@@ -114,53 +122,44 @@ def with_short_training(
     try:
         kept = remember(
             lab.networks.cache / "short_training",
-            _depends_on(lab, found, late, budget),
+            {**_depends_on(lab, found, late), "allowed": allowed},
             lambda: _as_json(_try(lab, found, late, seconds, progress)),
         )
-        tried = ShortTraining(**kept)
-    except _NoTimeError:
-        note = (
-            f"No short fine-tuning was run: {max(seconds, 0):.0f} s do not suffice for "
-            f"{least_epochs(found.sample.n)} epochs; a larger --budget or fewer pictures (--max-images) make room."
-        )
-        return found, (note,)
     except Exception as error:  # whatever a plugin's code or the machine raises: the recommendation is there already
         return found, (f"No short fine-tuning could be run: {sentence(error)}",)
-    base = found.expectations.estimates[late.strategy]
+    if kept is None:
+        return found, (NO_TIME,)
+    tried, base = ShortTraining(**kept), found.expectations.estimates[late.strategy]
     expected = tried.update(found.priors["fine_tuning"], base)
+    errors = found.expectations.known.headroom
     front = tuple(
-        replace(expecting(row, base, expected), tried=True) if row.strategy == "fine_tuning" else row
+        replace(expecting(row, base, expected, errors), tried=True) if row.strategy == "fine_tuning" else row
         for row in found.expectations.front
     )
     expectations = replace(found.expectations, front=front)
     return replace(found, expectations=expectations, tried=tried.describe()).chosen_again(budget), ()
 
 
-class _NoTimeError(Exception):
-    """A fine-tuning that would be evidence does not fit."""
+def _as_json(tried: ShortTraining | None) -> dict[str, Any] | None:
+    return None if tried is None else asdict(tried)
 
 
-def _as_json(tried: ShortTraining | None) -> dict[str, Any]:
-    if tried is None:
-        raise _NoTimeError
-    return asdict(tried)
-
-
-def _depends_on(lab: Lab, found: Assessment, late: Candidate, budget: float | None) -> dict[str, Any]:
+def _depends_on(lab: Lab, found: Assessment, late: Candidate) -> dict[str, Any]:
     """Return what the result of a short training depends on, the clock excepted."""
-    sample = found.sample
+    sample, network = found.sample, lab.networks.network(late.backbone)
     return {
+        "version": VERSION,
         "trainer": TRAINER_VERSION,
         "pictures": hashlib.sha256("".join(picture.sha256 for picture in sample.pictures).encode()).hexdigest(),
         "labels": sample.y.tolist(),
         "folds": sample.folds.tolist(),
+        "groups": sample.groups.tolist(),
         "configuration": fine_tuning(found, lab.metric.name).to_dict(),
-        "frozen": late.describe(),
-        "weights": lab.networks.network(late.backbone).weights.identity,
+        "frozen": [late.describe(), float(late.path.penalty)],
+        "weights": network.weights.identity,
+        "input": [network.backbone.mean, network.backbone.std, asdict(_preprocessing(lab, late.backbone))],
         "engine": lab.engine.for_training.name,
-        "fit": lab.report.fit,
         "seed": lab.seed,
-        "budget": budget,
     }
 
 
@@ -247,16 +246,16 @@ def _train(
 
     Training ends when `time.perf_counter()` is `ends` at the latest.
     """
-    configuration = fine_tuning(found, lab.metric.name)
+    whole = fine_tuning(found, lab.metric.name)
+    configuration = replace(whole, how=replace(whole.tuned, epochs=epochs_for(len(rows))))
     learned, scored = np.arange(len(rows)), np.arange(len(rows), len(rows) + len(held_out))
     with TemporaryDirectory(prefix="short_", dir=lab.networks.cache) as folder:
         deadline = Deadline(ends - time.perf_counter())
         material = _material(lab, found, configuration, np.concatenate([rows, held_out]), Path(folder))
         watching = [deadline, EachEpoch(lambda epoch: progress(round(100 * epoch.progress), 100))]
         tunable, trained = train(material, configuration, learned, Start(HEAD_L2), callbacks=watching)
-        if trained.epochs - trained.shortened < least_epochs(
-            len(rows)
-        ):  # the last epoch of a shortened run is a part of one
+        done = trained.epochs - trained.shortened  # the last epoch of a shortened run is a part of one
+        if done < least_epochs(len(rows)):
             return None
         scores = tunable.scores(scored)
     return scores.argmax(1) == material.y[scored], trained.epochs
@@ -265,7 +264,7 @@ def _train(
 def _material(lab: Lab, found: Assessment, configuration: Configuration, rows: np.ndarray, scratch: Path) -> Material:
     """Return the pictures `rows` as the configuration learns from them."""
     name, sample, engine = configuration.backbone, found.sample, lab.engine.for_training
-    how = lab.networks.preprocessing(name, lab.report.fit)
+    how = _preprocessing(lab, name)
     return Material(
         network=lab.networks.network(name),
         pixels=load_pixels([sample.pictures[row] for row in rows], how, scratch, threads=engine.threads),
@@ -276,6 +275,10 @@ def _material(lab: Lab, found: Assessment, configuration: Configuration, rows: n
         seed=lab.seed,
         scratch=scratch,
     )
+
+
+def _preprocessing(lab: Lab, name: str) -> Preprocessing:
+    return lab.networks.preprocessing(name, lab.report.fit)
 
 
 def _frozen_right(found: Assessment, late: Candidate, rows: np.ndarray, held_out: np.ndarray) -> np.ndarray:

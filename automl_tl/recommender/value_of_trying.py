@@ -17,9 +17,9 @@ _DISAGREEMENT = 0.15
 def value_of_trying(front: Sequence[FrontRow], n_scored: int, budget: float | None) -> float:
     """Return the accuracy that knowing a measured gain of fine-tuning adds to the best choice, in expectation.
 
-    The expected value of sample information of two normal alternatives (Raiffa and Schlaifer 1961): the difference d of
-    fine-tuning to the best other strategy has the standard deviation s before, and a measurement of error m moves it by
-    s~ = s^2 / sqrt(s^2 + m^2); then the better one is taken.
+    The expected value of sample information of two normal alternatives (Raiffa and Schlaifer 1961): what fine-tuning
+    gains has the standard deviation s before, and a measurement of error m moves its expectation by
+    s~ = s^2 / sqrt(s^2 + m^2); then it or the best other strategy is taken, whichever is the better.
 
     Args:
         front: before anything is tried.
@@ -39,9 +39,9 @@ def value_of_trying(front: Sequence[FrontRow], n_scored: int, budget: float | No
     if tuned is None or not others:
         return 0.0
     rival = max(others, key=lambda row: row.gain)
-    spread = math.hypot(tuned.gain_stderr, rival.gain_stderr)
-    moved = spread**2 / math.hypot(spread, math.sqrt(_DISAGREEMENT / max(n_scored, 1)))
-    if moved == 0:
+    if tuned.gain_stderr == 0:
         return 0.0
+    error = math.sqrt(_DISAGREEMENT / max(n_scored, 1))
+    moved = tuned.gain_stderr**2 / math.hypot(tuned.gain_stderr, error)
     normal, distance = NormalDist(), abs(tuned.gain - rival.gain) / moved
     return moved * (normal.pdf(distance) - distance * (1 - normal.cdf(distance)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,6 @@ from automl_tl.errors import OptionError
 from automl_tl.lab.calibration import (
     FILE,
     TERMS,
-    Calibration,
     GainPrior,
     MetaFeatures,
     Regression,
@@ -95,7 +96,7 @@ def test_what_is_measured_draws_the_expectation_and_makes_it_surer(
     weighed = GainPrior(mean, sd).with_measured(gain, stderr, 0.4)
     low, high = sorted((mean, gain / 0.4))
     assert low - 1e-9 <= weighed.mean <= high + 1e-9
-    assert weighed.sd < sd
+    assert weighed.sd < stderr / 0.4
 
 
 def test_a_sure_measurement_outweighs_what_is_usual() -> None:
@@ -121,4 +122,24 @@ def test_neighbours_are_of_different_sets_the_nearest_first_and_one_may_be_left_
 
 def test_the_file_is_small() -> None:
     assert meta_path(FILE).stat().st_size < 100_000
-    assert isinstance(calibration(), Calibration)
+
+
+def test_the_column_of_the_different_can_be_reached() -> None:
+    """`Domain.different` ends three standard deviations beyond its border."""
+    for name in ("", *calibration().sets):
+        assert calibration(name).borders.different < NormalDist().cdf(3)
+
+
+def test_beyond_the_panel_nothing_is_extrapolated() -> None:
+    largest, most = calibration().borders.largest, calibration().most_classes
+    there = MetaFeatures(n_training=largest, n_classes=most, different=0.5, errors=0.2, last_stage=0.0)
+    assert calibration().expect(replace(there, n_training=10 * largest, n_classes=10 * most)) == calibration().expect(
+        there
+    )
+
+
+@given(st.floats(0.0, 0.001), st.floats(0.01, 0.05), st.floats(-0.6, -0.2))
+def test_a_measured_loss_on_an_easy_set_is_not_talked_away(errors: float, stderr: float, gain: float) -> None:
+    known = replace(FEW, errors=errors)
+    share = calibration().expect(known)["early_feature_extractor"].with_measured(gain, stderr, known.headroom)
+    assert gain - 0.02 <= known.headroom * share.mean <= 0.8 * gain

@@ -8,7 +8,7 @@ from automl_tl.lab.matrix import Borders, judge_size, place
 from automl_tl.strategies import FROZEN, STRATEGIES, frozen_strategy
 
 LITE = 4_000_000
-BORDERS = Borders(large=1000, large_doubt=0.5, different=0.5)
+BORDERS = Borders(large=1000, large_doubt=0.5, different=0.5, largest=1500)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ BORDERS = Borders(large=1000, large_doubt=0.5, different=0.5)
         (3388, 350, "large"),
     ],
 )
-def test_known_data_sets_fall_on_the_expected_side(n: int, per_class: float, verdict: str) -> None:
+def test_data_sets_fall_on_their_side_of_the_border(n: int, per_class: float, verdict: str) -> None:
     size = judge_size(n, per_class, LITE, BORDERS)
     assert size.verdict == verdict
     assert size.confidence > 0.8
@@ -39,7 +39,7 @@ def test_more_pictures_are_never_smaller_and_a_larger_network_never_makes_them_l
     assert 0.5 <= size.confidence <= 1
 
 
-def test_the_border_grows_to_what_bit_calls_small() -> None:
+def test_the_border_grows_with_the_root_of_the_parameters() -> None:
     assert judge_size(1, 1, 928_000_000, BORDERS).border_total == pytest.approx(15_000, rel=0.2)
 
 

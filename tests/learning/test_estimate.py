@@ -93,6 +93,8 @@ def test_the_interval_behaves_at_the_edges():
     all_wrong = expected_accuracy(OutOfFold(column(0, 20)))
     assert all_wrong.accuracy == all_wrong.interval[0] == 0
     assert all_wrong.interval[1] == pytest.approx(0.13, abs=0.01)
+    many = expected_accuracy(OutOfFold(np.ones((100_000, 1), bool)))
+    assert many.interval == pytest.approx((0.999, 1.0))  # no interval has no width
     single = expected_accuracy(OutOfFold(column(1, 0)))
     assert single.interval[0] < 0.3
 

@@ -19,7 +19,7 @@ def value(gain: float, stderr: float, n: int = 100, budget: float | None = None)
 
 def test_it_is_worth_most_where_two_are_close_and_nobody_knows() -> None:
     assert value(0.0, 0.08) > value(0.05, 0.08) > value(0.2, 0.08)
-    assert value(0.0, 0.08) == pytest.approx(value(-0.0, 0.08))
+    assert value(0.05, 0.08) == pytest.approx(value(-0.05, 0.08))
     assert value(0.0, 0.08) > value(0.0, 0.02)
 
 
@@ -33,3 +33,7 @@ def test_what_is_clear_or_does_not_fit_is_not_tried() -> None:
     assert value(0.0, 0.08, budget=30) == 0.0
     assert value_of_trying([row("feature_extractor", 0, 0)], 100, None) == 0.0
     assert value(0.0, 0.0) == 0.0
+
+
+def test_what_is_not_known_of_the_others_is_not_learned_by_it() -> None:
+    assert value_of_trying([row("early_feature_extractor", 0, 0.1), row("fine_tuning", 0, 0.0)], 100, None) == 0.0

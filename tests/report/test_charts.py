@@ -44,7 +44,7 @@ def test_names_are_text_and_numbers_stand_beside_them() -> None:
 
 
 def test_the_data_set_lies_in_its_cell() -> None:
-    size = judge_size(100, 10, 4_000_000, Borders(1000, 0.5, 0.5))
+    size = judge_size(100, 10, 4_000_000, Borders(1000, 0.5, 0.5, 1500))
     svg = matrix_chart(size, domain(), place(0.1, 0.7), landmarks())
     assert "your 100 pictures" in texts(svg)
     assert {"clothing", "trashnet", "blood wbc"} <= set(texts(svg))
