@@ -17,7 +17,7 @@ from automl_tl.strategies import Strategy
 
 _FARTHEST = 3.3
 """Standard deviations from the border at the chart's lower and upper end."""
-_LEAST, _MOST = 0.004, 40.0
+_LEAST, _MOST = 0.05, 200.0
 """Multiples of the size's border that are always shown."""
 _TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 _CELLS: dict[Strategy, tuple[float, float]] = {
