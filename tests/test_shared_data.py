@@ -56,10 +56,10 @@ def test_the_domain_verdict_at_thirty_pictures_and_at_many(
 
 
 def test_faces_are_no_task_for_the_last_cut(shared: Path, cache: Path, tmp_path: Path) -> None:
-    """Pictures unlike ImageNet, and an earlier cut is the better one; where "small" ends is the calibration's to say."""
+    """Pictures unlike ImageNet, and an earlier frozen cut is the better one."""
     result = recommend(some(shared / "data" / "faces_orl", 4, tmp_path), cache)
     assert result.domain.verdict == "different"
-    assert max(result.cuts) < result.frozen.n_stages
+    assert max(result.frozen.source.cuts) < result.frozen.n_stages
     whole = next(c for c in result.probe if c.source.cuts == (9,) and c.source.pooling == "mean")
     assert result.frozen.accuracy >= whole.accuracy - whole.stderr
 
