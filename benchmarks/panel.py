@@ -2,6 +2,7 @@
 
     python benchmarks/panel.py rows ../shared/data --work FOLDER     # hours; several at once share the rows
     python benchmarks/panel.py again ../shared/data --work FOLDER    # what is known before training, anew
+    python benchmarks/panel.py tried ../shared/data --work FOLDER    # the short fine-tuning, by what is calibrated now
     python benchmarks/panel.py collect --work FOLDER                 # writes datasets_meta/panel.csv
 
 A row is a data set at so many training pictures a class, drawn anew for every draw, with one backbone. The pictures
@@ -14,31 +15,32 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
 import time
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
-from panel_sets import Listing, listing
-from PIL import Image, ImageFilter, ImageOps
+from panel_cost import with_operations
+from panel_rows import MOBILENET, Opened, Sources, opened, planned
 
 from automl_tl.features.extract import pictures_of
 from automl_tl.lab.assessment import Assessment, assess
 from automl_tl.lab.evidence import Candidate
 from automl_tl.lab.extraction import extract_all
-from automl_tl.lab.lab import Lab, open_lab
+from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample, draw_sample
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.learning.trainer import TRAINER_VERSION, Start
 from automl_tl.model.model import Model
-from automl_tl.options import ConfigurationOptions, SearchOptions
+from automl_tl.options import ConfigurationOptions
+from automl_tl.recommender.short_training import MOST_SCORED, try_fine_tuning
+from automl_tl.recommender.value_of_trying import WORTH, value_of_trying
 from automl_tl.searcher.asked import configuration_asked_for
 from automl_tl.searcher.delivery.members import kept_member
 from automl_tl.searcher.preparation import prepare
@@ -51,138 +53,44 @@ from automl_tl.searcher.trials.trained import learn
 from automl_tl.strategies import STRATEGIES
 
 DEFAULT_OUT = Path(__file__).parents[1] / "datasets_meta" / "panel.csv"
-SEED = 20261126
-MOST_TEST = 300
 HALVES = 200
-LITE0, MOBILENET = "efficientnet_lite0", "mobilenetv2_100"
-SETS = (
-    "clothing", "blood_wbc", "weather", "emoji_icons", "magnetic_tiles", "trashnet", "metal_sheet_defects",
-    "sign_digits", "faces_orl", "omniglot_alphabets",
-)  # fmt: skip
-FEW_TESTED = ("blood_wbc", "weather", "emoji_icons", "magnetic_tiles", "metal_sheet_defects", "faces_orl")
 
 
-@dataclass(frozen=True)
-class Row:
-    """What is measured: a data set, changed or not, at so many pictures of so many classes."""
-
-    data: str
-    per_class: int
-    """0: all of them."""
-    draw: int = 0
-    n_classes: int = 0
-    """0: all of them; else drawn."""
-    change: str = "none"
-    backbone: str = LITE0
-
-    @property
-    def name(self) -> str:
-        parts = (self.data, self.per_class or "all", f"c{self.n_classes}", self.change, self.backbone, self.draw)
-        return "-".join(map(str, parts))
-
-
-def planned() -> Iterator[Row]:
-    """Yield every row, fixed before anything was fitted; those that tell most come first."""
-    subsets = ("clothing", "emoji_icons", "sign_digits", "metal_sheet_defects", "omniglot_alphabets", "trashnet")
-    made = ("digits", "glyphs")
-    yield from (Row(data, n) for n in (10, 5) for data in SETS)
-    yield from (Row(data, 25, n_classes=2) for data in subsets)
-    yield from (Row(data, 25) for data in SETS[:8])
-    yield from (Row(data, 5) for data in made)
-    yield from (Row(data, 10, change=change) for change in CHANGES for data in ("clothing", "weather"))
-    yield from (Row(data, 3) for data in SETS)
-    yield from (Row(data, 10, n_classes=2) for data in subsets)
-    yield from (Row(data, 10, backbone=MOBILENET) for data in SETS)
-    yield from (Row(data, n, 1) for n in (10, 5) for data in FEW_TESTED)
-    yield from (Row(data, 25) for data in (*SETS[8:], *made))
-    yield from (Row(data, 10) for data in made)
-    yield from (Row(data, 10, 1, n_classes=2) for data in subsets)
-    yield from (Row(data, 10, n_classes=5) for data in subsets)
-    yield from (Row(data, 5, backbone=MOBILENET) for data in SETS)
-    yield from (Row(data, n, 1) for n in (25, 3) for data in FEW_TESTED)
-    yield from (Row(data, 50) for data in SETS)
-    yield from (Row(data, 0) for data in FEW_TESTED)
-    yield from (Row(data, 50, 1) for data in FEW_TESTED)
-
-
-def _low_resolution(picture: Image.Image) -> Image.Image:
-    return picture.resize((32, 32), Image.Resampling.BILINEAR).resize(picture.size, Image.Resampling.BILINEAR)
-
-
-CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "grey": ImageOps.grayscale,
-    "low_resolution": _low_resolution,
-    "blur": lambda picture: picture.filter(ImageFilter.GaussianBlur(max(picture.size) / 50)),
-    "inverted": ImageOps.invert,
-    "edges": lambda picture: ImageOps.grayscale(picture).filter(ImageFilter.FIND_EDGES),
-}
-
-
-def draw(listed: Listing, row: Row, rng: np.random.Generator) -> pd.DataFrame:
-    """Return training and test pictures: a given test part is kept, else a fifth of every class is drawn."""
-    frame = listed.frame
-    if row.n_classes:
-        labels = np.sort(frame["label"].unique())
-        frame = frame[frame["label"].isin(rng.choice(labels, row.n_classes, replace=False))]
-    frame = frame.sample(frac=1, random_state=rng.integers(2**31)).sort_values("label", kind="stable")
-    rank = frame.groupby("label").cumcount()
-    if (frame["split"] == "").all():
-        size = frame.groupby("label")["path"].transform("size")
-        frame["split"] = np.where(rank < np.ceil(listed.test_share * size), "test", "train")
-    train = frame[frame["split"] == "train"]
-    if row.per_class:
-        train = train.groupby("label", group_keys=False).head(row.per_class)
-    test = frame[frame["split"] != "train"].assign(split="test")
-    return pd.concat([train, test.sample(min(len(test), MOST_TEST), random_state=rng.integers(2**31))])
-
-
-def changed(frame: pd.DataFrame, change: str, folder: Path) -> pd.DataFrame:
-    """Return the table with every picture changed, as files in `folder`."""
-    if change == "none":
-        return frame
-    paths = []
-    for number, path in enumerate(frame["path"]):
-        with Image.open(path) as picture:
-            CHANGES[change](picture.convert("RGB")).save(folder / f"{number}.png")
-        paths.append(str(folder / f"{number}.png"))
-    return frame.assign(path=paths)
-
-
-def opened(root: Path, row: Row, folder: Path, weights: Path | None) -> tuple[Listing, Lab, SearchOptions]:
-    """Draw the pictures of a row, and open a laboratory on them."""
-    listed = listing(root, row.data)
-    rng = np.random.default_rng([SEED, row.draw, zlib.crc32(f"{row.data} {row.per_class} {row.n_classes}".encode())])
-    table = folder / "table.csv"
-    changed(draw(listed, row, rng), row.change, folder).to_csv(table, index=False)
-    own = {} if weights is None or row.backbone == LITE0 else {row.backbone: weights}
-    options = SearchOptions(
-        seed=row.draw, group_column="group", backbones=(row.backbone,), weights=own, trials=1, out=folder / "run"
-    )
-    return listed, open_lab(table, options), options
-
-
-def measure(root: Path, row: Row, folder: Path, weights: Path | None) -> dict[str, Any]:
+def measure(one: Opened) -> dict[str, Any]:
     """Return everything that is known of a row."""
-    listed, lab, options = opened(root, row, folder, weights)
-    found = assessed(lab)
-    run = RunFolder(folder / "run")
+    lab, found = one.lab, assessed(one.lab)
+    assert one.options.out is not None
+    run = RunFolder(one.options.out)
     with run.claimed():
-        session = Session(lab, options, run, Deadline(None), Limits())
+        session = Session(lab, one.options, run, Deadline(None), Limits())
         prepared = prepare(session, lambda task, backbone: None)
         right, trained = {}, {}
         for strategy in STRATEGIES:
-            if any(one.strategy == strategy for one in found.expectations.front):
+            if any(row.strategy == strategy for row in found.expectations.front):
                 trained[strategy] = configuration_asked_for(prepared, ConfigurationOptions(strategy=strategy))
                 right[strategy] = tested(lab, prepared, trained[strategy])
-    return {**identity(row, listed, lab), **known(found), **reached(right), **cost(found, trained)}
+    return {**identity(one), **known(found), **reached(right), **cost(found, trained)}
 
 
-def known_again(root: Path, row: Row, folder: Path, weights: Path | None, kept: dict[str, Any]) -> dict[str, Any]:
+def known_again(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
     """Return a row with what is known before training as the code of today finds it; what was trained stays."""
-    _, lab, _ = opened(root, row, folder, weights)
     came_true = ("set", "kind", "change", "per_class", "draw", "backbone", "trainer", "n_test", "oracle")
-    measured = {k: v for k, v in kept.items() if k in came_true or k.startswith(("true_", "pictures_", "stages_"))}
-    return {**measured, **known(assessed(lab))}
+    prefixes = ("true_", "pictures_", "stages_", "tried_")
+    measured = {k: v for k, v in kept.items() if k in came_true or k.startswith(prefixes)}
+    return {**measured, **known(assessed(one.lab))}
+
+
+def tried_on(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with what the short fine-tuning of `recommend` measures on it, where that may be worth its time."""
+    found = assessed(one.lab)
+    if value_of_trying(found.expectations.front, min(found.sample.n, MOST_SCORED), None) < WORTH / 2:
+        return {**kept, "tried_runs": 0}
+    late = found.evidence.late(one.lab.metric.name)
+    tried = try_fine_tuning(one.lab, found, late, math.inf, lambda done, total: None)
+    if tried is None:
+        return {**kept, "tried_runs": 0}
+    names = ("frozen", "tuned", "stderr", "n_trained", "n_available", "n_scored", "epochs")
+    return {**kept, "tried_runs": tried.n_runs, **{f"tried_{name}": getattr(tried, name) for name in names}}
 
 
 def assessed(lab: Lab) -> Assessment:
@@ -209,9 +117,10 @@ def tested(lab: Lab, prepared: Prepared, configuration: Configuration) -> np.nda
     return right
 
 
-def identity(row: Row, listed: Listing, lab: Lab) -> dict[str, Any]:
+def identity(one: Opened) -> dict[str, Any]:
+    row, lab = one.row, one.lab
     return {
-        "set": row.data, "kind": listed.kind, "change": row.change, "per_class": row.per_class, "draw": row.draw,
+        "set": row.data, "kind": one.listed.kind, "change": row.change, "per_class": row.per_class, "draw": row.draw,
         "backbone": row.backbone, "trainer": TRAINER_VERSION,
         "n_test": int((lab.dataset.frame["split"] == "test").sum()),
     }  # fmt: skip
@@ -291,12 +200,24 @@ def cost(found: Assessment, trained: dict[str, Configuration]) -> dict[str, Any]
     return values
 
 
-def work(root: Path, folder: Path, weights: Path | None, *, again: bool = False) -> None:
-    """Measure every row that nobody has measured or begun; or, `again`, what is known of those that are measured."""
+ACTS: dict[str, Callable[[Opened, dict[str, Any]], dict[str, Any]]] = {
+    "rows": lambda one, _: measure(one), "again": known_again, "tried": tried_on,
+}  # fmt: skip
+
+
+def is_due(act: str, done: Path) -> bool:
+    """Return whether a row waits for an act: what is measured once is not measured again."""
+    if act == "rows" or not done.exists():
+        return act == "rows" and not done.exists()
+    return act == "again" or "tried_runs" not in json.loads(done.read_text())
+
+
+def work(sources: Sources, folder: Path, act: str) -> None:
+    """Do an act on every row that waits for it and that nobody has begun."""
     folder.mkdir(parents=True, exist_ok=True)
     for row in planned():
         done, claim = folder / f"{row.name}.json", FileLock(folder / f"{row.name}.claimed")
-        if done.exists() != again:
+        if not is_due(act, done):
             continue
         try:
             claim.acquire(blocking=False)  # it goes with the process, however that ends
@@ -304,26 +225,31 @@ def work(root: Path, folder: Path, weights: Path | None, *, again: bool = False)
             continue
         begun = time.perf_counter()
         try:
+            kept = json.loads(done.read_text()) if done.exists() else {}
             with tempfile.TemporaryDirectory() as scratch:
-                if again:
-                    values = known_again(root, row, Path(scratch), weights, json.loads(done.read_text()))
-                else:
-                    values = measure(root, row, Path(scratch), weights)
+                one = opened(sources, row, Path(scratch), row.data if act == "tried" else "")
+                values = ACTS[act](one, kept)
             temporary = folder / f"{row.name}.tmp"
             temporary.write_text(json.dumps(values, default=float))
             temporary.replace(done)
-            told = {name: round(float(values[f"true_{name}"]), 3) for name in STRATEGIES if f"true_{name}" in values}
-            print(f"{row.name} {time.perf_counter() - begun:.0f} s {told} oracle {values['oracle']:.3f}", flush=True)
+            print(f"{row.name} {time.perf_counter() - begun:.0f} s {told(values)}", flush=True)
         except Exception as error:  # a row that cannot be measured does not cost the others
             print(f"{row.name} failed: {type(error).__name__}: {error}", flush=True)
         finally:
             claim.release()
 
 
-def collect(folder: Path, out: Path) -> pd.DataFrame:
+def told(values: dict[str, Any]) -> str:
+    true = {name: round(float(values[f"true_{name}"]), 3) for name in STRATEGIES if f"true_{name}" in values}
+    tried = f" tried {values['tried_frozen']:.3f} -> {values['tried_tuned']:.3f}" if values.get("tried_runs") else ""
+    return f"{true} oracle {values['oracle']:.3f}{tried}"
+
+
+def collect(folder: Path, out: Path, weights: Path | None) -> pd.DataFrame:
     """Write every row that is known into the panel, in the order in which they were planned."""
     files = [folder / f"{row.name}.json" for row in planned()]
     rows = pd.DataFrame([json.loads(file.read_text()) for file in files if file.exists()])
+    rows = with_operations(rows, {} if weights is None else {MOBILENET: weights})
     temporary = out.with_suffix(".tmp")
     rows.round(4).to_csv(temporary, index=False)
     temporary.replace(out)
@@ -332,18 +258,18 @@ def collect(folder: Path, out: Path) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("act", choices=["rows", "again", "collect", "list"])
+    parser.add_argument("act", choices=[*ACTS, "collect", "list"])
     parser.add_argument("data", type=Path, nargs="?", help="the folder that holds clothing/, trashnet/, ...")
     parser.add_argument("--work", type=Path, required=True, help="where rows are kept, one file each")
     parser.add_argument("--weights", type=Path, help="a .safetensors file of the second family")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
     arguments = parser.parse_args()
-    if arguments.act in ("rows", "again"):
-        work(arguments.data.resolve(), arguments.work, arguments.weights, again=arguments.act == "again")
+    if arguments.act in ACTS:
+        work(Sources(arguments.data.resolve(), arguments.weights), arguments.work, arguments.act)
     elif arguments.act == "list":
         print("\n".join(f"{row.name}" for row in planned()))
     else:
-        print(f"{len(collect(arguments.work, arguments.out))} rows")
+        print(f"{len(collect(arguments.work, arguments.out, arguments.weights))} rows")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ from automl_tl.lab.networks import Networks
 from automl_tl.lab.timing import forward_seconds, training_speed
 from automl_tl.learning.estimate import Estimate, combine_gain
 from automl_tl.learning.recipe import epochs_for
+from automl_tl.recommender.short_training import MOST_SCORED, ShortTraining
+from automl_tl.recommender.value_of_trying import WORTH, value_of_trying
 from automl_tl.strategies import FROZEN, STRATEGIES, Strategy
 
 OUT = Path(__file__).parent / "results" / "panel_table.csv"
@@ -84,16 +86,43 @@ def front_of(row: pd.Series, calibration: Calibration, seconds: dict[Strategy, f
     return rows
 
 
+def with_trying(
+    row: pd.Series, calibration: Calibration, front: list[FrontRow], budget: float | None
+) -> list[FrontRow]:
+    """Return the front after the short fine-tuning that `recommend` runs by default where it is worth its time.
+
+    With a budget it has as much time as without one. Rows on which it was not measured count as untried.
+    """
+    n_scored = min(int(row["n_train"]), MOST_SCORED)
+    if not row.get("tried_runs", 0) > 0 or value_of_trying(front, n_scored, budget) <= WORTH:
+        return front
+    measured = ShortTraining(
+        *(float(row[f"tried_{name}"]) for name in ("frozen", "tuned", "stderr")),
+        *(int(row[f"tried_{name}"]) for name in ("n_trained", "n_available", "n_scored", "epochs")),
+        unfrozen=int(row["unfrozen"]), seconds=0.0, n_runs=int(row["tried_runs"]),
+    )  # fmt: skip
+    known, base = known_row(row), estimated(row)
+    gain = measured.update(calibration.expect(known)["fine_tuning"], base)
+    return [
+        replace(expecting(one, base, gain, known.headroom), tried=True) if one.strategy == "fine_tuning" else one
+        for one in front
+    ]
+
+
 def answers(row: pd.Series, calibration: Calibration) -> dict[str, str]:
     """Return what every rule says of a row."""
     seconds = seconds_of(row)
     front = front_of(row, calibration, seconds)
-    parameters = float(static_prior()["params_millions"][TIMED]) * 1e6
+    parameters = float(static_prior()["params_millions"][row["backbone"]]) * 1e6
     n, per_class = int(row["n_train"]), row["n_train"] / row["n_classes"]
     size = judge_size(n, per_class, int(parameters), calibration.borders)
     different = None if np.isnan(row["different"]) else float(row["different"])
     matrix = place(size.large, different, calibration.borders.different)
-    said = {f"ours, {name}": str(choose(front, matrix, budget).strategy) for name, budget in BUDGETS.items()}
+    said = {
+        f"ours, {name}": str(choose(with_trying(row, calibration, front, budget), matrix, budget).strategy)
+        for name, budget in BUDGETS.items()
+    }
+    said |= {f"untried, {name}": str(choose(front, matrix, budget).strategy) for name, budget in BUDGETS.items()}
     said |= {f"before, {name}": before(row, seconds, budget) for name, budget in BUDGETS.items()}
     said |= {f"always {name}": name for name in STRATEGIES}
     said["size alone"] = "fine_tuning" if size.verdict == "large" else "feature_extractor"
@@ -148,7 +177,7 @@ def judged(rows: pd.DataFrame) -> pd.DataFrame:
         for rule, answer in answers(row, fit).items():
             values[f"regret {rule}"] = row["oracle"] - row[f"true_{answer}"]
             values[f"answer {rule}"] = answer
-        for one in front_of(row, fit, seconds_of(row)):
+        for one in with_trying(row, fit, front_of(row, fit, seconds_of(row)), None):
             values |= {f"our_{one.strategy}": one.accuracy, f"our_low_{one.strategy}": one.interval[0],
                        f"our_high_{one.strategy}": one.interval[1]}  # fmt: skip
         for name, gain in gains_before(row).items():

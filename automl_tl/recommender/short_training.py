@@ -123,7 +123,7 @@ def with_short_training(
         kept = remember(
             lab.networks.cache / "short_training",
             {**_depends_on(lab, found, late), "allowed": allowed},
-            lambda: _as_json(_try(lab, found, late, seconds, progress)),
+            lambda: _as_json(try_fine_tuning(lab, found, late, seconds, progress)),
         )
     except Exception as error:  # whatever a plugin's code or the machine raises: the recommendation is there already
         return found, (f"No short fine-tuning could be run: {sentence(error)}",)
@@ -163,7 +163,9 @@ def _depends_on(lab: Lab, found: Assessment, late: Candidate) -> dict[str, Any]:
     }
 
 
-def _try(lab: Lab, found: Assessment, late: Candidate, seconds: float, progress: Progress) -> ShortTraining | None:
+def try_fine_tuning(
+    lab: Lab, found: Assessment, late: Candidate, seconds: float, progress: Progress
+) -> ShortTraining | None:
     """Return what fine-tuning came to, fold after fold while there is time, or None where it had too little."""
     started = time.perf_counter()
     parts: list[_Part] = []
