@@ -1,11 +1,16 @@
-"""Time and memory of `recommend` against what they are made of, on generated photos.
+"""How time and memory grow with pictures, classes and backbones, on generated photos.
 
-    python benchmarks/scale.py [--out benchmarks/results/scale.csv] [--only features memory classes]
+    python benchmarks/scale.py [--out benchmarks/results/scale.csv] [--only features memory classes ...]
 
 - features: 500 photos, one backbone. The features stage on a cold cache against decoding alone plus the forward pass
   alone, the rest of the command, and the whole on a warm cache.
-- memory: peak resident memory of the whole command with 500 and with 5,000 photos.
-- classes: 1,000 classes with 10 pictures each.
+- memory: `recommend` with 500, 5,000 and 50,000 photos.
+- classes: `recommend` with 2, 10, 100 and 1,000 classes of 10 pictures.
+- backbones: `recommend` with the first one, two and three of those that are bundled, 500 photos.
+- search: `search --budget 10m` of 20,000 pictures of 50 classes, by default and with the three backbones.
+- hundred_thousand: `recommend` on 100,000 pictures of 96 pixels, 50 classes.
+
+Every command starts on a cold cache, in a process of its own; the peak is of resident memory, mapped files included.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,7 +31,8 @@ import pandas as pd
 import torch
 from PIL import Image
 
-BACKBONE = "efficientnet_lite0"
+BUNDLED = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+BACKBONE = BUNDLED[0]
 DEFAULT_OUT = Path(__file__).parent / "results" / "scale.csv"
 
 
@@ -43,16 +50,24 @@ def write_photos(root: Path, n_classes: int, per_class: int, size: tuple[int, in
 
 
 def run(data: Path, cache: Path, *options: str) -> tuple[dict[str, float], float, float]:
-    """Return the seconds of every part, the wall clock and the peak memory (MB) of the command in a new process."""
-    command = [sys.executable, "-m", "automl_tl", "recommend", str(data), "--backbone", BACKBONE, "--format", "json"]
+    """Return the seconds of every part, the wall clock and the peak memory (MB) of `recommend` in a new process."""
+    backbones = () if "--backbone" in options else ("--backbone", BACKBONE)
+    text, wall, peak = measured(
+        "recommend", str(data), "--format", "json", "--cache-dir", str(cache), *backbones, *options
+    )
+    return json.loads(text)["seconds"], wall, peak
+
+
+def measured(*arguments: str) -> tuple[str, float, float]:
+    """Return the output, the wall clock and the peak memory (MB) of a command in a new process."""
     start = time.perf_counter()
-    process = subprocess.Popen([*command, "--cache-dir", str(cache), *options], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-m", "automl_tl", *arguments], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     text = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"recommend failed with status {status}")
-    return json.loads(text)["seconds"], time.perf_counter() - start, usage.ru_maxrss / 1024
+        raise SystemExit(f"{arguments[0]} failed with status {status}")
+    return text, time.perf_counter() - start, usage.ru_maxrss / 1024
 
 
 def decode_alone(files: list[Path]) -> float:
@@ -103,21 +118,49 @@ def features(folder: Path) -> list[dict[str, object]]:
 
 def memory(folder: Path) -> list[dict[str, object]]:
     rows = []
-    for per_class in (50, 500):
+    for per_class in (50, 500, 5000):
         data = write_photos(folder / f"photos{per_class}", 10, per_class)
-        _, wall, peak = run(data, folder / f"cache{per_class}")
-        rows += [
-            row(f"peak memory, {10 * per_class} photos", peak, "MB"),
-            row(f"wall, {10 * per_class} photos", wall, "s"),
-        ]
+        rows += recommended(f"{10 * per_class} photos", data, folder / f"cache{per_class}")
+        shutil.rmtree(data)
     return rows
 
 
 def classes(folder: Path) -> list[dict[str, object]]:
-    data = write_photos(folder / "many", 1000, 10, (160, 120))
-    parts, wall, peak = run(data, folder / "cache")
-    print(parts)
-    return [row("1,000 classes x 10, wall", wall, "s"), row("1,000 classes x 10, peak memory", peak, "MB")]
+    rows = []
+    for n_classes in (2, 10, 100, 1000):
+        data = write_photos(folder / f"classes{n_classes}", n_classes, 10, (160, 120))
+        rows += recommended(f"{n_classes} classes x 10", data, folder / f"cache{n_classes}")
+    return rows
+
+
+def backbones(folder: Path) -> list[dict[str, object]]:
+    data, rows = write_photos(folder / "photos", 10, 50), []
+    for n in range(1, len(BUNDLED) + 1):
+        chosen = [option for name in BUNDLED[:n] for option in ("--backbone", name)]
+        rows += recommended(f"500 photos, {n} backbones", data, folder / f"cache{n}", *chosen)
+    return rows
+
+
+def search(folder: Path) -> list[dict[str, object]]:
+    data, rows = write_photos(folder / "photos", 50, 400, (96, 96)), []
+    for n in (1, len(BUNDLED)):
+        chosen = [option for name in BUNDLED[:n] for option in ("--backbone", name)]
+        where = ("--cache-dir", str(folder / f"cache{n}"), "--out", str(folder / f"run{n}"))
+        _, wall, peak = measured("search", str(data), "--budget", "10m", *where, *chosen)
+        what = f"search, 20000 pictures, {n} backbones"
+        rows += [row(f"{what}: wall of 600 s", wall, "s"), row(f"{what}: peak memory", peak, "MB")]
+    return rows
+
+
+def hundred_thousand(folder: Path) -> list[dict[str, object]]:
+    data = write_photos(folder / "photos", 50, 2000, (96, 96))
+    return recommended("100000 pictures of 96 pixels", data, folder / "cache")
+
+
+def recommended(what: str, data: Path, cache: Path, *options: str) -> list[dict[str, object]]:
+    parts, wall, peak = run(data, cache, *options)
+    print({name: round(seconds, 1) for name, seconds in parts.items()})
+    return [row(f"{what}: wall", wall, "s"), row(f"{what}: peak memory", peak, "MB")]
 
 
 def row(what: str, value: float, unit: str) -> dict[str, object]:
@@ -129,6 +172,9 @@ PARTS: dict[str, Callable[[Path], list[dict[str, object]]]] = {
     "features": features,
     "memory": memory,
     "classes": classes,
+    "backbones": backbones,
+    "search": search,
+    "hundred_thousand": hundred_thousand,
 }
 
 
