@@ -142,7 +142,7 @@ def known(found: Assessment) -> dict[str, Any]:
         "probe_by_cut": " ".join(f"{cut}:{accuracy}" for cut, accuracy in probes),
         "curve": " ".join(f"{n:.1f}:{a:.4f}" for n, a in zip(curve.sizes, curve.accuracy, strict=True)),
         "flips": int(sum(flip.allowed for flip in found.flips)),
-        "unfrozen": found.unfreezing.count, "last_stage": found.expectations.known.last_stage,
+        "unfrozen": found.unfreezing.count,
         "gain_twice": curve.step(sample.n_training, 2 * sample.n_training)[0] if curve.is_measured else 0.0,
         "cell": found.matrix.cell,
     }  # fmt: skip

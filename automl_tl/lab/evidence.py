@@ -105,11 +105,6 @@ class Evidence:
         assert candidate is not None
         return candidate
 
-    def last_stage(self, candidate: Candidate) -> Candidate | None:
-        """Return the screen of the last stage's means alone of a candidate's backbone, where fine-tuning begins."""
-        own = [c for c in self.probe if c.backbone == candidate.backbone and c.source.pooling == "mean"]
-        return next((c for c in own if c.source.cuts == (c.n_stages,)), None)
-
     def best(self, strategy: Strategy, metric: str) -> Candidate | None:
         """Return the best finalist of a frozen strategy."""
         return _best([c for c in self.finalists if c.strategy == strategy], metric)

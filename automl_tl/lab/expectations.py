@@ -67,7 +67,7 @@ def expect(
     X = features.matrix(late.source.cuts, late.source.pooling)
     curve = _curve(X, late, evidence, sample)
     estimates = {name: _estimate(c, evidence, sample, metric, curve) for name, c in candidates.items()}
-    known = _known(evidence, late, estimates[late.strategy], sample, domain)
+    known = _known(estimates[late.strategy], sample, domain)
     gains = lab.calibration.expect(known)
     extracting = lab.picture_seconds(evidence.backbone, sample.pictures)
     frozen_seconds = sample.n_training * extracting + _solving_seconds(X, late, sample)
@@ -87,15 +87,13 @@ def expect(
     return Expectations(tuple(rows), candidates, estimates, curve, known, gains)
 
 
-def _known(evidence: Evidence, late: Candidate, estimate: Estimate, sample: Sample, domain: Domain) -> MetaFeatures:
+def _known(estimate: Estimate, sample: Sample, domain: Domain) -> MetaFeatures:
     """Return what is known of the data set as the panel describes it."""
-    screened, last = evidence.screened(late), evidence.last_stage(late)
     return MetaFeatures(
         n_training=sample.n_training,
         n_classes=len(sample.classes),
         different=0.5 if domain.different is None else domain.different,
         errors=1 - estimate.accuracy,
-        last_stage=0.0 if last is None else last.accuracy - screened.accuracy,
     )
 
 

@@ -17,7 +17,7 @@ from automl_tl.strategies import STRATEGIES, Strategy
 FILE = "panel.csv"
 NEAREST = 5
 """Data sets that are named at most."""
-_SCALES = {"classes": 1.5, "pictures": 1.5, "different": 0.3, "errors": 0.15, "last_stage": 0.1}
+_SCALES = {"classes": 1.5, "pictures": 1.5, "different": 0.3, "errors": 0.15}
 """What counts as a step away: so many doublings of the classes and of the pictures, and differences of the others."""
 
 
@@ -51,7 +51,6 @@ def known_row(row: pd.Series) -> MetaFeatures:
         n_classes=int(row["n_classes"]),
         different=0.5 if np.isnan(different) else different,
         errors=1 - float(row["expected_feature_extractor"]),
-        last_stage=float(row["last_stage"]),
     )
 
 
@@ -104,6 +103,6 @@ def _name(data: str, change: str) -> str:
 def _point(known: MetaFeatures) -> np.ndarray:
     values = {
         "classes": np.log2(known.n_classes), "pictures": np.log2(known.n_training), "different": known.different,
-        "errors": known.errors, "last_stage": known.last_stage,
+        "errors": known.errors,
     }  # fmt: skip
     return np.array([values[name] / scale for name, scale in _SCALES.items()])
