@@ -17,7 +17,7 @@ from automl_tl.options import SearchOptions
 
 SEED = 20261126
 MOST_TEST = 300
-LITE0, MOBILENET = "efficientnet_lite0", "mobilenetv2_100"
+LITE0, MOBILENET = "efficientnet_lite0", "timm:mobilenetv2_100"
 SETS = (
     "clothing", "blood_wbc", "weather", "emoji_icons", "magnetic_tiles", "trashnet", "metal_sheet_defects",
     "sign_digits", "faces_orl", "omniglot_alphabets",
@@ -41,7 +41,7 @@ class Row:
     @property
     def name(self) -> str:
         parts = (self.data, self.per_class or "all", f"c{self.n_classes}", self.change, self.backbone, self.draw)
-        return "-".join(map(str, parts))
+        return "-".join(map(str, parts)).replace(":", "_")
 
 
 def planned() -> Iterator[Row]:
