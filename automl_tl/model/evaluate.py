@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,12 @@ from automl_tl.options import SPLITS
 ECE_BINS = 15
 _NUMBERS = ("n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece")
 _EVERY_ANSWER = ("y", "probabilities", "paths")
+Enough = Callable[[int], bool]
+
+
+def never(n: int) -> bool:
+    """Want every picture to count."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -239,8 +245,9 @@ def evaluate(
 
 
 def evaluate_pictures(
-    model: Scorer, sources: Iterable[Source], labels: Iterable[str], *, progress: Progress | None = None
-) -> Evaluation:
+    model: Scorer, sources: Iterable[Source], labels: Iterable[str], *, progress: Progress | None = None,
+    enough: Enough = never,
+) -> Evaluation:  # fmt: skip
     """Let `model` look at pictures of classes that it knows and compare; those that cannot be read do not count.
 
     Args:
@@ -248,12 +255,13 @@ def evaluate_pictures(
         sources: of n of them.
         labels: the n true classes.
         progress: called with (done, total).
+        enough: asked, with the number of pictures that count so far, whether the others may be left out.
 
     Raises:
         DataError: None of the pictures can be read.
     """
     inputs = tuple(Input(source.name, source) for source in sources)
-    y, probabilities, paths, errors, outside = _answers(model, inputs, labels, progress)
+    y, probabilities, paths, errors, outside = _answers(model, inputs, labels, progress, enough)
     if not len(y):
         raise DataError(
             f"None of the {counted(len(errors), 'picture')} can be read; the first is '{printable(errors[0].path)}': "
@@ -285,7 +293,7 @@ def chosen_part(dataset: ImageDataset, split: str | None) -> tuple[ImageDataset,
 
 
 def _answers(
-    model: Scorer, inputs: tuple[Input, ...], labels: Iterable[str], progress: Progress | None
+    model: Scorer, inputs: tuple[Input, ...], labels: Iterable[str], progress: Progress | None, enough: Enough
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Skipped, ...], tuple[str, ...]]:
     """Return y int (n,), probabilities float64 (n, C), the n paths, what cannot be read, and a note on odd values."""
     place = {label: number for number, label in enumerate(model.classes)}
@@ -295,6 +303,8 @@ def _answers(
     errors: list[Skipped] = []
     outside: list[str] = []
     for prediction, label in zip(predict_inputs(model, inputs, progress=progress), labels, strict=True):
+        if enough(len(y)):
+            break
         if prediction.probabilities is None:
             errors.append(Skipped(prediction.path, prediction.error or ""))
         else:

@@ -22,6 +22,7 @@ from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.pixels import seldom_read
+from automl_tl.model.checking import MANIFEST
 from automl_tl.monitor import Epoch
 from automl_tl.output import whole
 from automl_tl.searcher.same_run import PICTURES, option_change, picture_changes
@@ -151,6 +152,15 @@ class RunFolder:
     def is_finished(self) -> bool:
         """Whether a model was delivered before: one that is better than any trial's own."""
         return (self.path / _RESULT).exists()
+
+    def bundle_learned_from(self, members: Sequence[Configuration]) -> int:
+        """Return from how many pictures the members of the bundle have learned together, 0 where it has others."""
+        details = self.read_json(f"{self.bundle.name}/{MANIFEST}")
+        try:
+            there = [Configuration.from_dict(one) for one in (details or {})["configuration"]["members"]]
+            return sum(details["data"]["learned_from"]) if details and there == list(members) else 0
+        except (KeyError, TypeError, ValueError):
+            return 0
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Keep the result as JSON."""

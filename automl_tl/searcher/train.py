@@ -12,7 +12,7 @@ from automl_tl.lab.lab import open_lab
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.tracking import tracked, trackers_asked_for
 from automl_tl.model.bundle import save_bundle
-from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
+from automl_tl.model.evaluate import Evaluation, evaluate_probabilities, never
 from automl_tl.monitor import Epoch, Monitor
 from automl_tl.options import ConfigurationOptions, LabOptions, SearchOptions, TrainOptions, of_group, takes
 from automl_tl.searcher.asked import configuration_asked_for
@@ -67,7 +67,7 @@ def train_in(session: Session, asked: ConfigurationOptions) -> TrainResult:
     folder.begin(asked_for, identities(dataset.frame))  # whatever ends a run before here, it can be begun again
     folder.save(outcome)
     save_bundle(model, folder.bundle)  # whatever happens to the test, what was learned is not lost
-    test, untested = tested(session.lab, model)
+    test, untested = tested(session.lab, model, never)
     result = _result(session, prepared, outcome, refit, test, untested)
     details = bundle_details(session.lab, task.sample, [configuration], [refit.n], result.validation.numbers, test)
     save_bundle(replace(model, details=details), folder.bundle)

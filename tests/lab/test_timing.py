@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tiny_backbone import TinyBackbone
@@ -12,6 +13,7 @@ from torch import nn
 from automl_tl.backbones.stages import build_network
 from automl_tl.errors import BackboneError
 from automl_tl.features.engine import Engine
+from automl_tl.lab import timing
 from automl_tl.lab.timing import training_speed
 
 
@@ -25,6 +27,15 @@ class Detached(nn.Module):
 class InferenceOnly(TinyBackbone):
     def build(self, *, pretrained: bool = True) -> nn.Module:
         return super().build(pretrained=pretrained).append(Detached())  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("takes", "runs"), [(0.1, 4), (0.7, 3), (5.0, 2)])
+def test_what_takes_long_is_not_timed_again_and_again(monkeypatch: pytest.MonkeyPatch, takes: float, runs: int) -> None:
+    clock = iter(np.arange(0.0, 1000.0, takes))
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
+    done: list[int] = []
+    assert timing._fastest(lambda: done.append(1), Engine("cpu", "float32")) == pytest.approx(takes)
+    assert len(done) == runs
 
 
 def test_a_backbone_that_cannot_be_trained_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from generated_pictures import MakePictures
-from loops import make_loop, trained
+from loops import Standing, make_loop, trained
 from tasks import RIDGE, TUNED, install, outcome, retuned
 from tiny_backbone import TinyBackbone
 
@@ -19,10 +20,11 @@ import automl_tl
 from automl_tl.errors import AutomlTlError, BackboneError
 from automl_tl.learning.finetune import TrainingError
 from automl_tl.searcher.delivery import deliver as module
-from automl_tl.searcher.delivery import everything
+from automl_tl.searcher.delivery import everything, unseen
 from automl_tl.searcher.delivery.members import Refitted
 from automl_tl.searcher.delivery.unseen import unseen_pictures
 from automl_tl.searcher.result import SearchResult
+from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.search import search
 from automl_tl.searcher.trials.loop import Loop
 
@@ -128,6 +130,56 @@ def test_without_time_the_tested_model_is_delivered(
     assert any("there was no time to learn from the test part as well" in note for note in result.notes)
 
 
+def test_late_the_model_is_tested_on_a_few_pictures(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that stands still until the test: whatever was planned, the test ends with the budget."""
+    monkeypatch.setattr(unseen, "LEAST_TESTED", 5)
+    seen: list[int] = []
+
+    class Late(Standing):
+        @property
+        def left(self) -> float:
+            seen.append(1)
+            return 100.0 if len(seen) <= 3 else 0.0
+
+    enough = unseen.in_time(Late(100.0))
+    assert [enough(n) for n in (0, 4, 5, 6, 7, 8, 2)] == [False, False, False, False, False, True, False]
+
+    monkeypatch.setattr(module, "in_time", lambda deadline: unseen.in_time(Standing(0.0)))
+    result = quick_search(many, tmp_path / "run")
+    assert result.test is not None
+    assert result.n_test == 5
+    assert "There was time to test the model on 5 of the 24 test pictures, drawn at random." in result.notes
+
+
+def test_a_resumed_session_leaves_a_model_that_has_learned_from_more(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    first = quick_search(many, out)
+    before = (first.bundle / "bundle.json").read_bytes()
+    assert automl_tl.load(first.bundle).details["data"]["learned_from"] == [120]
+    with monkeypatch.context() as patch:
+        patch.setattr(everything, "_learn_from_everything", lambda *_: (_[-1], "There was no time."))
+        again = quick_search(many, out, resume=True)
+    assert (first.bundle / "bundle.json").read_bytes() == before
+    assert any(note.startswith("The model of the session before stays: it is of the same") for note in again.notes)
+    assert not any("session before stays" in note for note in quick_search(many, out, resume=True).notes)
+
+
+def test_only_the_same_candidates_are_compared(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.bundle_learned_from([RIDGE]) == 0
+    folder.bundle.mkdir()
+    details = {"configuration": {"members": [RIDGE.to_dict(), TEN.to_dict()]}, "data": {"learned_from": [40, 30]}}
+    (folder.bundle / "bundle.json").write_text(json.dumps(details))
+    assert folder.bundle_learned_from([RIDGE, TEN]) == 70
+    assert folder.bundle_learned_from([RIDGE]) == 0
+    (folder.bundle / "bundle.json").write_text('{"configuration": 1}')
+    assert folder.bundle_learned_from([RIDGE]) == 0
+
+
 def test_the_bundle_says_which_model_its_figures_are_of_and_what_it_has_learned_from(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,11 +206,11 @@ def test_a_test_picture_that_cannot_be_read_any_more_does_not_cancel_the_test(
     broken: list[Path] = []
     real: Callable[..., Any] = module.tested
 
-    def tested(lab: Any, model: Any) -> Any:
+    def tested(lab: Any, model: Any, enough: Any) -> Any:
         if not broken:
             broken.append(Path(unseen_pictures(lab)["path"].iloc[0]))
             broken[0].write_bytes(b"gone")
-        return real(lab, model)
+        return real(lab, model, enough)
 
     monkeypatch.setattr(module, "tested", tested)
     result = quick_search(many, tmp_path / "run")
@@ -174,10 +226,10 @@ def test_where_no_test_picture_can_be_read_the_model_is_there_untested(
 ) -> None:
     real: Callable[..., Any] = module.tested
 
-    def tested(lab: Any, model: Any) -> Any:
+    def tested(lab: Any, model: Any, enough: Any) -> Any:
         for path in unseen_pictures(lab)["path"]:
             Path(path).unlink()
-        return real(lab, model)
+        return real(lab, model, enough)
 
     monkeypatch.setattr(module, "tested", tested)
     result = quick_search(many, tmp_path / "run")

@@ -18,7 +18,8 @@ from automl_tl.searcher.delivery.ensemble import mixture_shares, together
 from automl_tl.searcher.delivery.everything import whole_or_tested
 from automl_tl.searcher.delivery.models import NOVELTY_PICTURES, calibrated_model
 from automl_tl.searcher.delivery.refit import refit_chosen
-from automl_tl.searcher.delivery.unseen import tested, unseen_pictures
+from automl_tl.searcher.delivery.unseen import in_time, tested, unseen_pictures
+from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.comparison import Comparison, accuracy_gain
@@ -28,6 +29,10 @@ from automl_tl.searcher.trials.outcome import Outcome
 
 MOST_SHOWN = 5
 """Comparisons in the result, besides those of the members."""
+_STAYS = (
+    "The model of the session before stays: it is of the same candidates and has learned from more pictures than this "
+    "session had time for."
+)
 ONE_MEMBER, SECOND_MEMBER = 1.2, 1.5
 """What a model of one or two members is taken to need for a picture, over what its features took: a trained member
 mostly shares its first stages with a frozen one."""
@@ -65,24 +70,33 @@ def deliver(loop: Loop) -> Delivered:
     chosen, shares = chosen[: len(refits)], shares if len(refits) == len(chosen) else [1.0]
     notes += _not_as_asked(loop, chosen[0])
     model = calibrated_model(loop.task, loop.task, chosen, shares, [f.member for f in refits])
-    save_bundle(model, folder.bundle)  # whatever happens to the test, the refit is not lost
-    test, untested = tested(lab, model)
+    members, learned_from = [outcome.configuration for outcome in chosen], [refit.n for refit in refits]
+    _save(model, folder, members, learned_from)  # whatever happens to the test, the refit is not lost
+    test, untested = tested(lab, model, in_time(loop.session.deadline))
     notes += untested
     validation = validation_estimate(loop, chosen, shares)
     metrics = {"accuracy": validation.accuracy, "interval": list(validation.interval)}
-    members, learned_from = [outcome.configuration for outcome in chosen], [refit.n for refit in refits]
     details = bundle_details(lab, loop.task.sample, members, learned_from, metrics, test)
     model = replace(model, details=details)
-    save_bundle(model, folder.bundle)
+    is_new = _save(model, folder, members, learned_from)
     if lab.held_aside:
         with lab.monitor.activity("Learning from the test part as well"):
             last, note = whole_or_tested(loop, chosen, shares, model)
         notes.append(note)
         if last is not model:
             model = last
-            save_bundle(model, folder.bundle)
+            is_new = _save(model, folder, members, last.details["data"]["learned_from"])
+    notes += [] if is_new else [_STAYS]
     shown = [c for position, c in enumerate(ranked) if position < MOST_SHOWN or c.outcome in chosen]
     return Delivered(model, chosen[0], tuple(chosen), tuple(shown), validation, test, tuple(notes))
+
+
+def _save(model: Model, folder: RunFolder, members: Sequence[Configuration], learned_from: Sequence[int]) -> bool:
+    """Write a model and return True, unless an earlier session's is of the same members and learned from more."""
+    if folder.is_finished and folder.bundle_learned_from(members) > sum(learned_from):
+        return False
+    save_bundle(model, folder.bundle)
+    return True
 
 
 def validation_estimate(loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float]) -> Estimate:

@@ -8,8 +8,12 @@ from automl_tl.data.names import counted, printable
 from automl_tl.data.source import sources_of
 from automl_tl.errors import DataError
 from automl_tl.lab.lab import Lab
-from automl_tl.model.evaluate import Evaluation, evaluate_pictures
+from automl_tl.model.evaluate import Enough, Evaluation, evaluate_pictures
 from automl_tl.model.model import Model
+from automl_tl.searcher.trials.deadline import EXPORT_SECONDS, Deadline
+
+LEAST_TESTED = 30
+"""Pictures that a model is tested on though the budget is used up."""
 
 
 def unseen_pictures(lab: Lab) -> pd.DataFrame:
@@ -18,18 +22,38 @@ def unseen_pictures(lab: Lab) -> pd.DataFrame:
     return frame[frame["split"] == "test"]
 
 
-def tested(lab: Lab, model: Model) -> tuple[Evaluation | None, tuple[str, ...]]:
-    """Return what a model is worth on the test part, None where there is none, and a note on what cannot be read."""
+def tested(lab: Lab, model: Model, enough: Enough) -> tuple[Evaluation | None, tuple[str, ...]]:
+    """Return what a model is worth on the test part, None where there is none, and notes on what did not count.
+
+    Args:
+        lab: has the pictures.
+        model: that is tested.
+        enough: asked, with the number of pictures that count so far, whether the others may be left out; they are
+            looked at in no order.
+    """
     frame = unseen_pictures(lab)
-    frame = frame[frame["label"].isin(model.classes)]
+    frame = frame[frame["label"].isin(model.classes)].sample(frac=1, random_state=lab.seed)
     if frame.empty:
         return None, ()
     with lab.monitor.activity("Testing once on pictures that nothing has seen"):
         try:
-            found = evaluate_pictures(model, sources_of(frame), frame["label"])
+            found = evaluate_pictures(model, sources_of(frame), frame["label"], enough=enough)
         except DataError as error:
             return None, (f"The model was not tested, since the test pictures cannot be read any more: {error}",)
-    return found, _left_out(found, len(frame))
+    return found, (*_left_out(found, len(frame)), *_no_time(found, len(frame)))
+
+
+def in_time(deadline: Deadline) -> Enough:
+    """Return what ends a test at the deadline, once LEAST_TESTED pictures count: without a test nothing is known."""
+    return lambda n: n >= LEAST_TESTED and deadline.left < EXPORT_SECONDS
+
+
+def _no_time(found: Evaluation, n: int) -> tuple[str, ...]:
+    """Return a note where a test has ended before all `n` pictures were looked at."""
+    seen = found.n + len(found.errors)
+    if seen == n:
+        return ()
+    return (f"There was time to test the model on {seen:,} of the {n:,} test pictures, drawn at random.",)
 
 
 def _left_out(found: Evaluation, n: int) -> tuple[str, ...]:
