@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
+from automl_tl.data.forms.memory import Data
 from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
 from automl_tl.learning.configuration import Configuration
@@ -70,6 +71,17 @@ class RunFolder:
         elif (self.path / _RUN).exists():
             raise OptionError(
                 f"'{printable(self.path)}' holds a run already; go on with it by --resume, or give another --out"
+            )
+
+    def check_outside(self, data: Data) -> None:
+        """Raise OptionError where the run would lie among the pictures: its folder would become a class."""
+        if not isinstance(data, str | os.PathLike):
+            return
+        pictures = Path(data).expanduser()
+        if pictures.is_dir() and self.path.resolve().is_relative_to(pictures.resolve()):
+            raise OptionError(
+                f"the run folder '{printable(self.path)}' lies in the data '{printable(pictures)}', where it would "
+                "become a class: give an --out outside of it"
             )
 
     @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from os import PathLike
 from pathlib import Path
 
 from optuna.trial import TrialState
@@ -55,24 +54,12 @@ def search(data: Data, options: SearchOptions) -> SearchResult:
     deadline = Deadline(options.budget, options.started)
     folder = RunFolder(default_out() if options.out is None else Path(options.out))
     folder.check(resume=options.resume)
-    _check_outside(folder.path, data)
+    folder.check_outside(data)
     trackers = trackers_asked_for(options)
     with folder.claimed():
         lab, limits = _without_unfit(open_lab(data, options), options)
         with tracked(lab.monitor, trackers) as monitor:
             return search_in(Session(replace(lab, monitor=monitor), options, folder, deadline, limits))
-
-
-def _check_outside(run: Path, data: Data) -> None:
-    """Raise OptionError where a run would lie among the pictures: its folder would become a class."""
-    if not isinstance(data, str | PathLike):
-        return
-    folder = Path(data).expanduser()
-    if folder.is_dir() and run.resolve().is_relative_to(folder.resolve()):
-        raise OptionError(
-            f"the run folder '{printable(run)}' lies in the data '{printable(folder)}', where it would become a class: "
-            "give an --out outside of it"
-        )
 
 
 def _without_unfit(lab: Lab, options: SearchOptions) -> tuple[Lab, Limits]:

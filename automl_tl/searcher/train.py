@@ -50,6 +50,7 @@ def train(data: Data, options: TrainOptions) -> TrainResult:
     """
     deadline, folder = Deadline(None), RunFolder(default_out() if options.out is None else Path(options.out))
     folder.check(resume=False)
+    folder.check_outside(data)
     trackers = trackers_asked_for(options)
     lab, as_search = open_lab(data, options), SearchOptions(**of_group(options, LabOptions), trials=1, out=folder.path)
     with folder.claimed(), tracked(lab.monitor, trackers) as monitor:

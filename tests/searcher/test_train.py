@@ -147,6 +147,12 @@ def test_what_cannot_be_trained_is_a_sentence(
     RunFolder(tmp_path / "run").check(resume=False)  # another try may use the same folder
 
 
+def test_a_run_among_the_pictures_is_refused(data: Path) -> None:
+    with pytest.raises(OptionError, match=r"lies in the data .* where it would become a class: give an --out outside"):
+        train(data, data / "run")
+    assert not (data / "run").exists()
+
+
 def test_what_a_backbone_has_no_room_for_is_a_sentence() -> None:
     """Stage 3 of this one puts out what is too small for quarters, and no map."""
     small = replace(space(), maps={"tiny": frozenset({1, 2}), "wide": frozenset()})
