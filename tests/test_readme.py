@@ -22,7 +22,7 @@ from automl_tl.model import bundle
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```\w*\n(.*?)^```", README, flags=re.M | re.S)
 LINES = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
-IN_ORDER = [line for line in LINES if re.match("automl-tl (search|predict|evaluate|export) ", line)]
+IN_ORDER = [line for line in LINES if re.match("automl-tl (search|predict|evaluate|export|train MORE) ", line)]
 """Commands that go on with what the one before made."""
 COMMANDS = [
     line
@@ -45,6 +45,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     pictures = write_pictures(tmp_path / "FOLDER", per_class=10)
     write_pictures(tmp_path / "SOURCE_PICTURES", per_class=20)
+    write_pictures(tmp_path / "MORE", ("apple", "grape", "leaf", "sky"), per_class=10)
     for name in ("NEW_PICTURES", "LABELLED"):
         write_pictures(tmp_path / name, per_class=2, seed=1)
     rows = [(str(p.relative_to(tmp_path)), p.parent.name, p.stem) for p in sorted(pictures.rglob("*.png"))]

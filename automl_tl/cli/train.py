@@ -21,6 +21,7 @@ from automl_tl.options import (
     SeedOptions,
     SourceOptions,
     SplitOptions,
+    StartOptions,
     TableOptions,
     TrackingOptions,
 )
@@ -29,8 +30,8 @@ from automl_tl.options import (
 @click.command()
 @options.data_argument
 @options.declared(
-    SourceOptions, ClassifierOptions, RecipeOptions, OutOptions, BackboneOptions, OverrideOptions, GoalOptions,
-    TableOptions, SplitOptions, DeviceOptions, SeedOptions, CacheOptions, TrackingOptions,
+    SourceOptions, ClassifierOptions, RecipeOptions, StartOptions, OutOptions, BackboneOptions, OverrideOptions,
+    GoalOptions, TableOptions, SplitOptions, DeviceOptions, SeedOptions, CacheOptions, TrackingOptions,
 )  # fmt: skip
 @options.format_option
 @options.verbose_option
@@ -41,7 +42,7 @@ def train(ctx: click.Context, /, data: Path, output_format: str, verbose: bool, 
     DATA is a folder with one folder of pictures per class, a zip or tar of it, a CSV, TSV or Parquet table, Parquet
     files of pictures, or WebDataset tars. What is left out is as `recommend` would have it. It learns once without
     a validation part, which it is scored on, then from every training picture; a held-out test part is looked at
-    once, at the end.
+    once, at the end. With --from a model learns on, with DATA, instead.
     """
     from automl_tl.cli.render import BarMonitor, print_json, print_result
     from automl_tl.cli.train_page import train_page

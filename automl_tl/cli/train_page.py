@@ -28,7 +28,7 @@ def train_page(result: TrainResult, pictures: str, *, verbose: bool = False) -> 
     """
     notes = dict.fromkeys([*result.notes, *result.report.warnings])
     sections = (
-        section(f"The model for {clean(result.path)}", facts(about_configuration(result.configuration))),
+        section(f"The model for {clean(result.path)}", facts(_model(result))),
         section("How good it is", facts(_quality(result))),
         section("Epochs, without the validation part", _epochs(result, None if verbose else MOST_EPOCHS)),
         section("The training", facts(_effort(result))),
@@ -36,6 +36,12 @@ def train_page(result: TrainResult, pictures: str, *, verbose: bool = False) -> 
         section("Next", items(_next_steps(result, pictures))),
     )
     return [one for one in sections if one is not None]
+
+
+def _model(result: TrainResult) -> Iterator[tuple[str, str]]:
+    yield from about_configuration(result.configuration)
+    if result.origin is not None:
+        yield "goes on from", result.origin.describe()
 
 
 def _quality(result: TrainResult) -> Iterator[tuple[str, str]]:

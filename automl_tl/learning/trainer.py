@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from automl_tl.backbones.stages import Network
 from automl_tl.features.engine import Engine
 from automl_tl.learning.activations import MAX_BYTES, ActivationCache
 from automl_tl.learning.callbacks import Callback
+from automl_tl.learning.carried import Carried, widened
 from automl_tl.learning.classifiers import starting_head
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.finetune import Targets, Trained, finetune
@@ -56,6 +58,20 @@ class Material:
     """Bound of the activations that are kept."""
     solved: Kept = field(default_factory=Kept)
     """Heads that training began with, by what they depend on."""
+    carried: Carried | None = None
+    """What was learned before, where training goes on from a model; its state is for stages that all learn."""
+
+
+class HeadedNetwork(Protocol):
+    """A network with its head, while it is trained or as the member of a model."""
+
+    @property
+    def network(self) -> Network:
+        """Of which some stages may have learned."""
+
+    @property
+    def head(self) -> NetworkHead:
+        """What they are read by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,15 +108,42 @@ def train(
         ShortageError: one picture at a time does not fit into memory.
     """
     cache = make_cache(material, configuration) if cache is None else cache
-    network = copy_network(material.network)
-    if start.state is None:
-        head = _starting_head(material, configuration, rows, start.l2)
-    else:
-        head = empty_head(network, configuration, material.features.shape[1], material.n_classes)
-        restore(configuration, network, head, start.state)
-    tunable = Tunable(network, head.to(material.engine.device), cache)
+    tunable = _begun(material, configuration, rows, start, cache)
     targets = Targets(material.y, class_weights_of(material, rows) if configuration.balanced else None)
     return tunable, finetune(tunable, targets, rows, configuration.tuned, callbacks=callbacks)
+
+
+def _begun(
+    material: Material, configuration: Configuration, rows: np.ndarray, start: Start, cache: ActivationCache
+) -> Tunable:
+    """Return what training starts from: a trial's weights, a model's, or the pretrained ones with a solved head."""
+    network, device = copy_network(material.network), material.engine.device
+    d, carried = material.features.shape[1], material.carried
+    if start.state is not None:
+        head = empty_head(network, configuration, d, material.n_classes)
+        restore(configuration, network, head, start.state)
+    elif carried is not None:
+        head = empty_head(network, configuration, d, carried.n_known)
+        restore(configuration, network, head, carried.state)
+        before = Tunable(network, head.to(device), cache)
+        before.eval()
+        head = _widened(material, configuration, rows, start.l2, before)
+    else:
+        head = _starting_head(material, configuration, rows, start.l2)
+    return Tunable(network, head.to(device), cache)
+
+
+def _widened(
+    material: Material, configuration: Configuration, rows: np.ndarray, l2: float, before: Tunable
+) -> NetworkHead:
+    """Return a model's head for the classes of these pictures; columns of new ones are solved on what it reads."""
+    assert material.carried is not None
+    solved = starting_head(
+        before.features(rows), material.y[rows], material.n_classes, l2,
+        balanced=configuration.balanced, device=material.engine.device,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):  # weights that are overwritten must not cost anybody's numbers
+        return widened(before.head, material.carried.places, solved)
 
 
 def make_cache(material: Material, configuration: Configuration) -> ActivationCache:
@@ -144,9 +187,9 @@ def prefix_passes(epochs: int, room: int) -> int:
     return min(room, variants) + sum(epoch % variants >= room for epoch in range(epochs))
 
 
-def learned_state(configuration: Configuration, tunable: Tunable) -> dict[str, Tensor]:
+def learned_state(configuration: Configuration, trained: HeadedNetwork) -> dict[str, Tensor]:
     """Return copies on the CPU of what was learned: the head, and the stages that are not frozen."""
-    learned = _learned(configuration, tunable.network, tunable.head).state_dict()
+    learned = _learned(configuration, trained.network, trained.head).state_dict()
     return {name: value.detach().cpu().clone() for name, value in learned.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -37,6 +38,13 @@ class Tunable:
 
     def forward(self, batch: Activations, *, frozen: bool = False) -> Tensor:
         """Return scores (m, C) float32 of a batch at the boundary; with `frozen` no gradient reaches the stages."""
+        features = self.read(batch, frozen=frozen)
+        with torch.autocast(features.device.type, enabled=False):
+            scores: Tensor = self.head(features)
+        return scores
+
+    def read(self, batch: Activations, *, frozen: bool = False) -> Tensor:
+        """Return what the head reads of a batch at the boundary, (m, d) float32."""
         cache, last = self.cache, max(self.cache.cuts)
         x, pooled = batch.output, dict(batch.pooled)
         with cache.engine.autocast():
@@ -47,9 +55,7 @@ class Tunable:
                         pooled[number] = cache.columns(x, number)
             if self.head.convolution is not None:
                 pooled[last] = cache.columns(self.head.refine(x), last)
-        with torch.autocast(x.device.type, enabled=False):
-            scores: Tensor = self.head(torch.cat([pooled[cut].float() for cut in cache.cuts], dim=1))
-        return scores
+        return torch.cat([pooled[cut].float() for cut in cache.cuts], dim=1)
 
     def eval(self) -> None:
         """Let every module be in eval mode."""
@@ -62,13 +68,20 @@ class Tunable:
         Raises:
             ShortageError: one picture at a time does not fit into memory.
         """
+        return self._of_rows(self.forward, rows)
+
+    def features(self, rows: np.ndarray) -> np.ndarray:
+        """Return what the head reads of the pictures `rows` as they are, (m, d) float32; see `scores`."""
+        return self._of_rows(self.read, rows)
+
+    def _of_rows(self, run: Callable[[Activations], Tensor], rows: np.ndarray) -> np.ndarray:
         found = []
         with torch.inference_mode():
             for start in range(0, len(rows), _BATCHES_AT_ONCE):
                 some = rows[start : start + _BATCHES_AT_ONCE]
-                found.append(halving(partial(self._scores, some), len(some))[0])
+                found.append(halving(partial(self._in_parts, run, some), len(some))[0])
         return np.concatenate(found)
 
-    def _scores(self, rows: np.ndarray, parts: int) -> np.ndarray:
+    def _in_parts(self, run: Callable[[Activations], Tensor], rows: np.ndarray, parts: int) -> np.ndarray:
         some = np.array_split(rows, min(parts, len(rows)))
-        return np.concatenate([self.forward(self.cache.batch(PLAIN, part)).cpu().numpy() for part in some])
+        return np.concatenate([run(self.cache.batch(PLAIN, part)).cpu().numpy() for part in some])

@@ -36,6 +36,7 @@ from automl_tl.options.training import (
     ConfigurationOptions,
     RecipeOptions,
     SourceOptions,
+    StartOptions,
     TrainOptions,
 )
 from automl_tl.options.using import SPLITS, AnswerOptions, EvaluateOptions, PartOptions, PredictOptions, RowOptions
@@ -78,6 +79,7 @@ __all__ = [
     "SeedOptions",
     "SourceOptions",
     "SplitOptions",
+    "StartOptions",
     "TableOptions",
     "TrackingOptions",
     "TrainOptions",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from automl_tl.options.declaration import option
 from automl_tl.options.groups import LabOptions, OutOptions, TrackingOptions
@@ -90,7 +91,19 @@ class ConfigurationOptions(RecipeOptions, ClassifierOptions, SourceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(ConfigurationOptions, TrackingOptions, OutOptions, LabOptions):
+class StartOptions:
+    """Where training begins."""
+
+    from_bundle: str | Path | None = option(
+        None, "Go on from this model, with pictures of all its classes and of new ones.  [default: pretrained weights]",
+        doc="folder of a model to go on from, with pictures of all its classes and, where there are any, of new ones; "
+        "default: the pretrained weights.",
+        flag="--from", metavar="BUNDLE",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(ConfigurationOptions, StartOptions, TrackingOptions, OutOptions, LabOptions):
     """Every option of `train`.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.errors import OptionError
 from automl_tl.lab.recommended import frozen
-from automl_tl.learning.configuration import Configuration, Frozen
+from automl_tl.learning.configuration import Configuration, Frozen, Training
 from automl_tl.learning.recipe import Recipe
 from automl_tl.options import ConfigurationOptions, SearchOptions
 from automl_tl.searcher.session import Prepared
@@ -31,22 +31,68 @@ RIDGE_PENALTY = 1.0
 """Of ridge, where another classifier is recommended."""
 
 
-def configuration_asked_for(prepared: Prepared, asked: ConfigurationOptions) -> Configuration:
+def configuration_asked_for(
+    prepared: Prepared, asked: ConfigurationOptions, before: Configuration | None = None
+) -> Configuration:
     """Return the recommended configuration, of the strategy that is asked for, with what is asked for changed.
+
+    Args:
+        prepared: what is recommended.
+        asked: what is asked for.
+        before: of the model that training goes on from, which takes the place of the recommended one.
 
     Raises:
         OptionError: options that do not go together, or that the backbone has no room for.
     """
     space = space_for(prepared.task, prepared.assessment, parts=SearchOptions().parts)
-    start = _recommended(prepared, space, asked.strategy or prepared.assessment.choice.strategy)
-    _check_kind(start, asked)
+    start = _start(prepared, space, asked, before)
+    _check_kind(start, asked, "as recommended" if before is None else "the bundle's")
     cuts = start.cuts if asked.cuts is None else tuple(asked.cuts)
     moved = replace(start, cuts=cuts, pooling=asked.pooling or _pooling(start, cuts))
     _check_source(moved, space)
     how = _changed_frozen(moved, asked) if start.training == "frozen" else _changed_recipe(moved, asked, space)
     changed = replace(moved, how=how, balanced=start.balanced or asked.balanced)
     _check_whole(changed, asked)
+    if before is not None and before.is_trained:
+        _check_carried(changed, before)
     return changed
+
+
+def _start(
+    prepared: Prepared, space: Space, asked: ConfigurationOptions, before: Configuration | None
+) -> Configuration:
+    """Return what is changed: the recommended configuration, or that of the model that training goes on from.
+
+    Of a frozen model nothing can go on in another strategy; what has learned goes on in either trained one.
+    """
+    if before is None or (not before.is_trained and asked.strategy not in (None, before.strategy)):
+        return _recommended(prepared, space, asked.strategy or prepared.assessment.choice.strategy)
+    if asked.strategy in (None, before.strategy):
+        return before
+    if asked.strategy in FROZEN:
+        raise OptionError(
+            f"--strategy {asked.strategy} reads the pretrained stages, but those of the bundle have learned: leave it "
+            "out, or leave out --from"
+        )
+    training: Training = "fine_tuning" if asked.strategy == "fine_tuning" else "pretrained_initialization"
+    unfrozen = before.tuned.unfrozen if training == "fine_tuning" else max(before.cuts)
+    return replace(before, training=training, how=replace(before.tuned, unfrozen=unfrozen))
+
+
+def _check_carried(one: Configuration, before: Configuration) -> None:
+    """Raise OptionError where what has learned would have no place in the new model."""
+    for flag, now, then in (
+        ("cuts", "+".join(map(str, one.cuts)), "+".join(map(str, before.cuts))),
+        ("pooling", one.pooling, before.pooling),
+        ("layers", one.head, before.head),
+    ):
+        if now != then:
+            raise OptionError(f"--{flag} must be {then} with --from, as in the bundle, but is {now}: leave it out")
+    if one.tuned.unfrozen < before.tuned.unfrozen:
+        raise OptionError(
+            f"--unfreeze must be at least {before.tuned.unfrozen} with --from, the stages of the bundle that have "
+            f"learned, but is {one.tuned.unfrozen}"
+        )
 
 
 def _recommended(prepared: Prepared, space: Space, strategy: str) -> Configuration:
@@ -94,16 +140,16 @@ def _given(asked: ConfigurationOptions, names: Iterable[str]) -> dict[str, Any]:
     return {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
 
 
-def _check_kind(start: Configuration, asked: ConfigurationOptions) -> None:
-    """Raise OptionError where something is asked for that the strategy has not."""
+def _check_kind(start: Configuration, asked: ConfigurationOptions, source: str) -> None:
+    """Raise OptionError where something is asked for that the strategy, of that source, has not."""
     trained = start.training != "frozen"
     foreign: tuple[str, ...] = OF_FROZEN if trained else OF_TRAINED
     foreign += OF_SOME_STAGES if start.training == "pretrained_initialization" else ()
     if wrong := next(iter(_given(asked, foreign)), None):
-        source = "" if asked.strategy else ", as recommended"
+        named = start.strategy if asked.strategy else f"{start.strategy}, {source}"
         other = "feature_extractor" if trained and wrong in OF_FROZEN else "fine_tuning"
         raise OptionError(
-            f"--{wrong.replace('_', '-')} means nothing to the strategy {start.strategy}{source}: leave it out, "
+            f"--{wrong.replace('_', '-')} means nothing to the strategy {named}: leave it out, "
             f"or give --strategy {other}"
         )
 

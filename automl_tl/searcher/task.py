@@ -15,6 +15,7 @@ from automl_tl.features.extract import Features, Pass, extract
 from automl_tl.lab.networks import Networks
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.activations import MAX_BYTES, ActivationCache
+from automl_tl.learning.carried import Carried
 from automl_tl.learning.configuration import VIEW_SETS, Configuration
 from automl_tl.learning.kept import Kept
 from automl_tl.learning.pixels import load_pixels
@@ -60,6 +61,8 @@ class Task:
     max_bytes: int = MAX_BYTES
     """Bound of the activations that one trial keeps."""
     computed: Computed = field(default_factory=Computed)
+    carried: Carried | None = None
+    """What training goes on from; None for the pretrained stages."""
 
     @cached_property
     def digest(self) -> str:
@@ -97,6 +100,7 @@ class Task:
         return Material(
             self.networks.network(name), self.pixels(name), self.matrix(*configuration.source), self.y, self.n_classes,
             self.networks.engine.for_training, self.seed, self.scratch, self.max_bytes, self.computed.solved,
+            self.carried,
         )  # fmt: skip
 
     def views(self, name: str) -> tuple[str, ...]:

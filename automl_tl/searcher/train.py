@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from automl_tl.data.forms.memory import Data
-from automl_tl.lab.lab import open_lab
+from automl_tl.lab.lab import Lab, open_lab
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.tracking import tracked, trackers_asked_for
 from automl_tl.model.bundle import save_bundle
@@ -21,6 +21,14 @@ from automl_tl.searcher.delivery.ensemble import calibrated_probabilities
 from automl_tl.searcher.delivery.members import Refitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
 from automl_tl.searcher.delivery.unseen import tested
+from automl_tl.searcher.predecessor import (
+    Predecessor,
+    notes_on,
+    origin_of,
+    predecessor_asked_for,
+    suited,
+    with_its_backbone,
+)
 from automl_tl.searcher.preparation import prepare
 from automl_tl.searcher.run_folder import RunFolder, default_out
 from automl_tl.searcher.same_run import identities
@@ -51,16 +59,26 @@ def train(data: Data, options: TrainOptions) -> TrainResult:
     deadline, folder = Deadline(None), RunFolder(default_out() if options.out is None else Path(options.out))
     folder.check(resume=False)
     folder.check_outside(data)
-    trackers = trackers_asked_for(options)
-    lab, as_search = open_lab(data, options), SearchOptions(**of_group(options, LabOptions), trials=1, out=folder.path)
+    trackers, before = trackers_asked_for(options), predecessor_asked_for(options)
+    lab = open_lab(data, options) if before is None else _opened(data, options, before)
+    as_search = SearchOptions(**of_group(options, LabOptions), trials=1, out=folder.path)
     with folder.claimed(), tracked(lab.monitor, trackers) as monitor:
-        return train_in(Session(replace(lab, monitor=monitor), as_search, folder, deadline, Limits()), options)
+        session = Session(replace(lab, monitor=monitor), as_search, folder, deadline, Limits())
+        return train_in(session, options, before)
 
 
-def train_in(session: Session, asked: ConfigurationOptions) -> TrainResult:
+def _opened(data: Data, options: TrainOptions, before: Predecessor) -> Lab:
+    """Return the laboratory with the backbone and the input of the model that training goes on from."""
+    return suited(open_lab(data, with_its_backbone(options, before)), before)
+
+
+def train_in(session: Session, asked: ConfigurationOptions, before: Predecessor | None = None) -> TrainResult:
     """Train in a run folder that is held: prepare, learn and score, learn from everything, test, write."""
     folder, dataset, prepared = session.folder, session.lab.dataset, prepare(session, _no_model_yet)
-    task, configuration = prepared.task, configuration_asked_for(prepared, asked)
+    configuration = configuration_asked_for(prepared, asked, None if before is None else before.configuration)
+    if before is not None:
+        prepared = _continued(prepared, configuration, before)
+    task = prepared.task
     outcome = _scored(session, prepared, configuration)
     refit = _refitted(session, prepared, outcome)
     model = calibrated_model(task, task, [outcome], [1.0], [refit.member])
@@ -70,10 +88,19 @@ def train_in(session: Session, asked: ConfigurationOptions) -> TrainResult:
     save_bundle(model, folder.bundle)  # whatever happens to the test, what was learned is not lost
     test, untested = tested(session.lab, model, never)
     result = _result(session, prepared, outcome, refit, test, untested)
+    result = result if before is None else replace(result, origin=origin_of(before, task))
     details = bundle_details(session.lab, task.sample, [configuration], [refit.n], result.validation.numbers, test)
     save_bundle(replace(model, details=details), folder.bundle)
     folder.write_result(result.to_dict())
     return result
+
+
+def _continued(prepared: Prepared, configuration: Configuration, before: Predecessor) -> Prepared:
+    """Return what was prepared with what the model before hands on, and what should be known of that."""
+    task, notes = prepared.task, (*prepared.notes, *notes_on(before, configuration))
+    if before.configuration.is_trained:
+        task = replace(task, carried=before.carried(task, configuration))
+    return replace(prepared, task=task, notes=notes)
 
 
 def _no_model_yet(task: Task, backbone: str) -> None:

@@ -14,6 +14,7 @@ from automl_tl.learning.trainer import TRAINER_VERSION
 from automl_tl.model.evaluate import Evaluation
 from automl_tl.monitor import Epoch
 from automl_tl.notebook import html_table
+from automl_tl.searcher.predecessor import Origin
 from automl_tl.strategies import Strategy
 
 SCHEMA_VERSION = 1
@@ -49,10 +50,13 @@ class TrainResult:
     bundle: Path
     """Folder of the model."""
     notes: tuple[str, ...]
+    origin: Origin | None = None
+    """The model that it went on from; None where it began with the pretrained weights."""
 
     def _repr_html_(self) -> str:
         rows = [
             (self.configuration.strategy, self.configuration.describe()),
+            *([] if self.origin is None else [("goes on from", self.origin.describe())]),
             ("validation", f"{self.validation.accuracy:.1%} of {self.validation.n:,} pictures"),
             ("test", "none" if self.test is None else f"{self.test.accuracy:.1%} of {self.test.n:,} pictures"),
             ("learned from", f"{self.n_training:,} pictures in {format_duration(self.seconds)}"),
@@ -66,6 +70,7 @@ class TrainResult:
         return {
             "schema_version": SCHEMA_VERSION,
             "configuration": self.configuration.to_dict(),
+            "from": None if self.origin is None else self.origin.to_dict(),
             "recommended": self.recommended,
             "metric": self.metric,
             "value": self.value,
