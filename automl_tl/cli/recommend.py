@@ -55,8 +55,9 @@ def recommend(
     lab = open_lab(data, asked)
     result = recommend_in(lab, asked)
     pictures = retyped(ctx, ("data", *COLUMNS))
-    same = retyped(ctx, ("data", *COLUMNS, *OVERRIDES, "drop_leaks", "backbones", "metric", "device", "cache_dir"))
-    steps = tuple(next_steps(result, same, pictures))
+    alike = ("data", *COLUMNS, *OVERRIDES, "drop_leaks", "metric", "device", "cache_dir")
+    same, trained = retyped(ctx, (*alike, "backbones")), retyped(ctx, (*alike, "seed"))
+    steps = tuple(next_steps(result, same, pictures, trained))
     if report is not None:
         _write(report, lab, result, steps, ctx)
     if output_format == "json":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
@@ -15,6 +16,7 @@ from automl_tl.cli.strategies_page import front_table
 from automl_tl.domain.similarity import DEPTH_BORDERS, Domain
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.report.facts.recommendation import about_pictures, what_to_do
+from automl_tl.strategies import FROZEN
 from automl_tl.wording import clean
 
 MOST_WARNINGS = 4
@@ -72,10 +74,11 @@ def _probe(result: Recommendation) -> RenderableType:
     return table
 
 
-def next_steps(result: Recommendation, options: str, pictures: str) -> Iterator[str]:
-    """Yield what to do now.
+def next_steps(result: Recommendation, options: str, pictures: str, trained: str) -> Iterator[str]:
+    """Yield what to do now; last of all, what does as is recommended.
 
-    `options` is what to type after a command to mean the same data and backbones, `pictures` the same data alone.
+    `options` is what to type after a command to mean the same data and backbones, `pictures` the same data alone,
+    `trained` the same data for the one backbone that is recommended.
     """
     yield f"automl-tl search {options} --budget 10m finds and trains the best model in ten minutes."
     if not any(row.tried for row in result.front):
@@ -83,3 +86,15 @@ def next_steps(result: Recommendation, options: str, pictures: str) -> Iterator[
     yield f"automl-tl recommend {options} --budget 10m weighs the strategies for ten minutes of training."
     yield f"automl-tl inspect {pictures} shows the pictures alone (--verbose: every file)."
     yield f"automl-tl recommend {options} --format json gives everything above to a program."
+    yield f"automl-tl train {trained} {_recommended(result)} does exactly what is recommended here."
+
+
+def _recommended(result: Recommendation) -> str:
+    """Return the recommendation as options of `train`."""
+    words = ["--backbone", result.frozen.backbone, "--strategy", result.strategy]
+    if result.strategy in FROZEN:
+        words += ["--cuts", "+".join(map(str, result.cuts)), "--pooling", result.pooling]
+        words += ["--classifier", result.frozen.path.kind]
+    elif result.strategy == "fine_tuning":
+        words += ["--unfreeze", str(result.advice.unfreeze)]
+    return shlex.join(words)

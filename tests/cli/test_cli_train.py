@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,3 +95,29 @@ def test_numbers_outside_their_range_are_refused_at_once(data: Path) -> None:
     result = run(data, "--epochs", "0")
     assert result.exit_code == 2
     assert "Invalid value for '--epochs': 0 is not in the range" in flat(result.stderr)
+
+
+def test_the_page_of_recommend_ends_with_the_training_that_it_recommends(data: Path, tmp_path: Path) -> None:
+    words = ["recommend", str(data), "--seed", "2", "--device", "cpu", "--cache-dir", str(tmp_path / "cache")]
+    page, said = (CliRunner().invoke(main, [*words, *more]).stdout for more in ([], ["--format", "json"]))
+    advised = json.loads(said)["strategy"]
+    last = re.search(r"automl-tl (train .*) does exactly what is recommended here\.$", flat(page))
+    assert last is not None, page
+    command = shlex.split(last[1])
+    assert "--seed" in command
+    done = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "run"), "--format", "json"])
+    assert done.exit_code == 0, done.output
+    trained = json.loads(done.stdout)["configuration"]
+    assert (trained["strategy"], trained["backbone"]) == (advised["name"], advised["backbone"])
+    assert (trained["cuts"], trained["pooling"]) == (advised["cuts"], advised["pooling"])
+    if trained["training"] == "frozen":
+        assert trained["how"]["classifier"] == advised["head"]["kind"]
+    else:
+        assert trained["how"]["unfrozen"] == advised["unfreeze"]
+
+
+def test_a_classifier_where_training_is_recommended_is_met_with_the_way_out(data: Path, tmp_path: Path) -> None:
+    result = run(data, "--strategy", "fine_tuning", "--classifier", "softmax", "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    told = "--classifier means nothing to the strategy fine_tuning: leave it out, or give --strategy feature_extractor"
+    assert told in flat(result.stderr)
