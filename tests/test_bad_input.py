@@ -258,7 +258,7 @@ REFUSED: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     ),
     "a compressed tar": (
         folder(lambda p: write_tar(p.with_suffix(".tar.gz"), {"a/x.png": png()}, "w:gz")),
-        r"unpack it",
+        r"type gunzip --keep \S+\.tar\.gz and give the file that this makes",
     ),
     "a single picture": (folder(a_picture), r"(?i)picture"),
     "folders of text": (folder(only_text), r"(?i)picture"),

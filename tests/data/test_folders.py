@@ -329,8 +329,13 @@ def test_names_in_sentences_are_safe_to_print(tmp_path: Path) -> None:
     [
         ("photos.zip", "cannot be read"),
         ("photos.TAR", "cannot be read as a tar without compression"),
-        ("photos.tar.gz", "is an archive: unpack it"),
-        ("photos.tgz", "is an archive: unpack it"),
+        (
+            "photos.tar.gz",
+            "is compressed as a whole, so no picture in it can be read without all before it: type gunzip",
+        ),
+        ("my photos.tgz", "my photos.tgz' and give the file that this makes, which is read as it is"),
+        ("photos.tar.xz", "type unxz --keep /"),
+        ("photos.rar", "is an archive: unpack it"),
         ("cat.jpg", "is a single picture"),
         ("cat.HEIC", "is a single picture"),
         ("labels.xlsx", "save it as CSV"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,11 @@ from automl_tl.data.table import Columns, list_frame, list_table
 from automl_tl.data.walk import is_picture_name, walk
 from automl_tl.errors import DataError, OptionError
 
-_OTHER_ARCHIVES = (".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
+_OTHER_ARCHIVES = (".7z", ".rar")
+_UNCOMPRESS = {
+    ".gz": "gunzip --keep", ".tgz": "gunzip --keep", ".bz2": "bunzip2 --keep", ".xz": "unxz --keep", ".zst": "unzstd",
+}  # fmt: skip
+"""What makes a file of the compressed one, by its ending."""
 _SPREADSHEETS = (".xlsx", ".xls", ".ods")
 _WANTED = "a folder of class folders, a zip or tar of them, or a CSV, TSV or Parquet table"
 
@@ -130,6 +135,11 @@ def _existing(path: str | os.PathLike[str]) -> Path:
 def _neither(root: Path) -> str:
     """Return the sentence for a file that is no table."""
     name, lower = f"'{printable(root)}'", root.name.lower()
+    if command := _UNCOMPRESS.get(root.suffix.lower()):
+        return (
+            f"{name} is compressed as a whole, so no picture in it can be read without all before it: type "
+            f"{command} {shlex.quote(printable(root))} and give the file that this makes, which is read as it is."
+        )
     if lower.endswith(_OTHER_ARCHIVES):
         return (
             f"{name} is an archive: unpack it and give the folder, or make it a .zip or a .tar without compression, "
