@@ -207,8 +207,9 @@ class EffortOptions:
     )  # fmt: skip
     max_images: int | None = option(
         None,
-        "Look at a stratified sample of N pictures, at least two of a class.  [default: what takes two minutes]",
-        doc="look at no more training pictures than this; default: what takes about two minutes.",
+        "Look at a stratified sample of N pictures, at least two of a class.  [default: what takes two "
+        "minutes, 300 in any case]",
+        doc="look at no more training pictures than this; default: what takes about two minutes, 300 in any case.",
         metavar="N", bounds=(1, None),
     )  # fmt: skip
     try_training: bool | None = option(
