@@ -14,6 +14,7 @@ import click
 
 from automl_tl.cli.failures import report_failure
 from automl_tl.cli.lazy import lazy_commands
+from automl_tl.cli.signals import ending_signals
 from automl_tl.errors import AutomlTlError
 from automl_tl.version import __version__
 
@@ -62,12 +63,15 @@ class Application(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the chosen command; click's own errors (usage, exit, abort) pass through to click."""
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()  # a closed pipe shows here and not as noise when the interpreter exits
+            with ending_signals() as came:
+                result = super().invoke(ctx)
+                sys.stdout.flush()  # a closed pipe shows here and not as noise when the interpreter exits
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except (Exception, KeyboardInterrupt) as error:
             ctx.exit(report_failure(error, verbose=bool(ctx.meta.get("automl_tl.verbose"))))
+        if came:  # a search delivers what it has; whoever sent the signal is told that it came
+            ctx.exit(came[0].exit_code)
         return result
 
 

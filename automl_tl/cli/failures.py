@@ -11,11 +11,12 @@ import traceback
 
 import click
 
+from automl_tl.cli.signals import Ended
 from automl_tl.errors import AutomlTlError, ShortageError, sentence
 from automl_tl.memory import is_shortage
 from automl_tl.wording import one_line
 
-INTERRUPTED = "Interrupted; what was computed is cached"
+KEPT = "what was computed is cached"
 SAME_COMMAND = "run the same command to go on."
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -49,7 +50,7 @@ def report_failure(error: BaseException, *, verbose: bool) -> int:
         return EXIT_BROKEN_PIPE
     if isinstance(error, KeyboardInterrupt):
         _say_interrupted(error)
-        return EXIT_INTERRUPTED
+        return error.exit_code if isinstance(error, Ended) else EXIT_INTERRUPTED
     wanted = os.environ.get(TRACEBACK_VARIABLE, "") not in ("", "0")
     if is_shortage(error) and not isinstance(error, AutomlTlError):
         error = ShortageError(f"memory did not suffice: {sentence(error)}")
@@ -60,6 +61,7 @@ def report_failure(error: BaseException, *, verbose: bool) -> int:
     if machine := _of_the_machine(error):
         _show_traceback(error, wanted)
         _say(f"Error: {machine}")
+        _say_notes(error)
         return AutomlTlError.exit_code
     _show_traceback(error, wanted or verbose)
     _say(_unexpected(error, shown=wanted or verbose))
@@ -68,8 +70,9 @@ def report_failure(error: BaseException, *, verbose: bool) -> int:
 
 def _say_interrupted(error: BaseException) -> None:
     """Say what is kept and how to go on: as the notes have it, where there are any, else by the same command."""
-    notes = getattr(error, "__notes__", ())
-    _say(f"\n{INTERRUPTED}." if notes else f"\n{INTERRUPTED}, {SAME_COMMAND}")
+    what = f"Ended by {error.signal.name}" if isinstance(error, Ended) else "Interrupted"
+    way_on = "." if hasattr(error, "__notes__") else f", {SAME_COMMAND}"
+    _say(f"\n{what}; {KEPT}{way_on}")
     _say_notes(error)
 
 

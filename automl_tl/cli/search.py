@@ -13,6 +13,7 @@ import click
 from automl_tl.cli import options
 from automl_tl.cli.app import STARTED
 from automl_tl.cli.retyped import COLUMNS, retyped
+from automl_tl.errors import CacheError, ShortageError
 from automl_tl.options import (
     BackboneOptions,
     BudgetOptions,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 _SAME = ("data", *(one.name for one in fields(SearchOptions) if one.name not in ("trials", "out", "resume")))
 """Parameters that a resumed run repeats as they are."""
+FROM_OUTSIDE = (KeyboardInterrupt, OSError, MemoryError, CacheError, ShortageError)
+"""What ends a search through no fault of its own, so that it can go on: a signal, a full disk, too little memory."""
 
 
 @click.command()
@@ -69,7 +72,7 @@ def search(
 
 
 def _search(ctx: click.Context, data: Path, settings: dict[str, Any]) -> SearchResult:
-    """Run the search in a folder that is known here: whoever interrupts it is told where a model lies."""
+    """Run the search in a folder that is known here: when it is ended early, it is said where a model lies."""
     from automl_tl.searcher.run_folder import default_out
     from automl_tl.searcher.search import search as run
 
@@ -78,7 +81,7 @@ def _search(ctx: click.Context, data: Path, settings: dict[str, Any]) -> SearchR
         out = default_out()
     try:
         return run(data, **{**settings, "out": out})
-    except KeyboardInterrupt as error:
+    except FROM_OUTSIDE as error:
         if out is not None and (out / "run.json").exists():
             error.add_note(f"To go on with this search: {_again(ctx, out, settings['trials'])}")
         if out is not None and (out / "bundle").is_dir():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,6 +26,9 @@ from automl_tl.options import (
     TrackingOptions,
 )
 
+if TYPE_CHECKING:
+    from automl_tl.searcher.train_result import TrainResult
+
 
 @click.command()
 @options.data_argument
@@ -46,10 +49,23 @@ def train(ctx: click.Context, /, data: Path, output_format: str, verbose: bool, 
     """
     from automl_tl.cli.render import BarMonitor, print_json, print_result
     from automl_tl.cli.train_page import train_page
-    from automl_tl.searcher.train import train as run
 
-    result = run(data, monitor=BarMonitor(), **settings)
+    result = _train(data, {**settings, "monitor": BarMonitor()})
     if output_format == "json":
         print_json(result.to_dict())
         return
     print_result(*train_page(result, retyped(ctx, ("data", *COLUMNS)), verbose=verbose))
+
+
+def _train(data: Path, settings: dict[str, Any]) -> TrainResult:
+    """Train in a folder that is known here: when it is ended during the test, it is said where the model lies."""
+    from automl_tl.searcher.run_folder import default_out
+    from automl_tl.searcher.train import train as run
+
+    out = settings["out"] or default_out()
+    try:
+        return run(data, **{**settings, "out": out})
+    except KeyboardInterrupt as error:
+        if (out / "bundle").is_dir():
+            error.add_note(f"The trained model, not tested yet, is in {out / 'bundle'}")
+        raise
