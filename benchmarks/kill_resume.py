@@ -23,7 +23,8 @@ from pathlib import Path
 import pandas as pd
 
 from automl_tl import load
-from automl_tl.searcher.trials.study import NAME, open_storage
+from automl_tl.searcher.trials.journal import open_storage
+from automl_tl.searcher.trials.study import NAME
 
 RESULTS = Path(__file__).parent / "results" / "kill_resume.csv"
 SHORTEST_SECONDS, LONGEST_SECONDS = 8.0, 40.0

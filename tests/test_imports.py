@@ -32,6 +32,7 @@ STAGES = (
 )
 FOUNDATIONS = (
     "errors",
+    "foreign",
     "version",
     "durations",
     "wording",

@@ -14,6 +14,7 @@ from automl_tl.data.names import printable, quoted
 from automl_tl.errors import DataError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".parquet", ".pq")
+MOST_ROWS = 50_000_000
 _SEPARATORS = (",", ";", "\t", "|")  # spreadsheets in much of Europe write CSV with semicolons
 
 
@@ -46,11 +47,20 @@ def read_columns(table: Path, columns: Sequence[int]) -> list[list[str]]:
     try:
         if _is_parquet(table):  # only what is needed: tables of data sets often carry the pictures' bytes
             names = read_header(table)
+            check_rows(table)
             frame = pd.read_parquet(table, columns=[names[column] for column in dict.fromkeys(columns)])
             return [texts(frame[names[column]]) for column in columns]
         return _csv_columns(table, columns)
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(unreadable(table, error)) from error
+
+
+def check_rows(table: Path) -> None:
+    """Raise ValueError where a Parquet file says that it has more than `MOST_ROWS`: few bytes can say so."""
+    from pyarrow import parquet
+
+    if (n := parquet.read_metadata(table).num_rows) > MOST_ROWS:
+        raise ValueError(f"it says that it has {n:,} rows, more than {MOST_ROWS:,}")
 
 
 def _csv_columns(table: Path, columns: Sequence[int]) -> list[list[str]]:

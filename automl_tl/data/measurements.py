@@ -6,11 +6,13 @@ import contextlib
 import hashlib
 import os
 import secrets
+import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -136,14 +138,14 @@ class MeasurementStore:
         """Return the measurements by key; of a missing, damaged or outdated file none."""
         try:
             with np.load(self.folder / self.name, allow_pickle=False) as file:
-                if str(file["version"]) != _version():
+                if _is_compressed(file) or str(file["version"]) != _version():
                     return {}
                 keys, records = file["keys"], file["records"]
+            if records.dtype != MEASURED:
+                return {}
+            return {key.tobytes(): record for key, record in zip(keys, records, strict=True)}
         except Exception:  # whatever is wrong with the file, the pictures are still there
             return {}
-        if records.dtype != MEASURED or len(keys) != len(records):
-            return {}
-        return {key.tobytes(): record for key, record in zip(keys, records, strict=True)}
 
     def save(self, before: dict[bytes, np.ndarray], now: dict[bytes, np.ndarray]) -> None:
         """Keep the measurements of this scan and, while they are few, those of other pictures before it."""
@@ -159,6 +161,11 @@ class MeasurementStore:
             self.failure = error.strerror or str(error)
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+def _is_compressed(file: Any) -> bool:
+    """Return whether any array takes more memory than it has bytes in the file; `save` writes none."""
+    return any(member.compress_type != zipfile.ZIP_STORED for member in file.zip.infolist())
 
 
 def _version() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from automl_tl.domain.depth import DepthProfile, depth_profile
 from automl_tl.domain.library import find_reference
@@ -37,5 +38,7 @@ def _profile(way: Pass, pictures: Sequence[Picture], folder: Path) -> DepthProfi
         images = (pixels for _, pixels in batches(pictures, way.how, way.batch_size, way.engine.threads))
         return vars(depth_profile(way.network, images))
 
-    kept = remember(folder, {**way.key, "pictures": sorted(p.sha256 for p in pictures)}, compute)
-    return DepthProfile(tuple(kept["by_depth"]), kept["distance"])
+    def read(kept: Any) -> DepthProfile:
+        return DepthProfile(tuple(map(float, kept["by_depth"])), float(kept["distance"]))
+
+    return remember(folder, {**way.key, "pictures": sorted(p.sha256 for p in pictures)}, compute, read)

@@ -8,7 +8,7 @@ split-half null, and how far the source pictures' grey, blurred, low-resolution 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
 from automl_tl.backbones.stages import Network
 from automl_tl.data.decode import Preprocessing
@@ -25,14 +25,17 @@ from automl_tl.domain import kernel
 from automl_tl.errors import DomainReferenceError
 from automl_tl.features.engine import Engine
 from automl_tl.features.extract import Picture, batches, statistics
+from automl_tl.foreign import is_a, number, numbers, parse_json, read_bytes, triple, whole_number
 from automl_tl.monitor import Progress
 from automl_tl.output import whole
+from automl_tl.wording import clean, one_line
 
 FORMAT_VERSION = 1
 BANDWIDTH_SHARE = 0.4
 """Bandwidth as a share of the median distance between source embeddings; .5 for EfficientNet-Lite0 on ImageNet."""
 MIN_PICTURES = 50
 _N_DEGRADED = 200
+_LARGEST = 64 * 1024**2  # bytes of a reference's file; one of 12 stages has 50 kB
 
 
 @dataclass(frozen=True)
@@ -224,18 +227,49 @@ def load_reference(path: Path) -> DomainReference:
     """Read a reference.
 
     Raises:
-        DomainReferenceError: the file is absent, damaged, or of another format version.
+        DomainReferenceError: the file is absent, damaged, too large, or of another format version.
     """
     try:
-        with safe_open(path, "numpy") as file:
-            values = json.loads((file.metadata() or {})["reference"])
-            maps = file.get_tensor("maps")
+        content = load(read_bytes(path, _LARGEST))
+        values = parse_json(_metadata(path)["reference"])
+        version = is_a(values, dict).get("format_version")
+        if version == FORMAT_VERSION:
+            return _parsed(values, content["maps"])
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise DomainReferenceError(f"{path} is no reference that can be read ({error}); build it again") from error
-    version = values.pop("format_version", None)
-    if version != FORMAT_VERSION:
+        what = one_line(f"{type(error).__name__}: {error}")[:200]
         raise DomainReferenceError(
-            f"{path} has format version {version}, but this version reads {FORMAT_VERSION}; build it again"
-        )
-    values.update({key: tuple(values[key]) for key in ("bandwidths", "self_similarities", "mean", "std")})
-    return DomainReference(**values, maps=maps)
+            f"'{clean(path)}' is no reference that can be read ({what}); build it again"
+        ) from error
+    raise DomainReferenceError(
+        f"'{clean(path)}' has format version {clean(version)[:40]}, but this version reads {FORMAT_VERSION}; build it "
+        "again"
+    )
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    with safe_open(path, "numpy") as file:
+        return file.metadata() or {}
+
+
+def _parsed(values: Mapping[str, Any], maps: np.ndarray) -> DomainReference:
+    """Return what `save_reference` wrote; raises KeyError or ValueError where it did not."""
+    bandwidths, similarities = numbers(values["bandwidths"]), numbers(values["self_similarities"])
+    n_stages = len(bandwidths)
+    if not n_stages or len(similarities) != n_stages or min(bandwidths) <= 0:
+        raise ValueError(f"{n_stages} bandwidths and {len(similarities)} similarities")
+    if maps.dtype != np.float16 or maps.shape != (n_stages, 2 * kernel.N_FREQUENCIES) or not np.isfinite(maps).all():
+        raise ValueError(f"maps of {maps.dtype} {maps.shape} for {n_stages} stages")
+    return DomainReference(
+        name=is_a(values["name"], str),
+        backbone=is_a(values["backbone"], str),
+        weights=is_a(values["weights"], str),
+        input_size=whole_number(values["input_size"], 1),
+        mean=triple(values["mean"]),
+        std=triple(values["std"]),
+        n_pictures=whole_number(values["n_pictures"], 1),
+        bandwidths=bandwidths,
+        self_similarities=similarities,
+        null=number(values["null"]),
+        degraded={label: number(far) for label, far in is_a(values["degraded"], dict).items()},
+        maps=maps,
+    )

@@ -21,6 +21,7 @@ from automl_tl.data.decode import Preprocessing
 from automl_tl.features.engine import Engine
 from automl_tl.features.extract import Picture, batches, statistics
 from automl_tl.features.memo import remember
+from automl_tl.foreign import number, numbers
 
 _BATCH = 16
 _STEP_BATCH = 8
@@ -49,7 +50,7 @@ def forward_seconds(network: Network, engine: Engine, folder: Path) -> float:
     def measure() -> float:
         return _fastest(lambda: statistics(network, images, engine), engine) / _BATCH
 
-    return float(remember(folder, {**_machine(network, engine), "what": "forward"}, measure))
+    return remember(folder, {**_machine(network, engine), "what": "forward"}, measure, number)
 
 
 def training_speed(network: Network, engine: Engine, cut: int, unfrozen: int, folder: Path) -> TrainingSpeed:
@@ -85,7 +86,7 @@ def _known_step(network: Network, engine: Engine, cut: int, unfrozen: int, folde
             return _step_seconds(network, engine, cut, unfrozen)
 
     key = {**_machine(network, engine), "what": "training step", "cut": cut, "unfrozen": unfrozen}
-    return float(remember(folder, key, measure))
+    return remember(folder, key, measure, number)
 
 
 def stage_seconds(network: Network, engine: Engine, folder: Path) -> tuple[float, ...]:
@@ -103,7 +104,7 @@ def stage_seconds(network: Network, engine: Engine, folder: Path) -> tuple[float
                 x = stage(x)
         return seconds
 
-    return tuple(remember(folder, {**_machine(network, engine), "what": "stages"}, measure))
+    return remember(folder, {**_machine(network, engine), "what": "stages"}, measure, numbers)
 
 
 def latencies(network: Network, engine: Engine) -> tuple[float, ...]:
@@ -190,4 +191,4 @@ def decode_seconds(pictures: Sequence[Picture], how: Preprocessing, engine: Engi
         return (time.perf_counter() - start) / len(some)
 
     key = {"what": "decode", "node": platform.node(), **asdict(how), "pictures": [p.sha256 for p in some]}
-    return float(remember(folder, key, measure))
+    return remember(folder, key, measure, number)

@@ -194,7 +194,7 @@ def _built(folder: Path, manifest: Manifest, state: Mapping[str, Tensor], device
 
 
 def _fresh(folder: Path, spec: MemberSpec, n_classes: int, device: str) -> Member:
-    """Return a member of its own network, with random weights still."""
+    """Return a member of its own network, with random weights still, and a head without any."""
     backbone = _backbone(folder, spec)
     with torch.random.fork_rng(devices=[]):  # random weights that are overwritten must not cost the caller's numbers
         try:
@@ -203,7 +203,8 @@ def _fresh(folder: Path, spec: MemberSpec, n_classes: int, device: str) -> Membe
             raise BundleError(
                 f"The bundle '{printable(folder)}' cannot be built: {error}; {_install(spec)}."
             ) from error
-        head = NetworkHead(spec.head.d, n_classes, hidden=spec.head.hidden, channels=spec.head.channels)
+        with torch.device("meta"):  # no memory before its sizes are those of stored tensors
+            head = NetworkHead(spec.head.d, n_classes, hidden=spec.head.hidden, channels=spec.head.channels)
     if network.n_stages != spec.n_stages:
         raise BundleError(
             _other_layers(folder, spec, f"{network.n_stages} stages there, {spec.n_stages} in the bundle")
@@ -212,7 +213,7 @@ def _fresh(folder: Path, spec: MemberSpec, n_classes: int, device: str) -> Membe
         network=replace(network, weights=WeightsInfo(spec.weights, licence=spec.licence)),
         cuts=spec.cuts,
         pooling=spec.pooling,
-        head=head.to(device).eval(),
+        head=head.eval(),
         kind=spec.head.kind,
         preprocessing=spec.preprocessing,
         weight=spec.weight,
@@ -239,7 +240,10 @@ def _backbone(folder: Path, spec: MemberSpec) -> Backbone:
 def _novelty(manifest: Manifest, state: Mapping[str, Tensor]) -> Novelty | None:
     if manifest.novelty_threshold is None:
         return None
-    return Novelty(state[tensors.NEIGHBOURS].clone().numpy(), manifest.novelty_threshold, manifest.least_contrast)
+    neighbours = state[tensors.NEIGHBOURS]
+    if neighbours.dtype != torch.float32 or neighbours.ndim != 2 or not len(neighbours):
+        raise ValueError(f"{tensors.NEIGHBOURS} is {neighbours.dtype} {tuple(neighbours.shape)}")
+    return Novelty(neighbours.clone().numpy(), manifest.novelty_threshold, manifest.least_contrast)
 
 
 def _other_layers(folder: Path, spec: MemberSpec, misfit: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
+from automl_tl.foreign import leads_out, parse_json, read_bytes
 from automl_tl.model.errors import BundleError
 from automl_tl.model.manifest import FORMAT_VERSION, Manifest, parse
 from automl_tl.model.sums import SUMS, WAY_OUT, gap, read_sums, sha256
@@ -49,13 +49,18 @@ def _check_there(folder: Path) -> None:
         raise BundleError(f"The folder {name} is no bundle: it has no {MANIFEST}; give the folder that has it.")
     if missing:
         raise BundleError(f"The bundle {name} has no {' and no '.join(missing)}: {WAY_OUT}.")
+    if away := [file for file in FILES if leads_out(folder / file, folder)]:
+        raise BundleError(
+            f"{away[0]} of the bundle {name} is a link that leads out of it: copy the bundle with what its links lead "
+            "to (cp -rL)."
+        )
 
 
 def _json(file: Path) -> Any:
-    """Return what the file holds, or None where it is no JSON: then its checksum will not fit either."""
+    """Return what the file holds, or None where it is no JSON, or too large: `parse` refuses that."""
     try:
-        return json.loads(file.read_bytes())
-    except (ValueError, RecursionError):
+        return parse_json(read_bytes(file))
+    except ValueError:
         return None
 
 

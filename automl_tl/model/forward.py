@@ -101,7 +101,8 @@ class _Run:
         self.pooled[done] = pool(self.network, refined, last=last, layout=layout)
 
     def result(self) -> Result:
-        scores = self.member.head(join(self.pooled, self.member.cuts, self.member.pooling))
+        with blaming(self.network.name, "puts out what the head of this model cannot read"):
+            scores = self.member.head(join(self.pooled, self.member.cuts, self.member.pooling))
         return scores.float(), self.pooled[self.last].mean.float()
 
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import PurePath
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from automl_tl.backbones.overrides import Triple
 from automl_tl.backbones.stages import POOLINGS
+from automl_tl.backbones.validation import SIZES
 from automl_tl.data.decode import Preprocessing
 from automl_tl.data.value_range import EIGHT_BITS, ValueRange
+from automl_tl.foreign import is_a, listed, name, number, texts, triple, whole_number
 
 FORMAT_VERSION = 1
+MOST_MEMBERS = 16
+"""A search makes two. Each costs a network, of which a bundle stores once what several share."""
 _OWN = frozenset(
     {"format_version", "created_with", "files", "members", "classes", "fit", "temperature", "novelty", "aliases"}
 )
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -132,93 +135,75 @@ def parse(values: Any) -> Manifest:
     """
     novelty = values["novelty"]
     return Manifest(
-        created_with=_texts(values["created_with"]),
-        files=_texts(values["files"]),
-        members=tuple(_member(one) for one in _list(values["members"])),
-        classes=tuple(_is(one, str) for one in _list(values["classes"])),
-        fit=_is(values["fit"], str),
-        temperature=_number(values["temperature"]),
-        novelty_threshold=None if novelty is None else _number(novelty["threshold"]),
-        least_contrast=0.0 if novelty is None else _number(novelty.get("least_contrast", 0.0)),
-        aliases=_texts(values["aliases"]),
+        created_with=texts(values["created_with"]),
+        files=texts(values["files"]),
+        members=_members(values["members"]),
+        classes=tuple(is_a(one, str) for one in listed(values["classes"])),
+        fit=is_a(values["fit"], str),
+        temperature=number(values["temperature"]),
+        novelty_threshold=None if novelty is None else number(novelty["threshold"]),
+        least_contrast=0.0 if novelty is None else number(novelty.get("least_contrast", 0.0)),
+        aliases=texts(values["aliases"]),
         details={key: value for key, value in values.items() if key not in _OWN},
     )
 
 
+def _members(values: Any) -> tuple[MemberSpec, ...]:
+    if len(listed(values)) > MOST_MEMBERS:
+        raise ValueError(f"{len(values):,} members, where {MOST_MEMBERS} are the most")
+    return tuple(_member(one) for one in values)
+
+
 def _member(values: Any) -> MemberSpec:
-    cuts = tuple(_whole(cut, 1) for cut in _list(values["cuts"]))
-    n_stages = _whole(values["n_stages"], 1)
-    pooling = _is(values["pooling"], str)
+    cuts = tuple(whole_number(cut, 1) for cut in listed(values["cuts"]))
+    n_stages = whole_number(values["n_stages"], 1)
+    pooling = is_a(values["pooling"], str)
     if not cuts or max(cuts) > n_stages or pooling not in POOLINGS:
         raise ValueError(f"cuts {cuts} of {n_stages} stages, pooled by {pooling!r}")
     return MemberSpec(
-        backbone=_is(values["backbone"], str),
-        distribution=_is(values["distribution"], str),
-        version=_is(values["version"], str),
-        weights=_is(values["weights"], str),
+        backbone=name(values["backbone"]),
+        distribution=name(values["distribution"]),
+        version=name(values["version"]),
+        weights=is_a(values["weights"], str),
         n_stages=n_stages,
         cuts=cuts,
         pooling=pooling,
         head=_head(values["head"]),
-        weight=_number(values["weight"]),
+        weight=number(values["weight"]),
         preprocessing=_preprocessing(values["preprocessing"]),
-        mean=_triple(values["mean"]),
-        std=_triple(values["std"]),
-        input_size=_whole(values["input_size"], 1),
-        licence=_is(values.get("licence", ""), str),
+        mean=triple(values["mean"]),
+        std=triple(values["std"]),
+        input_size=_size(values["input_size"]),
+        licence=is_a(values.get("licence", ""), str),
     )
 
 
 def _head(values: Any) -> HeadSpec:
-    sizes = (_whole(values["d"], 1), _whole(values["hidden"], 0), _whole(values["channels"], 0))
-    return HeadSpec(_is(values["kind"], str), *sizes)
+    sizes = (whole_number(values["d"], 1), whole_number(values["hidden"], 0), whole_number(values["channels"], 0))
+    return HeadSpec(is_a(values["kind"], str), *sizes)
 
 
 def _preprocessing(values: Any) -> Preprocessing:
-    red, green, blue = (_whole(value, 0) for value in _list(values["fill"]))
+    red, green, blue = (whole_number(value, 0, 255) for value in listed(values["fill"]))
+    size, crop_pct = _size(values["size"]), number(values["crop_pct"])
+    if size > crop_pct * SIZES[1]:
+        raise ValueError(f"pictures of {size} pixels a side, cut out of 1 / {crop_pct} of that")
     return Preprocessing(
-        size=_whole(values["size"], 1),
-        fit=_is(values["fit"], str),
-        interpolation=_is(values["interpolation"], str),
-        crop_pct=_number(values["crop_pct"]),
+        size=size,
+        fit=is_a(values["fit"], str),
+        interpolation=is_a(values["interpolation"], str),
+        crop_pct=crop_pct,
         fill=(red, green, blue),
         value_range=_value_range(values["value_range"]) if "value_range" in values else EIGHT_BITS,
     )
 
 
+def _size(value: Any) -> int:
+    return whole_number(value, 1, SIZES[1])
+
+
 def _value_range(values: Any) -> ValueRange:
-    low, high = _number(values["low"]), _number(values["high"])
+    low, high = number(values["low"]), number(values["high"])
     if low >= high:
         raise ValueError(f"values from {low} to {high}")
     return ValueRange(low, high)
-
-
-def _triple(values: Any) -> Triple:
-    red, green, blue = (_number(value) for value in _list(values))
-    return red, green, blue
-
-
-def _texts(values: Any) -> dict[str, str]:
-    return {key: _is(value, str) for key, value in _is(values, dict).items()}
-
-
-def _list(values: Any) -> Sequence[Any]:
-    return _is(values, list)
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no number")
-    return float(value)
-
-
-def _whole(value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{value!r} is no whole number of at least {least}")
-    return value
-
-
-def _is(value: Any, kind: type[T]) -> T:
-    if not isinstance(value, kind):
-        raise ValueError(f"{kind.__name__} expected, but got {type(value).__name__}")
-    return value

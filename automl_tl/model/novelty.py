@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from automl_tl.data.remarks import FEW_LEVELS
+from automl_tl.errors import BackboneError
 
 MOST_NEIGHBOURS = 256
 QUANTILE = 0.99
@@ -36,8 +37,14 @@ class Novelty:
     def distance(self, embeddings: np.ndarray) -> np.ndarray:
         """Return the cosine distance to the nearest neighbour, float64 (n,), 0 to 2.
 
-        `embeddings` (n, d) may be of any length; NaN where an embedding is not finite.
+        `embeddings` (n, d) may be of any length; NaN where an embedding is not finite. Raises BackboneError where they
+        have other columns than the neighbours.
         """
+        if embeddings.shape[1] != self.neighbours.shape[1]:
+            raise BackboneError(
+                f"the model knows its training pictures by {self.neighbours.shape[1]:,} columns, but its network puts "
+                f"out {embeddings.shape[1]:,}: make the bundle again"
+            )
         return _nearest(embeddings, self.neighbours)
 
     def unusual(self, embeddings: np.ndarray) -> np.ndarray:

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from automl_tl.data.names import printable
+from automl_tl.foreign import read_bytes
 from automl_tl.model.errors import BundleError
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
+_LARGEST = 4096
 _SHOWN = 12
 WAY_OUT = "copy the bundle again, or make it again"
 
@@ -35,7 +37,7 @@ def read_sums(folder: Path, names: Sequence[str]) -> dict[str, str]:
         BundleError: The file does not hold exactly one line for each of `names`.
     """
     try:
-        lines = (folder / SUMS).read_text(encoding="ascii").splitlines()
+        lines = read_bytes(folder / SUMS, _LARGEST).decode("ascii").splitlines()
     except ValueError:
         lines = []
     found = [match for line in lines if (match := _LINE.fullmatch(line)) is not None]

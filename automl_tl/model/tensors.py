@@ -45,7 +45,7 @@ def fill(member: Member, prefix: str, state: Mapping[str, Tensor]) -> str | None
     """Put stored tensors into a member's modules; return the first that does not fit, in words, or None.
 
     Args:
-        member: is changed in place.
+        member: is changed in place. Its head may be on the device "meta", without memory, which it gets once all fits.
         prefix: of its tensors.
         state: all tensors of the bundle by name.
     """
@@ -55,6 +55,8 @@ def fill(member: Member, prefix: str, state: Mapping[str, Tensor]) -> str | None
         here, there = _shape(wanted.get(name)), _shape(found.get(name))
         if here != there:
             return f"{name.removeprefix(f'{prefix}.')} is {here} there and {there} in the bundle"
+    if member.head.center.is_meta:
+        member.head.to_empty(device=member.network.device)
     for place, module in parts(member, prefix):
         own = {name.removeprefix(f"{place}."): found[name] for name, _ in _named(place, module)}
         module.load_state_dict(own, strict=False)  # its tensors were compared; extra states are none of them

@@ -124,12 +124,13 @@ def with_short_training(
             lab.networks.cache / "short_training",
             {**_depends_on(lab, found, late), "allowed": allowed},
             lambda: _as_json(try_fine_tuning(lab, found, late, seconds, progress)),
+            _from_json,
         )
     except Exception as error:  # whatever a plugin's code or the machine raises: the recommendation is there already
         return found, (f"No short fine-tuning could be run: {sentence(error)}",)
     if kept is None:
         return found, (NO_TIME,)
-    tried, base = ShortTraining(**kept), found.expectations.estimates[late.strategy]
+    tried, base = kept, found.expectations.estimates[late.strategy]
     expected = tried.update(found.priors["fine_tuning"], base)
     errors = found.expectations.known.headroom
     front = tuple(
@@ -142,6 +143,10 @@ def with_short_training(
 
 def _as_json(tried: ShortTraining | None) -> dict[str, Any] | None:
     return None if tried is None else asdict(tried)
+
+
+def _from_json(values: Any) -> ShortTraining | None:
+    return None if values is None else ShortTraining(**values)
 
 
 def _depends_on(lab: Lab, found: Assessment, late: Candidate) -> dict[str, Any]:

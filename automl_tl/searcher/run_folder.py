@@ -7,35 +7,32 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
-from safetensors.torch import load, save_file
-from torch import Tensor
 
 from automl_tl.data.forms.memory import Data
 from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
+from automl_tl.foreign import is_a, parse_json, read_bytes
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.pixels import seldom_read
 from automl_tl.model.checking import MANIFEST
-from automl_tl.monitor import Epoch
 from automl_tl.output import whole
 from automl_tl.searcher.same_run import PICTURES, option_change, picture_changes
 from automl_tl.searcher.space.search_space import Space, space_from_dict, space_to_dict
 from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.outcome_file import read_outcome, write_outcome
 
 STATES_KEPT = 3
 """Trained candidates whose weights are kept, the best ones; of the others only the scores are."""
 _RUN, _SPACE, _RESULT = "run.json", "space.json", "result.json"
 _SAMPLE = "sample.json"
 _LOCK = ".lock"
-_STATE = "state."
+_LARGEST_JSON = 256 * 1024**2
+"""Bytes; a million pictures take 40 MB of `pictures.json`."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +63,7 @@ class RunFolder:
 
     def check(self, *, resume: bool) -> None:
         """Raise OptionError where the folder cannot be begun in, or gone on with; nothing is made yet."""
+        self._check_links()
         if resume:
             self.check_same({})
         elif (self.path / _RUN).exists():
@@ -82,6 +80,14 @@ class RunFolder:
             raise OptionError(
                 f"the run folder '{printable(self.path)}' lies in the data '{printable(pictures)}', where it would "
                 "become a class: give an --out outside of it"
+            )
+
+    def _check_links(self) -> None:
+        """Raise OptionError where something in the folder is a link: what is written would lie elsewhere."""
+        if self.path.is_dir() and (links := sorted(one.name for one in self.path.iterdir() if one.is_symlink())):
+            raise OptionError(
+                f"'{printable(self.path)}' holds a link, '{printable(links[0])}', but a run is written into its own "
+                "folder alone: put what it leads to in its place, or give another --out"
             )
 
     @contextmanager
@@ -144,11 +150,16 @@ class RunFolder:
 
         Optuna knows no categorical parameter whose choices change within a study.
         """
-        known = self.read_json(_SPACE)
-        if known is not None:
-            return space_from_dict(known)
-        self._write_json(_SPACE, space_to_dict(today))
-        return today
+        if not (self.path / _SPACE).exists():
+            self._write_json(_SPACE, space_to_dict(today))
+            return today
+        try:
+            return space_from_dict(self.read_json(_SPACE) or {})
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise OptionError(
+                f"{_SPACE} of the run in '{printable(self.path)}' is damaged, so it cannot be resumed; give another "
+                "--out"
+            ) from None
 
     def keep_sample(self, n: int) -> None:
         """Write down how many pictures the run looks at."""
@@ -157,8 +168,8 @@ class RunFolder:
     @property
     def sample_size(self) -> int | None:
         """How many pictures the run looks at, or None where it has not begun to."""
-        kept = self.read_json(_SAMPLE)
-        return None if kept is None else int(kept["n"])
+        n = (self.read_json(_SAMPLE) or {}).get("n")
+        return n if type(n) is int and n > 0 else None
 
     @property
     def is_finished(self) -> bool:
@@ -191,15 +202,7 @@ class RunFolder:
 
     def save(self, outcome: Outcome) -> None:
         """Keep a candidate's scores and what it learned, before its trial is told to the study."""
-        tensors = {"rows": torch.from_numpy(outcome.rows), "scores": torch.from_numpy(outcome.scores)}
-        tensors |= {_STATE + name: value.contiguous() for name, value in outcome.state.items()}
-        facts = {name: getattr(outcome, name) for name in ("value", "seconds", "epochs", "n_folds", "number", "sample")}
-        facts["configuration"] = outcome.configuration.to_dict()
-        facts |= {"history": [asdict(epoch) for epoch in outcome.history], "trainer": outcome.trainer}
-        file = self._file(outcome.number)
-        file.parent.mkdir(exist_ok=True)
-        with whole(file) as new:
-            save_file(tensors, new, {"facts": json.dumps(facts)})
+        write_outcome(self._file(outcome.number), outcome)
 
     def light(self, outcome: Outcome) -> Outcome:
         """Return a candidate whose scores lie on the disk: of hundreds of trials they would fill the memory."""
@@ -207,7 +210,7 @@ class RunFolder:
 
     def load(self, numbers: Sequence[int]) -> list[Outcome]:
         """Return the kept candidates of these trials; one that is damaged or missing is left out."""
-        found = (self._load(number) for number in numbers)
+        found = (read_outcome(self._file(number)) for number in numbers)
         return [self.light(outcome) for outcome in found if outcome is not None]
 
     def forget_states(self, outcomes: Sequence[Outcome], sign: int) -> list[Outcome]:
@@ -223,12 +226,11 @@ class RunFolder:
         return kept
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """Return one of the run's JSON files, or None where it is missing or damaged."""
+        """Return one of the run's JSON files, or None where it is missing, damaged or larger than any run's."""
         try:
-            values: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
+            return is_a(parse_json(read_bytes(self.path / name, _LARGEST_JSON)), dict)
         except (OSError, ValueError):
             return None
-        return values
 
     def _write_json(self, name: str, values: dict[str, Any]) -> None:
         with whole(self.path / name) as new:
@@ -236,33 +238,6 @@ class RunFolder:
 
     def _file(self, number: int) -> Path:
         return self.path / "trials" / f"{number}.safetensors"
-
-    def _load(self, number: int) -> Outcome | None:
-        from safetensors import safe_open
-
-        file = self._file(number)
-        try:
-            with safe_open(file, "pt") as opened:
-                facts = json.loads(opened.metadata()["facts"])
-            tensors: dict[str, Tensor] = load(file.read_bytes())  # mapped, Windows would not let it be replaced
-            configuration = Configuration.from_dict(facts["configuration"])
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-            return None
-        state = {name.removeprefix(_STATE): value for name, value in tensors.items() if name.startswith(_STATE)}
-        return Outcome(
-            configuration,
-            facts["value"],
-            tensors["rows"].numpy().astype(np.int64),
-            tensors["scores"].numpy(),
-            facts["seconds"],
-            facts["epochs"],
-            facts["n_folds"],
-            state,
-            tuple(Epoch(**epoch) for epoch in facts.get("history", ())),
-            facts.get("trainer", 0),
-            facts["number"],
-            facts["sample"],
-        )
 
 
 def default_out() -> Path:

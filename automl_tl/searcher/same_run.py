@@ -47,7 +47,8 @@ def picture_changes(before: Mapping[str, str] | None, now: Mapping[str, str]) ->
 def option_change(name: str, before: Any, now: Any) -> str:
     """Return how an option differs, as one types it: "begun with --seed 3, not with --seed 0"."""
     if name == "inputs":
-        other = [flag for flag, old, new in zip(_INPUTS, before or [None] * 4, now, strict=True) if old != new]
+        old_ones = before if isinstance(before, list) and len(before) == len(_INPUTS) else [None] * len(_INPUTS)
+        other = [flag for flag, old, new in zip(_INPUTS, old_ones, now, strict=True) if old != new]
         return f"it was begun with another {' and '.join(other)}"
     return f"it was begun {_words(name, before)}, not {_words(name, now)}"
 

@@ -33,11 +33,12 @@ from automl_tl.searcher.trials.allotment import Allotment
 from automl_tl.searcher.trials.candidates import Candidates
 from automl_tl.searcher.trials.deadline import Deadline
 from automl_tl.searcher.trials.frozen import first_model
+from automl_tl.searcher.trials.journal import open_storage
 from automl_tl.searcher.trials.leaderboard import leaderboard, write_leaderboard
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.openings import folds_to_score, openings
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.study import Study, open_storage
+from automl_tl.searcher.trials.study import Study
 from automl_tl.strategies import FROZEN
 
 
@@ -147,7 +148,8 @@ def _narrowed(space: Space, strategies: Sequence[str]) -> Space:
 
 def _comparable(task: Task, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Return the candidates of an earlier session whose pictures and backbones are still those of this one."""
-    return [o for o in outcomes if o.sample == task.digest and o.configuration.backbone in task.features]
+    same = (o for o in outcomes if o.sample == task.digest and o.configuration.backbone in task.features)
+    return [o for o in same if o.rows.max() < task.sample.n and o.scores.shape[1] == task.n_classes]
 
 
 def _first_bundle(folder: RunFolder, task: Task, backbone: str) -> None:

@@ -80,7 +80,7 @@ def test_few_pictures_are_refused(source: list[Picture]) -> None:
 def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "broken.safetensors"
     path.write_bytes(content)
-    with pytest.raises(DomainReferenceError, match=r"broken\.safetensors is no reference that can be read"):
+    with pytest.raises(DomainReferenceError, match=r"broken\.safetensors' is no reference that can be read"):
         load_reference(path)
 
 

@@ -21,9 +21,10 @@ from automl_tl.searcher.trials.allotment import Allotment
 from automl_tl.searcher.trials.candidates import Candidates
 from automl_tl.searcher.trials.costs import Costs, StageCosts
 from automl_tl.searcher.trials.deadline import Deadline
+from automl_tl.searcher.trials.journal import open_storage
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.study import Study, open_storage
+from automl_tl.searcher.trials.study import Study
 from automl_tl.searcher.trials.sweep import Sweep
 
 FINAL_SECONDS = 5.0

@@ -9,8 +9,9 @@ import pytest
 from optuna.trial import FrozenTrial
 from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, space
 
+from automl_tl.searcher.trials.journal import open_storage
 from automl_tl.searcher.trials.leaderboard import leaderboard, write_leaderboard
-from automl_tl.searcher.trials.study import Study, open_storage
+from automl_tl.searcher.trials.study import Study
 
 FIXED = [
     "number", "kind", "state", "strategy", "backbone", "cuts", "pooling", "head", "accuracy", "seconds", "epochs",

@@ -21,8 +21,9 @@ from automl_tl.learning.configuration import Frozen
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.space.search_space import outside
 from automl_tl.searcher.trials import study as module
+from automl_tl.searcher.trials.journal import open_storage
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.study import LEAST_TRIALS, PATIENCE, Study, open_storage
+from automl_tl.searcher.trials.study import LEAST_TRIALS, PATIENCE, Study
 
 TASK = bare_task(np.arange(40) % 2)
 OPENING = retuned(TUNED, label_smoothing=0.1)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from automl_tl.data.cells import texts, unreadable
+from automl_tl.data.cells import check_rows, texts, unreadable
 from automl_tl.data.columns import find_columns
 from automl_tl.data.forms.parquet_rows import Cell
 from automl_tl.data.forms.shards import parts_of
@@ -17,6 +16,7 @@ from automl_tl.data.listing import Listing, Row
 from automl_tl.data.names import printable, quoted
 from automl_tl.data.table import Columns, canonical_splits, wanted_columns
 from automl_tl.errors import DataError
+from automl_tl.foreign import parse_json
 
 if TYPE_CHECKING:
     import pyarrow
@@ -127,6 +127,7 @@ def _described(path: Path) -> _File:
     """Return what a file says of itself; raises OSError or ValueError where it cannot be read."""
     from pyarrow import parquet  # takes a third of a second, and other forms do without
 
+    check_rows(path)
     schema = parquet.read_schema(path)
     fields = {one.name: field for one in schema if (field := _bytes_of(one))}
     return _File(path, tuple(fields), fields, _classes(schema.metadata or {}), tuple(schema.names))
@@ -145,7 +146,7 @@ def _bytes_of(column: pyarrow.Field) -> str:
 def _classes(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
     """Return the names of classes by column, as Hugging Face's metadata gives them; of other files none."""
     try:
-        features: Mapping[str, Any] = json.loads(metadata[b"huggingface"])["info"]["features"]
+        features: Mapping[str, Any] = parse_json(metadata[b"huggingface"])["info"]["features"]
         return {name: [str(one) for one in said["names"]] for name, said in features.items() if "names" in said}
     except (KeyError, TypeError, ValueError, AttributeError):  # of whatever shape it is, the columns are still there
         return {}

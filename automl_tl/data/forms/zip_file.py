@@ -54,7 +54,9 @@ class ZipMember:
             content = file.read(self.stored)
         if mark != b"PK\3\4":
             raise PictureError("truncated or damaged (the archive has no file where it says)")
-        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, self.size) if self.deflated else content
+        if self.deflated:
+            most = max(self.size, 1)  # zlib takes 0 for no bound at all
+            content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, most)
         if len(content) != self.size:
             raise PictureError("truncated or damaged (the archive holds less of it than it says)")
         return io.BytesIO(content)

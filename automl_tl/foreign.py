@@ -1,0 +1,123 @@
+"""What may come from elsewhere: files that are read within bounds, JSON's values that are checked one by one."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+LARGEST_JSON = 16 * 1024**2
+"""Bytes; the manifest of a model of 10,000 classes has a tenth of it. A file may take some 25 times that in memory."""
+DEEPEST = 50
+"""Lists and objects within one another; what is written here has at most 6."""
+LONGEST_NAME = 200
+"""Characters of the name of a backbone, a distribution or a version."""
+T = TypeVar("T")
+
+
+def read_bytes(file: Path, most: int = LARGEST_JSON) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it has more than `most` bytes, or is no file but a pipe or a device, which may never end.
+    """
+    if not file.is_file():
+        if file.exists():
+            raise ValueError(f"{file.name} is no file")
+        raise FileNotFoundError(2, os.strerror(2), str(file))
+    size = file.stat().st_size
+    if size > most:
+        raise ValueError(f"{file.name} has {size:,} bytes, more than {most:,}")
+    return file.read_bytes()
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return what JSON says.
+
+    Raises:
+        ValueError: it is none, or its lists and objects lie more than `DEEPEST` deep.
+    """
+    too_deep = f"lists and objects more than {DEEPEST} deep"
+    try:
+        values = json.loads(text)
+    except RecursionError:
+        raise ValueError(too_deep) from None
+    level = [values] if isinstance(values, dict | list) else []
+    for _ in range(DEEPEST):
+        level = [inner for one in level for inner in _inside(one)]
+    if level:
+        raise ValueError(too_deep)
+    return values
+
+
+def _inside(value: dict[str, Any] | list[Any]) -> Iterator[Any]:
+    """Yield the lists and objects that lie directly in one."""
+    if isinstance(value, dict | list):
+        yield from (
+            one for one in (value.values() if isinstance(value, dict) else value) if isinstance(one, dict | list)
+        )
+
+
+def leads_out(path: Path, folder: Path) -> bool:
+    """Return whether a path in a folder is a link, or lies behind one, that leads out of the folder."""
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def number(value: Any) -> float:
+    """Return a finite number, or raise ValueError."""
+    fault = ValueError(f"{str(value)[:40]!r} is no number")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise fault
+    try:
+        found = float(value)
+    except OverflowError:
+        raise fault from None
+    if not math.isfinite(found):
+        raise fault
+    return found
+
+
+def whole_number(value: Any, least: int, most: int = 2**31 - 1) -> int:
+    """Return a whole number from `least` to `most`, or raise ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{str(value)[:40]!r} is no whole number from {least} to {most}")
+    return value
+
+
+def name(value: Any) -> str:
+    """Return a text of at most `LONGEST_NAME` characters, or raise ValueError."""
+    if len(is_a(value, str)) > LONGEST_NAME:
+        raise ValueError(f"a name of {len(value):,} characters")
+    return str(value)
+
+
+def listed(values: Any) -> Sequence[Any]:
+    """Return a list, or raise ValueError."""
+    return is_a(values, list)
+
+
+def numbers(values: Any) -> tuple[float, ...]:
+    """Return a list's finite numbers, or raise ValueError."""
+    return tuple(number(value) for value in listed(values))
+
+
+def triple(values: Any) -> tuple[float, float, float]:
+    """Return three finite numbers, or raise ValueError."""
+    first, second, third = numbers(values)
+    return first, second, third
+
+
+def texts(values: Any) -> Mapping[str, str]:
+    """Return an object whose values are texts, or raise ValueError."""
+    return {key: is_a(value, str) for key, value in is_a(values, dict).items()}
+
+
+def is_a(value: Any, kind: type[T]) -> T:
+    """Return a value of that type, or raise ValueError."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{kind.__name__} expected, but got {type(value).__name__}")
+    return value

@@ -1,0 +1,81 @@
+"""An outcome on the disk: a safetensors file of its rows, scores and weights, with its facts as JSON in the header.
+
+A run folder may come from elsewhere, so what is read is checked; no name in it is ever a path.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save_file
+
+from automl_tl.foreign import is_a, listed, number, parse_json, read_bytes, whole_number
+from automl_tl.learning.configuration import Configuration
+from automl_tl.monitor import Epoch
+from automl_tl.output import whole
+from automl_tl.searcher.trials.outcome import Outcome
+
+_STATE = "state."
+_LARGEST = 16 * 1024**3
+"""Bytes of a file; the weights of the largest networks in use take a few GB."""
+
+
+def write_outcome(file: Path, outcome: Outcome) -> None:
+    """Write an outcome, whole or not at all; raises OSError, or SafetensorError for what the system said."""
+    tensors = {"rows": torch.from_numpy(outcome.rows), "scores": torch.from_numpy(outcome.scores)}
+    tensors |= {_STATE + name: value.contiguous() for name, value in outcome.state.items()}
+    facts = {name: getattr(outcome, name) for name in ("value", "seconds", "epochs", "n_folds", "number", "sample")}
+    facts["configuration"] = outcome.configuration.to_dict()
+    facts |= {"history": [asdict(epoch) for epoch in outcome.history], "trainer": outcome.trainer}
+    file.parent.mkdir(exist_ok=True)
+    with whole(file) as new:
+        save_file(tensors, new, {"facts": json.dumps(facts)})
+
+
+def read_outcome(file: Path) -> Outcome | None:
+    """Return the outcome in a file, or None where it is missing, damaged, or not what `write_outcome` writes."""
+    try:
+        content = read_bytes(file, _LARGEST)  # a mapped file could not be replaced on Windows
+        with safe_open(file, "pt") as opened:
+            facts = is_a(parse_json(opened.metadata()["facts"]), dict)
+        tensors = load(content)
+        rows, scores = tensors["rows"].numpy().astype(np.int64), tensors["scores"].numpy()
+        _check(rows, scores)
+        state = {name.removeprefix(_STATE): value for name, value in tensors.items() if name.startswith(_STATE)}
+        return Outcome(
+            configuration=Configuration.from_dict(facts["configuration"]),
+            value=number(facts["value"]),
+            rows=rows,
+            scores=scores,
+            seconds=number(facts["seconds"]),
+            epochs=whole_number(facts["epochs"], 0),
+            n_folds=whole_number(facts["n_folds"], 0),
+            state=state,
+            history=tuple(map(_epoch, listed(facts.get("history", [])))),
+            trainer=whole_number(facts.get("trainer", 0), 0),
+            number=whole_number(facts["number"], -1),
+            sample=is_a(facts["sample"], str),
+        )
+    except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _check(rows: np.ndarray, scores: np.ndarray) -> None:
+    """Raise ValueError unless every row, a picture's number, has its scores."""
+    if rows.ndim != 1 or scores.ndim != 2 or len(rows) != len(scores) or not scores.size:
+        raise ValueError(f"rows {rows.shape} and scores {scores.shape}")
+    if scores.dtype != np.float32 or rows.min() < 0 or len(np.unique(rows)) < len(rows):
+        raise ValueError(f"scores of {scores.dtype}, or rows that are no pictures")
+
+
+def _epoch(values: Any) -> Epoch:
+    for value in is_a(values, dict).values():
+        if value is not None:
+            number(value)
+    return Epoch(**values)
