@@ -14,6 +14,7 @@ from pathlib import Path
 from platformdirs import user_cache_dir
 
 from automl_tl.errors import CacheError
+from automl_tl.wording import clean
 
 ENVIRONMENT_VARIABLE = "AUTOML_TL_CACHE_DIR"
 KINDS = ("scan", "features", "domain", "timing", "preflight")
@@ -35,10 +36,16 @@ def cache_path(value: str | Path | None = None) -> Path:
 
     `value` (an option) wins over $AUTOML_TL_CACHE_DIR, which wins over the platform's user cache
     folder. A folder that holds files but not our mark is somebody's: then it is its sub-folder automl-tl.
-    Raises CacheError where it is a file.
+    Raises CacheError where it is a file, or in a home folder that does not exist.
     """
     named = value or os.environ.get(ENVIRONMENT_VARIABLE) or user_cache_dir("automl-tl", appauthor=False)
-    path = Path(os.path.abspath(os.path.expanduser(named)))
+    expanded = os.path.expanduser(named)
+    if expanded.startswith("~"):
+        raise CacheError(
+            f"there is no home folder, so '{clean(named)}' is nowhere; name a cache folder with --cache-dir or "
+            f"${ENVIRONMENT_VARIABLE}"
+        )
+    path = Path(os.path.abspath(expanded))
     if path.is_file():
         raise CacheError(_unusable(path, NotADirectoryError("it is a file")))
     return path if _is_ours_or_empty(path) else path / "automl-tl"

@@ -7,6 +7,7 @@ decoding and resizing happen outside Python's lock.
 
 from __future__ import annotations
 
+import errno
 import math
 import threading
 import warnings
@@ -51,6 +52,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _TURNED = (5, 6, 7, 8)  # orientations that swap width and height
+_OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE)  # too many open files: the picture may be sound
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"})
 _HEIF_CONTAINERS = frozenset({b"mif1", b"msf1"})
 
@@ -218,10 +220,12 @@ def _open_heic(file: BinaryIO) -> Image.Image:
 
 @contextmanager
 def _as_picture_errors(name: str = "") -> Iterator[None]:
-    """Turn whatever a file or a decoder throws into a `PictureError`."""
+    """Turn whatever a file or a decoder throws into a `PictureError`, but for what no picture is to blame for."""
     try:
         yield
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+            raise
         picture_error = error if isinstance(error, PictureError) else PictureError(_reason(error))
         if name:
             picture_error.add_note(f"while reading {name}")

@@ -166,6 +166,7 @@ def extract(
     """
     table = features_store.table(way.key)
     unique = {picture.sha256: picture for picture in pictures}
+    table.forget_damaged(unique)
     missing = sorted((picture for key, picture in unique.items() if key not in table), key=lambda one: one.place)
     if missing:
         size = SHARD_SIZE if n_workers > 1 else len(missing)

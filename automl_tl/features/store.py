@@ -3,19 +3,23 @@
 A *key* is everything that changes a feature but the picture itself; its hash names a folder. In it
 lie immutable shards: safetensors files of some hundred pictures, written under a temporary name and
 then renamed, so that a reader never sees half a file and two processes never hinder one another (at
-worst both write the same rows). A damaged shard is left out and its pictures are computed again.
+worst both write the same rows). A shard's name ends in the CRC of its bytes; a damaged one is deleted,
+and its pictures are computed again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +28,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from automl_tl.errors import CacheError
+from automl_tl.logs import LOGGER
 from automl_tl.output import whole
+from automl_tl.wording import clean
 
 SCHEMA = 1
 DEFAULT_MAX_BYTES = 8 * 1024**3
@@ -68,18 +74,27 @@ class FeatureTable:
         Raises CacheError where the folder cannot be written.
         """
         index = np.frombuffer(bytes.fromhex("".join(keys)), np.uint8).reshape(len(keys), 32)
-        name = f"{uuid.uuid4().hex}.safetensors"
+        content = save({_KEYS: index, **{k: np.ascontiguousarray(v) for k, v in arrays.items()}})
+        name = f"{uuid.uuid4().hex}-{zlib.crc32(content):08x}.safetensors"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not self._where:
                 self._write("key.json", self._key)
-            self._write(name, save({_KEYS: index, **{k: np.ascontiguousarray(v) for k, v in arrays.items()}}))
+            self._write(name, content)
         except OSError as error:
             raise CacheError(
                 f"new features cannot be kept in the cache folder '{self.folder}' ({error.strerror or error}); free "
                 "some space, or name another one with --cache-dir"
             ) from error
         self._where.update({key: (self.folder / name, row) for row, key in enumerate(keys)})
+
+    def forget_damaged(self, keys: Iterable[str]) -> None:
+        """Delete the damaged ones of the shards that hold `keys`, which are then in the table no longer; say so."""
+        shards = {self._where[key][0] for key in keys if key in self._where}
+        damaged = {shard for shard in shards if not _is_sound(shard)}
+        if damaged:
+            self._where = {key: place for key, place in self._where.items() if place[0] not in damaged}
+            _drop(damaged)
 
     def slices(self, keys: Sequence[str]) -> tuple[Slice, ...]:
         """Return where the rows of `keys` lie; every key must be in the table."""
@@ -96,8 +111,7 @@ class FeatureTable:
             with safe_open(shard, "numpy") as file:
                 keys = file.get_tensor(_KEYS)
         except (SafetensorError, OSError):
-            with suppress(OSError):  # of a read-only cache
-                shard.unlink(missing_ok=True)
+            _drop([shard])
             return
         self._where.update({key.tobytes().hex(): (shard, row) for row, key in enumerate(keys)})
 
@@ -122,8 +136,10 @@ class FeatureStore:
         shards = sorted(self._shards(), key=lambda entry: entry[1])
         excess = sum(size for _, _, size in shards) - self.max_bytes
         for path, used, size in shards:
-            if excess <= 0 or used > time.time() - _IN_USE_SECONDS:
+            if excess <= 0:
                 return
+            if abs(used - time.time()) < _IN_USE_SECONDS:  # a clock may have jumped back: later is not always now
+                continue
             path.unlink(missing_ok=True)
             excess -= size
 
@@ -155,6 +171,24 @@ def names(slices: Sequence[Slice]) -> frozenset[str]:
     """Return the names of the arrays that the shards hold."""
     with safe_open(slices[0].shard, "numpy") as file:
         return frozenset(file.keys()) - {_KEYS}
+
+
+@cache
+def _is_sound(shard: Path) -> bool:
+    """Return whether a shard's bytes are those that were written; one from before names had a CRC is believed."""
+    _, dash, crc = shard.stem.partition("-")
+    try:
+        with shard.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return not dash or f"{zlib.crc32(content):08x}" == crc
+    except (OSError, ValueError):  # gone, or empty
+        return False
+
+
+def _drop(shards: Iterable[Path]) -> None:
+    for shard in shards:
+        LOGGER.warning("'%s' in the cache is damaged; what it held is computed again", clean(shard))
+        with suppress(OSError):  # of a read-only cache
+            shard.unlink(missing_ok=True)
 
 
 def _touch(path: Path) -> None:

@@ -20,6 +20,7 @@ Change = Callable[[dict[str, Any]], object]
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch)
+    monkeypatch.setenv("AUTOML_TL_PREFLIGHT_SECONDS", "0")  # another process would not know the small backbone
 
 
 @pytest.fixture

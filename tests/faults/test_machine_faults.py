@@ -1,0 +1,372 @@
+"""Full disks, kills, clocks, missing homes and vanished files: each ends in a clear sentence, and nothing is lost."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from click.testing import CliRunner
+from generated_pictures import picture
+from optuna.storages.journal import JournalFileBackend
+from tiny_backbone import tiny_network
+
+from automl_tl import cache_dir as places
+from automl_tl.cli import main
+from automl_tl.data.decode import Preprocessing
+from automl_tl.errors import CacheError, DataError
+from automl_tl.features import store as module
+from automl_tl.features.engine import Engine
+from automl_tl.features.extract import Pass, Picture, extract
+from automl_tl.features.memo import remember
+from automl_tl.features.store import FeatureStore
+from automl_tl.lab import recommended
+from automl_tl.model.bundle import load_bundle
+from automl_tl.output import whole
+from automl_tl.searcher.trials.journal import open_storage
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")
+no_root = pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+
+
+@pytest.fixture
+def some(tmp_path: Path) -> list[Picture]:
+    """Twelve pictures on the disk."""
+    found = []
+    for n in range(12):
+        path = tmp_path / f"{n}.png"
+        picture(n % 3, n).save(path)
+        found.append(Picture(str(path), f"{n:064x}"))
+    return found
+
+
+def features(pictures: list[Picture], folder: Path) -> np.ndarray:
+    way = Pass(tiny_network(), Preprocessing(32), Engine("cpu", "float32"))
+    return extract(way, pictures, FeatureStore(folder)).matrix((3,))
+
+
+def shards(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.safetensors"))
+
+
+# --- the store --------------------------------------------------------------------------------------
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 0x10
+    file.write_bytes(content)
+
+
+def halve(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def rubbish(file: Path) -> None:
+    file.write_bytes(b"rubbish" * 100)
+
+
+@pytest.mark.parametrize("damage", [flip, halve, empty, rubbish])
+def test_a_damaged_entry_is_computed_again_and_said_once(
+    some: list[Picture], tmp_path: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    before = features(some, tmp_path / "cache")
+    (shard,) = shards(tmp_path / "cache")
+    damage(shard)
+    for _ in range(2):
+        np.testing.assert_allclose(features(some, tmp_path / "cache"), before, atol=1e-3)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"'{shard}' in the cache is damaged; what it held is computed again"
+    ]
+    assert not shard.exists()
+
+
+def test_entries_from_before_there_were_checksums_are_believed(some: list[Picture], tmp_path: Path) -> None:
+    before = features(some, tmp_path / "cache")
+    (shard,) = shards(tmp_path / "cache")
+    shard.rename(shard.with_name("ab" * 16 + ".safetensors"))
+    np.testing.assert_array_equal(features(some, tmp_path / "cache"), before)
+    assert len(shards(tmp_path / "cache")) == 1
+
+
+def write_until_killed(folder: Path, some: list[Picture]) -> None:
+    """Write shards of one picture each, for ever; every picture's row says which it is."""
+    n = 0
+    while True:
+        table = FeatureStore(folder).table({"a": 1})
+        table.add([some[n % 12].sha256], {"1/mean": np.full((1, 8), n % 12, np.float32)})
+        n += 1
+
+
+@posix
+@pytest.mark.parametrize("seconds", [0.05, 0.15, 0.4])
+def test_a_kill_at_any_moment_leaves_only_whole_entries(some: list[Picture], tmp_path: Path, seconds: float) -> None:
+    writer = multiprocessing.get_context("fork").Process(target=write_until_killed, args=(tmp_path / "c", some))
+    writer.start()
+    while not shards(tmp_path / "c"):
+        time.sleep(0.01)
+    time.sleep(seconds)
+    assert writer.pid is not None
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.join()
+    table = FeatureStore(tmp_path / "c").table({"a": 1})
+    known = [one.sha256 for one in some if one.sha256 in table]
+    table.forget_damaged(known)
+    assert all(key in table for key in known)
+    rows = module.read(table.slices(known), "1/mean")
+    assert [int(key, 16) for key in known] == rows[:, 0].astype(int).tolist()
+
+
+@posix
+def test_two_processes_fill_one_entry(some: list[Picture], tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    both = [fork.Process(target=_fill, args=(tmp_path / "c",)) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert [one.exitcode for one in both] == [0, 0]
+    table = FeatureStore(tmp_path / "c").table({"a": 1})
+    keys = [f"{n:064x}" for n in range(40)]
+    table.forget_damaged(keys)
+    assert module.read(table.slices(keys), "1/mean")[:, 0].tolist() == list(range(40))
+
+
+def _fill(folder: Path) -> None:
+    for n in range(40):
+        table = FeatureStore(folder).table({"a": 1})
+        if f"{n:064x}" not in table:
+            table.add([f"{n:064x}"], {"1/mean": np.full((1, 8), n, np.float32)})
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
+def test_a_cache_that_cannot_be_written_is_named_and_filled_later(
+    some: list[Picture], tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(file: Path, content: bytes) -> int:
+        with open(file, "wb") as half:
+            half.write(content[: len(content) // 2])
+        raise OSError(number, os.strerror(number), str(file))
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_bytes", fail)
+        with pytest.raises(CacheError, match=f"{os.strerror(number)}.*--cache-dir"):
+            features(some, tmp_path / "cache")
+    assert shards(tmp_path / "cache") == []
+    assert not [one for one in (tmp_path / "cache").rglob("*") if one.is_file() and one.name != "key.json"]
+    assert features(some, tmp_path / "cache").shape == (12, 16)
+
+
+def test_a_clock_that_was_ahead_does_not_keep_the_cache_full(some: list[Picture], tmp_path: Path) -> None:
+    features(some, tmp_path / "cache")
+    (shard,) = shards(tmp_path / "cache")
+    late = time.time() + 10 * 365 * 86400
+    os.utime(shard, (late, late))
+    FeatureStore(tmp_path / "cache", max_bytes=0).trim()
+    assert shards(tmp_path / "cache") == []
+
+
+# --- pictures ---------------------------------------------------------------------------------------
+
+
+def vanish(path: Path) -> None:
+    path.unlink()
+
+
+def become_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def become_text(path: Path) -> None:
+    path.write_text("moved to the archive")
+
+
+@pytest.mark.parametrize("change", [vanish, become_a_folder, become_text, empty])
+def test_a_picture_that_vanishes_between_scan_and_read(
+    some: list[Picture], tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    change(Path(some[7].path))
+    with pytest.raises(DataError, match=rf"{some[7].path} changed while it was being read .*run the command again"):
+        features(some, tmp_path / "cache")
+    if Path(some[7].path).is_dir():
+        Path(some[7].path).rmdir()
+    picture(1, 7).save(some[7].path)
+    assert features(some, tmp_path / "cache").shape == (12, 16)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_too_many_open_files_are_no_fault_of_the_pictures(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch, make_pictures: Callable[..., Path]
+) -> None:
+    from automl_tl.data import source
+
+    root, real = make_pictures(), source.File.open
+
+    def fail(self: Any) -> Any:
+        if self.name.endswith("3.png"):
+            raise OSError(number, os.strerror(number), self.name)
+        return real(self)
+
+    with monkeypatch.context() as busy:
+        busy.setattr(source.File, "open", fail)
+        result = CliRunner().invoke(main, ["inspect", str(root)])
+    assert result.exit_code == 2
+    assert os.strerror(number) in result.stderr
+    assert "close other programs" in result.stderr
+    assert "18 in 3 classes" in CliRunner().invoke(main, ["inspect", str(root)]).stdout
+
+
+@posix
+def test_a_real_limit_of_open_files(make_pictures: Callable[..., Path]) -> None:
+    path = next(make_pictures().rglob("*.png"))
+    limited = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12))\n"
+        "from automl_tl.data.decode import read_rgb\n"
+        f"held = [open('/dev/null') for _ in range(8)]; read_rgb({str(path)!r})"
+    )
+    result = subprocess.run([sys.executable, "-c", limited], capture_output=True, text=True)
+    assert "OSError: [Errno 24] Too many open files" in result.stderr.splitlines()[-1]
+
+
+# --- the journal of a run ---------------------------------------------------------------------------
+
+
+def begun(path: Path, name: str = "x") -> optuna.Study:
+    return optuna.create_study(storage=open_storage(path), study_name=name, load_if_exists=True, direction="maximize")
+
+
+@pytest.mark.parametrize("written", [0, 1, 7, 10**6])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_full_disk_leaves_no_half_line_and_the_run_goes_on(
+    tmp_path: Path, written: int, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "study.journal"
+    study = begun(path)
+    for _ in range(3):
+        study.tell(study.ask(), 1.0)
+    before = path.read_bytes()
+
+    def sync(number: int) -> None:
+        os.truncate(path, min(len(before) + written, path.stat().st_size))
+        raise error
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", sync)
+        with pytest.raises(type(error)):
+            study.ask()
+    assert path.read_bytes() == before
+    study.tell(study.ask(), 2.0)
+    assert [trial.value for trial in begun(path).trials] == [1.0, 1.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("left", [1, 10, 40])
+def test_a_kill_leaves_half_a_line_which_is_cut(tmp_path: Path, left: int) -> None:
+    path = tmp_path / "study.journal"
+    study = begun(path)
+    study.tell(study.ask(), 1.0)
+    (path.parent / "study.journal.lock").touch()
+    with path.open("ab") as file:
+        file.write(path.read_bytes().splitlines()[-1][:left])
+    again = begun(path)
+    again.tell(again.ask(), 2.0)
+    assert [trial.value for trial in begun(path).trials] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "call", [30, pytest.param(5, marks=pytest.mark.slow), pytest.param(60, marks=pytest.mark.slow)]
+)
+def test_a_search_goes_on_after_room_is_made(
+    tmp_path: Path, call: int, monkeypatch: pytest.MonkeyPatch, make_pictures: Callable[..., Path]
+) -> None:
+    words = ["search", str(make_pictures(per_class=8)), "--out", str(tmp_path / "run"), "--backbone", "tiny"]
+    words += ["--device", "cpu", "--trials", "3", "--format", "json"]
+    monkeypatch.setattr(recommended, "epochs_for", lambda n: 3)
+    real, calls = JournalFileBackend.append_logs, []
+
+    def append(self: JournalFileBackend, logs: list[dict[str, Any]]) -> None:
+        calls.append(1)
+        if len(calls) < call:
+            real(self, logs)
+            return
+        with (tmp_path / "run" / "study.journal").open("a") as file:
+            file.write('{"op_code": 5, "wor')
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "run" / "study.journal"))
+
+    with monkeypatch.context() as full:
+        full.setattr(JournalFileBackend, "append_logs", append)
+        ended = CliRunner().invoke(main, words)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert "(No space left on device): free some space" in ended.stderr
+    assert "--resume" in ended.stderr
+    load_bundle(tmp_path / "run" / "bundle", "cpu")
+    before = [t for t in begun(tmp_path / "run" / "study.journal", "automl-tl").trials if t.state.is_finished()]
+    again = CliRunner().invoke(main, [*words, "--resume"])
+    assert again.exit_code == 0, again.stderr
+    after = {t.number: t.value for t in begun(tmp_path / "run" / "study.journal", "automl-tl").trials}
+    assert before
+    assert all(after[t.number] == t.value for t in before)
+
+
+# --- folders ----------------------------------------------------------------------------------------
+
+
+@no_root
+def test_a_read_only_run_folder_is_named(tmp_path: Path, make_pictures: Callable[..., Path]) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    result = CliRunner().invoke(main, ["search", str(make_pictures()), "--out", str(closed / "run")])
+    assert result.exit_code == 2
+    assert "the run folder" in result.stderr
+
+
+def test_without_a_home_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(places.ENVIRONMENT_VARIABLE)
+    monkeypatch.setattr(places, "user_cache_dir", lambda *_, **__: "~/.cache/automl-tl")
+    monkeypatch.setattr(os.path, "expanduser", os.fspath)
+    with pytest.raises(CacheError, match=r"there is no home folder.*--cache-dir or \$AUTOML_TL_CACHE_DIR"):
+        places.cache_dir()
+    assert places.cache_dir(tmp_path / "named").is_dir()
+    assert not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_small_result_that_cannot_be_kept_is_there(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    assert remember(tmp_path, {"a": 1}, lambda: 1.5) == 1.5
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt(), MemoryError()])
+def test_a_file_that_is_replaced_is_the_old_one_or_the_new_one(tmp_path: Path, error: BaseException) -> None:
+    file = tmp_path / "result.json"
+    file.write_text("old")
+
+    def half() -> None:
+        with whole(file) as new:
+            new.write_text("ne")
+            raise error
+
+    with pytest.raises(type(error)):
+        half()
+    assert [one.read_text() for one in tmp_path.iterdir()] == ["old"]
