@@ -9,9 +9,8 @@ from pathlib import Path
 
 def reseal(bundle: Path) -> None:
     """Make all checksums fit what is there."""
-    text = (bundle / "bundle.json").read_text()
     try:
-        values = json.loads(text)
+        values = json.loads((bundle / "bundle.json").read_bytes())
         values["files"]["model.safetensors"] = sha(bundle / "model.safetensors")
         (bundle / "bundle.json").write_text(json.dumps(values))
     except (KeyError, RecursionError, TypeError, ValueError):

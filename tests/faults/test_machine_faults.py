@@ -287,9 +287,8 @@ def test_a_kill_leaves_half_a_line_which_is_cut(tmp_path: Path, left: int) -> No
     assert [trial.value for trial in begun(path).trials] == [1.0, 2.0]
 
 
-@pytest.mark.parametrize(
-    "call", [30, pytest.param(5, marks=pytest.mark.slow), pytest.param(60, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("call", [5, 30, 60])
 def test_a_search_goes_on_after_room_is_made(
     tmp_path: Path, call: int, monkeypatch: pytest.MonkeyPatch, make_pictures: Callable[..., Path]
 ) -> None:
