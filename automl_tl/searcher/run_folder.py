@@ -31,7 +31,7 @@ STATES_KEPT = 3
 _RUN, _SPACE, _RESULT = "run.json", "space.json", "result.json"
 _SAMPLE = "sample.json"
 _LOCK = ".lock"
-_LARGEST_JSON = 256 * 1024**2
+LARGEST_JSON = 256 * 1024**2
 """Bytes; a million pictures take 40 MB of `pictures.json`."""
 
 
@@ -228,7 +228,7 @@ class RunFolder:
     def read_json(self, name: str) -> dict[str, Any] | None:
         """Return one of the run's JSON files, or None where it is missing, damaged or larger than any run's."""
         try:
-            return is_a(parse_json(read_bytes(self.path / name, _LARGEST_JSON)), dict)
+            return is_a(parse_json(read_bytes(self.path / name, LARGEST_JSON)), dict)
         except (OSError, ValueError):
             return None
 

@@ -20,6 +20,7 @@ ELSEWHERE = {
     "plugins/faces/README.md": "faces.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changes.md",
+    "SECURITY.md": "security.md",
 }
 """Texts outside of docs/, and what they are called on the site."""
 WIDTH = 84

@@ -33,6 +33,7 @@ from automl_tl.features.store import FeatureStore
 from automl_tl.lab import recommended
 from automl_tl.model.bundle import load_bundle
 from automl_tl.output import whole
+from automl_tl.searcher.space import search_space
 from automl_tl.searcher.trials.journal import open_storage
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")
@@ -295,6 +296,8 @@ def test_a_search_goes_on_after_room_is_made(
     words = ["search", str(make_pictures(per_class=8)), "--out", str(tmp_path / "run"), "--backbone", "tiny"]
     words += ["--device", "cpu", "--trials", "3", "--format", "json"]
     monkeypatch.setattr(recommended, "epochs_for", lambda n: 3)
+    monkeypatch.setattr(search_space, "FEWEST_EPOCHS", 2)
+    monkeypatch.setattr(search_space, "MOST_EPOCHS", 4)
     real, calls = JournalFileBackend.append_logs, []
 
     def append(self: JournalFileBackend, logs: list[dict[str, Any]]) -> None:
