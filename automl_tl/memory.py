@@ -1,4 +1,4 @@
-"""The memory of this process: how much it holds, what says that there is no more, how glibc keeps it."""
+"""Memory: how much this process holds, how much is free, what says that there is no more, how glibc keeps it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ MMAP_THRESHOLD_BYTES = 1 << 30
 TRIM_THRESHOLD_BYTES = (1 << 31) - 1  # the largest that fits mallopt's int
 TOP_PAD_BYTES = 256 << 20
 
+_GROUP = Path("/sys/fs/cgroup")
 _SHORTAGES = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
 """In torch's RuntimeErrors: CUDA's, the CPU allocator's on Windows and elsewhere, those of cuDNN and cuBLAS."""
 
@@ -67,6 +68,33 @@ def held_memory() -> int | None:
     except (OSError, ValueError, IndexError):
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most if sys.platform == "darwin" else 1024 * most
+
+
+def free_memory() -> int | None:
+    """Return the bytes that may still be taken before the kernel ends a process; None where that is not known.
+
+    On Linux MemAvailable of proc(5), or what the control group of a container (cgroup v2) leaves, if that is less.
+    """
+    known = [one for one in (_available(), _left_in_group(_GROUP)) if one is not None]
+    return min(known, default=None)
+
+
+def _available() -> int | None:
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="utf-8").partition("MemAvailable:")[2]
+        return 1024 * int(text.split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _left_in_group(group: Path) -> int | None:
+    """Return what a control group may still take; files that its kernel can drop count as free."""
+    try:
+        most, used = (int((group / name).read_text(encoding="utf-8")) for name in ("memory.max", "memory.current"))
+        facts = (line.split() for line in (group / "memory.stat").read_text(encoding="utf-8").splitlines())
+        return most - used + int(dict(facts)["inactive_file"])
+    except (OSError, ValueError, KeyError):  # no such group, or "max" for no bound
+        return None
 
 
 def check_memory(most: int | None, more: float = 0.0) -> None:

@@ -17,6 +17,7 @@ from automl_tl.learning.finetune import Trained, TrainingError
 from automl_tl.learning.trainer import Start, learned_state, make_cache, train
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allowance import UNBOUNDED, Allowance
+from automl_tl.searcher.trials.foresight import check_room
 from automl_tl.searcher.trials.observer import NOBODY, Observer, Watch
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.reference import Reference, estimated
@@ -62,7 +63,7 @@ def score_trained(
 
     Raises:
         TrainingError: the loss is no longer finite, or there was no time for an epoch.
-        ShortageError: one picture at a time does not fit into memory.
+        ShortageError: one picture at a time does not fit into memory, or it is foreseen that training would not.
     """
     started = time.perf_counter()
     folds: list[FoldScores] = []
@@ -107,7 +108,7 @@ def score_fold(
         parts: of the schedule; the fold is scored after each of them but the last as well; 0 for at the end alone.
         report: called with every epoch.
     """
-
+    check_room(task, configuration, allowance.memory)
     rows = task.held_out(fold)
     value_of = partial(estimated, task, reference, rows)
     validation = [Validation(lambda tunable: value_of(tunable.scores(rows)), parts)] if parts else []

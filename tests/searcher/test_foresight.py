@@ -1,0 +1,79 @@
+"""Memory is foreseen before a candidate is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from small_lab import CPU
+from tasks import TUNED, bare_task, retuned
+from tiny_backbone import tiny_network
+
+from automl_tl import memory
+from automl_tl.errors import AutomlTlError, ShortageError
+from automl_tl.features.engine import Engine
+from automl_tl.learning.recipe import batch_size_for
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials import foresight
+from automl_tl.searcher.trials.foresight import check_room, least_bytes
+
+WEIGHTS = (3 * 8 * 9 + 3 * 8, 8 * 12 * 9 + 3 * 12, 12 * 16 * 9 + 3 * 16)
+"""Of the small backbone's stages: a convolution with its bias, and BatchNorm's two."""
+OUTPUTS = (8 * 16 * 16, 12 * 8 * 8, 16 * 4 * 4)
+
+
+def task(engine: Engine = CPU) -> Task:
+    found = bare_task(np.arange(40) % 2)
+    object.__setattr__(found, "networks", cast(Any, SimpleNamespace(engine=engine, network=lambda _: tiny_network())))
+    return found
+
+
+@pytest.mark.parametrize("unfrozen", [1, 2, 3, 5])
+def test_it_counts_weights_what_the_optimiser_keeps_and_a_batch(unfrozen: int) -> None:
+    found = task()
+    first = max(3 - unfrozen, 0)
+    batch = batch_size_for(found.n_trained)
+    expected = 4 * (sum(WEIGHTS) + 3 * sum(WEIGHTS[first:]) + batch * sum(OUTPUTS[first:]))
+    assert least_bytes(found, retuned(TUNED, unfrozen=unfrozen)) == expected
+
+
+def test_what_does_not_fit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = least_bytes(task(), TUNED)
+    monkeypatch.setattr(foresight, "free_memory", lambda: needed - 1)
+    with pytest.raises(ShortageError, match=r"training tiny takes at least .* of memory, but .* are free; end other"):
+        check_room(task(), TUNED, None)
+    check_room(task(Engine("cuda", "float32")), TUNED, None)
+    for free in (needed, None):
+        monkeypatch.setattr(foresight, "free_memory", lambda free=free: free)
+        check_room(task(), TUNED, None)
+
+
+def test_what_would_be_more_than_is_allowed_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "held_memory", lambda: 10**9)
+    needed = least_bytes(task(), TUNED)
+    with pytest.raises(AutomlTlError, match=r"it would use 1\.0 GB of memory, more than the 1\.0 GB allowed"):
+        check_room(task(), TUNED, 10**9 + needed - 1)
+    check_room(task(), TUNED, 10**9 + needed)
+
+
+def test_a_control_group_bounds_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("900\n")
+    (tmp_path / "memory.stat").write_text("anon 700\ninactive_file 150\n")
+    monkeypatch.setattr(memory, "_GROUP", tmp_path)
+    monkeypatch.setattr(memory, "_available", lambda: None)
+    assert memory.free_memory() == 250
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.free_memory() is None
+    monkeypatch.setattr(memory, "_available", lambda: 5)
+    assert memory.free_memory() == 5
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="needs proc(5)")
+def test_this_machine_has_memory() -> None:
+    free = memory.free_memory()
+    assert free is not None
+    assert 10**7 < free < 10**14
