@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 import pytest
 from click.testing import CliRunner
 from generated_pictures import picture
-from optuna.storages.journal import JournalFileBackend
 from tiny_backbone import tiny_network
 
 from automl_tl import cache_dir as places
@@ -30,11 +28,7 @@ from automl_tl.features.engine import Engine
 from automl_tl.features.extract import Pass, Picture, extract
 from automl_tl.features.memo import remember
 from automl_tl.features.store import FeatureStore
-from automl_tl.lab import recommended
-from automl_tl.model.bundle import load_bundle
 from automl_tl.output import whole
-from automl_tl.searcher.space import search_space
-from automl_tl.searcher.trials.journal import open_storage
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")
 no_root = pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
@@ -242,86 +236,6 @@ def test_a_real_limit_of_open_files(make_pictures: Callable[..., Path]) -> None:
     )
     result = subprocess.run([sys.executable, "-c", limited], capture_output=True, text=True)
     assert "OSError: [Errno 24] Too many open files" in result.stderr.splitlines()[-1]
-
-
-# --- the journal of a run ---------------------------------------------------------------------------
-
-
-def begun(path: Path, name: str = "x") -> optuna.Study:
-    return optuna.create_study(storage=open_storage(path), study_name=name, load_if_exists=True, direction="maximize")
-
-
-@pytest.mark.parametrize("written", [0, 1, 7, 10**6])
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
-def test_a_full_disk_leaves_no_half_line_and_the_run_goes_on(
-    tmp_path: Path, written: int, error: BaseException, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "study.journal"
-    study = begun(path)
-    for _ in range(3):
-        study.tell(study.ask(), 1.0)
-    before = path.read_bytes()
-
-    def sync(number: int) -> None:
-        os.truncate(path, min(len(before) + written, path.stat().st_size))
-        raise error
-
-    with monkeypatch.context() as full:
-        full.setattr(os, "fsync", sync)
-        with pytest.raises(type(error)):
-            study.ask()
-    assert path.read_bytes() == before
-    study.tell(study.ask(), 2.0)
-    assert [trial.value for trial in begun(path).trials] == [1.0, 1.0, 1.0, 2.0]
-
-
-@pytest.mark.parametrize("left", [1, 10, 40])
-def test_a_kill_leaves_half_a_line_which_is_cut(tmp_path: Path, left: int) -> None:
-    path = tmp_path / "study.journal"
-    study = begun(path)
-    study.tell(study.ask(), 1.0)
-    (path.parent / "study.journal.lock").touch()
-    with path.open("ab") as file:
-        file.write(path.read_bytes().splitlines()[-1][:left])
-    again = begun(path)
-    again.tell(again.ask(), 2.0)
-    assert [trial.value for trial in begun(path).trials] == [1.0, 2.0]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("call", [5, 30, 60])
-def test_a_search_goes_on_after_room_is_made(
-    tmp_path: Path, call: int, monkeypatch: pytest.MonkeyPatch, make_pictures: Callable[..., Path]
-) -> None:
-    words = ["search", str(make_pictures(per_class=8)), "--out", str(tmp_path / "run"), "--backbone", "tiny"]
-    words += ["--device", "cpu", "--trials", "3", "--format", "json"]
-    monkeypatch.setattr(recommended, "epochs_for", lambda n: 3)
-    monkeypatch.setattr(search_space, "FEWEST_EPOCHS", 2)
-    monkeypatch.setattr(search_space, "MOST_EPOCHS", 4)
-    real, calls = JournalFileBackend.append_logs, []
-
-    def append(self: JournalFileBackend, logs: list[dict[str, Any]]) -> None:
-        calls.append(1)
-        if len(calls) < call:
-            real(self, logs)
-            return
-        with (tmp_path / "run" / "study.journal").open("a") as file:
-            file.write('{"op_code": 5, "wor')
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "run" / "study.journal"))
-
-    with monkeypatch.context() as full:
-        full.setattr(JournalFileBackend, "append_logs", append)
-        ended = CliRunner().invoke(main, words)
-    assert (ended.exit_code, ended.stdout) == (2, "")
-    assert "(No space left on device): free some space" in ended.stderr
-    assert "--resume" in ended.stderr
-    load_bundle(tmp_path / "run" / "bundle", "cpu")
-    before = [t for t in begun(tmp_path / "run" / "study.journal", "automl-tl").trials if t.state.is_finished()]
-    again = CliRunner().invoke(main, [*words, "--resume"])
-    assert again.exit_code == 0, again.stderr
-    after = {t.number: t.value for t in begun(tmp_path / "run" / "study.journal", "automl-tl").trials}
-    assert before
-    assert all(after[t.number] == t.value for t in before)
 
 
 # --- folders ----------------------------------------------------------------------------------------
