@@ -80,6 +80,10 @@ class DomainReference:
         theirs = (network.weights.identity, network.n_stages, backbone.input_size, backbone.mean, backbone.std)
         return ours == theirs
 
+    def likeness(self, embeddings: np.ndarray) -> np.ndarray:
+        """Return the mean kernel value with the source pictures of each of `embeddings` (n, d) of the last stage."""
+        return kernel.similarity_to(kernel.unit(embeddings), self.maps[-1], self.bandwidths[-1])
+
     def compare(self, embeddings: np.ndarray, stage: int | None = None) -> Comparison:
         """Return the kernel values of `embeddings` (n, d) of stage `stage` (counted from 1; default: the last)."""
         index = (stage or self.n_stages) - 1

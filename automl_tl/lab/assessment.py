@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from automl_tl.backbones.contract import FineTuning
+from automl_tl.domain.extremes import Extremes
 from automl_tl.domain.similarity import Domain
 from automl_tl.features.extract import Features
 from automl_tl.lab.advice import Advice, Unfreezing, advise, stages_to_unfreeze
 from automl_tl.lab.calibration import GainPrior
 from automl_tl.lab.decision import Choice, choose
-from automl_tl.lab.domains import measure_domains
+from automl_tl.lab.domains import measure_domains, picture_extremes
 from automl_tl.lab.evidence import Candidate, Evidence, gather_evidence
 from automl_tl.lab.expectations import Expectations, expect
 from automl_tl.lab.flips import MAX_PICTURES, FlipHarm, judge_flips
@@ -44,6 +45,9 @@ class Assessment:
     """The most similar data sets of the panel, the nearest first."""
     fine_tuning: FineTuning
     """What the plugin of the backbone that is trained says of that."""
+    extremes: Extremes | None = None
+    """The pictures that are most and least like the chosen backbone's pretraining domain; None where it has no
+    reference to compare with."""
     tried: str = ""
     """What a short fine-tuning came to, in a sentence, where one was run."""
 
@@ -103,7 +107,8 @@ def assess(
     own = lab.networks.network(evidence.late(lab.metric.name).backbone).fine_tuning
     advice, near = advise(choice.strategy, unfreezing, flips, own), nearest(expectations.known, lab.calibration.without)
     return Assessment(
-        sample, features, domains, evidence, size, matrix, expectations, unfreezing, choice, flips, advice, near, own
+        sample, features, domains, evidence, size, matrix, expectations, unfreezing, choice, flips, advice, near, own,
+        picture_extremes(lab, features[evidence.backbone], sample),
     )  # fmt: skip
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from automl_tl.domain.extremes import Extremes, extremes
+from automl_tl.domain.library import find_reference
 from automl_tl.domain.measure import SAMPLE_SIZE, measure_domain
 from automl_tl.domain.similarity import Domain, proxy
 from automl_tl.domain.stand_ins import stand_ins
@@ -34,6 +36,21 @@ def measure_domains(lab: Lab, features: Mapping[str, Features], sample: Sample, 
         domains[name] = _measure(lab.networks, name, values.take(rows), pictures, fit)
         update(done, len(features))
     return {name: _with_stand_in(lab.networks, domain, domains, pictures, fit) for name, domain in domains.items()}
+
+
+def picture_extremes(lab: Lab, features: Features, sample: Sample) -> Extremes | None:
+    """Return which pictures a backbone finds most and least like its pretraining domain; None without a reference.
+
+    Args:
+        lab: builds it.
+        features: of the sample's pictures by that backbone.
+        sample: the pictures.
+    """
+    network = lab.networks.network(features.backbone)
+    reference = find_reference(network)
+    if reference is None:
+        return None
+    return extremes(reference, features.matrix((network.n_stages,)), [picture.path for picture in sample.pictures])
 
 
 def _measure(networks: Networks, name: str, features: Features, pictures: Sequence[Picture], fit: str) -> Domain:

@@ -106,6 +106,7 @@ def _recommendation(lab: Lab, found: Assessment, budget: float | None, notes: tu
         neighbours=found.neighbours,
         seconds=lab.clock.seconds,
         notes=notes,
+        extremes=found.extremes,
     )
 
 

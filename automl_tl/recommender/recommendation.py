@@ -9,6 +9,7 @@ from typing import Any
 
 from automl_tl.data.majority import Majority
 from automl_tl.data.quality import QualityReport
+from automl_tl.domain.extremes import Extremes
 from automl_tl.domain.similarity import Domain
 from automl_tl.lab.advice import Advice
 from automl_tl.lab.decision import FrontRow
@@ -67,6 +68,8 @@ class Recommendation:
     reasons: tuple[str, ...]
     seconds: dict[str, float]
     notes: tuple[str, ...]
+    extremes: Extremes | None = None
+    """The pictures that are most and least like the pretraining domain; None where there is no reference of it."""
 
     @property
     def cuts(self) -> tuple[int, ...]:
