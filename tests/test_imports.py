@@ -46,6 +46,7 @@ FOUNDATIONS = (
     "notebook",
     "work",
     "output",
+    "surroundings",
 )
 """Top-level modules below every stage; they may use one another, without a cycle."""
 ENTRANCES = (PACKAGE, f"{PACKAGE}.__main__")

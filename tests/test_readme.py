@@ -22,7 +22,7 @@ from automl_tl.model import bundle
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```\w*\n(.*?)^```", README, flags=re.M | re.S)
 LINES = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
-IN_ORDER = [line for line in LINES if re.match("automl-tl (search|predict|evaluate|export|train MORE) ", line)]
+IN_ORDER = [line for line in LINES if re.match("automl-tl (search|report|predict|evaluate|export|train MORE) ", line)]
 """Commands that go on with what the one before made."""
 COMMANDS = [
     line

@@ -26,6 +26,7 @@ COMMANDS = {
     "try": ("automl_tl.cli.tryout:tryout", "Try a trained model on a page of this machine."),
     "evaluate": ("automl_tl.cli.evaluate:evaluate", "Say how good a trained model is on labelled pictures."),
     "export": ("automl_tl.cli.export:export", "Write a trained model for ONNX Runtime, torch or timm."),
+    "report": ("automl_tl.cli.report:report", "Write the page of a run of search or train."),
     "labels": ("automl_tl.cli.labels:labels", "List the pictures whose labels are likely wrong."),
     "inspect": ("automl_tl.cli.inspect:inspect", "Report on the pictures alone: counts, sizes, duplicates."),
     "backbones": ("automl_tl.cli.backbones:backbones", "List, check and start backbones."),

@@ -21,13 +21,34 @@ def provenance(ctx: click.Context, device: object, seconds: Mapping[str, float] 
     """Return where the result of the command that runs comes from."""
     from automl_tl.report.provenance import Provenance
 
-    command = shlex.join(["automl-tl", *sys.argv[1:]])
-    return Provenance(command, str(device), ctx.params.get("seed"), seconds or {})
+    return Provenance(typed(), str(device), ctx.params.get("seed"), seconds or {})
 
 
-def written(page: Page, path: Path) -> None:
-    """Write a page, and say where on standard error."""
+def typed() -> str:
+    """Return what was typed to run the program."""
+    return shlex.join(["automl-tl", *sys.argv[1:]])
+
+
+def write_run(folder: Path, path: Path, option: str = "--report") -> None:
+    """Write the page of the run in a folder, with pictures where they can still be read; `option` named the file."""
+    from automl_tl.cli.render import progress
+    from automl_tl.errors import AutomlTlError
+    from automl_tl.report.run import Pictures, run_page
+    from automl_tl.reviewer.run import open_run, pictures_of
+
+    run = open_run(folder)
+    pictures: Pictures | str
+    try:
+        with progress("Reading pictures") as update:
+            pictures = Pictures(*pictures_of(run, update))
+    except AutomlTlError as error:
+        pictures = str(error)
+    written(run_page(run, pictures), path, option)
+
+
+def written(page: Page, path: Path, option: str = "--report") -> None:
+    """Write a page, and say where on standard error; `option` named the file."""
     from automl_tl.report.page import write
 
-    write(page, path)
+    write(page, path, option)
     notice(f"The page is in {path}")

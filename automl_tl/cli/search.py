@@ -59,15 +59,16 @@ def search(
     ConvNet it has, then trains what promises most. A model lies in RUN/bundle from early on and only gets better;
     Ctrl-C ends the search with the best one so far.
     """
+    from automl_tl.cli.pages import typed, write_run
     from automl_tl.cli.search_live import watching
 
     started = ctx.meta.get(STARTED, time.monotonic())
     budget = SearchOptions(**settings).budget
     with watching(settings["metric"], None if budget is None else started + budget) as monitor:
-        result = _search(ctx, data, {**settings, "monitor": monitor, "started": started})
+        result = _search(ctx, data, {**settings, "monitor": monitor, "started": started, "command": typed()})
     steps = _steps(ctx, result)
     if report is not None:
-        _write(report, result, steps, ctx)
+        write_run(result.bundle.parent, report)
     _show(result, steps, output_format, verbose)
 
 
@@ -95,14 +96,6 @@ def _steps(ctx: click.Context, result: SearchResult) -> tuple[str, ...]:
     trials = ctx.params["trials"]
     again = _again(ctx, result.bundle.parent, trials and 2 * trials)
     return tuple(next_steps(result, retyped(ctx, ("data", *COLUMNS)), again))
-
-
-def _write(report: Path, result: SearchResult, steps: tuple[str, ...], ctx: click.Context) -> None:
-    from automl_tl.cli.pages import provenance, written
-    from automl_tl.report.search import search_page
-
-    origin = provenance(ctx, ctx.params["device"], {"total": result.seconds})
-    written(search_page(result, steps, origin), report)
 
 
 def _show(result: SearchResult, steps: tuple[str, ...], output_format: str, verbose: bool) -> None:

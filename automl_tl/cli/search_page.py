@@ -28,11 +28,11 @@ def search_page(result: SearchResult, steps: Sequence[str], *, verbose: bool = F
         verbose: whether every note is shown.
     """
     sections = (
-        section(f"The best model for {clean(result.path)}", facts(about_model(result))),
-        section("How good it is", facts(quality(result))),
+        section(f"The best model for {clean(result.path)}", facts(about_model(result.summary))),
+        section("How good it is", facts(quality(result.summary))),
         section("The best candidates, against the best frozen one of the sweep", _candidates(result)),
-        section("The search", facts(effort(result))),
-        section("Worth knowing", first_items(notes_of(result), None if verbose else MOST_NOTES)),
+        section("The search", facts(effort(result.summary, result.table))),
+        section("Worth knowing", first_items(notes_of(result.notes, result.report), None if verbose else MOST_NOTES)),
         section("Next", items(steps)),
     )
     return [one for one in sections if one is not None]

@@ -36,10 +36,13 @@ if TYPE_CHECKING:
     SourceOptions, ClassifierOptions, RecipeOptions, StartOptions, OutOptions, BackboneOptions, OverrideOptions,
     GoalOptions, TableOptions, SplitOptions, DeviceOptions, SeedOptions, CacheOptions, TrackingOptions,
 )  # fmt: skip
+@options.report_option
 @options.format_option
 @options.verbose_option
 @click.pass_context
-def train(ctx: click.Context, /, data: Path, output_format: str, verbose: bool, **settings: Any) -> None:
+def train(
+    ctx: click.Context, /, data: Path, report: Path | None, output_format: str, verbose: bool, **settings: Any
+) -> None:
     """Train one configuration on DATA and write its model to --out; without options the recommended one.
 
     DATA is a folder with one folder of pictures per class, a zip or tar of it, a CSV, TSV or Parquet table, Parquet
@@ -47,10 +50,13 @@ def train(ctx: click.Context, /, data: Path, output_format: str, verbose: bool, 
     a validation part, which it is scored on, then from every training picture; a held-out test part is looked at
     once, at the end. With --from a model learns on, with DATA, instead.
     """
+    from automl_tl.cli.pages import typed, write_run
     from automl_tl.cli.render import BarMonitor, print_json, print_result
     from automl_tl.cli.train_page import train_page
 
-    result = _train(data, {**settings, "monitor": BarMonitor()})
+    result = _train(data, {**settings, "monitor": BarMonitor(), "command": typed()})
+    if report is not None:
+        write_run(result.bundle.parent, report)
     if output_format == "json":
         print_json(result.to_dict())
         return

@@ -252,3 +252,6 @@ class OutOptions:
         None, "Folder of the run.  [default: runs/<time>]", doc="folder of the run; default: runs/<time>.",
         metavar="RUN",
     )  # fmt: skip
+    command: str = option(
+        "", "what was typed, which the run keeps for its page; default: nothing was.", on_command_line=False
+    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from automl_tl.domain.similarity import Domain
 from automl_tl.lab.decision import FrontRow
-from automl_tl.lab.evidence import Candidate
+from automl_tl.lab.findings import Screened
 from automl_tl.lab.matrix import Matrix, Size
 from automl_tl.learning.curve import LearningCurve
 from automl_tl.report.charts.bars import bar_chart
@@ -28,7 +28,8 @@ def where_it_lies(size: Size, domain: Domain, matrix: Matrix) -> Chart:
     """Return the matrix with the data set in it."""
     caption = (
         "Few pictures are left, many right; pictures like those of the backbone's pretraining below, different ones "
-        "above. Grey dots are known data sets at several sizes, measured with one small backbone."
+        "above. Grey dots are known data sets at several sizes, measured with one small "
+        "backbone; the nearest are named."
     )
     return Chart(matrix_chart(size, domain, matrix, landmarks()), caption)
 
@@ -58,7 +59,7 @@ def domain_section(domain: Domain, domains: Sequence[Domain]) -> Section | None:
     return Section("To the backbone", tuple(parts)) if parts else None
 
 
-def evidence_section(probe: Sequence[Candidate], backbone: str, curve: LearningCurve, n_training: int) -> Section:
+def evidence_section(probe: Sequence[Screened], backbone: str, curve: LearningCurve, n_training: int) -> Section:
     """Return what frozen features reach by cut, and what more pictures would bring."""
     cuts = Chart(probe_chart(probe, backbone), "Best screened source up to each cut; bars are one standard error.")
     more = Chart(learning_chart(curve, n_training), "Dots are measured, the line is a power law with its 90% band.")
@@ -76,8 +77,6 @@ def _strategy(row: FrontRow) -> tuple[str | Number, ...]:
     return row.strategy, accuracy, f"{low:.1%} to {high:.1%}", time, origin(row), row.how
 
 
-def _source(candidate: Candidate) -> tuple[str | Number, ...]:
-    cuts, kind = "+".join(map(str, candidate.source.cuts)), candidate.path.kind
-    accuracy, error = candidate.accuracy, candidate.stderr
-    numbers = Number(f"{accuracy:.1%}", accuracy), Number(f"{error:.1%}", error)
-    return candidate.backbone, cuts, candidate.source.pooling, kind, *numbers
+def _source(one: Screened) -> tuple[str | Number, ...]:
+    numbers = Number(f"{one.accuracy:.1%}", one.accuracy), Number(f"{one.stderr:.1%}", one.stderr)
+    return one.backbone, "+".join(map(str, one.cuts)), one.pooling, one.classifier, *numbers

@@ -16,7 +16,7 @@ from automl_tl.report.facts.evaluation import about_evaluation
 from automl_tl.report.mistakes import answers_grid, confusion_part
 from automl_tl.report.parts import Chart, Facts, Gallery, Grid, Number, Page, Section
 from automl_tl.report.provenance import Provenance
-from automl_tl.report.thumbnails import MOST, as_seen
+from automl_tl.report.thumbnails import MOST, as_seen, named
 
 MOST_LOSSES = 100
 
@@ -40,7 +40,7 @@ def evaluation_page(
     sections = (
         Section("How good it is", (Facts((("model", bundle), *about_evaluation(result))),)),
         *evaluation_sections(result),
-        _surest_mistakes(result, dataset, how),
+        surest_mistakes(result, dataset, how),
         _largest_losses(result, dataset),
         left_out(dataset, (*result.errors, *dataset.skipped)),
         notes(result.notes),
@@ -73,7 +73,8 @@ def _share(value: float) -> Number:
     return Number("-", -1.0) if math.isnan(value) else Number(f"{value:.1%}", value)
 
 
-def _surest_mistakes(result: Evaluation, dataset: ImageDataset, how: Preprocessing) -> Section | None:
+def surest_mistakes(result: Evaluation, dataset: ImageDataset, how: Preprocessing) -> Section | None:
+    """Return the pictures in which the answer was most confident and wrong; None where none was wrong."""
     wrong = np.flatnonzero(~result.right)
     surest = wrong[np.argsort(-result.probabilities[wrong].max(axis=1), kind="stable")][:MOST]
     pictures = tuple(as_seen(_captioned(result, dataset, surest), how))
@@ -88,12 +89,7 @@ def _largest_losses(result: Evaluation, dataset: ImageDataset) -> Section | None
 
 
 def _captioned(result: Evaluation, dataset: ImageDataset, rows: np.ndarray) -> list[tuple[Source, str]]:
-    said = result.probabilities.argmax(axis=1)
-    return [
-        (
-            dataset.source(result.paths[row]),
-            f"{result.classes[result.y[row]]} taken for {result.classes[said[row]]} "
-            f"({result.probabilities[row].max():.0%} sure)",
-        )
-        for row in rows
+    captions = [
+        (one.path, f"{one.given} taken for {one.predicted} ({one.confidence:.0%} sure)") for one in result.answers(rows)
     ]
+    return named(dataset, captions)

@@ -29,13 +29,13 @@ def render(page: Page) -> str:
     return environment.get_template("page.html").render(page=page, searched=SEARCHED)
 
 
-def write(page: Page, path: Path) -> None:
-    """Write the page to `path`, under a temporary name first.
+def write(page: Page, path: Path, option: str = "--report") -> None:
+    """Write the page to `path`, which `option` named, under a temporary name first.
 
     Raises:
         OptionError: it cannot be written there.
     """
-    with appearing(path, "--report") as new:
+    with appearing(path, option) as new:
         new.write_text(render(page), encoding="utf-8")
 
 

@@ -69,6 +69,8 @@ class Gallery:
     kind: ClassVar[str] = "gallery"
     pictures: tuple[Thumbnail, ...]
     caption: str
+    strips: bool = False
+    """Whether each is several pictures side by side."""
 
 
 Part = Facts | Sentences | Chart | Grid | Gallery

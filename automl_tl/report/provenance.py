@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 
 from automl_tl.durations import format_duration
 from automl_tl.report.parts import Facts, Section
-from automl_tl.version import __version__
-
-_PACKAGES = ("torch", "timm", "scikit-learn", "optuna", "pillow", "numpy")
+from automl_tl.surroundings import Surroundings, surroundings
 
 
 @dataclass(frozen=True)
@@ -21,27 +15,28 @@ class Provenance:
     """What whoever wants the same result again needs to know."""
 
     command: str
-    """As it was typed."""
+    """As it was typed; "" where nothing was."""
     device: str
     """Where networks ran."""
     seed: int | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     """By activity, "total" among them."""
+    made: Surroundings = field(default_factory=surroundings)
 
     def section(self) -> Section:
         """Return it as the last section of a page."""
         return Section("Where this comes from", (Facts(tuple(self._rows())),))
 
-    def _rows(self) -> list[tuple[str, str]]:
-        rows = [("command", self.command), ("written", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")]
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        if self.command:
+            yield "command", self.command
+        yield "when", self.made.when
         if self.seed is not None:
-            rows.append(("seed", str(self.seed)))
+            yield "seed", str(self.seed)
         if self.seconds:
-            rows.append(("time", _times(self.seconds)))
-        packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-        rows.append(("versions", f"automl-tl {__version__}, Python {platform.python_version()}, {packages}"))
-        rows.append(("machine", f"{platform.platform()}, {os.cpu_count()} CPU cores, networks on {self.device}"))
-        return rows
+            yield "time", _times(self.seconds)
+        yield "versions", self.made.versions
+        yield "machine", f"{self.made.machine}, networks on {self.device}"
 
 
 def _times(seconds: Mapping[str, float]) -> str:

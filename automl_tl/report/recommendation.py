@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.decode import Preprocessing
+from automl_tl.lab.findings import screened
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.report.assessment import domain_section, evidence_section, strategies, where_it_lies
 from automl_tl.report.data import data_sections, gallery, notes
 from automl_tl.report.facts.recommendation import about_pictures, what_to_do
 from automl_tl.report.mistakes import confusion_part
 from automl_tl.report.parts import Facts, Page, Section, Sentences
+from automl_tl.report.pictures import nearest_and_farthest
 from automl_tl.report.provenance import Provenance
 
 
@@ -36,7 +38,8 @@ def recommendation_page(
         Section("Your pictures", (Facts(tuple(about_pictures(result))),)),
         gallery(dataset, how),
         domain_section(result.domain, result.domains),
-        evidence_section(result.probe, result.frozen.backbone, result.curve, result.n_training),
+        _extremes(result, dataset, how),
+        evidence_section(screened(result.probe), result.frozen.backbone, result.curve, result.n_training),
         _mistakes(result),
         *data_sections(dataset, result.report),
         notes(result.notes),
@@ -55,6 +58,12 @@ def decision(result: Recommendation) -> str:
         f"Use {result.frozen.backbone} with {result.strategy}: "
         f"expect {row.accuracy:.0%} accuracy on new pictures (90% interval {low:.0%} to {high:.0%})."
     )
+
+
+def _extremes(result: Recommendation, dataset: ImageDataset, how: Preprocessing) -> Section | None:
+    if result.extremes is None:
+        return None
+    return nearest_and_farthest(result.extremes, result.domain.backbone, dataset, how)
 
 
 def _mistakes(result: Recommendation) -> Section:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from PIL import Image
 
@@ -17,6 +17,8 @@ from automl_tl.report.parts import Thumbnail
 SIDE = 128
 """Pixels at most: about 5 kB each."""
 MOST = 12
+GAP = 4
+"""Pixels between the pictures of a strip."""
 
 
 def as_seen(pictures: Iterable[tuple[Source, str]], how: Preprocessing) -> Iterator[Thumbnail]:
@@ -37,8 +39,26 @@ def one_of_each(dataset: ImageDataset, most: int = MOST) -> list[tuple[Source, s
     return list(zip(sources_of(chosen), chosen["label"], strict=True))
 
 
+def named(dataset: ImageDataset, captions: Iterable[tuple[str, str]]) -> list[tuple[Source, str]]:
+    """Return (source, caption) of pictures given as (path, caption); those that the data set lacks are left out."""
+    sources = dict(zip(dataset.frame["path"], sources_of(dataset.frame), strict=True))
+    return [(sources[path], caption) for path, caption in captions if path in sources]
+
+
+def strip(pictures: Sequence[Image.Image], caption: str) -> Thumbnail:
+    """Return square pictures side by side, with a gap between."""
+    wide = Image.new("RGB", (len(pictures) * (SIDE + GAP) - GAP, SIDE), "white")
+    for place, picture in enumerate(pictures):
+        wide.paste(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (place * (SIDE + GAP), 0))
+    return Thumbnail(_encoded(wide), caption)
+
+
 def _uri(picture: Image.Image) -> str:
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return _encoded(picture)
+
+
+def _encoded(picture: Image.Image) -> str:
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=82)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode("ascii")

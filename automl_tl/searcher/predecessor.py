@@ -86,6 +86,12 @@ class Origin:
             "learned_on": self.learned_on,
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Origin:
+        """Return what `to_dict` described."""
+        known, new = tuple(values["classes_known"]), tuple(values["classes_new"])
+        return cls(Path(values["bundle"]), known, new, values["learned_on"])
+
 
 def predecessor_asked_for(options: TrainOptions) -> Predecessor | None:
     """Return the model that training is to go on from, or None.

@@ -79,7 +79,7 @@ def _extract_features(session: Session, first: Callable[[Task, str], None]) -> t
     """Extract features, the cheapest backbone first, others while there is time; return the task, and notes."""
     lab, deadline = session.lab, session.deadline
     everything = draw_sample(lab.dataset, len(lab.dataset.frame), lab.seed, parts=TRAINING_PARTS, most_folds=MOST_FOLDS)
-    costs, notes = _costs(session, everything)
+    costs, notes = without_broken(lab.networks, lab.backbones, lambda name: _cost(session, name, everything))
     order = sorted(costs, key=lambda name: costs[name])
     if not order:
         raise BackboneError(f"no backbone can be used: {'; '.join(notes)}")
@@ -109,33 +109,10 @@ def _extract_features(session: Session, first: Callable[[Task, str], None]) -> t
     return task, tuple(remarks)
 
 
-def _costs(session: Session, sample: Sample) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Return the seconds of a picture's features by backbone, and notes; without a budget the parameters.
-
-    So no clock is read without one. A budget that has no time for a second backbone has none for timing it either:
-    then it is the smallest one's alone.
-    """
-    lab, budget = session.lab, session.deadline.budget
-    if budget is None:
-        return without_broken(lab.networks, lab.backbones, lambda name: _parameters(session, name))
-
-    def seconds(name: str) -> float:
-        return lab.picture_seconds(name, sample.pictures)
-
-    if FURTHER_SHARE * budget > FURTHER_SECONDS:
-        return without_broken(lab.networks, lab.backbones, seconds)
-    left = sorted(lab.backbones, key=lambda name: _parameters(session, name))
-    costs: dict[str, float] = {}
-    notes: list[str] = []
-    while left and not costs:
-        costs, broken = without_broken(lab.networks, [left.pop(0)], seconds)
-        notes += broken
-    least = math.ceil(FURTHER_SECONDS / FURTHER_SHARE)
-    notes += [f"{name} was left out: a further backbone needs a budget of more than {least} s." for name in left]
-    return costs, tuple(notes)
-
-
-def _parameters(session: Session, name: str) -> float:
+def _cost(session: Session, name: str, sample: Sample) -> float:
+    """Return the seconds of a picture's features; without a budget the parameters, so that no clock is read."""
+    if session.deadline.is_set:
+        return session.lab.picture_seconds(name, sample.pictures)
     return float(sum(p.numel() for stage in session.lab.networks.network(name).stages for p in stage.parameters()))
 
 

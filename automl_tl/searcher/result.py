@@ -15,6 +15,7 @@ from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import Estimate
 from automl_tl.model.evaluate import Evaluation
 from automl_tl.notebook import accuracy_words, html_table
+from automl_tl.searcher.summary import SearchSummary
 from automl_tl.searcher.trials.comparison import Comparison
 from automl_tl.strategies import Strategy
 
@@ -69,6 +70,20 @@ class SearchResult:
     def n_test(self) -> int:
         """Pictures of the test."""
         return 0 if self.test is None else self.test.n
+
+    @property
+    def summary(self) -> SearchSummary:
+        """What people are told at the end."""
+        test = self.test
+        return SearchSummary(
+            members=self.members, shares=self.shares, params=self.params, metric=self.metric, value=self.value,
+            expected=(self.validation.accuracy, self.validation.interval),
+            test=None if test is None else test.numbers,
+            majority=self.assessment.sample.majority if test is None else test.majority,
+            predicted=self.predicted, recommended=self.recommended, n_trials=self.n_trials, seconds=self.seconds,
+            budget=self.budget, stopped_because=self.stopped_because, bundle=self.bundle,
+            leaderboard=self.leaderboard, notes=self.notes,
+        )  # fmt: skip
 
     def _repr_html_(self) -> str:
         test = "none" if self.test is None else f"{self.test.accuracy:.1%} of {self.n_test:,} pictures"

@@ -20,11 +20,12 @@ from automl_tl.foreign import is_a, parse_json, read_bytes
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.pixels import seldom_read
 from automl_tl.model.checking import MANIFEST
+from automl_tl.monitor import Epoch
 from automl_tl.output import whole
 from automl_tl.searcher.same_run import PICTURES, option_change, picture_changes
 from automl_tl.searcher.space.search_space import Space, space_from_dict, space_to_dict
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.outcome_file import read_outcome, write_outcome
+from automl_tl.searcher.trials.outcome_file import read_history, read_outcome, write_outcome
 
 STATES_KEPT = 3
 """Trained candidates whose weights are kept, the best ones; of the others only the scores are."""
@@ -126,8 +127,8 @@ class RunFolder:
         Raises OptionError where the folder holds another run already.
         """
         self.check(resume=False)
-        self._write_json(PICTURES, dict(pictures))
-        self._write_json(_RUN, dict(asked))
+        self.write_json(PICTURES, dict(pictures))
+        self.write_json(_RUN, dict(asked))
 
     def check_same(self, asked: Mapping[str, Any], pictures: Mapping[str, str] | None = None) -> None:
         """Raise OptionError unless the folder holds a run that was asked the same, about the same pictures."""
@@ -151,7 +152,7 @@ class RunFolder:
         Optuna knows no categorical parameter whose choices change within a study.
         """
         if not (self.path / _SPACE).exists():
-            self._write_json(_SPACE, space_to_dict(today))
+            self.write_json(_SPACE, space_to_dict(today))
             return today
         try:
             return space_from_dict(self.read_json(_SPACE) or {})
@@ -163,7 +164,7 @@ class RunFolder:
 
     def keep_sample(self, n: int) -> None:
         """Write down how many pictures the run looks at."""
-        self._write_json(_SAMPLE, {"n": n})
+        self.write_json(_SAMPLE, {"n": n})
 
     @property
     def sample_size(self) -> int | None:
@@ -187,7 +188,7 @@ class RunFolder:
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Keep the result as JSON."""
-        self._write_json(_RESULT, dict(result))
+        self.write_json(_RESULT, dict(result))
 
     def delivered(self) -> tuple[Configuration, ...]:
         """Return what the delivered model consists of; raises OptionError where the folder holds no finished run."""
@@ -213,6 +214,12 @@ class RunFolder:
         found = (read_outcome(self._file(number)) for number in numbers)
         return [self.light(outcome) for outcome in found if outcome is not None]
 
+    def histories(self) -> dict[int, tuple[Configuration, tuple[Epoch, ...]]]:
+        """Return what was trained in each trial, and the epochs of its first fold, by number; no tensor is read."""
+        files = sorted((self.path / "trials").glob("*.safetensors"), key=lambda one: int(one.stem))
+        found = {int(file.stem): read_history(file) for file in files}
+        return {number: history for number, history in found.items() if history is not None and history[1]}
+
     def forget_states(self, outcomes: Sequence[Outcome], sign: int) -> list[Outcome]:
         """Drop the weights of all but the best trained candidates; return the candidates without those."""
         trained = sorted((o for o in outcomes if o.state), key=lambda o: -sign * o.value)
@@ -232,7 +239,8 @@ class RunFolder:
         except (OSError, ValueError):
             return None
 
-    def _write_json(self, name: str, values: dict[str, Any]) -> None:
+    def write_json(self, name: str, values: dict[str, Any]) -> None:
+        """Write one of the run's JSON files."""
         with whole(self.path / name) as new:
             new.write_text(json.dumps(values, indent=1, default=str), encoding="utf-8")
 

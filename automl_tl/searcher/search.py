@@ -21,6 +21,7 @@ from automl_tl.searcher.delivery.deliver import Delivered, deliver, final_second
 from automl_tl.searcher.delivery.members import frozen_member
 from automl_tl.searcher.delivery.models import first_interim_model, interim_model
 from automl_tl.searcher.preparation import prepare
+from automl_tl.searcher.record import TEST, keep_evaluation, keep_findings, keep_origin
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.run_folder import RunFolder, default_out
 from automl_tl.searcher.same_run import identities
@@ -87,7 +88,9 @@ def search_in(session: Session) -> SearchResult:
         folder.check_same(asked, pictures)
     else:
         folder.begin(asked, pictures)
+    keep_origin(session)
     prepared = prepare(session, partial(_first_bundle, folder))
+    keep_findings(session, prepared)
     _check_time_left(session, prepared)
     if not options.resume:
         _save_interim(folder, prepared.task, prepared.sweep.reference.outcome)
@@ -98,6 +101,7 @@ def search_in(session: Session) -> SearchResult:
     finally:
         _write_table(loop)
     result = _result(loop, delivered, stopped)
+    keep_evaluation(folder, TEST, result.test)
     folder.write_result(result.to_dict())
     return result
 

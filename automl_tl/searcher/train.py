@@ -14,7 +14,7 @@ from automl_tl.learning.tracking import tracked, trackers_asked_for
 from automl_tl.model.bundle import save_bundle
 from automl_tl.model.evaluate import Evaluation, evaluate_probabilities, never
 from automl_tl.monitor import Epoch, Monitor
-from automl_tl.options import ConfigurationOptions, LabOptions, SearchOptions, TrainOptions, of_group, takes
+from automl_tl.options import ConfigurationOptions, LabOptions, OutOptions, SearchOptions, TrainOptions, of_group, takes
 from automl_tl.searcher.asked import configuration_asked_for
 from automl_tl.searcher.delivery.deliver import bundle_details
 from automl_tl.searcher.delivery.ensemble import calibrated_probabilities
@@ -30,6 +30,7 @@ from automl_tl.searcher.predecessor import (
     with_its_backbone,
 )
 from automl_tl.searcher.preparation import prepare
+from automl_tl.searcher.record import TEST, VALIDATION, keep_evaluation, keep_findings, keep_origin
 from automl_tl.searcher.run_folder import RunFolder, default_out
 from automl_tl.searcher.same_run import identities
 from automl_tl.searcher.session import Prepared, Session
@@ -61,7 +62,8 @@ def train(data: Data, options: TrainOptions) -> TrainResult:
     folder.check_outside(data)
     trackers, before = trackers_asked_for(options), predecessor_asked_for(options)
     lab = open_lab(data, options) if before is None else _opened(data, options, before)
-    as_search = SearchOptions(**of_group(options, LabOptions), trials=1, out=folder.path)
+    where = {**of_group(options, OutOptions), "out": folder.path}
+    as_search = SearchOptions(**of_group(options, LabOptions), **where, trials=1)
     with folder.claimed(), tracked(lab.monitor, trackers) as monitor:
         session = Session(replace(lab, monitor=monitor), as_search, folder, deadline, Limits())
         return train_in(session, options, before)
@@ -84,6 +86,8 @@ def train_in(session: Session, asked: ConfigurationOptions, before: Predecessor 
     model = calibrated_model(task, task, [outcome], [1.0], [refit.member])
     asked_for = {"command": "train", "fingerprint": dataset.fingerprint, "configuration": configuration.to_dict()}
     folder.begin(asked_for, identities(dataset.frame))  # whatever ends a run before here, it can be begun again
+    keep_origin(session)
+    keep_findings(session, prepared)
     folder.save(outcome)
     save_bundle(model, folder.bundle)  # whatever happens to the test, what was learned is not lost
     test, untested = tested(session.lab, model, never)
@@ -91,6 +95,8 @@ def train_in(session: Session, asked: ConfigurationOptions, before: Predecessor 
     result = result if before is None else replace(result, origin=origin_of(before, task))
     details = bundle_details(session.lab, task.sample, [configuration], [refit.n], result.validation.numbers, test)
     save_bundle(replace(model, details=details), folder.bundle)
+    keep_evaluation(folder, VALIDATION, result.validation)
+    keep_evaluation(folder, TEST, test)
     folder.write_result(result.to_dict())
     return result
 
@@ -147,6 +153,8 @@ def _result(
 ) -> TrainResult:
     lab, task = session.lab, prepared.task
     probabilities = calibrated_probabilities(task, outcome, outcome.rows)
+    validation = evaluate_probabilities(task.y[outcome.rows], probabilities, task.sample.classes)
+    validation = replace(validation, paths=tuple(task.sample.pictures[row].path for row in outcome.rows))
     return TrainResult(
         path=lab.path,
         report=lab.report,
@@ -156,7 +164,7 @@ def _result(
         metric=task.metric.name,
         seed=lab.seed,
         value=outcome.value,
-        validation=evaluate_probabilities(task.y[outcome.rows], probabilities, task.sample.classes),
+        validation=validation,
         test=test,
         history=outcome.history,
         per_class=task.sample.counts,

@@ -15,6 +15,7 @@ from automl_tl.model.evaluate import Evaluation
 from automl_tl.monitor import Epoch
 from automl_tl.notebook import html_table
 from automl_tl.searcher.predecessor import Origin
+from automl_tl.searcher.summary import TrainSummary
 from automl_tl.strategies import Strategy
 
 SCHEMA_VERSION = 1
@@ -52,6 +53,16 @@ class TrainResult:
     notes: tuple[str, ...]
     origin: Origin | None = None
     """The model that it went on from; None where it began with the pretrained weights."""
+
+    @property
+    def summary(self) -> TrainSummary:
+        """What people are told at the end."""
+        return TrainSummary(
+            configuration=self.configuration, recommended=self.recommended, metric=self.metric, value=self.value,
+            validation=self.validation.numbers, test=None if self.test is None else self.test.numbers,
+            history=self.history, n_training=self.n_training, seconds=self.seconds, bundle=self.bundle,
+            notes=self.notes, origin=self.origin,
+        )  # fmt: skip
 
     def _repr_html_(self) -> str:
         rows = [

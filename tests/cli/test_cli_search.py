@@ -227,6 +227,7 @@ def test_the_defaults(asked: dict[str, Any]) -> None:
     assert before <= asked.pop("started") <= time.monotonic()  # of this command, not of the process
     assert isinstance(asked.pop("monitor"), Lines)
     assert asked.pop("out").parent == Path("runs")
+    assert asked.pop("command").startswith("automl-tl ")
     assert asked == {
         "path": Path("DATA"), "budget": None, "trials": None, "resume": False, "backbones": (),
         "strategies": (), "metric": "accuracy", "device": "auto", "max_memory": None, "max_latency_ms": None,

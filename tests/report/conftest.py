@@ -50,6 +50,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
         "recommend": [data, "--device", "cpu"],
         "labels": [data, "--device", "cpu"],
         "search": [data, "--device", "cpu", "--trials", "2", "--out", run],
+        "train": [data, "--device", "cpu", "--strategy", "fine_tuning", "--epochs", "2", "--out", folder / "trained"],
         "evaluate": [run / "bundle", data, "--device", "cpu"],
     }
     made = {name: folder / f"{name}.html" for name in commands}

@@ -11,11 +11,13 @@ from markupsafe import Markup
 
 from automl_tl.domain.similarity import Domain
 from automl_tl.lab.matrix import Borders, judge_size, place
+from automl_tl.monitor import Epoch
 from automl_tl.report.charts.bars import bar_chart
 from automl_tl.report.charts.calibration import calibration_chart
 from automl_tl.report.charts.confusion import confused_pairs, confusion_chart
 from automl_tl.report.charts.depth import depth_chart
-from automl_tl.report.charts.matrix import matrix_chart
+from automl_tl.report.charts.epochs import loss_chart, score_chart
+from automl_tl.report.charts.matrix import MOST_NAMED, matrix_chart
 from automl_tl.report.charts.progress import progress_chart
 from automl_tl.report.landmarks import landmarks
 
@@ -47,7 +49,9 @@ def test_the_data_set_lies_in_its_cell() -> None:
     size = judge_size(100, 10, 4_000_000, Borders(1000, 0.5, 0.5, 1500))
     svg = matrix_chart(size, domain(), place(0.1, 0.7), landmarks())
     assert "your 100 pictures" in texts(svg)
-    assert {"clothing", "trashnet", "blood wbc"} <= set(texts(svg))
+    named = {one.name for one in landmarks()} & set(texts(svg))
+    assert {"clothing", "trashnet"} <= named
+    assert len(named) <= MOST_NAMED
     assert "the data set lies in the cell early_feature_extractor" in svg
     assert "in no cell" in matrix_chart(size, domain(different=None), place(0.1, None), ())
 
@@ -85,6 +89,7 @@ def test_the_best_so_far_takes_what_was_scored(metric: str) -> None:
             "number": [2, 0, 1],
             "kind": ["trial", "sweep", "trial"],
             "strategy": ["fine_tuning", "feature_extractor", "feature_extractor"],
+            "seconds": [30.0, 0.0, np.nan],
             metric: [0.9, 0.5, np.nan],
         }
     )
@@ -92,3 +97,12 @@ def test_the_best_so_far_takes_what_was_scored(metric: str) -> None:
     assert {"the sweep", "trained trial", "best so far"} <= set(shown)
     assert "frozen trial" not in shown
     assert progress_chart(table.assign(**{metric: np.nan}), metric) is None
+
+
+def test_epochs_are_drawn_by_run_and_scores_where_there_are_any() -> None:
+    looked_at = [Epoch(n, 4, n / 4, 1 / n, 1e-3, n, 0.5 if n % 2 == 0 else None) for n in range(1, 5)]
+    alone = [Epoch(1, 4, 0.25, 1.0, 1e-3, 1.0)]
+    shown = texts(loss_chart({"trial 7": looked_at, HOSTILE: alone}))
+    assert {"epoch", "loss", "trial 7"} <= set(shown)
+    assert "accuracy" in texts(score_chart({"trial 7": looked_at}, "accuracy") or Markup())
+    assert score_chart({"trial 7": alone}, "accuracy") is None

@@ -22,7 +22,7 @@ from automl_tl.report.charts.progress import progress_chart
 from automl_tl.report.page import SEARCHED, render, write
 from automl_tl.report.parts import Chart, Facts, Gallery, Grid, Number, Page, Section, Sentences, Thumbnail
 
-COMMANDS = ("inspect", "recommend", "labels", "search", "evaluate")
+COMMANDS = ("inspect", "recommend", "labels", "search", "train", "evaluate")
 VOID = {"meta", "input", "img", "br", "link"}
 
 
@@ -106,6 +106,7 @@ def test_pictures_are_shown_with_their_classes(pages: Mapping[str, Path]) -> Non
         ),
         ("labels", ("The labels", "Duplicates", "What is taken for what", "Classes", "Where this comes from")),
         ("search", ("The model", "The search", "Leaderboard", "The model's parameters", "How sure it may be", "Next")),
+        ("train", ("The model", "How good it is", "The training", "Classes", "Augmentation", "The data", "Next")),
         ("evaluate", ("How good it is", "What is taken for what", "How sure it may be", "Classes")),
     ],
 )
@@ -157,7 +158,8 @@ def test_ten_thousand_pictures_and_two_thousand_trials_fit() -> None:
     files = tuple((f"class/{n:05d}.jpg" * 3, "truncated or damaged") for n in range(2000))
     grids = [Grid(("n",) * 27, trials), Grid(("file", "why"), files), Grid(("file", "why"), files)]
     table = pd.DataFrame(
-        {"number": range(2000), "kind": "trial", "strategy": "fine_tuning", "accuracy": np.linspace(0, 1, 2000)}
+        {"number": range(2000), "kind": "trial", "strategy": "fine_tuning", "seconds": 2.5}
+        | {"accuracy": np.linspace(0, 1, 2000)}
     )
     chart = Chart(progress_chart(table, "accuracy") or Markup(), "")
     page = render(Page("", "", chart, tuple(Section("", (grid,)) for grid in grids)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import dist, log
 from statistics import NormalDist
 
 from markupsafe import Markup
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from automl_tl.domain.similarity import Domain
 from automl_tl.lab.matrix import Matrix, Size
 from automl_tl.report.charts.drawing import ACCENT, INK, LINE, MUTED, drawn
+from automl_tl.report.charts.names import Box, around, places, text_box
 from automl_tl.report.landmarks import Landmark
 from automl_tl.strategies import Strategy
 
@@ -20,6 +22,10 @@ _FARTHEST = 3.3
 _LEAST, _MOST = 0.05, 200.0
 """Multiples of the size's border that are always shown."""
 _TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
+MOST_NAMED = 8
+"""Known data sets whose names stand in the chart; the others are dots."""
+_WIDTH, _HEIGHT, _OWN, _DOT = 4.1, 3.6, 1.4, 0.03
+"""Inches, about: of the axes, of what is written at the data set, and a dot's radius."""
 _CELLS: dict[Strategy, tuple[float, float]] = {
     "feature_extractor": (0.02, 0.48),
     "early_feature_extractor": (0.02, 0.52),
@@ -43,7 +49,7 @@ def matrix_chart(size: Size, domain: Domain, matrix: Matrix, known: Sequence[Lan
         least, most = min(_LEAST, size.ratio / 2), max(_MOST, size.ratio * 2)
         axes.set(xscale="log", xlim=(least, most), ylim=(-_FARTHEST, _FARTHEST))
         _draw_cells(axes, matrix, least, most)
-        _draw_landmarks(axes, known)
+        _draw_landmarks(axes, known, size, domain)
         _draw_data_set(axes, size, domain)
         axes.set_xlabel("training pictures; 1× is the border between small and large")
         axes.set_ylabel("probability of being different")
@@ -77,22 +83,52 @@ def _draw_cells(axes: Axes, matrix: Matrix, least: float, most: float) -> None:
     axes.axhline(border, color=MUTED, linewidth=1)
 
 
-def _draw_landmarks(axes: Axes, known: Sequence[Landmark]) -> None:
+def _draw_landmarks(axes: Axes, known: Sequence[Landmark], size: Size, domain: Domain) -> None:
+    """Draw every known data set as dots from its smallest to its largest size, and name the nearest few."""
     sets: dict[str, list[Landmark]] = defaultdict(list)
     for landmark in sorted(known, key=lambda one: one.ratio):
         sets[landmark.name].append(landmark)
-    ordered = sorted(sets.items(), key=lambda item: item[1][-1].different)
-    for place, (name, sizes) in enumerate(ordered):
-        heights = [_height(one.different) for one in sizes]
+    for sizes in sets.values():
         axes.plot(
-            [one.ratio for one in sizes], heights, "o-", color=LINE, markerfacecolor=MUTED, markeredgewidth=0,
-            markersize=3.5, linewidth=1,
+            [one.ratio for one in sizes], [_height(one.different) for one in sizes], "o-", color=LINE,
+            markerfacecolor=MUTED, markeredgewidth=0, markersize=3.5, linewidth=1,
         )  # fmt: skip
-        above = place % 2 == 1  # neighbours' names on different sides
+    _name_landmarks(axes, known, size, domain)
+
+
+def _name_landmarks(axes: Axes, known: Sequence[Landmark], size: Size, domain: Domain) -> None:
+    """Name those whose names cover nothing, beside their largest size, the nearest to the data set first."""
+    largest = {one.name: one for one in sorted(known, key=lambda one: one.ratio)}
+    here = _inches(axes, size.ratio, _height(0.5 if domain.different is None else domain.different))
+    ends = {name: _inches(axes, one.ratio, _height(one.different)) for name, one in largest.items()}
+    nearest = sorted(ends, key=lambda name: dist(ends[name], here))
+    every = [_inches(axes, one.ratio, _height(one.different)) for one in known]
+    taken = [*_own_boxes(here), *_cell_boxes(), *(around(point, _DOT) for point in every)]
+    for place in places([(*ends[name], name) for name in nearest], taken, (_WIDTH, _HEIGHT), MOST_NAMED):
+        name = nearest[place.index]
+        right, at = place.side == "right", (largest[name].ratio, _height(largest[name].different))
         axes.annotate(
-            name, (sizes[-1].ratio, heights[-1]), (3, 3 if above else -3), textcoords="offset points", color=MUTED,
-            fontsize=8, va="bottom" if above else "top",
+            name, at, (3 if right else -3, 2 if place.above else -2), textcoords="offset points", color=MUTED,
+            fontsize=8, ha="left" if right else "right", va="bottom" if place.above else "top",
         )  # fmt: skip
+
+
+def _own_boxes(here: tuple[float, float]) -> Iterator[Box]:
+    """Yield the room of the data set's dot, and of what is written above it."""
+    yield around(here, 0.1)
+    yield around((here[0], here[1] + 0.2), _OWN / 2, 0.1)
+
+
+def _cell_boxes() -> Iterator[Box]:
+    for name, (x, y) in _CELLS.items():
+        side, above = "right" if x < 0.5 else "left", y > 0.5
+        yield text_box(x * _WIDTH, y * _HEIGHT, name, side, above=above, scale=1.3)
+
+
+def _inches(axes: Axes, ratio: float, height: float) -> tuple[float, float]:
+    """Return where a point lies, about: inches from the lower left corner of the axes."""
+    low, high = axes.get_xlim()
+    return _WIDTH * log(ratio / low) / log(high / low), _HEIGHT * (height + _FARTHEST) / (2 * _FARTHEST)
 
 
 def _draw_data_set(axes: Axes, size: Size, domain: Domain) -> None:

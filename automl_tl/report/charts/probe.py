@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from automl_tl.lab.evidence import Candidate
+from automl_tl.lab.findings import Screened
 from automl_tl.report.charts.drawing import SERIES, drawn, legend_below, percent, shortened
 
 
-def probe_chart(probe: Sequence[Candidate], chosen: str) -> Markup:
+def probe_chart(probe: Sequence[Screened], chosen: str) -> Markup:
     """Return the best accuracy up to each cut with its standard error, for the chosen backbone and the best others.
 
     Args:
@@ -37,9 +37,9 @@ def probe_chart(probe: Sequence[Candidate], chosen: str) -> Markup:
     return drawn(f"Accuracy of frozen features by cut; {chosen} is chosen", draw)
 
 
-def _best_by_cut(probe: Sequence[Candidate], backbone: str) -> dict[int, Candidate]:
-    best: dict[int, Candidate] = {}
+def _best_by_cut(probe: Sequence[Screened], backbone: str) -> dict[int, Screened]:
+    best: dict[int, Screened] = {}
     for candidate in probe:  # the best first
         if candidate.backbone == backbone:
-            best.setdefault(max(candidate.source.cuts), candidate)
+            best.setdefault(max(candidate.cuts), candidate)
     return dict(sorted(best.items()))

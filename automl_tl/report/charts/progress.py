@@ -1,4 +1,4 @@
-"""The best so far over the trials of a search."""
+"""The best so far over the time that a search spent on candidates."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from matplotlib.axes import Axes
 
 from automl_tl.report.charts.drawing import ACCENT, INK, MUTED, SECOND, drawn, legend_below
 
+_UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 _FROZEN = ("feature_extractor", "early_feature_extractor")
 
 
 def progress_chart(table: pd.DataFrame, metric: str) -> Markup | None:
-    """Return every scored candidate in the order of the search, and the best so far; None where none was scored.
+    """Return every scored candidate when it was done, and the best so far; None where none was scored.
+
+    Time is what was spent on candidates, one after the other, so a run that was resumed has no gaps.
 
     Args:
         table: the leaderboard.
@@ -24,7 +27,9 @@ def progress_chart(table: pd.DataFrame, metric: str) -> Markup | None:
         return None
     values = scored[metric].to_numpy(float)
     best = np.minimum.accumulate(values) if metric == "log_loss" else np.maximum.accumulate(values)
-    order = np.arange(1, len(scored) + 1)
+    spent = table.sort_values("number").set_index("number")["seconds"].astype(float).fillna(0.0).cumsum()
+    unit, named = next((size, name) for size, name in _UNITS if size <= max(spent.max(), 1))
+    done = spent[scored["number"]].to_numpy() / unit
     swept = (scored["kind"] == "sweep").to_numpy(bool)
     frozen = scored["strategy"].isin(_FROZEN).to_numpy(bool)
     groups = (
@@ -36,13 +41,13 @@ def progress_chart(table: pd.DataFrame, metric: str) -> Markup | None:
     def draw(axes: Axes) -> None:
         for label, some, colour in groups:
             if some.any():
-                axes.scatter(order[some], values[some], s=12, color=colour, alpha=0.7, linewidths=0, label=label)
-        axes.step(order, best, where="post", color=INK, linewidth=1.4, label="best so far")
+                axes.scatter(done[some], values[some], s=12, color=colour, alpha=0.7, linewidths=0, label=label)
+        axes.step(done, best, where="post", color=INK, linewidth=1.4, label="best so far")
         axes.set_ylim(*_focus(values, best))
-        axes.set(xlabel="candidates, in the order of the search", ylabel=metric.replace("_", " "))
+        axes.set(xlabel=f"{named} spent on candidates", ylabel=metric.replace("_", " "))
         legend_below(axes, 4)
 
-    return drawn("The best so far over the trials", draw)
+    return drawn("The best so far over time", draw)
 
 
 def _focus(values: np.ndarray, best: np.ndarray) -> tuple[float, float]:

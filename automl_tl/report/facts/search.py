@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import pandas as pd
+
 from automl_tl.data.majority import Majority
+from automl_tl.data.quality import QualityReport
 from automl_tl.durations import format_duration
 from automl_tl.learning.configuration import Configuration, Frozen
-from automl_tl.searcher.result import SearchResult
+from automl_tl.searcher.summary import SearchSummary
 from automl_tl.wording import clean, metric_words, plural
 
 VIEWS = {"flips": " on every picture, mirrored as well", "flips+zoom": " on every picture, mirrored and zoomed as well"}
 
 
-def about_model(result: SearchResult) -> Iterator[tuple[str, str]]:
+def about_model(found: SearchSummary) -> Iterator[tuple[str, str]]:
     """Yield what the delivered model is."""
-    yield from about_configuration(result.best)
-    for other, share in list(zip(result.members, result.shares, strict=True))[1:]:
+    yield from about_configuration(found.best)
+    for other, share in list(zip(found.members, found.shares, strict=True))[1:]:
         yield "together with", f"{other.strategy}: {other.describe()}, which weighs {share:.0%}"
 
 
@@ -44,53 +47,51 @@ def _what_was_trained(best: Configuration) -> str:
     return f"{first}{stages} and {head} for {plural(how.epochs, 'epoch')}{balanced}"
 
 
-def quality(result: SearchResult) -> Iterator[tuple[str, str]]:
+def quality(found: SearchSummary) -> Iterator[tuple[str, str]]:
     """Yield how good it is, and how good it was expected to be."""
-    test = result.test
+    test, constant = found.test, found.majority
     if test is None:
         yield "test", "none: no pictures were held aside; automl-tl evaluate tests it on further ones"
     else:
-        constant = test.majority
-        more = "" if result.metric == "accuracy" else f", {metric_words(result.metric, getattr(test, result.metric))}"
-        yield "test", f"{test.accuracy:.1%} of {plural(result.n_test, 'picture')} that no decision has seen{more}"
+        more = "" if found.metric == "accuracy" else f", {metric_words(found.metric, test[found.metric])}"
+        yield "test", f"{test['accuracy']:.1%} of {plural(int(test['n']), 'picture')} that no decision has seen{more}"
         if constant is not None:
-            yield "", f"{_constant(constant)}; the balanced accuracy is {test.balanced_accuracy:.1%}"
-    low, high = result.validation.interval
-    corrected = "corrected for having chosen the best"
-    if test is None and (constant := result.assessment.sample.majority) is not None:
+            yield "", f"{_constant(constant)}; the balanced accuracy is {test['balanced_accuracy']:.1%}"
+    if test is None and constant is not None:
         yield "constant answer", f"{_constant(constant)}; --metric balanced_accuracy counts every class the same"
-    yield "expected", f"{result.validation.accuracy:.1%} (90% interval {low:.1%} to {high:.1%}), {corrected}"
-    if result.metric != "accuracy":
-        yield "by its trial", f"{metric_words(result.metric, result.value)}, not corrected"
-    accuracy, (low, high) = result.predicted
-    yield "predicted", f"{accuracy:.1%} (90% interval {low:.1%} to {high:.1%}) by recommend, of {result.best.strategy}"
-    if result.recommended != result.best.strategy:
-        yield "recommended", f"{result.recommended}, before the search"
+    expected, (low, high) = found.expected
+    yield "expected", f"{expected:.1%} (90% interval {low:.1%} to {high:.1%}), corrected for having chosen the best"
+    if found.metric != "accuracy":
+        yield "by its trial", f"{metric_words(found.metric, found.value)}, not corrected"
+    accuracy, (low, high) = found.predicted
+    yield "predicted", f"{accuracy:.1%} (90% interval {low:.1%} to {high:.1%}) by recommend, of {found.best.strategy}"
+    if found.recommended != found.best.strategy:
+        yield "recommended", f"{found.recommended}, before the search"
 
 
 def _constant(constant: Majority) -> str:
     return f"always answering '{clean(constant.label)}' scores {constant.accuracy:.1%}"
 
 
-def effort(result: SearchResult) -> Iterator[tuple[str, str]]:
-    """Yield what was tried and spent, and where everything lies."""
-    states = result.table[result.table["kind"] == "trial"]["state"].value_counts()
-    unfinished = result.n_trials - int(states.get("complete", 0))
-    refused = int(states.sum()) - result.n_trials
+def effort(found: SearchSummary, table: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Yield what was tried and spent, and where everything lies; `table` is the leaderboard."""
+    states = table[table["kind"] == "trial"]["state"].value_counts()
+    unfinished = found.n_trials - int(states.get("complete", 0))
+    refused = int(states.sum()) - found.n_trials
     pruned = f" ({unfinished:,} of them ended early; the leaderboard says why)" if unfinished > 0 else ""
     pruned += f"; {plural(refused, 'proposal')} did not fit" if refused > 0 else ""
-    swept = int((result.table["kind"] == "sweep").sum())
-    yield "tried", f"{plural(swept, 'frozen candidate')} in the sweep, then {plural(result.n_trials, 'trial')}{pruned}"
-    budget = "" if result.budget is None else f" of {format_duration(result.budget)}"
-    yield "time", f"{format_duration(result.seconds)}{budget}"
-    yield "ended because", result.stopped_because
-    yield "model", str(result.bundle)
-    yield "leaderboard", str(result.leaderboard)
-    yield "run", str(result.bundle.parent)
+    swept = int((table["kind"] == "sweep").sum())
+    yield "tried", f"{plural(swept, 'frozen candidate')} in the sweep, then {plural(found.n_trials, 'trial')}{pruned}"
+    budget = "" if found.budget is None else f" of {format_duration(found.budget)}"
+    yield "time", f"{format_duration(found.seconds)}{budget}"
+    yield "ended because", found.stopped_because
+    yield "model", str(found.bundle)
+    yield "leaderboard", str(found.leaderboard)
+    yield "run", str(found.bundle.parent)
 
 
-def notes_of(result: SearchResult) -> Iterable[str]:
-    """Return what else the user should know, each sentence once."""
-    report = result.report
-    first = report.warnings[:1] if report.leaks else ()  # what makes every number doubtful
-    return dict.fromkeys([*first, *result.notes, *report.warnings])
+def notes_of(notes: Iterable[str], report: QualityReport | None) -> tuple[str, ...]:
+    """Return what else the user should know, each sentence once; `report` is on the pictures, where it is known."""
+    warnings = () if report is None else report.warnings
+    first = warnings[:1] if report is not None and report.leaks else ()  # what makes every number doubtful
+    return tuple(dict.fromkeys([*first, *notes, *warnings]))

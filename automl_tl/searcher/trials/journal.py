@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial
 
 from automl_tl.errors import OptionError
 from automl_tl.wording import clean
@@ -42,6 +45,21 @@ def open_storage(path: Path | None) -> BaseStorage:
                 f"the journal '{clean(path)}' is damaged, so this run cannot be resumed ({type(error).__name__}); its "
                 "model stays as it is: begin another run with another --out"
             ) from error
+
+
+def read_trials(path: Path) -> list[FrozenTrial]:
+    """Return the trials of the journal at `path`, none where there is no such file.
+
+    A copy is read: what a search that runs at the moment writes is neither repaired nor locked.
+
+    Raises:
+        OptionError: it is damaged before its last line.
+    """
+    if not path.exists():
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        storage = open_storage(Path(shutil.copy(path, folder)))
+        return [trial for study in storage.get_all_studies() for trial in storage.get_all_trials(study._study_id)]
 
 
 class _Journal(JournalFileBackend):

@@ -66,6 +66,16 @@ def read_outcome(file: Path) -> Outcome | None:
         return None
 
 
+def read_history(file: Path) -> tuple[Configuration, tuple[Epoch, ...]] | None:
+    """Return what was trained and the epochs of its first fold, without a tensor; None where `read_outcome` would."""
+    try:
+        with safe_open(file, "pt") as opened:
+            facts = is_a(parse_json(opened.metadata()["facts"]), dict)
+        return Configuration.from_dict(facts["configuration"]), tuple(map(_epoch, listed(facts.get("history", []))))
+    except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
 def _check(rows: np.ndarray, scores: np.ndarray) -> None:
     """Raise ValueError unless every row, a picture's number, has its scores."""
     if rows.ndim != 1 or scores.ndim != 2 or len(rows) != len(scores) or not scores.size:

@@ -1,0 +1,152 @@
+"""A run as it lies in its folder, finished or not, of `search` or of `train`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from optuna.trial import FrozenTrial
+
+from automl_tl.data.dataset import ImageDataset, open_dataset
+from automl_tl.data.names import printable
+from automl_tl.data.quality import QualityReport, scan
+from automl_tl.data.split import assign_splits
+from automl_tl.errors import AutomlTlError, DataError, OptionError
+from automl_tl.lab.findings import Findings
+from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.scores import get_metric
+from automl_tl.model.checking import read_manifest
+from automl_tl.model.evaluate import Evaluation
+from automl_tl.model.manifest import Manifest
+from automl_tl.monitor import Epoch, Progress
+from automl_tl.reviewer.parameters import TrainingReview, review_parameters
+from automl_tl.searcher.record import (
+    TEST,
+    VALIDATION,
+    Doubts,
+    RunOrigin,
+    kept_evaluation,
+    kept_findings,
+    kept_origin,
+)
+from automl_tl.searcher.run_folder import RunFolder
+from automl_tl.searcher.summary import SearchSummary, TrainSummary
+from automl_tl.searcher.trials.leaderboard import leaderboard
+from automl_tl.searcher.trials.journal import read_trials
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What the folder of a run holds; what an older or an interrupted run lacks is None or empty."""
+
+    folder: Path
+    is_training: bool
+    """Of `train`; else of `search`."""
+    metric: str
+    fingerprint: str
+    """Of the data set."""
+    origin: RunOrigin | None
+    findings: Findings | None
+    doubts: Doubts | None
+    summary: SearchSummary | TrainSummary | None
+    """None where it was not finished."""
+    validation: Evaluation | None
+    """Of a training."""
+    test: Evaluation | None
+    table: pd.DataFrame
+    """The leaderboard of a search."""
+    parameters: tuple[TrainingReview, ...]
+    """What the trials of a search say."""
+    histories: Mapping[int, tuple[Configuration, tuple[Epoch, ...]]]
+    """What was trained, and the epochs of its first fold, by number of the trial."""
+    manifest: Manifest | None
+    """Of the model, as good as it is so far."""
+
+    @property
+    def path(self) -> str:
+        """The data set as the user named it, else the run."""
+        return str(self.folder) if self.origin is None else self.origin.path
+
+
+def open_run(path: str | Path) -> Run:
+    """Return the run in a folder.
+
+    Raises:
+        OptionError: there is none.
+    """
+    folder = RunFolder(Path(path).expanduser())
+    asked = folder.read_json("run.json")
+    if asked is None:
+        raise OptionError(
+            f"'{printable(folder.path)}' holds no run; give the --out folder of automl-tl search or train"
+        )
+    origin, (found, doubted) = kept_origin(folder), kept_findings(folder)
+    result, test = folder.read_json("result.json") or {}, kept_evaluation(folder, TEST)
+    metric = get_metric(asked.get("metric") or result.get("metric") or "accuracy")
+    trials = _trials(folder.journal)
+    return Run(
+        folder=folder.path,
+        is_training=asked.get("command") == "train",
+        metric=metric.name,
+        fingerprint=str(asked.get("fingerprint", "")),
+        origin=origin,
+        findings=found,
+        doubts=doubted,
+        summary=_summary(result, folder.path, found, test),
+        validation=kept_evaluation(folder, VALIDATION),
+        test=test,
+        table=leaderboard(trials, metric.name, greater_is_better=metric.greater_is_better),
+        parameters=review_parameters(trials, greater_is_better=metric.greater_is_better),
+        histories=folder.histories(),
+        manifest=_manifest(folder.bundle),
+    )
+
+
+def pictures_of(run: Run, progress: Progress | None = None) -> tuple[ImageDataset, QualityReport]:
+    """Return the data set that a run was about, scanned and split as then; a scan that is kept opens no picture.
+
+    Raises:
+        DataError: it is not known where the pictures lie, they cannot be read any more, or they have changed.
+    """
+    origin = run.origin
+    if origin is None:
+        raise DataError("The run was made by an earlier version, which did not keep where the pictures lie.")
+    try:
+        listed = open_dataset(origin.place, **origin.reading)
+    except TypeError:
+        raise DataError("What the run keeps of where its pictures lie is damaged.") from None
+    scanned, report = scan(listed, cache_dir=Path(origin.cache_dir), progress=progress)
+    dataset = assign_splits(scanned, origin.seed, drop_leaks=origin.drop_leaks)
+    if dataset.fingerprint != run.fingerprint:
+        raise DataError(f"The pictures in '{printable(origin.place)}' have changed since the run.")
+    return dataset, report
+
+
+def _summary(
+    result: Mapping[str, Any], folder: Path, found: Findings | None, test: Evaluation | None
+) -> SearchSummary | TrainSummary | None:
+    constant = test.majority if test is not None else found.majority if found is not None else None
+    try:
+        if "members" in result:
+            return SearchSummary.from_dict(result, folder, constant)
+        return TrainSummary.from_dict(result, folder)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _trials(journal: Path) -> list[FrozenTrial]:
+    """Return the trials of a study, none where its journal is damaged."""
+    try:
+        return read_trials(journal)
+    except (AttributeError, KeyError, OptionError, OSError, TypeError, ValueError):
+        return []
+
+
+def _manifest(bundle: Path) -> Manifest | None:
+    try:
+        return read_manifest(bundle)
+    except (AutomlTlError, OSError):
+        return None

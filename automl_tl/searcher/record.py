@@ -1,0 +1,146 @@
+"""What a run keeps of itself for whoever looks at it later: where it comes from, what was found, what was answered."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from automl_tl.lab.findings import Findings, findings
+from automl_tl.learning.label_errors import likely_errors
+from automl_tl.model.evaluate import Answer, Evaluation, evaluate_probabilities
+from automl_tl.model.manifest import jsonable
+from automl_tl.options import TableOptions, of_group
+from automl_tl.output import whole
+from automl_tl.searcher.delivery.ensemble import calibrated_probabilities
+from automl_tl.searcher.run_folder import RunFolder
+from automl_tl.searcher.session import Prepared, Session
+from automl_tl.surroundings import Surroundings, surroundings
+
+ORIGIN, FINDINGS = "origin.json", "findings.json"
+VALIDATION, TEST = "validation", "test"
+"""Names of evaluations."""
+MOST_DOUBTED = 24
+"""Answers that are kept of labels that are likely wrong."""
+
+
+@dataclass(frozen=True)
+class RunOrigin:
+    """What a run was begun with, as far as its options do not say."""
+
+    path: str
+    """The data set as the user named it."""
+    place: str
+    """The same, absolute."""
+    reading: Mapping[str, Any]
+    """Options by which the data set was read, as JSON values."""
+    drop_leaks: bool
+    cache_dir: str
+    seed: int
+    metric: str
+    device: str
+    command: str
+    """As it was typed; "" where it was called from Python."""
+    made: Surroundings
+
+    @classmethod
+    def of(cls, session: Session) -> RunOrigin:
+        """Return the origin of a run that begins."""
+        lab, options = session.lab, session.options
+        reading = of_group(options, TableOptions)
+        if reading["image_root"] is not None:
+            reading["image_root"] = os.path.abspath(os.path.expanduser(reading["image_root"]))
+        return cls(
+            path=lab.path, place=os.path.abspath(os.path.expanduser(lab.path)), reading=jsonable(reading),
+            drop_leaks=options.drop_leaks, cache_dir=str(lab.networks.cache), seed=lab.seed, metric=lab.metric.name,
+            device=str(lab.engine.device), command=options.command, made=surroundings(),
+        )  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunOrigin:
+        """Return the origin that was kept."""
+        return cls(**{**values, "made": Surroundings(**values["made"])})
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """The labels that the best frozen candidate doubts, out of fold."""
+
+    judge: str
+    """In words."""
+    n_judged: int
+    n: int
+    """Labels that are likely wrong."""
+    answers: tuple[Answer, ...]
+    """The least believed of them, the least believed first."""
+
+
+def keep_origin(session: Session) -> None:
+    """Write down where a run comes from; a resumed one keeps when and with what it was begun last."""
+    session.folder.write_json(ORIGIN, asdict(RunOrigin.of(session)))
+
+
+def keep_findings(session: Session, prepared: Prepared) -> None:
+    """Write down what was found out before anything was trained, and which labels are doubted."""
+    kept = {"findings": findings(prepared.assessment).to_dict(), "doubts": jsonable(asdict(doubts(prepared)))}
+    session.folder.write_json(FINDINGS, kept)
+
+
+def doubts(prepared: Prepared) -> Doubts:
+    """Return the labels that the best frozen candidate of the sweep doubts, on pictures that it did not learn from."""
+    task, best = prepared.task, prepared.sweep.reference.outcome
+    probabilities = calibrated_probabilities(task, best, best.rows)
+    judged = evaluate_probabilities(task.y[best.rows], probabilities, task.sample.classes)
+    judged = replace(judged, paths=tuple(task.sample.pictures[row].path for row in best.rows))
+    wrong = likely_errors(judged.y, judged.probabilities)
+    return Doubts(best.configuration.describe(), judged.n, len(wrong), judged.answers(wrong[:MOST_DOUBTED]))
+
+
+def keep_evaluation(folder: RunFolder, name: str, evaluation: Evaluation | None) -> None:
+    """Write every answer of an evaluation; without one, an earlier session's goes."""
+    file = folder.path / f"{name}.safetensors"
+    if evaluation is None:
+        file.unlink(missing_ok=True)
+        return
+    y: np.ndarray = evaluation.y.astype(np.int64)
+    probabilities: np.ndarray = evaluation.probabilities.astype(np.float32)
+    facts = {"classes": evaluation.classes, "paths": evaluation.paths}
+    with whole(file) as new:
+        new.write_bytes(save({"y": y, "probabilities": probabilities}, {"facts": json.dumps(facts)}))
+
+
+def kept_evaluation(folder: RunFolder, name: str) -> Evaluation | None:
+    """Return an evaluation that was kept, or None where it is missing or damaged."""
+    try:
+        with safe_open(folder.path / f"{name}.safetensors", "numpy") as file:
+            facts = json.loads(file.metadata()["facts"])
+            y, probabilities = file.get_tensor("y"), file.get_tensor("probabilities")
+        found = evaluate_probabilities(y, probabilities, facts["classes"])
+        return replace(found, paths=tuple(facts["paths"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
+
+
+def kept_origin(folder: RunFolder) -> RunOrigin | None:
+    """Return where a run comes from, or None where that was not kept."""
+    try:
+        return RunOrigin.from_dict(folder.read_json(ORIGIN) or {})
+    except (KeyError, TypeError):
+        return None
+
+
+def kept_findings(folder: RunFolder) -> tuple[Findings | None, Doubts | None]:
+    """Return what was found out before anything was trained, and the doubted labels; None where it was not kept."""
+    kept = folder.read_json(FINDINGS) or {}
+    try:
+        doubted = kept["doubts"]
+        answers = tuple(Answer(**one) for one in doubted["answers"])
+        return Findings.from_dict(kept["findings"]), Doubts(**{**doubted, "answers": answers})
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None, None

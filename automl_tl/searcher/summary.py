@@ -1,0 +1,132 @@
+"""What a search or a training came to in numbers: what people are told at its end, and later from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from automl_tl.data.majority import Majority
+from automl_tl.learning.configuration import Configuration
+from automl_tl.monitor import Epoch
+from automl_tl.searcher.predecessor import Origin
+from automl_tl.strategies import Strategy
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class SearchSummary:
+    """The delivered model of a search, how good it is, and what was spent."""
+
+    members: tuple[Configuration, ...]
+    """The best one first."""
+    shares: tuple[float, ...]
+    params: Mapping[str, Any]
+    metric: str
+    value: float
+    """Of the best one's trial, uncorrected."""
+    expected: tuple[float, Interval]
+    """The model's accuracy with the 90 % interval."""
+    test: Mapping[str, float] | None
+    """`Evaluation.numbers`; None where nothing was held aside."""
+    majority: Majority | None
+    """The constant answer to the test pictures, without a test to the training pictures; None where classes are
+    balanced, or it was not kept."""
+    predicted: tuple[float, Interval]
+    """What the recommendation expected of the best one's strategy."""
+    recommended: Strategy
+    n_trials: int
+    seconds: float
+    budget: float | None
+    stopped_because: str
+    bundle: Path
+    leaderboard: Path
+    notes: tuple[str, ...]
+
+    @property
+    def best(self) -> Configuration:
+        """The first member."""
+        return self.members[0]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], folder: Path, majority: Majority | None) -> SearchSummary:
+        """Return the summary of what `SearchResult.to_dict` described, which lies in `folder`.
+
+        Raises:
+            AttributeError, KeyError, TypeError, ValueError: it is the result of something else.
+        """
+        members = [{name: value for name, value in one.items() if name != "share"} for one in values["members"]]
+        return cls(
+            members=tuple(map(Configuration.from_dict, members)),
+            shares=tuple(float(one["share"]) for one in values["members"]),
+            params=values["best"]["params"],
+            metric=values["validation"]["metric"],
+            value=float(values["validation"]["value"]),
+            expected=_expected(values["validation"]),
+            test=_numbers(values["test"]),
+            majority=majority,
+            predicted=_expected(values["predicted"]),
+            recommended=values["recommended"],
+            n_trials=int(values["n_trials"]),
+            seconds=float(values["seconds"]),
+            budget=values["budget"],
+            stopped_because=values["stopped_because"],
+            bundle=folder / "bundle",
+            leaderboard=folder / "leaderboard.csv",
+            notes=tuple(values["notes"]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TrainSummary:
+    """The model of one configuration, how good it is, and how it was trained."""
+
+    configuration: Configuration
+    recommended: Strategy
+    metric: str
+    value: float
+    """The metric on the validation part, estimated for all pictures."""
+    validation: Mapping[str, float]
+    """`Evaluation.numbers`."""
+    test: Mapping[str, float] | None
+    history: tuple[Epoch, ...]
+    """Of the run that was validated; empty for a frozen ConvNet."""
+    n_training: int
+    seconds: float
+    bundle: Path
+    notes: tuple[str, ...]
+    origin: Origin | None
+    """The model that it went on from; None where it began with the pretrained weights."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], folder: Path) -> TrainSummary:
+        """Return the summary of what `TrainResult.to_dict` described, which lies in `folder`.
+
+        Raises:
+            AttributeError, KeyError, TypeError, ValueError: it is the result of something else.
+        """
+        return cls(
+            configuration=Configuration.from_dict(values["configuration"]),
+            recommended=values["recommended"],
+            metric=values["metric"],
+            value=float(values["value"]),
+            validation=_numbers(values["validation"]) or {},
+            test=_numbers(values["test"]),
+            history=tuple(Epoch(**epoch) for epoch in values["history"]),
+            n_training=int(values["n_training"]),
+            seconds=float(values["seconds"]),
+            bundle=folder / "bundle",
+            notes=tuple(values["notes"]),
+            origin=None if values.get("from") is None else Origin.from_dict(values["from"]),
+        )
+
+
+def _expected(values: Mapping[str, Any]) -> tuple[float, Interval]:
+    low, high = map(float, values["interval"])
+    return float(values["accuracy"]), (low, high)
+
+
+def _numbers(values: Mapping[str, Any] | None) -> Mapping[str, float] | None:
+    return None if values is None else {name: float(value) for name, value in values.items()}
