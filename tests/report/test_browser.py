@@ -21,7 +21,8 @@ QUIET = (
     "--disable-sync", "--no-first-run", "--enable-logging=stderr", "--host-resolver-rules=MAP * ~NOTFOUND",
 )  # fmt: skip
 PROBE = """<script>
-const grid = [...document.querySelectorAll(".grid")].find(one => one.querySelector("input"));
+const title = [...document.querySelectorAll("h2")].find(one => one.textContent === "Leaderboard");
+const grid = title && title.parentElement.querySelector(".grid");
 const column = () => [...grid.querySelectorAll("tbody tr")].map(row => row.cells[0].textContent);
 const seen = {before: [], up: [], down: [], found: 0};
 if (grid) {
@@ -57,7 +58,7 @@ def look(page: Path, folder: Path, *, width: int = 1200, dark: bool = False) -> 
     return dict(json.loads(unescape(found.group(1))))
 
 
-@pytest.mark.parametrize("command", ["inspect", "labels", "recommend", "search", "evaluate"])
+@pytest.mark.parametrize("command", ["inspect", "labels", "recommend", "search", "train", "evaluate"])
 def test_a_browser_shows_it_and_fetches_nothing(pages: Mapping[str, Path], tmp_path: Path, command: str) -> None:
     seen = look(pages[command], tmp_path)
     assert seen["fetched"] == []
@@ -76,9 +77,10 @@ def test_the_leaderboard_sorts_and_searches(pages: Mapping[str, Path], tmp_path:
     assert 0 < seen["found"] < len(numbers)  # the rows of the sweep are hidden
 
 
-def test_a_narrow_window_and_the_dark_are_enough(pages: Mapping[str, Path], tmp_path: Path) -> None:
-    light = look(pages["recommend"], tmp_path, width=500)
-    dark = look(pages["recommend"], tmp_path, width=500, dark=True)
+@pytest.mark.parametrize("command", ["recommend", "search"])
+def test_a_narrow_window_and_the_dark_are_enough(pages: Mapping[str, Path], tmp_path: Path, command: str) -> None:
+    light = look(pages[command], tmp_path, width=500)
+    dark = look(pages[command], tmp_path, width=500, dark=True)
     assert not light["wide"]
     assert not dark["wide"]
     assert light["accent"] != dark["accent"]
