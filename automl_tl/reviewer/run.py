@@ -34,8 +34,8 @@ from automl_tl.searcher.record import (
 )
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.summary import SearchSummary, TrainSummary
-from automl_tl.searcher.trials.leaderboard import leaderboard
 from automl_tl.searcher.trials.journal import read_trials
+from automl_tl.searcher.trials.leaderboard import leaderboard
 
 
 @dataclass(frozen=True, eq=False)
