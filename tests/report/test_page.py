@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
@@ -135,6 +135,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_computed(pi
         write(Page("title", "decision", None, ()), tmp_path / "missing" / "page.html")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_stays_text(text: str) -> None:
     plain, found = Reading(render(_page("a"))), Reading(render(_page(text)))
