@@ -28,8 +28,12 @@ class Executor(Protocol):
             work: a function of a module.
             args, options: what can be pickled.
             report: passed on where it is given; what the work reports with it along the way, values that can be
-                pickled, reaches this function here, and what this function raises ends the work.
+                pickled, reaches this function here, in the thread that waits for the result, and what this function
+                raises ends the work.
         """
+
+    def cancel(self) -> None:
+        """End whatever has not ended; its results are `concurrent.futures.CancelledError`."""
 
 
 class ThisProcess:
@@ -47,6 +51,9 @@ class ThisProcess:
             return _done(work(*args, **options))
         except Exception as error:
             return _failed(error)  # no name here holds it: the frame that the error remembers would never be freed
+
+    def cancel(self) -> None:
+        """Do nothing: what was submitted has ended."""
 
 
 def _done(result: T) -> Future[T]:

@@ -45,6 +45,7 @@ FOUNDATIONS = (
     "logs",
     "notebook",
     "work",
+    "cluster",
     "output",
     "surroundings",
 )

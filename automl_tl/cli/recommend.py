@@ -20,6 +20,7 @@ from automl_tl.options import (
     SeedOptions,
     SplitOptions,
     TableOptions,
+    WorkOptions,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 @options.data_argument
 @options.declared(
     TableOptions, SplitOptions, BackboneOptions, OverrideOptions, EffortOptions, GoalOptions, DeviceOptions,
-    SeedOptions, CacheOptions,
+    SeedOptions, CacheOptions, WorkOptions,
 )  # fmt: skip
 @options.report_option
 @options.format_option

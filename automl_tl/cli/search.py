@@ -28,6 +28,7 @@ from automl_tl.options import (
     SplitOptions,
     TableOptions,
     TrackingOptions,
+    WorkOptions,
 )
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ FROM_OUTSIDE = (KeyboardInterrupt, OSError, MemoryError, CacheError, ShortageErr
 @options.data_argument
 @options.declared(
     BudgetOptions, FolderOptions, BackboneOptions, OverrideOptions, LimitOptions, GoalOptions, TableOptions,
-    SplitOptions, DeviceOptions, SeedOptions, CacheOptions, TrackingOptions,
+    SplitOptions, DeviceOptions, SeedOptions, CacheOptions, WorkOptions, TrackingOptions,
 )  # fmt: skip
 @options.report_option
 @options.format_option

@@ -24,6 +24,7 @@ from automl_tl.options import (
     StartOptions,
     TableOptions,
     TrackingOptions,
+    WorkOptions,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 @options.data_argument
 @options.declared(
     SourceOptions, ClassifierOptions, RecipeOptions, StartOptions, OutOptions, BackboneOptions, OverrideOptions,
-    GoalOptions, TableOptions, SplitOptions, DeviceOptions, SeedOptions, CacheOptions, TrackingOptions,
+    GoalOptions, TableOptions, SplitOptions, DeviceOptions, SeedOptions, CacheOptions, WorkOptions,
+    TrackingOptions,
 )  # fmt: skip
 @options.report_option
 @options.format_option

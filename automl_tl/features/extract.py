@@ -170,25 +170,31 @@ def extract(
     missing = sorted((picture for key, picture in unique.items() if key not in table), key=lambda one: one.place)
     if missing:
         size = SHARD_SIZE if n_workers > 1 else len(missing)
-        _compute(table, missing, size, submit or partial(_here, way), progress)
+        shards = [missing[start : start + size] for start in range(0, len(missing), size)]
+        _compute(table, shards, submit or partial(_here, way), n_workers, progress)
         features_store.trim()
     slices = table.slices([picture.sha256 for picture in pictures])
     return Features(way.network.name, way.network.n_stages, len(pictures), slices)
 
 
 def _compute(
-    table: store.FeatureTable, pictures: Sequence[Picture], size: int, submit: Submit, progress: Progress
+    table: store.FeatureTable, shards: Sequence[Sequence[Picture]], submit: Submit, at_once: int, progress: Progress
 ) -> None:
-    """Have the pictures computed, so many at once; what is known when some fail, or at an interruption, is kept."""
-    waiting = _Shard(table)
+    """Have shards computed, so many at once; what is known when some fail, or at an interruption, is kept."""
+    waiting, total = _Shard(table), sum(map(len, shards))
+    submitted: deque[Future[None]] = deque()
 
     def keep(keys: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
         waiting.add(keys, arrays)
-        progress(waiting.done, len(pictures))
+        progress(waiting.done, total)
 
     try:
-        for start in range(0, len(pictures), size):
-            submit(pictures[start : start + size], keep).result()
+        for shard in shards:
+            submitted.append(submit(shard, keep))
+            if len(submitted) >= at_once:
+                submitted.popleft().result()
+        while submitted:
+            submitted.popleft().result()
     finally:
         waiting.flush()
 

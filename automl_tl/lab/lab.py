@@ -81,7 +81,10 @@ class Lab:
 
         way = Pass(networks.network(name), how, self.engine, view)
         workers = self.executor.n_workers
-        return extract(way, pictures, networks.store, progress=progress, submit=submit, n_workers=workers)
+        try:
+            return extract(way, pictures, networks.store, progress=progress, submit=submit, n_workers=workers)
+        finally:
+            self.executor.cancel()  # where a shard failed, or at an interruption, others may still be computed
 
     def picture_seconds(self, name: str, pictures: Sequence[Picture]) -> float:
         """Return the seconds that one picture's features take, decoding included."""
@@ -112,8 +115,20 @@ def open_lab(data: Data, options: LabOptions) -> Lab:
     named = data if isinstance(data, str | PathLike) else dataset.root
     return Lab(
         str(named), dataset, report, scanned.has_given_splits, networks, names, metric, options.seed, monitor,
-        (*dataset.notes, *notes), clock, options.executor, experience,
+        (*dataset.notes, *notes), clock, _executor(options, networks.engine, monitor), experience,
     )  # fmt: skip
+
+
+def _executor(options: LabOptions, engine: Engine, monitor: Monitor) -> Executor:
+    """Return where what is expensive runs."""
+    if options.ray is None:
+        return options.executor
+    from automl_tl.cluster import RayExecutor
+
+    with monitor.activity("Joining Ray"):
+        executor = RayExecutor(options.ray, options.workers, engine.device)
+    monitor.say(str(executor))
+    return executor
 
 
 def compute_shard_by_name(

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from automl_tl.backbones.overrides import Triple
 from automl_tl.durations import parse_duration
+from automl_tl.errors import OptionError
 from automl_tl.monitor import Monitor
 from automl_tl.options.declaration import as_typed, check, option, option_of
 from automl_tl.options.texts import (
     parse_device,
     parse_input_size,
     parse_mean,
+    parse_ray,
     parse_split_folders,
     parse_std,
     parse_weights,
@@ -157,6 +159,18 @@ class WorkOptions:
     executor: Executor = option(
         ThisProcess(), "where what is expensive runs; default: in this process.", on_command_line=False
     )
+    ray: str | None = option(
+        None,
+        "Let Ray do the work: local starts one here, auto joins the one that runs here, ray://HOST:PORT one elsewhere.",
+        doc='lets Ray do what is expensive: "local" starts one here, "auto" joins the one that runs here, '
+        '"ray://HOST:PORT" one elsewhere; default: this process works alone.',
+        metavar="auto|local|ray://HOST:PORT", parse=parse_ray,
+    )  # fmt: skip
+    workers: int | None = option(
+        None, "With --ray: pieces of work at once.  [default: one per GPU, or one per four cores]",
+        doc="with `ray`: pieces of work at once; default: one per GPU, or one per four cores.", metavar="N",
+        bounds=(1, None),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +207,8 @@ class LabOptions(
         for one in fields(self):
             object.__setattr__(self, one.name, as_typed(option_of(one), getattr(self, one.name)))
         check(self)
+        if self.workers is not None and self.ray is None:
+            raise OptionError("--workers is of Ray's processes: give --ray local as well")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,13 @@ def parse_device(text: str) -> str:
     return device
 
 
+def parse_ray(text: str) -> str:
+    """Return `text` if it says where a Ray is: auto, local, ray://HOST:PORT; else raise OptionError."""
+    if not re.fullmatch(r"auto|local|ray://(\[[0-9a-fA-F:]+\]|[\w.-]+):[0-9]{1,5}", text):
+        raise OptionError(f"--ray must be auto, local or ray://HOST:PORT, but is {text!r}")
+    return text
+
+
 def parse_weights(values: tuple[str, ...]) -> dict[str, Path]:
     """Return {backbone name: file} of "NAME=FILE" values; raise OptionError, or WeightsError for no file."""
     files = parse_assignments(values, "--weights")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,7 +27,7 @@ from automl_tl.learning.trainer import Material
 
 @dataclass(eq=False)
 class Computed:
-    """What a process has computed for a task and may need again; it does not travel to another one."""
+    """What a process has computed for a task and may need again; another one, where a task travels, has its own."""
 
     pixels: dict[str, np.ndarray] = field(default_factory=dict)
     """Of one backbone at a time, uint8 (n, S, S, 3)."""
@@ -35,9 +37,25 @@ class Computed:
     """Spectra and solved heads, by what they depend on."""
     activations: tuple[Configuration, ActivationCache] | None = None
     """Of the configuration that is being trained, fold after fold."""
+    identity: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Of the task, wherever it travels."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Computed, ()
+        return _in_this_process, (self.identity,)
+
+
+_KEPT = 2
+"""Tasks of which a process keeps what it has computed: the trials' and, in the end, that of every picture."""
+_here: OrderedDict[str, Computed] = OrderedDict()
+
+
+def _in_this_process(identity: str) -> Computed:
+    """Return the same for the same task, so that every piece of work in a process shares it."""
+    computed = _here.setdefault(identity, Computed(identity=identity))
+    _here.move_to_end(identity)
+    while len(_here) > _KEPT:
+        _here.popitem(last=False)
+    return computed
 
 
 @dataclass(frozen=True, eq=False)

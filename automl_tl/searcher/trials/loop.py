@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 
 import optuna
@@ -21,9 +21,11 @@ from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allotment import Allotment
 from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.searcher.trials.candidates import Candidates
+from automl_tl.searcher.trials.deadline import MARGIN
 from automl_tl.searcher.trials.frozen import score_frozen, too_much
 from automl_tl.searcher.trials.observer import QUARTERS, Observer
 from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.running import Attempt, Running
 from automl_tl.searcher.trials.study import Study
 from automl_tl.searcher.trials.trained import score_trained
 
@@ -55,6 +57,14 @@ class Loop:
     allotment: Allotment
     improved: Improved
     interrupted: bool = False
+    refused: int = 0
+    """Proposals in a row that were not tried."""
+    misfits: int = 0
+    """The same of trained ones."""
+
+    def __post_init__(self) -> None:
+        """Nothing runs yet."""
+        self.running = Running(self.lab.executor)
 
     @property
     def task(self) -> Task:
@@ -67,25 +77,23 @@ class Loop:
         return self.session.lab
 
     def run(self) -> str:
-        """Try candidates; return why it stopped."""
-        refused = misfits = 0
+        """Try candidates, as many at once as there are workers; return why it stopped."""
         try:
-            while True:
-                if reason := self._finished(refused):
-                    return reason
-                sampled = not self.study.has_waiting
-                configuration, tried = self._next()
-                refused = 0 if tried else refused + sampled
-                if configuration.is_trained:
-                    misfits = 0 if tried else misfits + sampled
-                if misfits >= MOST_REFUSED and "frozen" in self.study.space.training:
-                    self.study.trains = False  # no training fits any more: the rest of the time is for frozen trials
-                    refused = misfits = 0
+            while (reason := self._finished()) is None:
+                self._begin_next()
+                while self._is_full:
+                    self._await_some()
+            while self.running:
+                self._await_some()
+            return reason
         except KeyboardInterrupt:
             self.interrupted = True
             return "it was interrupted"
+        finally:
+            for attempt in self.running.end_all():
+                self._settle(attempt)
 
-    def _finished(self, refused: int) -> str | None:
+    def _finished(self) -> str | None:
         """Return why nothing more is tried, or None."""
         wanted = self.session.options.trials
         if wanted is not None and len(self.study.finished) >= max(wanted, 0):
@@ -98,13 +106,33 @@ class Loop:
             return "the last trials brought nothing better, and more would hardly pay"
         if len(self.study.broken_backbones) == len(self.study.space.n_stages):
             return "every backbone has failed"
-        if refused >= MOST_REFUSED:
+        if self.refused >= MOST_REFUSED:
             what = "the time that is left" if self.session.deadline.is_set else "what is allowed"
             return f"nothing that is left to try fits {what}"
         return None
 
+    @property
+    def _is_full(self) -> bool:
+        """Whether nothing more is begun before something ends."""
+        if not self.running:
+            return False
+        wanted = self.session.options.trials
+        enough = wanted is not None and len(self.study.finished) + len(self.running) >= wanted
+        return enough or self.running.is_full or self.refused >= MOST_REFUSED
+
+    def _begin_next(self) -> None:
+        """Begin what comes next, and count what is proposed in vain."""
+        sampled = not self.study.has_waiting
+        configuration, begun = self._next()
+        self.refused = 0 if begun else self.refused + sampled
+        if configuration.is_trained:
+            self.misfits = 0 if begun else self.misfits + sampled
+        if self.misfits >= MOST_REFUSED and "frozen" in self.study.space.training:
+            self.study.trains = False  # no training fits any more: the rest of the time is for frozen trials
+            self.refused = self.misfits = 0
+
     def _next(self) -> tuple[Configuration, bool]:
-        """Return what comes next and whether it was tried: not where it does not fit the time, or what is allowed."""
+        """Return what comes next and whether it was begun: not where it does not fit the time, or what is allowed."""
         gone = frozenset(self.study.space.n_stages) - frozenset(self.today.n_stages)
         trial, proposed = self.study.ask(gone)
         if fault := self._fault(proposed):
@@ -114,13 +142,18 @@ class Loop:
         if limit is not None and limit <= 0:
             self.study.abandon(trial, f"it did not fit the {max(self.allotment.left, 0):.0f} s that were left")
             return configuration, False
-        if any(o.configuration == configuration for o in self.candidates.outcomes):
+        known = [outcome.configuration for outcome in self.candidates.outcomes]
+        if configuration in known or configuration in self.running.configurations:
             self.study.skip(trial, "the same has been tried already")
             return configuration, False
         if configuration != proposed:
             self.study.note(trial, configuration)
         self._show(configuration)
-        self._attempt(trial, configuration, limit)
+        try:
+            self.running.begin(trial, configuration, self._score, limit)
+        except KeyboardInterrupt:
+            self.study.abandon(trial, "interrupted")
+            raise
         return configuration, True
 
     def _fault(self, configuration: Configuration) -> str | None:
@@ -134,19 +167,25 @@ class Loop:
             fault = f"{configuration.backbone} has failed before"
         return fault
 
-    def _attempt(self, trial: Trial, configuration: Configuration, limit: float | None) -> None:
-        """Try a configuration and tell the study what it came to, whatever happens."""
-        started = time.perf_counter()
+    def _await_some(self) -> None:
+        """Wait until something ends, and keep it; what is overdue is ended."""
+        deadline = self.session.deadline
+        overdue = None if deadline.budget is None else max(self.allotment.left + MARGIN * deadline.budget, 1.0)
+        for attempt in self.running.ended(overdue):
+            self._settle(attempt)
+            self.refused = 0  # with what came out, other things are proposed
+
+    def _settle(self, attempt: Attempt) -> None:
+        """Tell the study what a trial came to, whatever happened."""
+        trial, configuration = attempt.trial, attempt.configuration
 
         def give_up(reason: str, *, failed: bool = True, blames: str = "") -> None:
-            seconds = time.perf_counter() - started
-            self.study.give_up(trial, reason, seconds, worst=self._worst, failed=failed, blames=blames)
+            self.study.give_up(trial, reason, attempt.seconds, worst=self._worst, failed=failed, blames=blames)
 
         try:
-            outcome = self._score(trial, configuration, limit)
-        except KeyboardInterrupt:
-            self.study.abandon(trial, "interrupted")
-            raise
+            outcome = attempt.result()
+        except CancelledError:
+            self.study.abandon(trial, "interrupted" if self.interrupted else "there was no time left to end it")
         except optuna.TrialPruned:
             give_up("no better than the others so far", failed=False)
         except BackboneError as error:
@@ -157,6 +196,7 @@ class Loop:
             machine = isinstance(error, OSError) or is_shortage(error)
             give_up(sentence(error), blames="" if machine else configuration.backbone)
         else:
+            self._learn_from(outcome)
             self._keep(trial, replace(outcome, number=trial.number, sample=self.task.digest))
 
     def _score(self, trial: Trial, configuration: Configuration, limit: float | None) -> Outcome:
@@ -171,15 +211,24 @@ class Loop:
             if self.study.should_prune(trial, step, value) and step < last:
                 raise optuna.TrialPruned
 
-        outcome = score_trained(
+        watch = None if self.running.at_once else self.lab.monitor.learned
+        return score_trained(
             task, configuration, self.candidates.reference, executor,
-            allowance=Allowance(limit, most),
-            observer=Observer(self.lab.monitor.learned, report),
+            allowance=Allowance(limit, most), observer=Observer(watch, report),
         )  # fmt: skip
+
+    def _learn_from(self, outcome: Outcome) -> None:
+        """Note what a trained candidate took; of trials that run at once whoever watches hears one after the other."""
+        if not outcome.configuration.is_trained:
+            return
+        n_folds = outcome.n_folds
         self.prepared.costs.learn(
-            configuration, task.n_trained, outcome.epochs // outcome.n_folds, outcome.seconds / outcome.n_folds
+            outcome.configuration, self.task.n_trained, outcome.epochs // n_folds, outcome.seconds / n_folds
         )
-        return outcome
+        if self.running.at_once:
+            self._show(outcome.configuration)
+            for epoch in outcome.history:
+                self.lab.monitor.learned(epoch)
 
     def _keep(self, trial: Trial, outcome: Outcome) -> None:
         """Write down what a candidate came to, then tell the study: a told trial is never lost."""

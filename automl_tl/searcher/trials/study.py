@@ -55,7 +55,6 @@ class Study:
             self._study.sampler = optuna.samplers.TPESampler(
                 multivariate=True,
                 group=True,
-                constant_liar=False,
                 n_startup_trials=STARTUP_TRIALS,
                 seed=(seed + 7919 * len(self._study.trials)) % 2**32,
             )

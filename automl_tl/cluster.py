@@ -1,0 +1,225 @@
+"""Work on Ray, the cores or GPUs of one machine or of many; imported where --ray is given, and nowhere else."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import os
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from dataclasses import is_dataclass
+from typing import Any, TypeVar
+
+from automl_tl.errors import AutomlTlError, OptionError, ShortageError
+from automl_tl.memory import tune_malloc
+
+T = TypeVar("T")
+CORES = 4
+"""Of each worker on CPUs, where no number of workers is given and a machine has as many."""
+_HEARD_EVERY = 0.2
+"""Seconds between two looks at what is reported."""
+_KEPT = 16
+"""Arguments that stay in Ray's memory: what every trial is given, the task above all, is sent once."""
+_ANY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_task_oom_retries": "1"}
+"""Ray's settings: it tells nobody that it is used; no warning of what its next version does anyway; what takes too much
+memory is not begun for ever."""
+_ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+"""The same of a Ray of this machine alone: on every system it listens on loopback, and to who knows its token."""
+
+
+class RayExecutor:
+    """Does work in Ray's processes, each with its share of the cores, or with a GPU; see `work.Executor`.
+
+    What a process did that died is done once more, elsewhere.
+
+    Args:
+        address: "local" starts a Ray of this machine that nobody else can use, "auto" joins the one that runs here or
+            that RAY_ADDRESS names, "ray://HOST:PORT" joins one from outside.
+        workers: default: one per GPU, or one per four cores.
+        device: "cuda" gives each worker a GPU.
+
+    Raises:
+        OptionError: nothing to join, or fewer GPUs than workers.
+    """
+
+    def __init__(self, address: str, workers: int | None, device: str) -> None:
+        if device.startswith("cuda:"):
+            raise OptionError(f"--ray shares out the GPUs itself: give --device cuda in place of {device}")
+        self._ray = _joined(address)
+        self._workers, self._gpus = workers, int(device == "cuda")
+        self.cores = self._share(workers)
+        """Of each worker; below 1 where several share a core."""
+        self._mailbox = self._ray.remote(_Mailbox).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote()
+        needs = {"num_cpus": self.cores, "num_gpus": self._gpus, "max_retries": 1}
+        self._work = self._ray.remote(_work).options(**needs)
+        self._numbers = itertools.count()
+        self._sent: OrderedDict[int, tuple[Any, Any]] = OrderedDict()
+        self._running: set[Any] = set()
+
+    def __str__(self) -> str:
+        each = "a GPU" if self._gpus else f"{self.cores:.2g} cores"
+        return f"Ray: {self.n_workers} workers with {each} each, on {len(self._nodes())} machines"
+
+    @property
+    def n_workers(self) -> int:
+        """As many as were asked for, else as there is room for now: machines come and go."""
+        return self._workers or max(1, self._room(self.cores))
+
+    def submit(
+        self, work: Callable[..., T], /, *args: Any, report: Callable[..., None] | None = None, **options: Any
+    ) -> Future[T]:
+        """Send the work to whoever is free; see `Executor`."""
+        number = next(self._numbers)
+        mailbox = None if report is None else self._mailbox
+        result = self._work.remote(mailbox, number, work, options, *map(self._shared, args))
+        self._running.add(result)
+        return _Awaited(lambda: self._await(result, number, report))
+
+    def cancel(self) -> None:
+        """Kill the processes that work; see `Executor`."""
+        for result in tuple(self._running):
+            self._ray.cancel(result, force=True)
+
+    def _await(self, result: Any, number: int, report: Callable[..., None] | None) -> Any:
+        """Return a result; what is reported before it is heard here."""
+        from ray.exceptions import OutOfMemoryError, RayError, RayTaskError, TaskCancelledError
+
+        try:
+            if report is not None:
+                self._hear(result, number, report)
+            return self._ray.get(result)
+        except TaskCancelledError:
+            raise CancelledError from None
+        except OutOfMemoryError as error:
+            raise ShortageError("the machine that it ran on had no memory left") from error
+        except RayTaskError as error:
+            raise error.cause from None
+        except RayError as error:
+            raise AutomlTlError(f"two processes that did it died ({type(error).__name__})") from error
+        finally:
+            self._running.discard(result)
+
+    def _hear(self, result: Any, number: int, report: Callable[..., None]) -> None:
+        """Call `report` with what the work reports, each once, though it may have begun twice; return at its end."""
+        heard, ended = 0, False
+        try:
+            while not ended:
+                ended = bool(self._ray.wait([result], timeout=_HEARD_EVERY)[0])
+                for place, values in sorted(self._ray.get(self._mailbox.take.remote(number)).items()):
+                    if place == heard:
+                        heard += 1
+                        report(*values)
+        finally:
+            self._mailbox.close.remote(number)
+
+    def _shared(self, value: Any) -> Any:
+        """Return a reference to what may be sent again; anything else as it is."""
+        if not is_dataclass(value):
+            return value
+        if id(value) not in self._sent:
+            self._sent[id(value)] = value, self._ray.put(value)  # with the value itself, so that its id stays its own
+            while len(self._sent) > _KEPT:
+                self._sent.popitem(last=False)
+        return self._sent[id(value)][1]
+
+    def _nodes(self) -> list[tuple[float, float]]:
+        """Return the cores and GPUs of each machine that is there."""
+        resources = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        return [(float(one.get("CPU", 0)), float(one.get("GPU", 0))) for one in resources]
+
+    def _share(self, workers: int | None) -> float:
+        """Return the cores of each worker: the most of which all have room."""
+        nodes = self._nodes()
+        if self._gpus:
+            seen = sum(int(gpus) for _, gpus in nodes)
+            if seen < (workers or 1):
+                raise OptionError(f"--workers {workers or 1} with a GPU each, but Ray sees {seen} GPUs")
+            workers = workers or seen
+        workers = workers or sum(max(1, int(cores / CORES)) for cores, _ in nodes)
+        shares = {cores / parts for cores, _ in nodes for parts in range(1, workers + 1)}
+        fair = max((share for share in shares if share and self._room(share) >= workers), default=1.0)
+        return math.floor(fair) if fair >= 1 else math.floor(100 * fair) / 100
+
+    def _room(self, cores: float) -> int:
+        """Return how many workers with so many cores there is room for."""
+        return sum(int(min(has / cores + 1e-9, gpus if self._gpus else math.inf)) for has, gpus in self._nodes())
+
+
+class _Awaited(Future[T]):
+    """A result that comes when it is waited for, in the thread that waits."""
+
+    def __init__(self, come: Callable[[], T]) -> None:
+        super().__init__()
+        self._come: Callable[[], T] | None = come
+
+    def result(self, timeout: float | None = None) -> T:
+        """Wait for it."""
+        come, self._come = self._come, None
+        if come is not None:
+            try:
+                self.set_result(come())
+            except Exception as error:
+                self.set_exception(error)
+        return super().result(timeout)
+
+
+class _Mailbox:
+    """What work reports on its way to whoever waits for it: an actor, in a process of its own."""
+
+    def __init__(self) -> None:
+        self._letters: dict[int, dict[int, tuple[Any, ...]]] = {}
+        self._closed: set[int] = set()
+
+    def put(self, number: int, place: int, values: tuple[Any, ...]) -> bool:
+        """Keep the `place`-th report of a piece of work; return whether anybody waits for more."""
+        if number not in self._closed:
+            self._letters.setdefault(number, {})[place] = values
+        return number not in self._closed
+
+    def take(self, number: int) -> dict[int, tuple[Any, ...]]:
+        """Return what has been reported since the last time."""
+        return self._letters.pop(number, {})
+
+    def close(self, number: int) -> None:
+        """Take no more."""
+        self._closed.add(number)
+        self._letters.pop(number, None)
+
+
+def _work(mailbox: Any, number: int, work: Callable[..., T], options: dict[str, Any], *args: Any) -> T:
+    """Do a piece of work in a process of Ray's."""
+    tune_malloc()
+    if mailbox is not None:
+        import ray
+
+        places = itertools.count()
+
+        def report(*values: Any) -> None:
+            if not ray.get(mailbox.put.remote(number, next(places), values)):
+                raise CancelledError
+
+        options = {**options, "report": report}
+    return work(*args, **options)
+
+
+def _joined(address: str) -> Any:
+    """Return the module of a Ray that was joined or started; whoever has joined one already stays there."""
+    for name, value in {**_ANY, **(_ALONE if address == "local" else {})}.items():
+        os.environ.setdefault(name, value)
+    if address == "local":
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    try:
+        import ray  # it reads its settings now
+    except ImportError as error:
+        raise OptionError("--ray needs a package that is missing: pip install 'automl-tl[ray]'") from error
+    if not ray.is_initialized():
+        more = {"include_dashboard": False} if address == "local" else {}
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **more)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise OptionError(f"--ray {address}: no Ray answers ({reason}); --ray local starts one") from error
+    return ray

@@ -1,0 +1,44 @@
+"""Work that Ray's processes do for tests: they import it by its name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def counted(n: int, *, report: Callable[[int], None]) -> tuple[int, str]:
+    """Report 0 to n - 1; return whose process it was and how many threads it may have."""
+    for i in range(n):
+        report(i)
+    return os.getpid(), os.environ["OMP_NUM_THREADS"]
+
+
+def raising(text: str) -> None:
+    raise FileNotFoundError(text)
+
+
+def dying(times: int, marks: Path, *, report: Callable[[int], None]) -> str:
+    """Report something, then die as often as is asked for; there is a file for every time that it was begun."""
+    begun = len(list(marks.iterdir()))
+    (marks / str(begun)).touch()
+    report(7)
+    if begun < times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+
+def endless(mark: Path, *, report: Callable[[int], None]) -> None:
+    """Report until somebody ends it; then there is a file."""
+    try:
+        for i in range(10_000):
+            report(i)
+            time.sleep(0.05)
+    finally:
+        mark.touch()
+
+
+def sleeping(seconds: float) -> None:
+    time.sleep(seconds)

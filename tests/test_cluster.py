@@ -1,0 +1,101 @@
+"""Ray as the executor: what every piece of work can rely on, with real processes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from ray_work import counted, dying, endless, raising, sleeping
+
+from automl_tl.errors import AutomlTlError, OptionError
+from automl_tl.options import LabOptions
+
+if TYPE_CHECKING:
+    from automl_tl.cluster import RayExecutor
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[RayExecutor]:
+    """Return two of Ray's workers, whose processes find this folder's modules."""
+    ray = pytest.importorskip("ray", reason="--ray needs the extra automl-tl[ray]")
+    from automl_tl.cluster import RayExecutor
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+        yield RayExecutor("local", 2, "cpu")
+        ray.shutdown()
+
+
+def test_what_is_reported_is_heard_in_order_and_cores_are_shared_out(executor: RayExecutor) -> None:
+    heard: list[int] = []
+    process, threads = executor.submit(counted, 5, report=heard.append).result()
+    assert heard == [0, 1, 2, 3, 4]
+    assert process != os.getpid()
+    assert int(threads) == max(1, int(executor.cores))
+    assert executor.n_workers == 2
+
+
+def test_an_error_is_what_the_work_raised_and_nothing_is_tried_again(executor: RayExecutor) -> None:
+    with pytest.raises(FileNotFoundError, match=r"^'?no such picture"):
+        executor.submit(raising, "no such picture").result()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_a_dead_process_did_is_done_once_more_and_heard_once(
+    executor: RayExecutor, tmp_path: Path, times: int
+) -> None:
+    heard: list[int] = []
+    result = executor.submit(dying, times, tmp_path, report=heard.append)
+    if times == 1:
+        assert result.result() == "done"
+    else:
+        with pytest.raises(AutomlTlError, match="two processes that did it died"):
+            result.result()
+    assert heard == [7]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_hears_a_report_may_end_the_work(executor: RayExecutor, tmp_path: Path) -> None:
+    def enough(i: int) -> None:
+        if i == 3:
+            raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        executor.submit(endless, tmp_path / "ended", report=enough).result()
+    until = time.monotonic() + 20
+    while not (tmp_path / "ended").exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_everything_can_be_ended_at_once(executor: RayExecutor) -> None:
+    waiting = [executor.submit(sleeping, 300.0) for _ in range(3)]  # one more than there are workers
+    began = time.monotonic()
+    executor.cancel()
+    for result in waiting:
+        with pytest.raises(CancelledError):
+            result.result()
+    assert time.monotonic() - began < 60
+
+
+def test_more_gpus_than_there_are_cannot_be_asked_for(executor: RayExecutor) -> None:
+    with pytest.raises(OptionError, match=r"^--workers 3 with a GPU each, but Ray sees \d GPUs$"):
+        type(executor)("local", 3, "cuda")
+    with pytest.raises(OptionError, match="give --device cuda in place of cuda:1"):
+        type(executor)("local", 3, "cuda:1")
+
+
+@pytest.mark.parametrize("where", ["here", "ray://", "ray://host", "http://host:1", "ray://a b:1", ""])
+def test_where_no_ray_can_be_is_refused(where: str) -> None:
+    with pytest.raises(OptionError, match="--ray must be auto, local or ray://HOST:PORT, but is"):
+        LabOptions(ray=where)
+
+
+def test_workers_without_ray_are_refused() -> None:
+    with pytest.raises(OptionError, match="--workers is of Ray's processes"):
+        LabOptions(workers=2)
