@@ -216,9 +216,9 @@ def _joined(address: str) -> Any:
     except ImportError as error:
         raise OptionError("--ray needs a package that is missing: pip install 'automl-tl[ray]'") from error
     if not ray.is_initialized():
-        more = {"include_dashboard": False} if address == "local" else {}
+        dashboard = False if address == "local" else None
         try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **more)
+            ray.init(address, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise OptionError(f"--ray {address}: no Ray answers ({reason}); --ray local starts one") from error

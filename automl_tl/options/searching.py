@@ -21,6 +21,7 @@ from automl_tl.options.groups import (
     OverrideOptions,
     TrackingOptions,
 )
+from automl_tl.options.texts import parse_storage
 from automl_tl.quantities import parse_bytes, parse_count, parse_milliseconds
 from automl_tl.strategies import FROZEN, STRATEGIES
 
@@ -58,6 +59,14 @@ class FolderOptions(OutOptions):
     resume: bool = option(
         False, "Go on with the run in --out.", doc="go on with the run in `out`, for the budget given now."
     )
+    storage: str | None = option(
+        None,
+        "Copy the trials into a database as well, to watch them with optuna-dashboard: sqlite:///FILE, "
+        "postgresql+psycopg://USER@HOST/NAME; its password is AUTOML_TL_STORAGE_PASSWORD of the environment.",
+        doc="URL of a database that Optuna knows, into which trials are copied as they end; its password is read from "
+        "the environment, AUTOML_TL_STORAGE_PASSWORD; default: none.",
+        metavar="URL", parse=parse_storage,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from automl_tl.backbones.overrides import Triple, parse_assignments, parse_triple
 from automl_tl.backbones.validation import mean_fault, size_fault, std_fault
@@ -23,6 +24,23 @@ def parse_ray(text: str) -> str:
     """Return `text` if it says where a Ray is: auto, local, ray://HOST:PORT; else raise OptionError."""
     if not re.fullmatch(r"auto|local|ray://(\[[0-9a-fA-F:]+\]|[\w.-]+):[0-9]{1,5}", text):
         raise OptionError(f"--ray must be auto, local or ray://HOST:PORT, but is {text!r}")
+    return text
+
+
+def parse_storage(text: str) -> str:
+    """Return `text` if it is a URL without a password; raise OptionError, which does not repeat one."""
+    try:
+        url = urlsplit(text)
+        has_password = url.password is not None
+    except ValueError as error:
+        raise OptionError(f"--storage is no URL ({error})") from None
+    if has_password:
+        raise OptionError(
+            "--storage must be without a password, which everybody on this machine could read: set "
+            "AUTOML_TL_STORAGE_PASSWORD in the environment"
+        )
+    if not re.match(r"[a-z][a-z0-9+]*://", text):
+        raise OptionError(f"--storage must be a URL such as sqlite:///FILE, but is {text!r}")
     return text
 
 

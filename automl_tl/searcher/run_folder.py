@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from automl_tl.searcher.trials.outcome_file import read_history, read_outcome, w
 STATES_KEPT = 3
 """Trained candidates whose weights are kept, the best ones; of the others only the scores are."""
 _RUN, _SPACE, _RESULT = "run.json", "space.json", "result.json"
-_SAMPLE = "sample.json"
+_SAMPLE, _STORAGE = "sample.json", "storage.json"
 _LOCK = ".lock"
 LARGEST_JSON = 256 * 1024**2
 """Bytes; a million pictures take 40 MB of `pictures.json`."""
@@ -161,6 +162,14 @@ class RunFolder:
                 f"{_SPACE} of the run in '{printable(self.path)}' is damaged, so it cannot be resumed; give another "
                 "--out"
             ) from None
+
+    def study_name(self) -> str:
+        """Return the name of the run's study in a storage that others watch: the same in every session."""
+        known = self.read_json(_STORAGE)
+        if known is None:
+            known = {"study": f"{self.path.resolve().name} {time.strftime('%Y-%m-%d %H:%M')} {uuid.uuid4().hex[:6]}"}
+            self._write_json(_STORAGE, known)
+        return str(known["study"])
 
     def keep_sample(self, n: int) -> None:
         """Write down how many pictures the run looks at."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -89,6 +90,7 @@ def search_in(session: Session) -> SearchResult:
     else:
         folder.begin(asked, pictures)
     keep_origin(session)
+    follow = _mirroring(session)
     prepared = prepare(session, partial(_first_bundle, folder))
     keep_findings(session, prepared)
     _check_time_left(session, prepared)
@@ -96,14 +98,26 @@ def search_in(session: Session) -> SearchResult:
         _save_interim(folder, prepared.task, prepared.sweep.reference.outcome)
     loop = _make_loop(session, prepared)
     try:
-        stopped = loop.run() if options.parts["trained"] or options.trials else "only the sweep was asked for"
-        delivered = deliver(loop)
+        with follow(loop.study):
+            stopped = loop.run() if options.parts["trained"] or options.trials else "only the sweep was asked for"
+            delivered = deliver(loop)
     finally:
         _write_table(loop)
     result = _result(loop, delivered, stopped)
     keep_evaluation(folder, TEST, result.test)
     folder.write_result(result.to_dict())
     return result
+
+
+def _mirroring(session: Session) -> Callable[[Study], AbstractContextManager[None]]:
+    """Return what copies a study into the storage that was asked for; raises OptionError where there is none."""
+    lab, url = session.lab, session.options.storage
+    if url is None:
+        return lambda study: nullcontext()
+    from automl_tl.searcher.trials.mirror import Mirror  # it takes SQLAlchemy, which nothing else needs
+
+    mirror = Mirror(url, session.folder.study_name(), greater_is_better=lab.metric.sign > 0)
+    return partial(mirror.following, say=lab.monitor.say)
 
 
 def _check_time_left(session: Session, prepared: Prepared) -> None:

@@ -1,0 +1,124 @@
+"""Searches on Ray, as a user starts them: killed workers, a killed driver, and the answer of one process."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from generated_pictures import MakePictures
+
+import automl_tl
+
+pytestmark = pytest.mark.slow
+TRIALS = 60
+
+
+@pytest.fixture
+def place(make_pictures: MakePictures, tmp_path: Path) -> Path:
+    """Return a folder with pictures, whose features are in its cache."""
+    pytest.importorskip("ray", reason="--ray needs the extra automl-tl[ray]")
+    if sys.platform != "linux":
+        pytest.skip("processes are found in /proc")
+    make_pictures(tmp_path / "pictures", per_class=12)
+    command(tmp_path, "here", trials=1).communicate(timeout=600)
+    return tmp_path
+
+
+def command(place: Path, run: str, *more: str, trials: int = TRIALS) -> subprocess.Popen[str]:
+    """Begin a search of frozen ConvNets."""
+    words = ["search", str(place / "pictures"), "--backbone", "efficientnet_lite0", "--out", str(place / run)]
+    words += ["--strategy", "feature_extractor", "--strategy", "early_feature_extractor", "--trials", str(trials)]
+    words += ["--cache-dir", str(place / "cache"), *more]
+    with open(place / f"{run}.log", "a") as log:
+        return subprocess.Popen([sys.executable, "-m", "automl_tl", *words], stdout=log, stderr=log, text=True)
+
+
+def processes(parent: int) -> Iterator[tuple[int, str]]:
+    """Yield (id, title) of every process below `parent`, its children's included."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            above = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            title = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+        except (OSError, ValueError):
+            continue
+        if above == parent:
+            yield int(folder.name), title
+            yield from processes(int(folder.name))
+
+
+def done(run: Path) -> int:
+    return len(list((run / "trials").glob("*.safetensors")))
+
+
+def wait_for(run: Path, n: int, driver: subprocess.Popen[str]) -> None:
+    """Return when so many trials are done."""
+    while done(run) < n:
+        assert driver.poll() is None, "the search ended too early"
+        time.sleep(0.02)
+
+
+def kill_a_worker(driver: subprocess.Popen[str], chance: random.Random) -> None:
+    """Kill one of the processes that do trials; there is one as soon as a trial is done."""
+    while True:
+        workers = [process for process, title in processes(driver.pid) if title.startswith("ray::_work")]
+        if workers:
+            os.kill(chance.choice(workers), signal.SIGKILL)
+            return
+        assert driver.poll() is None, "the search ended before a worker could be killed"
+
+
+def test_killed_workers_and_a_killed_driver_lose_nothing(place: Path) -> None:
+    chance, run = random.Random(), place / "run"
+    at = sorted(chance.sample(range(4, 30), 2))
+    (place / "run.log").write_text(f"workers are killed after {at} trials, the driver after 40\n")
+    driver = command(place, "run", "--ray", "local", "--workers", "4")
+    for n in at:
+        wait_for(run, n, driver)
+        kill_a_worker(driver, chance)
+    wait_for(run, 40, driver)
+    driver.kill()
+    driver.wait()
+    kept = {file.name: file.read_bytes() for file in (run / "trials").iterdir() if file.suffix == ".safetensors"}
+    driver = command(place, "run", "--ray", "local", "--workers", "4", "--resume")
+    assert driver.wait(timeout=900) == 0, (place / "run.log").read_text()
+    table = pd.read_csv(run / "leaderboard.csv")
+    trials = table[(table.kind == "trial") & (table.state == "complete")]
+    assert {name: (run / "trials" / name).read_bytes() for name in kept} == kept
+    assert {int(name.partition(".")[0]) for name in kept} <= set(trials.number)
+    assert len(trials) == TRIALS
+    assert table.number.is_unique
+    assert not set(table.state) & {"running", "waiting"}
+    parameters = trials.filter(like="param.")
+    assert not parameters.duplicated().any()
+    assert len(automl_tl.load(run / "bundle").predict(place / "pictures")) == 36
+
+
+def test_one_worker_finds_what_this_process_finds(place: Path) -> None:
+    for name, more in (("alone", ()), ("ray", ("--ray", "local", "--workers", "1"))):
+        assert command(place, name, *more, trials=12).wait(timeout=900) == 0, (place / f"{name}.log").read_text()
+    tables = [pd.read_csv(place / name / "leaderboard.csv").drop(columns="seconds") for name in ("alone", "ray")]
+    pd.testing.assert_frame_equal(*tables, rtol=1e-4, atol=1e-4)
+    assert (tables[0].kind == "trial").sum() == 12
+
+
+@pytest.mark.skipif(signal.getsignal(signal.SIGINT) is signal.SIG_IGN, reason="SIGINT is ignored here")
+def test_an_interruption_leaves_a_model_and_no_process(place: Path) -> None:
+    driver = command(place, "run", "--ray", "local", "--workers", "2", trials=500)
+    wait_for(place / "run", 4, driver)
+    started = [process for process, _ in processes(driver.pid)]
+    driver.send_signal(signal.SIGINT)
+    driver.wait(timeout=300)
+    assert (place / "run" / "leaderboard.csv").exists()
+    assert len(automl_tl.load(place / "run" / "bundle").predict(place / "pictures")) == 36
+    until = time.monotonic() + 60
+    while any(Path(f"/proc/{process}").exists() for process in started):
+        assert time.monotonic() < until
+        time.sleep(0.1)
