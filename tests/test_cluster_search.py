@@ -23,12 +23,11 @@ TRIALS = 60
 
 @pytest.fixture
 def place(make_pictures: MakePictures, tmp_path: Path) -> Path:
-    """Return a folder with pictures, whose features are in its cache."""
+    """Return a folder with pictures."""
     pytest.importorskip("ray", reason="--ray needs the extra automl-tl[ray]")
     if sys.platform != "linux":
         pytest.skip("processes are found in /proc")
     make_pictures(tmp_path / "pictures", per_class=12)
-    command(tmp_path, "here", trials=1).communicate(timeout=600)
     return tmp_path
 
 
@@ -37,8 +36,9 @@ def command(place: Path, run: str, *more: str, trials: int = TRIALS) -> subproce
     words = ["search", str(place / "pictures"), "--backbone", "efficientnet_lite0", "--out", str(place / run)]
     words += ["--strategy", "feature_extractor", "--strategy", "early_feature_extractor", "--trials", str(trials)]
     words += ["--cache-dir", str(place / "cache"), *more]
+    command, environment = [sys.executable, "-m", "automl_tl", *words], {**os.environ, "OMP_NUM_THREADS": "1"}
     with open(place / f"{run}.log", "a") as log:
-        return subprocess.Popen([sys.executable, "-m", "automl_tl", *words], stdout=log, stderr=log, text=True)
+        return subprocess.Popen(command, stdout=log, stderr=log, text=True, env=environment)
 
 
 def processes(parent: int) -> Iterator[tuple[int, str]]:

@@ -168,7 +168,7 @@ class RunFolder:
         known = self.read_json(_STORAGE)
         if known is None:
             known = {"study": f"{self.path.resolve().name} {time.strftime('%Y-%m-%d %H:%M')} {uuid.uuid4().hex[:6]}"}
-            self._write_json(_STORAGE, known)
+            self.write_json(_STORAGE, known)
         return str(known["study"])
 
     def keep_sample(self, n: int) -> None:
