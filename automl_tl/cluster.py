@@ -221,5 +221,8 @@ def _joined(address: str) -> Any:
             ray.init(address, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
-            raise OptionError(f"--ray {address}: no Ray answers ({reason}); --ray local starts one") from error
+            raise OptionError(
+                f"--ray {address}: no Ray answers ({reason}); --ray local starts one, and RAY_AUTH_MODE=token in the "
+                "environment joins one that asks for a token"
+            ) from error
     return ray

@@ -21,6 +21,7 @@ from automl_tl.options import (
     SeedOptions,
     SplitOptions,
     TableOptions,
+    WorkOptions,
 )
 from automl_tl.output import check_output, write_csv
 
@@ -35,7 +36,7 @@ COLUMNS = ("path", "given", "likely", "confidence", "probability of given")
 @options.data_argument
 @options.declared(
     RunOptions, ListOptions, TableOptions, SplitOptions, BackboneOptions, OverrideOptions, GoalOptions, DeviceOptions,
-    SeedOptions, CacheOptions,
+    SeedOptions, CacheOptions, WorkOptions,
 )  # fmt: skip
 @options.report_option
 @options.format_option

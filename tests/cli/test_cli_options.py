@@ -77,6 +77,8 @@ def test_defaults() -> None:
         "try_training": None,
         "seed": 0,
         "cache_dir": None,
+        "ray": None,
+        "workers": None,
         "output_format": "text",
         "verbose": False,
     }
