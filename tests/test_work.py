@@ -19,7 +19,8 @@ from tiny_models import register
 
 import automl_tl
 from automl_tl.data.decode import Preprocessing
-from automl_tl.features.extract import Picture
+from automl_tl.errors import DataError
+from automl_tl.features.extract import Picture, pictures_of
 from automl_tl.lab.lab import compute_shard_by_name, open_lab
 from automl_tl.lab.networks import Networks
 from automl_tl.options import LabOptions
@@ -69,6 +70,66 @@ def test_a_search_whose_work_travels_is_the_same_search(data: Path, tmp_path: Pa
     pd.testing.assert_frame_equal(board(here), board(there))
     assert here.test == there.test
     assert {"compute_shard_by_name", "score_frozen", "score_fold", "solve_frozen", "learn"} <= set(executor.done)
+
+
+class WhenAwaited(Future[Any]):
+    """Does its work in the thread that waits for it, as results from elsewhere are waited for."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        super().__init__()
+        self.work = work
+
+    def result(self, timeout: float | None = None) -> Any:
+        return self.work()
+
+
+class Several(ThisProcess):
+    """Three workers; notes how many pieces of work were under way when one was submitted, itself included."""
+
+    n_workers = 3
+
+    def __init__(self) -> None:
+        self.under_way, self.most, self.cancelled = 0, list[int](), 0
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, report: Any = None, **options: Any) -> Future[Any]:
+        self.under_way += 1
+        self.most.append(self.under_way)
+
+        def do() -> Any:
+            self.under_way -= 1
+            return work(*args, report=report, **options)
+
+        return WhenAwaited(do)
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+
+def test_shards_are_computed_as_many_at_once_as_there_are_workers(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("automl_tl.features.extract.SHARD_SIZE", 4)
+    executor, told = Several(), list[tuple[int, int]]()
+    found = []
+    for where, folder in ((executor, "there"), (ThisProcess(), "here")):
+        options = LabOptions(backbones=("tiny",), cache_dir=data.parent / folder, executor=where)
+        lab = open_lab(data, options)
+        pictures = pictures_of(lab.dataset.frame)
+        found.append(lab.features("tiny", pictures, progress=lambda *done: told.append(done)).matrix((1, 2)))
+    assert executor.most == [1, 2, 3, 3, 3, 3]  # 24 pictures
+    assert executor.under_way == 0
+    assert told[:6] == [(4 * n, 24) for n in range(1, 7)]
+    np.testing.assert_array_equal(*found)
+
+
+def test_where_one_shard_fails_the_others_are_ended(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("automl_tl.features.extract.SHARD_SIZE", 4)
+    executor = Several()
+    lab = open_lab(data, LabOptions(backbones=("tiny",), executor=executor))
+    pictures = pictures_of(lab.dataset.frame)
+    Path(pictures[9].path).unlink()
+    with pytest.raises(DataError, match="changed while it was being read"):
+        lab.features("tiny", pictures)
+    assert executor.cancelled == 1
+    assert executor.under_way > 0
 
 
 class Weights:

@@ -143,6 +143,7 @@ def _make_loop(session: Session, prepared: Prepared) -> Loop:
     task = replace(task, n_folds=folds_to_score(task, prepared.costs, trained, left))
     prepared = replace(prepared, task=task)
     study = Study(open_storage(folder.journal), space, options.seed, greater_is_better=task.metric.sign > 0)
+    study.tell_kept(folder.load(study.begun))
     study.retry_lost()
     if not study.has_sweep:
         study.add_sweep([o for o in sweep.outcomes if outside(o.configuration, space) is None])

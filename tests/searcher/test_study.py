@@ -126,6 +126,20 @@ def test_a_trial_that_a_killed_process_left_is_tried_once_more(tmp_path: Path) -
     assert [t.value for t in third.finished if t.state == TrialState.COMPLETE] == [0.85, 0.9]
 
 
+def test_a_trial_that_was_kept_but_not_told_of_is_not_tried_again(tmp_path: Path) -> None:
+    """The process was killed between the two."""
+    before = Study(open_storage(tmp_path / "study.journal"), space(), 0)
+    before.enqueue(RIDGE)
+    trial, configuration = before.ask()
+    kept = outcome(bare_task(np.arange(40) % 2), 0.8, configuration=configuration, number=trial.number)
+    study = Study(open_storage(tmp_path / "study.journal"), space(), 0)
+    assert study.begun == [trial.number]
+    study.tell_kept([kept])
+    assert study.retry_lost() == 0
+    assert not study.has_waiting
+    assert [(t.number, t.value) for t in study.finished] == [(trial.number, kept.value)]
+
+
 def test_a_trial_that_kills_its_process_twice_is_given_up(tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
     make_study(path).ask()

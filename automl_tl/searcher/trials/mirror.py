@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from sqlalchemy.engine import make_url
 
@@ -39,7 +40,7 @@ class Mirror:
 
     def __init__(self, url: str, name: str, *, greater_is_better: bool) -> None:
         self.url, self.name = url, name
-        self._direction = "maximize" if greater_is_better else "minimize"
+        self._direction = StudyDirection.MAXIMIZE if greater_is_better else StudyDirection.MINIMIZE
         self._known: set[int] = set()
         self._over = threading.Event()
         try:

@@ -94,6 +94,16 @@ class Study:
         _check(values, self.space)
         self._study.enqueue_trial(values, skip_if_exists=True)
 
+    @property
+    def begun(self) -> list[int]:
+        """Numbers of the trials that run, or that a killed process left running."""
+        return [trial.number for trial in self.trials if trial.state == TrialState.RUNNING]
+
+    def tell_kept(self, outcomes: Sequence[Outcome]) -> None:
+        """Complete trials that a killed process had kept, and not yet told of."""
+        for outcome in outcomes:
+            self.complete(Trial(self._study, self.trials[outcome.number]._trial_id), outcome)
+
     def retry_lost(self) -> int:
         """Give up trials that a killed process left running; return how many.
 
