@@ -181,8 +181,8 @@ def test_the_bundle_is_what_was_tested(
     seen: list[np.ndarray] = []
     real = unseen.evaluate_pictures
 
-    def evaluate_pictures(*arguments: Any) -> Any:
-        found = real(*arguments)
+    def evaluate_pictures(*arguments: Any, **more: Any) -> Any:
+        found = real(*arguments, **more)
         seen.append(found.probabilities)
         return found
 
