@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import secrets
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -207,12 +208,11 @@ def _work(mailbox: Any, number: int, work: Callable[..., T], options: dict[str, 
 
 def _joined(address: str) -> Any:
     """Return the module of a Ray that was joined or started; whoever has joined one already stays there."""
-    for name, value in {**_ANY, **(_ALONE if address == "local" else {})}.items():
+    alone = address == "local" and "ray" not in sys.modules  # it reads its settings when it is imported
+    for name, value in {**_ANY, **({**_ALONE, "RAY_AUTH_TOKEN": secrets.token_hex(32)} if alone else {})}.items():
         os.environ.setdefault(name, value)
-    if address == "local":
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
-        import ray  # it reads its settings now
+        import ray
     except ImportError as error:
         raise OptionError("--ray needs a package that is missing: pip install 'automl-tl[ray]'") from error
     if not ray.is_initialized():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +24,14 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def executor() -> Iterator[RayExecutor]:
     """Return two of Ray's workers, whose processes find this folder's modules."""
-    ray = pytest.importorskip("ray", reason="--ray needs the extra automl-tl[ray]")
+    if find_spec("ray") is None:
+        pytest.skip("--ray needs the extra automl-tl[ray]")
     from automl_tl.cluster import RayExecutor
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
         yield RayExecutor("local", 2, "cpu")
-        ray.shutdown()
+        sys.modules["ray"].shutdown()
 
 
 def test_what_is_reported_is_heard_in_order_and_cores_are_shared_out(executor: RayExecutor) -> None:
