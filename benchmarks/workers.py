@@ -33,8 +33,9 @@ from automl_tl.learning.configuration import Configuration
 from automl_tl.monitor import Silent, Status
 from automl_tl.options import LabOptions
 from automl_tl.searcher.space.search_space import Space
+from automl_tl.searcher.trials.journal import open_storage
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.study import Study, open_storage
+from automl_tl.searcher.trials.study import Study
 from automl_tl.strategies import FROZEN
 
 RESULTS = Path(__file__).parent / "results"

@@ -15,8 +15,9 @@ from automl_tl.errors import OptionError
 from automl_tl.options import SearchOptions
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.trials import mirror as module
+from automl_tl.searcher.trials.journal import open_storage
 from automl_tl.searcher.trials.mirror import NUMBER, PASSWORD, Mirror
-from automl_tl.searcher.trials.study import Study, open_storage
+from automl_tl.searcher.trials.study import Study
 
 TASK = bare_task(np.arange(40) % 2)
 
