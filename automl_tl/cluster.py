@@ -7,10 +7,13 @@ import logging
 import math
 import os
 import secrets
+import signal
 import sys
+import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
 from dataclasses import is_dataclass
 from typing import Any, TypeVar
 
@@ -218,7 +221,8 @@ def _joined(address: str) -> Any:
     if not ray.is_initialized():
         dashboard = False if address == "local" else None
         try:
-            ray.init(address, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
+            with _own_signals():
+                ray.init(address, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise OptionError(
@@ -226,3 +230,14 @@ def _joined(address: str) -> Any:
                 "environment joins one that asks for a token"
             ) from error
     return ray
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Put back who handles SIGTERM: Ray would end this process without a word."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
