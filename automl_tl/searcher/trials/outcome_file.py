@@ -28,7 +28,8 @@ _LARGEST = 16 * 1024**3
 
 def write_outcome(file: Path, outcome: Outcome) -> None:
     """Write an outcome, whole or not at all; raises OSError, or SafetensorError for what the system said."""
-    tensors = {"rows": torch.from_numpy(outcome.rows), "scores": torch.from_numpy(outcome.scores)}
+    rows, scores = torch.tensor(outcome.rows), torch.tensor(outcome.scores)  # copied: results from afar are read-only
+    tensors = {"rows": rows, "scores": scores}
     tensors |= {_STATE + name: value.contiguous() for name, value in outcome.state.items()}
     facts = {name: getattr(outcome, name) for name in ("value", "seconds", "epochs", "n_folds", "number", "sample")}
     facts["configuration"] = outcome.configuration.to_dict()
