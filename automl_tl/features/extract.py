@@ -166,6 +166,7 @@ def extract(
     """
     table = features_store.table(way.key)
     unique = {picture.sha256: picture for picture in pictures}
+    table.hold(unique)
     table.forget_damaged(unique)
     missing = sorted((picture for key, picture in unique.items() if key not in table), key=lambda one: one.place)
     if missing:
@@ -226,10 +227,10 @@ class _Shard:
             self.flush()
 
     def flush(self) -> None:
-        if self.keys:
-            joined = {name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]}
-            self.table.add(self.keys, {name: _compact(values) for name, values in joined.items()})
-        self.keys, self.parts = [], []
+        keys, parts, self.keys, self.parts = self.keys, self.parts, [], []  # tried once, also on a full disk
+        if keys:
+            joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            self.table.add(keys, {name: _compact(values) for name, values in joined.items()})
 
 
 def statistics(network: Network, images: torch.Tensor, engine: Engine, view: str = "plain") -> dict[str, np.ndarray]:

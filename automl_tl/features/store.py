@@ -4,7 +4,7 @@ A *key* is everything that changes a feature but the picture itself; its hash na
 lie immutable shards: safetensors files of some hundred pictures, written under a temporary name and
 then renamed, so that a reader never sees half a file and two processes never hinder one another (at
 worst both write the same rows). A shard's name ends in the CRC of its bytes; a damaged one is deleted,
-and its pictures are computed again.
+and its pictures are computed again; one that cannot be read just now, or not by this user, stays as it is.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import time
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from automl_tl.errors import CacheError
+from automl_tl.features.pins import Pin, pinned
 from automl_tl.logs import LOGGER
 from automl_tl.output import whole
 from automl_tl.wording import clean
@@ -53,6 +54,8 @@ class Slice:
     """int (m,), rows inside the shard."""
     targets: np.ndarray
     """int (m,), rows of the result."""
+    pin: Pin | None = field(default=None, repr=False, compare=False)
+    """Keeps the shard on the disk while the slice is needed."""
 
 
 class FeatureTable:
@@ -61,6 +64,7 @@ class FeatureTable:
     def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
         self.folder = folder / digest({**key, "schema": SCHEMA})[:32]
         self._key = json.dumps(key, indent=1, default=str).encode()
+        self._pin = Pin(folder)
         self._where: dict[str, tuple[Path, int]] = {}
         for shard in sorted(self.folder.glob("*.safetensors")):
             self._index(shard)
@@ -76,6 +80,7 @@ class FeatureTable:
         index = np.frombuffer(bytes.fromhex("".join(keys)), np.uint8).reshape(len(keys), 32)
         content = save({_KEYS: index, **{k: np.ascontiguousarray(v) for k, v in arrays.items()}})
         name = f"{uuid.uuid4().hex}-{zlib.crc32(content):08x}.safetensors"
+        self._pin.add([self.folder / name])
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not self._where:
@@ -87,6 +92,13 @@ class FeatureTable:
                 "some space, or name another one with --cache-dir"
             ) from error
         self._where.update({key: (self.folder / name, row) for row, key in enumerate(keys)})
+
+    def hold(self, keys: Iterable[str]) -> None:
+        """Keep the shards of those of `keys` that are here while this table, or a slice of it, is needed."""
+        needed = {self._where[key][0] for key in keys if key in self._where}
+        self._pin.add(needed)
+        gone = {shard for shard in needed if not _touched(shard)}  # deleted before it was pinned
+        self._where = {key: place for key, place in self._where.items() if place[0] not in gone}
 
     def forget_damaged(self, keys: Iterable[str]) -> None:
         """Delete the damaged ones of the shards that hold `keys`, which are then in the table no longer; say so."""
@@ -102,16 +114,23 @@ class FeatureTable:
         for target, key in enumerate(keys):
             shard, row = self._where[key]
             by_shard.setdefault(shard, []).append((row, target))
+        self._pin.add(by_shard)
         for shard in by_shard:
-            _touch(shard)
-        return tuple(Slice(shard, *np.array(pairs).T) for shard, pairs in by_shard.items())
+            _touched(shard)
+        places = {shard: np.array(pairs) for shard, pairs in by_shard.items()}
+        return tuple(Slice(shard, rows[:, 0], rows[:, 1], self._pin) for shard, rows in places.items())
 
     def _index(self, shard: Path) -> None:
         try:
-            with safe_open(shard, "numpy") as file:
+            with _opened(shard) as file:
                 keys = file.get_tensor(_KEYS)
-        except (SafetensorError, OSError):
+        except SafetensorError:
             _drop([shard])
+            return
+        except FileNotFoundError:  # another process trimmed it
+            return
+        except OSError as error:
+            _say_once(f"'{clean(shard)}' in the cache cannot be read ({error.strerror or error}): it is computed again")
             return
         self._where.update({key.tobytes().hex(): (shard, row) for row, key in enumerate(keys)})
 
@@ -132,32 +151,40 @@ class FeatureStore:
         return FeatureTable(self.folder, key)
 
     def trim(self) -> None:
-        """Delete the shards that were used longest ago until the rest fits, sparing the last hour's."""
+        """Delete the shards that were used longest ago until the rest fits.
+
+        The last hour's are spared, those that a running process needs, and those of another user.
+        """
         shards = sorted(self._shards(), key=lambda entry: entry[1])
         excess = sum(size for _, _, size in shards) - self.max_bytes
+        needed = pinned(self.folder) if excess > 0 else set()
         for path, used, size in shards:
             if excess <= 0:
                 return
-            if abs(used - time.time()) < _IN_USE_SECONDS:  # a clock may have jumped back: later is not always now
+            if path in needed or abs(used - time.time()) < _IN_USE_SECONDS:  # a clock may have jumped back
                 continue
-            path.unlink(missing_ok=True)
-            excess -= size
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+                excess -= size
 
     def _shards(self) -> Iterator[tuple[Path, float, int]]:
         for path in self.folder.glob("*/*.safetensors"):
             try:
                 stat = path.stat()
-            except FileNotFoundError:  # another process trimmed it
+            except OSError:  # another process trimmed it
                 continue
             yield path, stat.st_mtime, stat.st_size
 
 
 def read(slices: Sequence[Slice], name: str) -> np.ndarray:
-    """Return array `name` of the rows of `slices` as float32 (n, d), reading one shard at a time."""
+    """Return array `name` of the rows of `slices` as float32 (n, d), reading one shard at a time.
+
+    Raises CacheError where a shard cannot be read any more.
+    """
     n = sum(len(part.targets) for part in slices)
     result: np.ndarray | None = None
     for part in slices:
-        with safe_open(part.shard, "numpy") as file:
+        with _still(part.shard) as file:
             values = file.get_tensor(name)[part.rows]
         if result is None:
             result = np.empty((n, values.shape[1]), np.float32)
@@ -168,9 +195,30 @@ def read(slices: Sequence[Slice], name: str) -> np.ndarray:
 
 
 def names(slices: Sequence[Slice]) -> frozenset[str]:
-    """Return the names of the arrays that the shards hold."""
-    with safe_open(slices[0].shard, "numpy") as file:
+    """Return the names of the arrays that the shards hold; raises CacheError as `read` does."""
+    with _still(slices[0].shard) as file:
         return frozenset(file.keys()) - {_KEYS}
+
+
+@contextmanager
+def _still(shard: Path) -> Iterator[Any]:
+    """Open a shard that was there when the work began."""
+    try:
+        with _opened(shard) as file:
+            yield file
+    except (OSError, SafetensorError) as error:
+        raise CacheError(
+            f"features that were kept in '{shard}' cannot be read any more "
+            f"({getattr(error, 'strerror', None) or error}); run the command again: what is missing is computed"
+        ) from error
+
+
+@contextmanager
+def _opened(shard: Path) -> Iterator[Any]:
+    with shard.open("rb"):  # safetensors calls every failure to open a file "No such file"
+        pass
+    with safe_open(shard, "numpy") as file:
+        yield file
 
 
 @cache
@@ -180,8 +228,10 @@ def _is_sound(shard: Path) -> bool:
     try:
         with shard.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return not dash or f"{zlib.crc32(content):08x}" == crc
-    except (OSError, ValueError):  # gone, or empty
+    except (FileNotFoundError, ValueError):  # gone, or empty
         return False
+    except OSError:  # not to be read just now, which is no damage
+        return True
 
 
 def _drop(shards: Iterable[Path]) -> None:
@@ -191,8 +241,17 @@ def _drop(shards: Iterable[Path]) -> None:
             shard.unlink(missing_ok=True)
 
 
-def _touch(path: Path) -> None:
+def _touched(path: Path) -> bool:
+    """Take note that a shard is used now; return whether it is there."""
     try:
         os.utime(path)
+    except FileNotFoundError:
+        return False
     except OSError:  # a read-only cache still serves
-        return
+        return True
+    return True
+
+
+@cache
+def _say_once(sentence: str) -> None:
+    LOGGER.warning("%s", sentence)

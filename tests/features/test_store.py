@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import time
@@ -42,14 +43,75 @@ def test_another_recipe_is_another_table(tmp_path: Path) -> None:
     assert keys(1)[0] not in store.table({**RECIPE, "view": "hflip"})
 
 
-def test_a_damaged_shard_is_left_out_and_its_pictures_are_missing(tmp_path: Path) -> None:
+def test_a_damaged_shard_is_deleted_its_pictures_are_missing_and_that_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     table = FeatureStore(tmp_path).table(RECIPE)
     table.add(keys(2), values(2))
     table.add(keys(2, "b"), values(2))
     shard = sorted(table.folder.glob("*.safetensors"))[0]
     shard.write_bytes(shard.read_bytes()[:20])
-    again = FeatureStore(tmp_path).table(RECIPE)
-    assert sum(key in again for key in keys(2) + keys(2, "b")) == 2
+    for _ in range(2):
+        again = FeatureStore(tmp_path).table(RECIPE)
+        assert sum(key in again for key in keys(2) + keys(2, "b")) == 2
+    assert not shard.exists()
+    assert caplog.messages == [f"'{shard}' in the cache is damaged; what it held is computed again"]
+
+
+FAULTS = {
+    errno.EMFILE: "Too many open files",
+    errno.ESTALE: "Stale file handle",
+    errno.EACCES: "Permission denied",
+    errno.EIO: "Input/output error",
+}
+
+
+@pytest.mark.parametrize("number", FAULTS)
+def test_what_cannot_be_read_just_now_stays_and_is_read_later(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    FeatureStore(tmp_path).table(RECIPE).add(keys(3), values(3))
+    before = sorted(path for path in tmp_path.rglob("*.safetensors"))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, FAULTS[number])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        assert keys(3)[0] not in FeatureStore(tmp_path).table(RECIPE)
+    assert FAULTS[number] in caplog.text
+    assert sorted(path for path in tmp_path.rglob("*.safetensors")) == before
+    assert keys(3)[0] in FeatureStore(tmp_path).table(RECIPE)
+
+
+def test_what_vanishes_while_it_is_needed_is_a_sentence(tmp_path: Path) -> None:
+    table = FeatureStore(tmp_path).table(RECIPE)
+    table.add(keys(3), values(3))
+    slices = table.slices(keys(3))
+    slices[0].shard.unlink()
+    for ask in (lambda: read(slices, "1/mean"), lambda: names(slices)):
+        with pytest.raises(CacheError, match=r"cannot be read any more \(No such file.*run the command again"):
+            ask()
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = FeatureStore(tmp_path).table(RECIPE)
+    table.add(keys(1), values(1))
+    before = {path for path in table.folder.iterdir()}
+    whole = Path.write_bytes
+
+    def full(self: Path, content: bytes) -> int:
+        whole(self, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(CacheError, match=r"cannot be kept in .*No space left on device.*--cache-dir"):
+        table.add(keys(1, "new"), values(1))
+    assert {path for path in table.folder.iterdir()} == before
+    assert keys(1, "new")[0] not in table
+    assert keys(1)[0] in FeatureStore(tmp_path).table(RECIPE)
 
 
 def test_nothing_half_written_is_ever_a_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,12 +127,71 @@ def test_nothing_half_written_is_ever_a_shard(tmp_path: Path, monkeypatch: pytes
     assert keys(1)[0] not in FeatureStore(tmp_path).table(RECIPE)
 
 
+def long_unused(folder: Path) -> list[Path]:
+    """Return the shards below a folder, all last used two hours ago."""
+    shards, long_ago = sorted(folder.rglob("*.safetensors")), time.time() - 7200
+    for shard in shards:
+        os.utime(shard, (long_ago, long_ago))
+    return shards
+
+
+def test_what_is_needed_here_is_never_trimmed(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, max_bytes=1)
+    table = store.table(RECIPE)
+    for name in ("old", "needed"):
+        table.add(keys(1, name), values(1))
+    del table  # what it wrote is needed as long as it lives
+    table = store.table(RECIPE)
+    slices = table.slices(keys(1, "needed"))
+    del table
+    long_unused(tmp_path)
+    store.trim()
+    assert sorted(tmp_path.rglob("*.safetensors")) == [slices[0].shard]
+    read(slices, "1/mean")
+    del slices
+    long_unused(tmp_path)
+    store.trim()
+    assert sorted(tmp_path.rglob("*.safetensors")) == []
+
+
+def test_what_is_needed_stays_while_the_rest_is_computed(tmp_path: Path) -> None:
+    FeatureStore(tmp_path).table(RECIPE).add(keys(2), values(2))
+    table = FeatureStore(tmp_path).table(RECIPE)
+    table.hold([*keys(1), *keys(1, "missing")])
+    long_unused(tmp_path)
+    FeatureStore(tmp_path, max_bytes=1).trim()
+    table.add(keys(1, "missing"), values(1))
+    assert read(table.slices([*keys(1), *keys(1, "missing")]), "1/mean").shape == (2, 2)
+
+
+def test_what_was_deleted_before_it_was_held_is_missing(tmp_path: Path) -> None:
+    FeatureStore(tmp_path).table(RECIPE).add(keys(2), values(2))
+    table = FeatureStore(tmp_path).table(RECIPE)
+    for shard in tmp_path.rglob("*.safetensors"):
+        shard.unlink()
+    table.hold(keys(1))
+    assert keys(1)[0] not in table
+
+
+def test_a_shard_of_another_user_is_not_trimmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FeatureStore(tmp_path).table(RECIPE).add(keys(1), values(1))
+    shards = long_unused(tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    FeatureStore(tmp_path, max_bytes=1).trim()
+    assert all(shard.exists() for shard in shards)
+
+
 def test_trimming_deletes_what_was_used_longest_ago_and_spares_the_last_hour(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path, max_bytes=1)
     table = store.table(RECIPE)
     for name in ("old", "new"):
         table.add(keys(1, name), values(1))
     old = table.slices(keys(1, "old"))[0].shard
+    del table
     long_ago = time.time() - 7200
     os.utime(old, (long_ago, long_ago))
     store.trim()
