@@ -10,7 +10,7 @@ Measured on clothing, trashnet and hand signs (200 pictures each): see `tests/da
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -19,6 +19,8 @@ from scipy.sparse.csgraph import connected_components
 from automl_tl.data.folds import in_order
 from automl_tl.data.measure import GREY_SIDE
 
+COMPARISON = 1
+"""Version of the comparison; goes up whenever other pairs are found in the same pictures."""
 MAX_BITS = 10
 """Hashes of a pair that is looked at differ in at most so many of their 63 bits."""
 MAX_UNEXPLAINED = 0.10
@@ -47,8 +49,12 @@ _CROWD = 5
 _CROWD_OF_ALL, _CROWD_OF_CLASS = 0.10, 0.25
 
 
-def clusters(measured: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Group n pictures (records of dtype `MEASURED`, labels of str) into duplicates.
+Compare = Callable[[np.ndarray], tuple[np.ndarray, bool]]
+"""Gives what `near_pairs` does."""
+
+
+def clusters(measured: np.ndarray, labels: np.ndarray, compare: Compare | None = None) -> tuple[np.ndarray, bool]:
+    """Group n pictures (records of dtype `MEASURED`, labels of str) into duplicates; `compare` remembers, say.
 
     Returns a number for each picture, int (n,), the same within a group and counted from 0 in order of
     appearance; and whether near-duplicates were given up somewhere: where they chain into a crowd
@@ -57,7 +63,7 @@ def clusters(measured: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, bool
     pictures look alike to compare them all.
     """
     _, first, identical = np.unique(measured["pixels"], return_index=True, return_inverse=True)
-    pairs, complete = near_pairs(measured[first])
+    pairs, complete = (compare or near_pairs)(measured[first])
     near = connected(len(first), pairs)
     crowded = np.isin(near, _crowds(near, labels[first]))
     near = np.where(crowded, near.max(initial=0) + 1 + np.arange(len(near)), near)

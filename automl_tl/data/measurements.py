@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import secrets
-import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from automl_tl.data.decode import DECODER
+from automl_tl.data.duplicates import COMPARISON, near_pairs
+from automl_tl.data.kept import load_arrays, save_arrays
 from automl_tl.data.listing import Skipped
 from automl_tl.data.measure import MEASURED, MEASURES, measure
 from automl_tl.data.source import Source, as_source
@@ -115,12 +113,12 @@ def _key(source: Source) -> bytes:
 
 @dataclass
 class MeasurementStore:
-    """One file of measurements for each data set, written as a whole or not at all."""
+    """What was measured of each data set, and which of its pictures are near-duplicates: a file for each."""
 
     folder: Path
     name: str
     failure: str = field(default="", init=False)
-    """Why the last `save` did not work, or empty."""
+    """Why something could not be kept, or empty."""
 
     @classmethod
     def of(cls, root: Path, cache_dir: Path) -> MeasurementStore:
@@ -136,36 +134,36 @@ class MeasurementStore:
 
     def load(self) -> dict[bytes, np.ndarray]:
         """Return the measurements by key; of a missing, damaged or outdated file none."""
-        try:
-            with np.load(self.folder / self.name, allow_pickle=False) as file:
-                if _is_compressed(file) or str(file["version"]) != _version():
-                    return {}
-                keys, records = file["keys"], file["records"]
-            if records.dtype != MEASURED:
-                return {}
-            return {key.tobytes(): record for key, record in zip(keys, records, strict=True)}
-        except Exception:  # whatever is wrong with the file, the pictures are still there
+        arrays = load_arrays(self._file, _version())
+        if arrays is None or arrays["records"].dtype != MEASURED or len(arrays["keys"]) != len(arrays["records"]):
             return {}
+        return {key.tobytes(): record for key, record in zip(arrays["keys"], arrays["records"], strict=True)}
 
     def save(self, before: dict[bytes, np.ndarray], now: dict[bytes, np.ndarray]) -> None:
         """Keep the measurements of this scan and, while they are few, those of other pictures before it."""
         everything = before | now if len(before) <= 2 * len(now) + _SPARE else now
         keys = np.frombuffer(b"".join(everything), np.uint8).reshape(-1, 16)
-        temporary = self.folder / f".{self.name}.{secrets.token_hex(8)}"
         try:
-            with temporary.open("wb") as file:
-                records = np.array(list(everything.values()), MEASURED)
-                np.savez(file, version=np.array(_version()), keys=keys, records=records)
-            os.replace(temporary, self.folder / self.name)
+            save_arrays(self._file, _version(), keys=keys, records=np.array(list(everything.values()), MEASURED))
         except OSError as error:
             self.failure = error.strerror or str(error)
-            with contextlib.suppress(OSError):
-                temporary.unlink()
 
+    def near_pairs(self, measured: np.ndarray) -> tuple[np.ndarray, bool]:
+        """Return what `duplicates.near_pairs` does, from disk where the same records were compared before."""
+        file = self._file.with_suffix(".pairs.npz")
+        version = f"{COMPARISON} {hashlib.blake2b(measured.tobytes(), digest_size=16).hexdigest()}"
+        if (known := load_arrays(file, version)) is not None:
+            return known["pairs"], bool(known["complete"])
+        pairs, complete = near_pairs(measured)
+        try:
+            save_arrays(file, version, pairs=pairs, complete=np.array(complete))
+        except OSError as error:
+            self.failure = error.strerror or str(error)
+        return pairs, complete
 
-def _is_compressed(file: Any) -> bool:
-    """Return whether any array takes more memory than it has bytes in the file; `save` writes none."""
-    return any(member.compress_type != zipfile.ZIP_STORED for member in file.zip.infolist())
+    @property
+    def _file(self) -> Path:
+        return self.folder / self.name
 
 
 def _version() -> str:

@@ -123,13 +123,14 @@ def scan(
     everything = _measured_frame(dataset.frame, measurements)
     conflicting = _has_conflict(everything) if train else np.zeros(len(everything), bool)
     skipped = measurements.unreadable + _conflicts_skipped(everything[conflicting])
-    notes = (f"The scan could not be kept for the next time: {store.failure}.",) if store and store.failure else ()
-    usable = dataset.with_frame(everything[~conflicting], skipped=skipped, notes=notes)
+    usable = dataset.with_frame(everything[~conflicting], skipped=skipped)
     _require_pictures(usable)
     usable = for_training(usable) if train else usable
     records = measurements.records[usable.frame["row"]]
-    cluster, crowded = clusters(records, usable.frame["label"].to_numpy(object))
-    scanned = usable.with_frame(usable.frame.drop(columns="row").assign(cluster=cluster))
+    compare = store.near_pairs if store else None
+    cluster, crowded = clusters(records, usable.frame["label"].to_numpy(object), compare)
+    notes = (f"The scan could not be kept for the next time: {store.failure}.",) if store and store.failure else ()
+    scanned = usable.with_frame(usable.frame.drop(columns="row").assign(cluster=cluster), notes=notes)
     left_out = _conflicts(everything[conflicting], "sha256")
     return scanned, _report(scanned, records, measurements.unreadable, left_out, crowded)
 

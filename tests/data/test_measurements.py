@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from automl_tl.data import measurements
+from automl_tl.data.duplicates import near_pairs
 from automl_tl.data.measure import MEASURED, measure, perceptual_hash
 from automl_tl.data.measurements import MeasurementStore, default_threads, measure_all
 from automl_tl.data.source import Source
@@ -212,10 +213,74 @@ def test_a_full_disk_costs_the_cache_only(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(Path, "replace", full)
     assert len(measure_all(paths, store).records) == 12
     assert store.failure == "No space left on device"
     assert list(store.folder.iterdir()) == []
+
+
+# --- near-duplicates --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pictures were compared, each time."""
+    counts: list[int] = []
+
+    def counted(measured: np.ndarray) -> tuple[np.ndarray, bool]:
+        counts.append(len(measured))
+        return near_pairs(measured)
+
+    monkeypatch.setattr(measurements, "near_pairs", counted)
+    return counts
+
+
+def test_the_same_pictures_are_compared_once(paths: list[str], compared: list[int], store: MeasurementStore) -> None:
+    for name in paths[:2]:
+        with Image.open(name) as image:
+            image.resize((60, 60)).save(name.replace(".png", "_copy.png"))
+    records = measure_all([*paths, *(name.replace(".png", "_copy.png") for name in paths[:2])], store).records
+    first, again = store.near_pairs(records), store.near_pairs(records)
+    assert sorted(first[0].tolist()) == [[0, 12], [1, 13]]
+    assert first[0].tolist() == again[0].tolist()
+    assert first[1] is again[1] is True
+    assert compared == [14]
+
+
+def test_other_pictures_are_compared_again(paths: list[str], compared: list[int], store: MeasurementStore) -> None:
+    records = measure_all(paths, store).records
+    store.near_pairs(records)
+    changed = records.copy()
+    changed["grey"][0] += 1
+    for others in (records[:-1], changed):
+        assert store.near_pairs(others)[0].tolist() == near_pairs(others)[0].tolist()
+    assert compared == [12, 11, 12]
+
+
+def test_another_comparison_and_a_damaged_file_compare_again(
+    paths: list[str], compared: list[int], store: MeasurementStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = measure_all(paths, store).records
+    store.near_pairs(records)
+    (file,) = store.folder.glob("*.pairs.npz")
+    file.write_bytes(file.read_bytes()[:100])
+    store.near_pairs(records)
+    monkeypatch.setattr(measurements, "COMPARISON", "another")
+    store.near_pairs(records)
+    assert len(compared) == 3
+
+
+def test_a_full_disk_costs_the_memory_of_it_alone(
+    paths: list[str], store: MeasurementStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    records = measure_all(paths, store).records
+    monkeypatch.setattr(Path, "replace", full)
+    assert store.near_pairs(records)[1]
+    assert store.failure == "No space left on device"
+    assert [file.name for file in store.folder.iterdir()] == [store.name]
 
 
 def test_data_sets_do_not_share_a_file(tmp_path: Path) -> None:

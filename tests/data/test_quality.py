@@ -117,7 +117,7 @@ def test_near_identical_pictures_with_different_labels_are_reported_and_kept(gro
 def test_the_scan_is_kept_below_the_cache_folder(grow: Grow, tmp_path: Path) -> None:
     root = grow({"cat": 3, "dog": 3})
     scan(open_dataset(root), cache_dir=tmp_path / "cache")
-    assert len(list((tmp_path / "cache" / "scan").iterdir())) == 1
+    assert len(list((tmp_path / "cache" / "scan").iterdir())) == 2  # measurements, and pairs
 
 
 def test_a_scan_that_cannot_be_kept_is_noted(grow: Grow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,3 +220,18 @@ def test_what_is_said(options: dict[str, object], words: str) -> None:
 def test_training_pictures_count_for_the_remarks(grow: Grow) -> None:
     root = grow({"train/a": 12, "train/b": 12, "test/a": 2, "test/b": 3, "val/a": 1})
     assert not [warning for warning in look(root)[1].warnings if "fewer" in warning or "imbalanced" in warning]
+
+
+def test_a_second_scan_of_unchanged_files_compares_none(
+    grow: Grow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = grow({"cat": 5, "dog": 5})
+    shutil.copy(root / "cat" / "0.png", root / "cat" / "copy.png")
+    first, _ = scan(open_dataset(root), cache_dir=tmp_path / "cache")
+
+    def refuse(measured: np.ndarray) -> tuple[np.ndarray, bool]:
+        raise AssertionError("compared again")
+
+    monkeypatch.setattr("automl_tl.data.measurements.near_pairs", refuse)
+    second, _ = scan(open_dataset(root), cache_dir=tmp_path / "cache")
+    assert first.frame.equals(second.frame)
