@@ -49,11 +49,10 @@ def recommend(
     """
     from automl_tl.cli.recommend_page import next_steps, recommendation_page
     from automl_tl.cli.render import BarMonitor, print_json, print_result
-    from automl_tl.lab.lab import open_lab
-    from automl_tl.recommender.recommend import recommend_in
+    from automl_tl.recommender.recommend import lab_for, recommend_in
 
     asked = RecommendOptions(monitor=BarMonitor(), **settings)
-    lab = open_lab(data, asked)
+    lab = lab_for(data, asked)
     result = recommend_in(lab, asked)
     pictures = retyped(ctx, ("data", *COLUMNS))
     alike = ("data", *COLUMNS, *OVERRIDES, "drop_leaks", "metric", "device", "cache_dir")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from automl_tl.data.folds import stratified_sample
 from automl_tl.data.forms.memory import Data
 from automl_tl.data.forms.recognise import Reading, list_data
 from automl_tl.data.label_remarks import label_remarks
@@ -22,7 +23,25 @@ from automl_tl.data.source import File, Source, sources_of
 from automl_tl.data.table import Columns
 from automl_tl.errors import DataError
 
-__all__ = ["ImageDataset", "Skipped", "for_training", "open_dataset"]
+__all__ = ["Drawn", "ImageDataset", "Skipped", "drawn", "for_training", "open_dataset"]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A stratified sample of the pictures, drawn before any was opened."""
+
+    n: int
+    of: int
+    """Pictures that were listed."""
+    per_class: Mapping[str, int]
+    """Of those that were listed, in the order of the classes."""
+    for_training: Mapping[str, int]
+    """Of those in the training part, or of all where no split is given."""
+
+    @property
+    def share(self) -> float:
+        """Of the pictures listed, 0 to 1."""
+        return self.n / self.of
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +64,8 @@ class ImageDataset:
     """Sentences for the user."""
     form: str = ""
     """Of what the pictures lie in, in words: "folders", "a table"."""
+    drawn: Drawn | None = None
+    """What these pictures are a sample of; None where they are all that were listed."""
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -53,6 +74,11 @@ class ImageDataset:
     def classes(self) -> tuple[str, ...]:
         """The labels, in the order of `names.natural`."""
         return tuple(natural(set(self.frame["label"])))
+
+    @property
+    def share(self) -> float:
+        """Of the pictures listed that were drawn, 0 to 1."""
+        return self.drawn.share if self.drawn else 1.0
 
     @property
     def has_given_splits(self) -> bool:
@@ -158,6 +184,23 @@ def for_training(dataset: ImageDataset) -> ImageDataset:
             "at least two are needed, ten or more are better."
         )
     return dataset
+
+
+def drawn(dataset: ImageDataset, most: int, seed: int) -> ImageDataset:
+    """Return about `most` of the pictures, stratified by class and part of a given split; all where there are no more.
+
+    At least two of a class in every part are taken where there are two.
+    """
+    frame = dataset.frame
+    if len(frame) <= most:
+        return dataset
+    rows = stratified_sample((frame["split"] + "\0" + frame["label"]).to_numpy(str), most, seed)
+    note = (
+        f"Of {len(frame):,} pictures a stratified sample of {len(rows):,} was opened, for this answer alone: what is "
+        "said of sizes, duplicates and unreadable files is of these; automl-tl inspect looks at every picture."
+    )
+    everything = Drawn(len(rows), len(frame), label_counts(frame["label"]), training_counts(frame))
+    return dataclasses.replace(dataset.with_frame(frame.iloc[rows], notes=(note,)), drawn=everything)
 
 
 def training_counts(frame: pd.DataFrame) -> dict[str, int]:

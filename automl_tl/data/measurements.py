@@ -117,11 +117,13 @@ class MeasurementStore:
 
     folder: Path
     name: str
+    of_sample: bool = False
+    """Whether only a sample of the data set is looked at: what is known of the others then stays."""
     failure: str = field(default="", init=False)
     """Why something could not be kept, or empty."""
 
     @classmethod
-    def of(cls, root: Path, cache_dir: Path) -> MeasurementStore:
+    def of(cls, root: Path, cache_dir: Path, *, of_sample: bool = False) -> MeasurementStore:
         """Return the store of the data set `root`; raises `CacheError` where its folder cannot be made."""
         folder = cache_dir / "scan"
         try:
@@ -130,7 +132,7 @@ class MeasurementStore:
             raise CacheError(
                 f"The cache folder '{folder}' cannot be made ({error.strerror}): choose another with --cache-dir."
             ) from error
-        return cls(folder, hashlib.blake2b(os.fsencode(root), digest_size=12).hexdigest() + ".npz")
+        return cls(folder, hashlib.blake2b(os.fsencode(root), digest_size=12).hexdigest() + ".npz", of_sample)
 
     def load(self) -> dict[bytes, np.ndarray]:
         """Return the measurements by key; of a missing, damaged or outdated file none."""
@@ -141,7 +143,7 @@ class MeasurementStore:
 
     def save(self, before: dict[bytes, np.ndarray], now: dict[bytes, np.ndarray]) -> None:
         """Keep the measurements of this scan and, while they are few, those of other pictures before it."""
-        everything = before | now if len(before) <= 2 * len(now) + _SPARE else now
+        everything = before | now if self.of_sample or len(before) <= 2 * len(now) + _SPARE else now
         keys = np.frombuffer(b"".join(everything), np.uint8).reshape(-1, 16)
         try:
             save_arrays(self._file, _version(), keys=keys, records=np.array(list(everything.values()), MEASURED))
@@ -150,7 +152,7 @@ class MeasurementStore:
 
     def near_pairs(self, measured: np.ndarray) -> tuple[np.ndarray, bool]:
         """Return what `duplicates.near_pairs` does, from disk where the same records were compared before."""
-        file = self._file.with_suffix(".pairs.npz")
+        file = self._file.with_suffix(".sample.npz" if self.of_sample else ".pairs.npz")
         version = f"{COMPARISON} {hashlib.blake2b(measured.tobytes(), digest_size=16).hexdigest()}"
         if (known := load_arrays(file, version)) is not None:
             return known["pairs"], bool(known["complete"])

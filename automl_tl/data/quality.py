@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from automl_tl.data.dataset import ImageDataset, for_training, label_counts, training_counts
+from automl_tl.data.dataset import Drawn, ImageDataset, for_training, label_counts, training_counts
 from automl_tl.data.duplicates import clusters
 from automl_tl.data.fit import choose_fit, elongation
 from automl_tl.data.listing import Skipped
@@ -56,7 +56,7 @@ class QualityReport:
     leaks: Mapping[str, int]
     """Pictures with a copy in a later part of the given split, by their part, "train" or "val"."""
     images_per_class: Mapping[str, int]
-    """In the order of the classes."""
+    """In the order of the classes; where a sample was drawn, as many as were listed."""
     median_size: tuple[int, int]
     """Width and height, pixels, each its own median."""
     sizes: Mapping[float, float]
@@ -72,6 +72,8 @@ class QualityReport:
     """Sentences for the user."""
     is_grey: bool = False
     """Whether nearly all pictures are grey."""
+    drawn: Drawn | None = None
+    """What the pictures are a sample of; None where all were looked at."""
 
     @property
     def n_unreadable(self) -> int:
@@ -118,7 +120,8 @@ def scan(
     Measurements are kept below `cache_dir`, one file for each root, so a second scan of unchanged files
     opens none of them; None keeps nothing. `progress` is called in this thread with (done, total).
     """
-    store = MeasurementStore.of(dataset.root, cache_dir) if cache_dir is not None else None
+    sample = dataset.drawn is not None
+    store = MeasurementStore.of(dataset.root, cache_dir, of_sample=sample) if cache_dir is not None else None
     measurements = measure_all(sources_of(dataset.frame), store, progress, threads)
     everything = _measured_frame(dataset.frame, measurements)
     conflicting = _has_conflict(everything) if train else np.zeros(len(everything), bool)
@@ -197,7 +200,8 @@ def _report(
     training = ~frame["split"].isin(["val", "test"]).to_numpy(bool)
     training = training if training.any() else np.ones(len(frame), bool)
     fit = choose_fit(widths[training], heights[training])
-    values = extents(records)
+    drawn, values = dataset.drawn, extents(records)
+    counts = _as_listed(training_counts(frame), drawn.for_training if drawn else {})
     value_range = common_range([one for one, own in zip(values, training, strict=True) if own and one is not None])
     return QualityReport(
         n_images=len(frame),
@@ -208,7 +212,7 @@ def _report(
         n_duplicates=len(frame) - frame["cluster"].nunique(),
         conflicts=left_out + _conflicts(frame, "cluster"),
         leaks=(leaks := leaks_by_part(frame)),
-        images_per_class=label_counts(frame["label"]),
+        images_per_class=_as_listed(label_counts(frame["label"]), drawn.per_class if drawn else {}),
         median_size=(round(float(np.median(widths))), round(float(np.median(heights)))),
         sizes=_quantiles(np.sqrt(widths * 1.0 * heights)),
         aspects=_quantiles(elongation(widths, heights)),
@@ -216,11 +220,17 @@ def _report(
         fit_reason=fit.reason,
         value_range=value_range,
         warnings=_leak_remark(leaks, frame)
-        + remarks(training_counts(frame), widths, heights, records["colour"])
+        + remarks(counts, widths, heights, records["colour"])
         + value_remarks(records, values, value_range, [dataset.short(path) for path in frame["path"]])
         + _crowd_remark(crowded),
         is_grey=are_grey(records["colour"]),
+        drawn=drawn,
     )
+
+
+def _as_listed(counts: Mapping[str, int], listed: Mapping[str, int]) -> dict[str, int]:
+    """Return pictures by class: as many as were listed, where these are a sample of them."""
+    return {label: listed.get(label, n) for label, n in counts.items()}
 
 
 def _quantiles(values: np.ndarray) -> dict[float, float]:

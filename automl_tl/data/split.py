@@ -36,7 +36,8 @@ def assign_splits(dataset: ImageDataset, seed: int, *, drop_leaks: bool = True) 
 
     A given split is respected, but of duplicates that lie in several parts only those in "test", else
     in "val", stay: the training copy goes, counted in the notes; not if `drop_leaks` is false. Without a given split a
-    fifth is held aside as "test" if every class has at least 50 pictures and enough groups; else all are "train".
+    fifth is held aside as "test" if every class has at least 50 pictures and enough groups; else all are "train". Of a
+    sample that was drawn (`ImageDataset.drawn`) the classes are as large as they are in all.
     Doing it twice changes nothing. Needs the scan; raises `DataError` where no training pictures are left.
     """
     if not dataset.is_scanned:
@@ -73,7 +74,7 @@ def _tie(keys: np.ndarray, where: np.ndarray) -> np.ndarray:
 def _held_aside(dataset: ImageDataset, seed: int) -> np.ndarray | None:
     """Return which pictures are for the test, bool (n,), or None where too few are there for one."""
     frame = dataset.frame
-    if frame["label"].value_counts().min() < ENOUGH:
+    if frame["label"].value_counts().min() < ENOUGH * dataset.share:
         return None
     # Rows of the same bytes are in one group, so their order among themselves does not matter.
     order = np.argsort(frame["sha256"].to_numpy(object).astype(str), kind="stable")

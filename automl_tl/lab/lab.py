@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from os import PathLike
 
 from automl_tl.cache_dir import cache_dir
-from automl_tl.data.dataset import ImageDataset, open_dataset
+from automl_tl.data.dataset import ImageDataset, drawn, open_dataset
 from automl_tl.data.decode import Preprocessing
 from automl_tl.data.forms.memory import Data
 from automl_tl.data.quality import QualityReport, scan
@@ -93,8 +93,13 @@ class Lab:
         return decoding + forward_seconds(self.networks.network(name), self.engine, timing)
 
 
-def open_lab(data: Data, options: LabOptions) -> Lab:
+def open_lab(data: Data, options: LabOptions, *, most: int | None = None) -> Lab:
     """List, scan and split a data set, and load the backbones.
+
+    Args:
+        data: the path of labelled pictures, or what holds them in memory.
+        options: what was asked for.
+        most: pictures that are looked at; of more a stratified sample is drawn before any is opened. Default: all.
 
     Raises:
         AutomlTlError: the data set, a backbone or an option cannot be used; the message says why.
@@ -107,6 +112,8 @@ def open_lab(data: Data, options: LabOptions) -> Lab:
     )
     with clock("data"), monitor.activity("Reading pictures") as update:
         listed = open_dataset(data, **of_group(options, TableOptions))
+        if most is not None:
+            listed = drawn(listed, most, options.seed)
         scanned, report = scan(listed, cache_dir=networks.cache, progress=update)
         networks = replace(networks, value_range=report.value_range)
         dataset = assign_splits(scanned, options.seed, drop_leaks=options.drop_leaks)

@@ -42,7 +42,7 @@ class Sample:
     """int (n,), pictures of one group or one duplicate cluster have the same number."""
     classes: tuple[str, ...]
     n_training: int
-    """Training pictures that the sample was drawn from."""
+    """Training pictures that the sample was drawn from; about as many where the data set is a sample itself."""
     per_class: float
     """Median number of training pictures per class."""
 
@@ -116,8 +116,8 @@ def draw_sample(
         folds=_folds(y[rows], groups, given, count, seed),
         groups=groups,
         classes=classes,
-        n_training=len(y),
-        per_class=float(np.median(np.bincount(y))),
+        n_training=round(len(y) / dataset.share),
+        per_class=float(np.median(np.bincount(y))) / dataset.share,
     )
 
 

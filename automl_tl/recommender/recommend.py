@@ -24,6 +24,8 @@ TOTAL_SECONDS = 120.0
 """What a recommendation should take at most."""
 EXTRACTION_SECONDS = 75.0
 """What feature extraction may take by default; the rest of TOTAL_SECONDS is for everything else."""
+MOST_SCANNED = 20_000
+"""Pictures that are opened; of more a stratified sample is, which serves the recommendation alone."""
 
 
 @takes(RecommendOptions)
@@ -36,7 +38,12 @@ def recommend(data: Data, options: RecommendOptions) -> Recommendation:
     Raises:
         AutomlTlError: the data set, a backbone or an option cannot be used; the message says why.
     """
-    return recommend_in(open_lab(data, options), options)
+    return recommend_in(lab_for(data, options), options)
+
+
+def lab_for(data: Data, options: RecommendOptions) -> Lab:
+    """Return the laboratory of a recommendation; of very many pictures it holds a sample."""
+    return open_lab(data, options, most=max(MOST_SCANNED, 2 * (options.max_images or 0)))
 
 
 def recommend_in(lab: Lab, options: RecommendOptions) -> Recommendation:

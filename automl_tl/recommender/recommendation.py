@@ -34,7 +34,7 @@ class Recommendation:
     report: QualityReport
     n_classes: int
     n_training: int
-    """Training pictures of the split; no others were looked at."""
+    """Training pictures of the split, no others were looked at; about as many where a sample was drawn of all."""
     n_sampled: int
     """Pictures of the stratified sample that the evidence rests on."""
     size: Size
@@ -120,6 +120,7 @@ class Recommendation:
         return {
             "path": self.path,
             "n_images": self.report.n_images,
+            "drawn_from": self.report.drawn.of if self.report.drawn else None,
             "n_classes": self.n_classes,
             "images_per_class": {"min": smallest, "median": middle, "max": largest},
             "n_unreadable": self.report.n_unreadable,

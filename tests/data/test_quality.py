@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from automl_tl.data.dataset import open_dataset
+from automl_tl.data.dataset import drawn, open_dataset
 from automl_tl.data.fit import choose_fit
 from automl_tl.data.measurements import MeasurementStore
 from automl_tl.data.quality import QualityReport, scan
 from automl_tl.data.remarks import remarks
+from automl_tl.data.split import assign_splits
 from automl_tl.errors import CacheError, DataError
+from automl_tl.report.facts.data import about_data
 
 Grow = Callable[..., Path]
 
@@ -235,3 +238,49 @@ def test_a_second_scan_of_unchanged_files_compares_none(
     monkeypatch.setattr("automl_tl.data.measurements.near_pairs", refuse)
     second, _ = scan(open_dataset(root), cache_dir=tmp_path / "cache")
     assert first.frame.equals(second.frame)
+
+
+# --- a sample that is drawn before the scan ---------------------------------------------------------
+
+
+def test_a_sample_keeps_the_classes_and_parts_and_says_so(grow: Grow) -> None:
+    root = grow({"train/cat": 40, "train/dog": 20, "train/owl": 2, "test/cat": 10, "test/dog": 8})
+    everything = open_dataset(root)
+    dataset, report = scan(drawn(everything, 40, seed=0), cache_dir=None)
+    taken = dataset.frame.groupby(["split", "label"]).size().to_dict()
+    assert taken == {
+        ("test", "cat"): 4, ("test", "dog"): 4, ("train", "cat"): 20, ("train", "dog"): 10, ("train", "owl"): 2,
+    }  # fmt: skip
+    assert (dataset.drawn.n, dataset.drawn.of) == (40, 80)  # type: ignore[union-attr]
+    assert report.n_images == 40
+    assert report.images_per_class == {"cat": 50, "dog": 28, "owl": 2}
+    assert any("Of 80 pictures a stratified sample of 40 was opened" in note for note in dataset.notes)
+    assert not any("'dog'" in warning for warning in report.warnings)  # twenty are enough, though ten were drawn
+    assert dict(about_data(dataset, report))["pictures"] == "40 of 80 (stratified) in 3 classes"
+
+
+def test_as_many_as_are_wanted_are_no_sample(grow: Grow) -> None:
+    dataset = open_dataset(grow({"cat": 6, "dog": 6}))
+    assert drawn(dataset, 12, seed=0) is dataset
+
+
+def test_the_scan_of_a_sample_forgets_nothing_of_the_others(
+    grow: Grow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("automl_tl.data.measurements._SPARE", 0)
+    root = grow({"cat": 20, "dog": 20})
+    everything = open_dataset(root)
+    scan(everything, cache_dir=tmp_path / "cache")
+    some = drawn(everything, 4, seed=0)
+    Path(some.frame["path"][0]).write_bytes(b"")
+    scan(some, cache_dir=tmp_path / "cache")
+    store = MeasurementStore.of(everything.root, tmp_path / "cache")
+    assert len(store.load()) == 40
+
+
+def test_a_class_is_as_large_as_it_is_in_all(grow: Grow) -> None:
+    everything = open_dataset(grow({"cat": 60, "dog": 60}))
+    few, _ = scan(drawn(everything, 40, seed=0), cache_dir=None)
+    assert (assign_splits(few, 0).frame["split"] == "test").sum() == 8
+    unlike, _ = scan(dataclasses.replace(few, drawn=None), cache_dir=None)
+    assert not (assign_splits(unlike, 0).frame["split"] == "test").any()

@@ -21,12 +21,16 @@ from tiny_backbone import TinyBackbone
 import automl_tl
 from automl_tl.cli.recommend_page import recommendation_page
 from automl_tl.data.majority import Majority
+from automl_tl.data.measure import measure
+from automl_tl.data.source import Source
 from automl_tl.errors import BackboneError, DataError, OptionError
 from automl_tl.lab import considered, networks
 from automl_tl.lab.decision import FrontRow
+from automl_tl.lab.lab import open_lab
 from automl_tl.learning import trainer
 from automl_tl.learning.finetune import Trained, TrainingError
 from automl_tl.monitor import Epoch, Progress, Silent, unheeded
+from automl_tl.options import LabOptions
 from automl_tl.recommender import short_training
 from automl_tl.recommender.recommendation import Recommendation
 
@@ -194,6 +198,36 @@ def test_a_sample_is_drawn_and_said(tiny: dict[str, TinyBackbone], data: Path) -
     assert result.n_sampled == 15
     assert result.n_training == 36
     assert "a stratified sample of 15 of 36 training pictures" in " ".join(result.reasons)
+
+
+def test_of_very_many_pictures_a_sample_is_opened_for_this_answer_alone(
+    tiny: dict[str, TinyBackbone], make_pictures: MakePictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = counted_openings(monkeypatch)
+    data = make_pictures(per_class=20)
+    monkeypatch.setattr("automl_tl.recommender.recommend.MOST_SCANNED", 30)
+    result = automl_tl.recommend(data)
+    assert len(set(opened)) == len(opened) == 30
+    assert (result.report.n_images, result.n_training, result.n_sampled) == (30, 60, 30)
+    assert result.size.n_images == 60
+    assert result.to_dict()["dataset"]["drawn_from"] == 60
+    page = shown(result)
+    assert "30 of 60 (stratified) in 3 classes (20 each); about 60 for training" in page
+    assert "Of 60 pictures a stratified sample of 30 was opened, for this answer alone" in " ".join(page.split())
+    assert automl_tl.recommend(data, max_images=25).report.n_images == 50
+    assert len(open_lab(data, LabOptions()).dataset.frame) == 60
+
+
+def counted_openings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets the name of every picture that is scanned."""
+    names: list[str] = []
+
+    def counted(source: Source) -> np.ndarray:
+        names.append(source.name)
+        return measure(source)
+
+    monkeypatch.setattr("automl_tl.data.measurements.measure", counted)
+    return names
 
 
 def test_a_budget_shows_in_the_choice(tiny: dict[str, TinyBackbone], data: Path) -> None:

@@ -25,9 +25,14 @@ def understood(dataset: ImageDataset, report: QualityReport) -> str:
     return f"{plural(report.n_classes, 'class', 'classes')} in {dataset.form}, {split}{groups}; {depth} {colours}"
 
 
+def looked_at(report: QualityReport) -> str:
+    """Return how many pictures there are, and of how many they are a sample: "20,000 of 100,000 (stratified)"."""
+    return f"{report.n_images:,}" + (f" of {report.drawn.of:,} (stratified)" if report.drawn else "")
+
+
 def about_data(dataset: ImageDataset, report: QualityReport) -> Iterable[tuple[str, str]]:
     """Yield the numbers that describe a data set."""
-    yield "pictures", f"{report.n_images:,} in {plural(report.n_classes, 'class', 'classes')}"
+    yield "pictures", f"{looked_at(report)} in {plural(report.n_classes, 'class', 'classes')}"
     yield "per class", _per_class(report)
     if dataset.has_given_splits:
         counts = dataset.frame["split"].value_counts()

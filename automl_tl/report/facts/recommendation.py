@@ -10,6 +10,7 @@ from automl_tl.domain.similarity import Domain
 from automl_tl.lab.decision import FrontRow
 from automl_tl.recommender.reasons import sure
 from automl_tl.recommender.recommendation import Recommendation
+from automl_tl.report.facts.data import looked_at
 from automl_tl.strategies import FROZEN
 from automl_tl.wording import clean, plural
 
@@ -57,7 +58,8 @@ def about_pictures(result: Recommendation) -> Iterator[tuple[str, str]]:
     low, middle, high = result.report.class_sizes
     spread = f"{low:,} each" if low == high else f"{low:,} to {high:,} each, median {middle:g}"
     classes = plural(result.n_classes, "class", "classes")
-    yield "pictures", f"{result.report.n_images:,} in {classes} ({spread}); {result.n_training:,} for training"
+    training = f"{'about ' if result.report.drawn else ''}{result.n_training:,} for training"
+    yield "pictures", f"{looked_at(result.report)} in {classes} ({spread}); {training}"
     if result.n_sampled < result.n_training:
         yield "sample", f"{result.n_sampled:,} of them were looked at (stratified; --max-images changes that)"
     if result.report.n_duplicates or result.report.n_unreadable:
