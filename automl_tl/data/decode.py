@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
@@ -88,6 +88,12 @@ class Preprocessing:
             )
         if not 0 < self.crop_pct <= 1:
             raise OptionError(f"0 < crop_pct <= 1 must hold, but got {self.crop_pct}")
+
+    @property
+    def alike(self) -> Preprocessing:
+        """The same for all that give the same pixels: "pad" alone fills, "crop" alone cuts out."""
+        fill = self.fill if self.fit == "pad" else Preprocessing.fill
+        return replace(self, fill=fill, crop_pct=self.crop_pct if self.fit == "crop" else Preprocessing.crop_pct)
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from automl_tl.data.ahead import ahead, default_threads
 from automl_tl.data.decode import DECODER
 from automl_tl.data.duplicates import COMPARISON, near_pairs
 from automl_tl.data.kept import load_arrays, save_arrays
@@ -58,7 +57,9 @@ def measure_all(
     for i in set(range(len(sources))).difference(new):
         results[i] = known[keys[i]]
     try:
-        for done, (i, result) in enumerate(_measured(sources, new, threads or default_threads()), start=1):
+        threads = threads or default_threads()
+        found = ahead(_try_to_measure, (sources[i] for i in new), most=_AHEAD * threads, threads=threads)
+        for done, (i, result) in enumerate(zip(new, found, strict=True), start=1):
             results[i] = result
             report(len(sources) - len(new) + done, len(sources))
     finally:
@@ -67,34 +68,11 @@ def measure_all(
     return _collected(sources, results)
 
 
-def default_threads() -> int:
-    """Return the number of processors that this process may use, at most 16."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return min(16, len(affinity(0)) if affinity else os.cpu_count() or 1)
-
-
 def _collected(sources: Sequence[Source], results: Sequence[np.ndarray | str]) -> Measurements:
     unreadable = tuple(Skipped(s.name, r) for s, r in zip(sources, results, strict=True) if isinstance(r, str))
     records = [result for result in results if not isinstance(result, str)]
     readable = np.array([not isinstance(result, str) for result in results], bool)
     return Measurements(readable, np.array(records, MEASURED), unreadable)
-
-
-def _measured(sources: Sequence[Source], wanted: Sequence[int], threads: int) -> Iterator[tuple[int, np.ndarray | str]]:
-    """Yield the place and the measurements, or the reason why there are none, of each picture in turn."""
-    waiting: deque[tuple[int, Future[np.ndarray | str]]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="scan") as pool:
-        try:
-            for i in wanted:
-                waiting.append((i, pool.submit(_try_to_measure, sources[i])))
-                if len(waiting) >= threads * _AHEAD:
-                    place, future = waiting.popleft()
-                    yield place, future.result()
-            while waiting:
-                place, future = waiting.popleft()
-                yield place, future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _try_to_measure(source: Source) -> np.ndarray | str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -14,12 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from automl_tl.data.ahead import ahead
 from automl_tl.data.decode import Preprocessing, prepare, read_rgb
 from automl_tl.data.source import Readable
 from automl_tl.errors import PictureError
 
 BATCH_SIZE = 32
-THREADS = max(2, min(8, os.cpu_count() or 2))
 _AHEAD = 3  # batches
 
 Images = Mapping[Preprocessing, Tensor]
@@ -49,25 +47,16 @@ def decoded_batches(
     hows: Sequence[Preprocessing],
     *,
     batch_size: int = BATCH_SIZE,
-    threads: int = THREADS,
+    threads: int | None = None,
 ) -> Iterator[Batch]:
     """Yield the pictures, decoded once for each of `hows`, in batches of `batch_size`, at most three ahead.
 
     So the memory needed does not depend on how many there are. None is a picture that is known to be no use: it takes
     a place among the errors, with an empty reason.
     """
-    waiting: deque[list[Future[_Decoded]]] = deque()
-    ahead = iter(pictures)
-    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        try:
-            while group := list(islice(ahead, batch_size)):
-                waiting.append([pool.submit(_decoded, picture, tuple(hows)) for picture in group])
-                if len(waiting) > _AHEAD:
-                    yield _batch(waiting.popleft(), hows)
-            while waiting:
-                yield _batch(waiting.popleft(), hows)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    found = ahead(partial(_decoded, hows=tuple(hows)), pictures, most=_AHEAD * batch_size, threads=threads)
+    while group := list(islice(found, batch_size)):
+        yield _batch(group, hows)
 
 
 def upright(picture: Readable, longest: int) -> Image.Image:
@@ -81,8 +70,7 @@ def upright(picture: Readable, longest: int) -> Image.Image:
     return image
 
 
-def _batch(futures: Sequence[Future[_Decoded]], hows: Sequence[Preprocessing]) -> Batch:
-    results = [future.result() for future in futures]
+def _batch(results: Sequence[_Decoded], hows: Sequence[Preprocessing]) -> Batch:
     errors = {row: result for row, result in enumerate(results) if isinstance(result, str)}
     good = {row: result for row, result in enumerate(results) if not isinstance(result, str)}
     images = {}
@@ -100,6 +88,7 @@ def _decoded(picture: Readable | None, hows: tuple[Preprocessing, ...]) -> _Deco
     if picture is None:
         return ""
     try:
-        return tuple(prepare(picture, how) for how in hows)
+        prepared = {how: prepare(picture, how) for how in {how.alike for how in hows}}
     except PictureError as error:
         return str(error)
+    return tuple(prepared[how.alike] for how in hows)

@@ -15,7 +15,7 @@ from PIL import Image
 from automl_tl.data import measurements
 from automl_tl.data.duplicates import near_pairs
 from automl_tl.data.measure import MEASURED, measure, perceptual_hash
-from automl_tl.data.measurements import MeasurementStore, default_threads, measure_all
+from automl_tl.data.measurements import MeasurementStore, measure_all
 from automl_tl.data.source import Source
 from automl_tl.errors import CacheError, PictureError
 
@@ -125,10 +125,6 @@ def test_an_error_in_the_callback_stops_the_rest(paths: list[str], opened: list[
         measure_all(paths * 20, store, stop, threads=1)
     assert len(opened) < 40
     assert len(store.load()) == 2
-
-
-def test_threads() -> None:
-    assert 1 <= default_threads() <= 16
 
 
 # --- the file ---------------------------------------------------------------------------------------

@@ -1,0 +1,44 @@
+"""The one look-ahead: threads do work a little before its result is asked for, in order and in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def default_threads() -> int:
+    """Return the processors that this process may use, at least 2, as some threads wait for a disk, at most 16."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return max(2, min(16, len(affinity(0)) if affinity else os.cpu_count() or 1))
+
+
+def ahead(
+    work: Callable[[Item], Result], items: Iterable[Item], *, most: int, threads: int | None = None
+) -> Iterator[Result]:
+    """Yield `work(item)` of every item, in their order; what it raises is raised where its result would come.
+
+    Nothing more is done once nobody listens any more.
+
+    Args:
+        work: called in several threads at once, for pictures: it reads, decodes and resizes outside Python's lock.
+        items: taken in the caller's thread, when there is room for another result.
+        most: results that are worked on, or wait, at a time: the bound of the memory.
+        threads: default: `default_threads`.
+    """
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads or default_threads(), thread_name_prefix="ahead") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) >= most:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
