@@ -18,7 +18,7 @@ from automl_tl.backbones.overrides import configure
 from automl_tl.backbones.stages import build_network
 from automl_tl.domain.reference import build_reference, save_reference
 from automl_tl.features.engine import choose_engine
-from automl_tl.features.extract import Picture
+from automl_tl.features.picture import Picture
 
 N_PEOPLE = 10
 

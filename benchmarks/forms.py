@@ -122,7 +122,8 @@ def measure(data: Path, cache: Path) -> dict[str, float]:
     from automl_tl.data import assign_splits, open_dataset, scan
     from automl_tl.data.decode import Preprocessing
     from automl_tl.features.engine import choose_engine
-    from automl_tl.features.extract import Pass, batches, extract
+    from automl_tl.features.extract import Pass, extract
+    from automl_tl.features.pixels import batches
     from automl_tl.features.store import FeatureStore
     from automl_tl.lab.networks import Networks, Overrides
     from automl_tl.lab.sample import draw_sample
@@ -139,7 +140,7 @@ def measure(data: Path, cache: Path) -> dict[str, float]:
     pictures = draw_sample(assign_splits(scanned, 0), len(scanned), 0).pictures
     ordered = sorted(pictures, key=lambda one: one.place)
     with clock("decode", found):
-        for _ in batches(ordered, way.how, way.batch_size, way.engine.threads):
+        for _ in batches(ordered, way.how, way.batch_size):
             pass
     with clock("extract", found):
         extract(way, pictures, FeatureStore(cache))

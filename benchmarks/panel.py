@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from panel_cost import with_operations
 from panel_rows import MOBILENET, Opened, Sources, opened, planned
 
-from automl_tl.features.extract import pictures_of
+from automl_tl.features.picture import pictures_of
 from automl_tl.lab.assessment import Assessment, assess
 from automl_tl.lab.evidence import Candidate
 from automl_tl.lab.extraction import extract_all

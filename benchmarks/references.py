@@ -16,7 +16,7 @@ from automl_tl.backbones.stages import build_network
 from automl_tl.domain.library import reference_file
 from automl_tl.domain.reference import build_reference, save_reference
 from automl_tl.features.engine import choose_engine
-from automl_tl.features.extract import Picture
+from automl_tl.features.picture import Picture
 
 BUNDLED = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 TARGET = Path(__file__).parents[1] / "datasets_meta" / "references"

@@ -72,12 +72,12 @@ def measured(*arguments: str) -> tuple[str, float, float]:
 
 def decode_alone(files: list[Path]) -> float:
     from automl_tl.data.decode import Preprocessing
-    from automl_tl.features.engine import choose_engine
-    from automl_tl.features.extract import Picture, batches
+    from automl_tl.features.picture import Picture
+    from automl_tl.features.pixels import batches
 
     pictures = [Picture(str(file), "") for file in files]
     start = time.perf_counter()
-    for _ in batches(pictures, Preprocessing(224, "squash", "bicubic"), 32, choose_engine().threads):
+    for _ in batches(pictures, Preprocessing(224, "squash", "bicubic"), 32):
         pass
     return time.perf_counter() - start
 

@@ -124,7 +124,8 @@ def by_hand(table: Path, folder: Path, row: Row) -> tuple[np.ndarray, dict[str, 
     from automl_tl.data.quality import scan
     from automl_tl.data.split import assign_splits
     from automl_tl.features.engine import choose_engine
-    from automl_tl.features.extract import Pass, Picture, extract
+    from automl_tl.features.extract import Pass, extract
+    from automl_tl.features.picture import Picture
     from automl_tl.lab.networks import Networks
     from automl_tl.learning.callbacks import Deadline
     from automl_tl.learning.classifiers import solve_classifier

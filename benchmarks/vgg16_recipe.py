@@ -25,7 +25,8 @@ from automl_tl.data.dataset import open_dataset
 from automl_tl.data.quality import scan
 from automl_tl.data.split import make_folds
 from automl_tl.features.engine import choose_engine
-from automl_tl.features.extract import Pass, Picture, extract
+from automl_tl.features.extract import Pass, extract
+from automl_tl.features.picture import Picture
 from automl_tl.lab.networks import Networks, Overrides
 from automl_tl.learning.activations import ActivationCache
 from automl_tl.learning.classifiers import SOLVED_KINDS

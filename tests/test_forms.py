@@ -18,7 +18,8 @@ import automl_tl
 from automl_tl.backbones.stages import build_network
 from automl_tl.data import Preprocessing, open_dataset, scan
 from automl_tl.features.engine import Engine
-from automl_tl.features.extract import Pass, extract, pictures_of
+from automl_tl.features.extract import Pass, extract
+from automl_tl.features.picture import pictures_of
 from automl_tl.features.store import FeatureStore
 from automl_tl.lab import considered, networks
 

@@ -20,7 +20,7 @@ from tiny_models import register
 import automl_tl
 from automl_tl.data.decode import Preprocessing
 from automl_tl.errors import DataError
-from automl_tl.features.extract import Picture, pictures_of
+from automl_tl.features.picture import Picture, pictures_of
 from automl_tl.lab.lab import compute_shard_by_name, open_lab
 from automl_tl.lab.networks import Networks
 from automl_tl.options import LabOptions

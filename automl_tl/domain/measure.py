@@ -11,8 +11,9 @@ from automl_tl.domain.depth import DepthProfile, depth_profile
 from automl_tl.domain.library import find_reference
 from automl_tl.domain.looks_like import looks_like
 from automl_tl.domain.similarity import Domain, judge
-from automl_tl.features.extract import Features, Pass, Picture, batches
+from automl_tl.features.extract import Features, Pass
 from automl_tl.features.memo import remember
+from automl_tl.features.picture import Picture
 
 SAMPLE_SIZE = 150
 """Pictures of a stratified sample; 30 give the same verdict."""
@@ -35,7 +36,7 @@ def measure_domain(way: Pass, features: Features, pictures: Sequence[Picture], f
 
 def _profile(way: Pass, pictures: Sequence[Picture], folder: Path) -> DepthProfile:
     def compute() -> dict[str, object]:
-        images = (pixels for _, pixels in batches(pictures, way.how, way.batch_size, way.engine.threads))
+        images = (pixels for _, pixels in way.pixels.batches(pictures, way.how, way.batch_size))
         return vars(depth_profile(way.network, images))
 
     def read(kept: Any) -> DepthProfile:

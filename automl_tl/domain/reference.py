@@ -24,7 +24,9 @@ from automl_tl.data.decode import Preprocessing
 from automl_tl.domain import kernel
 from automl_tl.errors import DomainReferenceError
 from automl_tl.features.engine import Engine
-from automl_tl.features.extract import Picture, batches, statistics
+from automl_tl.features.extract import statistics
+from automl_tl.features.picture import Picture
+from automl_tl.features.pixels import batches
 from automl_tl.foreign import is_a, number, numbers, parse_json, read_bytes, triple, whole_number
 from automl_tl.monitor import Progress
 from automl_tl.output import whole
@@ -177,7 +179,7 @@ def _embed(
     how = reference_preprocessing(network)
     parts: list[list[np.ndarray]] = [[] for _ in network.stages]
     done = 0
-    for batch, images in batches(pictures, how, 32, engine.threads):
+    for batch, images in batches(pictures, how):
         pixels = images if change is None else torch.from_numpy(np.stack([_changed(i, change) for i in images.numpy()]))
         values = statistics(network, pixels, engine)
         for stage, part in enumerate(parts, 1):

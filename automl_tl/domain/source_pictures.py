@@ -11,7 +11,7 @@ from automl_tl.data.listing import Listing
 from automl_tl.data.measurements import Progress, measure_all
 from automl_tl.data.walk import walk
 from automl_tl.errors import DomainReferenceError
-from automl_tl.features.extract import Picture
+from automl_tl.features.picture import Picture
 
 DEFAULT_MOST = 1000
 

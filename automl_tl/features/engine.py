@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -25,11 +24,6 @@ class Engine:
     def name(self) -> str:
         """Part of every cache key: features of two engines differ in the third digit."""
         return f"{self.device.split(':')[0]}-{self.dtype}"
-
-    @property
-    def threads(self) -> int:
-        """Threads that decode pictures while the device computes."""
-        return max(2, min(8, os.cpu_count() or 2))
 
     @property
     def for_training(self) -> Engine:

@@ -1,67 +1,37 @@
 """One forward pass gives the pooled statistics of every stage of a backbone.
 
-Pictures are decoded by threads while the network computes, and what was computed is kept in a
+Pictures are decoded by threads while the network computes (`PixelStore`), and what was computed is kept in a
 `FeatureStore`, so that nothing is computed twice, not even after an interruption.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import repeat
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from automl_tl.augment.policy import fixed_view
 from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.stages import POOLINGS, Network, Pooled, normalise, pool, stage_outputs
-from automl_tl.data.decode import DECODER, Preprocessing, preprocess
-from automl_tl.data.source import File, Source
-from automl_tl.errors import BackboneError, DataError, PictureError
+from automl_tl.data.decode import DECODER, Preprocessing
+from automl_tl.errors import BackboneError
 from automl_tl.features import store
 from automl_tl.features.engine import Engine
 from automl_tl.features.halving import halving
+from automl_tl.features.picture import Picture
+from automl_tl.features.pixels import BATCH_SIZE, PixelStore
 from automl_tl.monitor import Progress, unheeded
 from automl_tl.work import ThisProcess
 
-BATCH_SIZE = 32
 SHARD_SIZE = 512
 _LARGEST_HALF = 6e4
 Report = Callable[[Sequence[str], Mapping[str, np.ndarray]], None]
 """Given the hashes of a batch of pictures and their statistics."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture and the sha256 of its file's bytes, which is its name in every cache."""
-
-    path: str
-    """Of its file, or the name of its source."""
-    sha256: str
-    source: Source | None = None
-    """Where it lies, if not in a file of its own."""
-
-    @property
-    def readable(self) -> Source:
-        """Its source, whatever it is."""
-        return self.source or File(self.path)
-
-    @property
-    def place(self) -> tuple[str, int]:
-        """Its order in a file of many; those in files of their own have none."""
-        return self.source.place if self.source else ("", 0)
-
-
-def pictures_of(frame: pd.DataFrame) -> tuple[Picture, ...]:
-    """Return the pictures of a scanned data set's frame, or of a part of it."""
-    sources = frame["source"] if "source" in frame else repeat(None)
-    return tuple(map(Picture, frame["path"], frame["sha256"], sources))
 
 
 Submit = Callable[[Sequence[Picture], Report], Future[None]]
@@ -120,6 +90,8 @@ class Pass:
     view: str = "plain"
     """Of `fixed_view`."""
     batch_size: int = BATCH_SIZE
+    pixels: PixelStore = field(default_factory=PixelStore)
+    """What was decoded before; by default nothing is kept."""
 
     @property
     def key(self) -> dict[str, Any]:
@@ -206,7 +178,8 @@ def _here(way: Pass, pictures: Sequence[Picture], report: Report) -> Future[None
 
 def compute_shard(way: Pass, pictures: Sequence[Picture], *, report: Report) -> None:
     """Decode some pictures and run them; report the hashes and the `statistics` of every batch."""
-    for batch, images in batches(pictures, way.how, way.batch_size, way.engine.threads):
+    pinned = way.engine.device.startswith("cuda")
+    for batch, images in way.pixels.batches(pictures, way.how, way.batch_size, pinned=pinned):
         report([picture.sha256 for picture in batch], statistics(way.network, images, way.engine, way.view))
 
 
@@ -293,38 +266,6 @@ def _named(cut: int, pooled: Pooled) -> Iterator[tuple[str, torch.Tensor]]:
         yield f"{cut}/grid", pooled.grid
     if pooled.patches is not None:
         yield f"{cut}/patches", pooled.patches
-
-
-def batches(
-    pictures: Sequence[Picture], how: Preprocessing, batch_size: int, threads: int
-) -> Iterator[tuple[Sequence[Picture], torch.Tensor]]:
-    """Yield batches with their pixels, uint8 (N, S, S, 3), decoding at most three batches ahead."""
-    groups = [pictures[start : start + batch_size] for start in range(0, len(pictures), batch_size)]
-    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool_:
-        queue: deque[list[Future[np.ndarray]]] = deque()
-        ahead = iter(groups)
-
-        def submit(group: Iterable[Picture]) -> None:
-            queue.append([pool_.submit(_pixels, picture, how) for picture in group])
-
-        for group in [next(ahead, None) for _ in range(3)]:
-            if group is not None:
-                submit(group)
-        try:
-            for group in groups:
-                pixels = np.stack([future.result() for future in queue.popleft()])
-                if (following := next(ahead, None)) is not None:
-                    submit(following)
-                yield group, torch.from_numpy(pixels)
-        finally:
-            pool_.shutdown(cancel_futures=True)
-
-
-def _pixels(picture: Picture, how: Preprocessing) -> np.ndarray:
-    try:
-        return preprocess(picture.readable, how)
-    except PictureError as error:
-        raise DataError(f"{picture.path} changed while it was being read ({error}); run the command again") from error
 
 
 def _compact(values: np.ndarray) -> np.ndarray:

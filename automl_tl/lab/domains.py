@@ -10,7 +10,8 @@ from automl_tl.domain.measure import SAMPLE_SIZE, measure_domain
 from automl_tl.domain.similarity import Domain, proxy
 from automl_tl.domain.stand_ins import stand_ins
 from automl_tl.errors import BackboneError
-from automl_tl.features.extract import Features, Pass, Picture, extract
+from automl_tl.features.extract import Features, extract
+from automl_tl.features.picture import Picture
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.networks import Networks
 from automl_tl.lab.sample import Sample
@@ -54,8 +55,7 @@ def picture_extremes(lab: Lab, features: Features, sample: Sample) -> Extremes |
 
 
 def _measure(networks: Networks, name: str, features: Features, pictures: Sequence[Picture], fit: str) -> Domain:
-    way = Pass(networks.network(name), networks.preprocessing(name, fit), networks.engine)
-    return measure_domain(way, features, pictures, networks.cache / "domain")
+    return measure_domain(networks.way(name, fit), features, pictures, networks.cache / "domain")
 
 
 def _with_stand_in(
@@ -77,12 +77,13 @@ def _with_stand_in(
 def _bundled(networks: Networks, on: str, pictures: Sequence[Picture], fit: str) -> Domain | None:
     # The user's mean and size are not the stand-in's.
     plain = Networks(networks.engine, networks.cache, value_range=networks.value_range)
+    plain.pixels = networks.pixels
     try:
         if plain.backbone(STAND_IN).pretrained_on != on:
             return None
-        network, how = plain.network(STAND_IN), plain.preprocessing(STAND_IN, fit)
+        way = plain.way(STAND_IN, fit)
     except BackboneError:
         return None
-    features = extract(Pass(network, how, plain.engine), pictures, plain.store)
+    features = extract(way, pictures, plain.store)
     domain = _measure(plain, STAND_IN, features, pictures, fit)
     return domain if domain.measure == "embedding" else None

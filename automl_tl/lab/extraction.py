@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from automl_tl.errors import BackboneError
-from automl_tl.features.extract import Features, Picture
+from automl_tl.features.extract import Features
+from automl_tl.features.picture import Picture
 from automl_tl.lab.considered import without_broken
 from automl_tl.lab.lab import Lab
 

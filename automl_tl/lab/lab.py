@@ -14,7 +14,8 @@ from automl_tl.data.forms.memory import Data
 from automl_tl.data.quality import QualityReport, scan
 from automl_tl.data.split import assign_splits
 from automl_tl.features.engine import Engine, choose_engine
-from automl_tl.features.extract import Features, Pass, Picture, Report, compute_shard, extract
+from automl_tl.features.extract import Features, Pass, Report, compute_shard, extract
+from automl_tl.features.picture import Picture
 from automl_tl.lab.calibration import Calibration, calibration
 from automl_tl.lab.clock import Clock
 from automl_tl.lab.considered import usable_backbones
@@ -79,7 +80,7 @@ class Lab:
         def submit(shard: Sequence[Picture], report: Report) -> Future[None]:
             return self.executor.submit(compute_shard_by_name, networks, name, shard, how, view=view, report=report)
 
-        way = Pass(networks.network(name), how, self.engine, view)
+        way = networks.way(name, self.report.fit, view)
         workers = self.executor.n_workers
         try:
             return extract(way, pictures, networks.store, progress=progress, submit=submit, n_workers=workers)
@@ -89,7 +90,7 @@ class Lab:
     def picture_seconds(self, name: str, pictures: Sequence[Picture]) -> float:
         """Return the seconds that one picture's features take, decoding included."""
         how, timing = self.networks.preprocessing(name, self.report.fit), self.networks.timing
-        decoding = decode_seconds(pictures, how, self.engine, timing)
+        decoding = decode_seconds(pictures, how, self.networks.pixels, timing)
         return decoding + forward_seconds(self.networks.network(name), self.engine, timing)
 
 
@@ -142,4 +143,5 @@ def compute_shard_by_name(
     networks: Networks, name: str, pictures: Sequence[Picture], how: Preprocessing, *, view: str, report: Report
 ) -> None:
     """Compute the features of a shard of pictures: work for an executor; see `compute_shard`."""
-    compute_shard(Pass(networks.network(name), how, networks.engine, view), pictures, report=report)
+    way = Pass(networks.network(name), how, networks.engine, view, pixels=networks.pixels)
+    compute_shard(way, pictures, report=report)

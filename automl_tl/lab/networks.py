@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from automl_tl.backbones.contract import Backbone
@@ -15,6 +16,8 @@ from automl_tl.backbones.stages import Network, build_network
 from automl_tl.data.decode import Preprocessing
 from automl_tl.data.value_range import EIGHT_BITS, ValueRange
 from automl_tl.features.engine import Engine
+from automl_tl.features.extract import Pass
+from automl_tl.features.pixels import PixelStore
 from automl_tl.features.store import FeatureStore
 
 _KEPT_NETWORKS = 3
@@ -54,6 +57,11 @@ class Networks:
     def store(self) -> FeatureStore:
         """The cache of features."""
         return FeatureStore(self.cache)
+
+    @cached_property
+    def pixels(self) -> PixelStore:
+        """What was decoded in this process."""
+        return PixelStore(self.cache)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travel to another process without what is built: whoever works there builds it once."""
@@ -97,6 +105,10 @@ class Networks:
             fill=tuple(round(255 * value) for value in backbone.mean),  # type: ignore[arg-type]
             value_range=self.value_range,
         )
+
+    def way(self, name: str, fit: str, view: str = "plain") -> Pass:
+        """Return how pictures, seen as `view`, go through backbone `name`; raises BackboneError as `network` does."""
+        return Pass(self.network(name), self.preprocessing(name, fit), self.engine, view, pixels=self.pixels)
 
 
 _here: dict[str, Networks] = {}

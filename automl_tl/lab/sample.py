@@ -12,7 +12,7 @@ from automl_tl.data.majority import Majority, majority
 from automl_tl.data.names import natural, printable
 from automl_tl.data.split import group_ids, make_folds, stratified_sample
 from automl_tl.errors import DataError
-from automl_tl.features.extract import Picture, pictures_of
+from automl_tl.features.picture import Picture, pictures_of
 from automl_tl.learning.problem import Problem
 from automl_tl.learning.spectrum import Spectrum
 

@@ -19,8 +19,10 @@ from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.stages import Network, normalise, pool
 from automl_tl.data.decode import Preprocessing
 from automl_tl.features.engine import Engine
-from automl_tl.features.extract import Picture, batches, statistics
+from automl_tl.features.extract import statistics
 from automl_tl.features.memo import remember
+from automl_tl.features.picture import Picture
+from automl_tl.features.pixels import PixelStore, batches
 from automl_tl.foreign import number, numbers
 
 _BATCH = 16
@@ -180,14 +182,17 @@ def _machine(network: Network, engine: Engine) -> dict[str, Any]:
     }
 
 
-def decode_seconds(pictures: Sequence[Picture], how: Preprocessing, engine: Engine, folder: Path) -> float:
-    """Return the seconds per picture of reading and resizing, by as many threads as there are, from disk if known."""
+def decode_seconds(pictures: Sequence[Picture], how: Preprocessing, store: PixelStore, folder: Path) -> float:
+    """Return the seconds per picture of reading and resizing, by as many threads as there are, from disk if known.
+
+    What is decoded for it, and was not before, is kept in `store`.
+    """
     some = list(pictures[:: max(1, len(pictures) // _BATCH)])[:_BATCH]
 
     def measure() -> float:
         start = time.perf_counter()
-        for _ in batches(some, how, len(some), engine.threads):
-            pass
+        for batch, images in batches(some, how, len(some)):
+            store.keep(batch, how, images.numpy())
         return (time.perf_counter() - start) / len(some)
 
     key = {"what": "decode", "node": platform.node(), **asdict(how), "pictures": [p.sha256 for p in some]}

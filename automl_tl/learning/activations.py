@@ -17,7 +17,8 @@ from torch import Tensor
 from automl_tl.augment.policy import AugmentationPolicy, Variation, apply, vary
 from automl_tl.backbones.stages import Layout, Network, pool
 from automl_tl.features.engine import Engine
-from automl_tl.learning.pixels import scratch_array
+from automl_tl.features.pixels import Pixels
+from automl_tl.features.scratch import scratch_array
 
 PLAIN = 0
 """The variant without any variation."""
@@ -57,7 +58,7 @@ class ActivationCache:
     """
 
     network: Network
-    pixels: np.ndarray
+    pixels: Pixels
     boundary: int
     cuts: tuple[int, ...]
     pooling: str

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from automl_tl.backbones.stages import Network
 from automl_tl.features.engine import Engine
+from automl_tl.features.pixels import Pixels
 from automl_tl.learning.activations import MAX_BYTES, ActivationCache
 from automl_tl.learning.callbacks import Callback
 from automl_tl.learning.carried import Carried, widened
@@ -41,7 +42,7 @@ class Material:
 
     network: Network
     """Pretrained; it stays as it is."""
-    pixels: np.ndarray
+    pixels: Pixels
     """uint8 (n, S, S, 3)."""
     features: np.ndarray
     """float32 (n, d), of the pictures as they are, at the cuts and with the pooling of the configuration."""

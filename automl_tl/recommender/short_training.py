@@ -274,7 +274,7 @@ def _material(lab: Lab, found: Assessment, configuration: Configuration, rows: n
     how = _preprocessing(lab, name)
     return Material(
         network=lab.networks.network(name),
-        pixels=load_pixels([sample.pictures[row] for row in rows], how, scratch, threads=engine.threads),
+        pixels=load_pixels([sample.pictures[row] for row in rows], how, scratch, store=lab.networks.pixels),
         features=found.features[name].matrix(configuration.cuts, configuration.pooling)[rows],
         y=sample.y[rows],
         n_classes=len(sample.classes),

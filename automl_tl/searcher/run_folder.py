@@ -17,9 +17,9 @@ from filelock import FileLock, Timeout
 from automl_tl.data.forms.memory import Data
 from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
+from automl_tl.features.scratch import seldom_read
 from automl_tl.foreign import is_a, parse_json, read_bytes
 from automl_tl.learning.configuration import Configuration
-from automl_tl.learning.pixels import seldom_read
 from automl_tl.model.checking import MANIFEST
 from automl_tl.monitor import Epoch
 from automl_tl.output import whole

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from automl_tl.features.extract import Features, Pass, extract
+from automl_tl.features.extract import Features, extract
+from automl_tl.features.pixels import Pixels
 from automl_tl.lab.networks import Networks
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.activations import MAX_BYTES, ActivationCache
@@ -29,7 +30,7 @@ from automl_tl.learning.trainer import Material
 class Computed:
     """What a process has computed for a task and may need again; another one, where a task travels, has its own."""
 
-    pixels: dict[str, np.ndarray] = field(default_factory=dict)
+    pixels: dict[str, Pixels] = field(default_factory=dict)
     """Of one backbone at a time, uint8 (n, S, S, 3)."""
     views: dict[tuple[str, str], Features] = field(default_factory=dict)
     """By backbone and view."""
@@ -130,19 +131,18 @@ class Task:
         if view == "plain":
             return self.features[backbone].matrix(cuts, pooling)
         if not self.has_view(backbone, view):
-            networks, how = self.networks, self.networks.preprocessing(backbone, self.fit)
-            way = Pass(networks.network(backbone), how, networks.engine, view)
-            self.computed.views[backbone, view] = extract(way, self.sample.pictures, networks.store)
+            way = self.networks.way(backbone, self.fit, view)
+            self.computed.views[backbone, view] = extract(way, self.sample.pictures, self.networks.store)
         return self.computed.views[backbone, view].matrix(cuts, pooling)
 
     def has_view(self, backbone: str, view: str) -> bool:
         """Return whether the features of a view are known already."""
         return (backbone, view) in self.computed.views
 
-    def pixels(self, backbone: str) -> np.ndarray:
+    def pixels(self, backbone: str) -> Pixels:
         """Return the pictures as a backbone takes them, uint8 (n, S, S, 3); decoded once."""
         if backbone not in self.computed.pixels:
-            self.computed.pixels.clear()  # those of another backbone: one array at a time
-            how, threads = self.networks.preprocessing(backbone, self.fit), self.networks.engine.threads
-            self.computed.pixels[backbone] = load_pixels(self.sample.pictures, how, self.scratch, threads=threads)
+            self.computed.pixels.clear()  # those of another backbone, which are kept in the store where there is room
+            how, store = self.networks.preprocessing(backbone, self.fit), self.networks.pixels
+            self.computed.pixels[backbone] = load_pixels(self.sample.pictures, how, self.scratch, store=store)
         return self.computed.pixels[backbone]

@@ -25,7 +25,8 @@ from automl_tl.domain.reference import (
 )
 from automl_tl.errors import DomainReferenceError
 from automl_tl.features.engine import Engine
-from automl_tl.features.extract import Pass, Picture, extract
+from automl_tl.features.extract import Pass, extract
+from automl_tl.features.picture import Picture
 from automl_tl.features.store import FeatureStore
 
 ENGINE = Engine("cpu", "float32")

@@ -18,7 +18,8 @@ from automl_tl.data.value_range import ValueRange
 from automl_tl.errors import BackboneError, DataError
 from automl_tl.features import extract as module
 from automl_tl.features.engine import Engine, choose_engine
-from automl_tl.features.extract import Pass, Picture, extract
+from automl_tl.features.extract import Pass, extract
+from automl_tl.features.picture import Picture
 from automl_tl.features.store import FeatureStore
 from automl_tl.lab.feature_sources import sources
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from small_lab import bare_lab
 
-from automl_tl.features.extract import Features, Picture
+from automl_tl.features.extract import Features
+from automl_tl.features.picture import Picture
 from automl_tl.lab import evidence as module
 from automl_tl.lab.evidence import Evidence, gather_evidence, until
 from automl_tl.lab.sample import Sample

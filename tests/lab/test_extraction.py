@@ -18,7 +18,7 @@ from torch import nn
 from automl_tl.backbones import plugins
 from automl_tl.data.value_range import ValueRange
 from automl_tl.errors import BackboneError
-from automl_tl.features.extract import Picture
+from automl_tl.features.picture import Picture
 from automl_tl.lab import networks as module
 from automl_tl.lab.extraction import extract_all, extract_each
 from automl_tl.lab.lab import Lab, open_lab

@@ -16,7 +16,8 @@ from trainable import CPU, STRONG, make_cache, noise, row_counter, tiny_network,
 
 from automl_tl.backbones.stages import Network, build_network, normalise
 from automl_tl.data.decode import Preprocessing
-from automl_tl.features.extract import Pass, Picture, extract
+from automl_tl.features.extract import Pass, extract
+from automl_tl.features.picture import Picture
 from automl_tl.features.store import FeatureStore
 from automl_tl.learning.activations import PLAIN, ActivationCache
 from automl_tl.learning.pixels import load_pixels

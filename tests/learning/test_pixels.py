@@ -8,9 +8,10 @@ from generated_pictures import MakePictures
 
 from automl_tl.data.decode import Preprocessing, preprocess
 from automl_tl.errors import DataError
-from automl_tl.features.extract import Picture
-from automl_tl.learning import pixels
-from automl_tl.learning.pixels import load_pixels, scratch_array, seldom_read
+from automl_tl.features import scratch
+from automl_tl.features.picture import Picture
+from automl_tl.features.scratch import scratch_array, seldom_read
+from automl_tl.learning.pixels import load_pixels
 
 HOW = Preprocessing(32)
 
@@ -28,7 +29,7 @@ def as_pictures(files: list[Path]) -> list[Picture]:
 def test_pixels_are_the_prepared_pictures_in_their_order(
     files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory: int
 ) -> None:
-    monkeypatch.setattr(pixels, "IN_MEMORY", in_memory)
+    monkeypatch.setattr(scratch, "IN_MEMORY", in_memory)
     reported: list[tuple[int, int]] = []
     found = load_pixels(
         as_pictures(files[::-1]), HOW, tmp_path / "scratch", progress=lambda done, total: reported.append((done, total))
@@ -40,7 +41,7 @@ def test_pixels_are_the_prepared_pictures_in_their_order(
 
 
 def test_a_large_array_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pixels, "IN_MEMORY", 100)
+    monkeypatch.setattr(scratch, "IN_MEMORY", 100)
     large = scratch_array(tmp_path / "scratch", (200,), np.uint8)
     other = scratch_array(tmp_path / "scratch", (200,), np.uint8)
     large[:] = 7
@@ -59,7 +60,7 @@ def test_what_is_seldom_read_is_the_same_and_takes_memory_only_where_it_is_small
     kept = seldom_read(values, tmp_path / "scratch")
     np.testing.assert_array_equal(kept, values)
     assert kept.dtype == np.float32
-    assert isinstance(kept, np.memmap) == (values.nbytes > pixels.SMALL)
+    assert isinstance(kept, np.memmap) == (values.nbytes > scratch.SMALL)
 
 
 def test_a_picture_that_has_gone_is_named(files: list[Path], tmp_path: Path) -> None:

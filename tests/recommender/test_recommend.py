@@ -6,6 +6,7 @@ import io
 import json
 import math
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from tiny_backbone import TinyBackbone
 
 import automl_tl
 from automl_tl.cli.recommend_page import recommendation_page
+from automl_tl.data.decode import Preprocessing, preprocess
 from automl_tl.data.majority import Majority
 from automl_tl.data.measure import measure
 from automl_tl.data.source import Source
@@ -228,6 +230,23 @@ def counted_openings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr("automl_tl.data.measurements.measure", counted)
     return names
+
+
+def test_backbones_that_prepare_pictures_alike_have_each_decoded_once(
+    tiny: dict[str, TinyBackbone], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: Counter[tuple[str, Preprocessing]] = Counter()
+
+    def counted(source: Source, how: Preprocessing) -> np.ndarray:
+        decoded[source.name, how] += 1
+        return preprocess(source, how)
+
+    monkeypatch.setattr("automl_tl.features.pixels.preprocess", counted)
+    result = automl_tl.recommend(data, backbones=["tiny", "wide"], try_training=True)
+    assert {candidate.backbone for candidate in result.probe} == {"tiny", "wide"}
+    assert any(row.tried for row in result.front)
+    assert len(decoded) == result.n_training == 36
+    assert set(decoded.values()) == {1}
 
 
 def test_a_budget_shows_in_the_choice(tiny: dict[str, TinyBackbone], data: Path) -> None:

@@ -15,7 +15,7 @@ from tiny_backbone import TinyBackbone
 
 from automl_tl.backbones import registry
 from automl_tl.backbones.plugins import Plugin
-from automl_tl.features.extract import Picture
+from automl_tl.features.picture import Picture
 from automl_tl.lab.calibration import GainPrior
 from automl_tl.lab.extraction import extract_all
 from automl_tl.lab.lab import open_lab

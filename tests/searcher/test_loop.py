@@ -326,7 +326,7 @@ def test_a_trial_knows_how_much_memory_is_allowed(
 def test_scores_of_trials_do_not_pile_up_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: Scores
 ) -> None:
-    monkeypatch.setattr("automl_tl.learning.pixels.SMALL", 0)
+    monkeypatch.setattr("automl_tl.features.scratch.SMALL", 0)
     loop = make_loop(tmp_path, left=None, trials=2)
     loop.study.enqueue(SOFTMAX)
     loop.study.enqueue(replace(SOFTMAX, cuts=(2,)))

@@ -19,7 +19,7 @@ from tiny_backbone import TinyBackbone, counting
 
 import automl_tl
 from automl_tl.errors import BackboneError, DataError, OptionError
-from automl_tl.features.extract import Picture
+from automl_tl.features.picture import Picture
 from automl_tl.lab.sample import Sample
 from automl_tl.learning import trainer
 from automl_tl.learning.finetune import TrainingError

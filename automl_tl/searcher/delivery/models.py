@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from automl_tl.features.extract import batches
 from automl_tl.model.forward import forward, share_stages
 from automl_tl.model.member import Member
 from automl_tl.model.model import Model
@@ -74,10 +73,9 @@ def _novelty(task: Task, member: Member) -> Novelty | None:
     pictures = [task.sample.pictures[row] for row in rows]
     if len(pictures) < 2:
         return None
-    threads = task.networks.engine.threads
     how = member.preprocessing
     embeddings, contrasts = [], []
-    for _, images in batches(pictures, how, 32, threads):
+    for _, images in task.networks.pixels.batches(pictures, how):
         embeddings.append(forward([member], {how: images})[0][1].numpy())
         contrasts.append(contrast(images))
     novelty = measure_novelty(np.concatenate(embeddings), task.seed)
