@@ -12,12 +12,20 @@ from automl_tl.output import whole
 
 
 def load_arrays(file: Path, version: str) -> dict[str, np.ndarray] | None:
-    """Return the arrays by name; None of a missing or damaged file, or one of another version."""
+    """Return the arrays by name; None of a missing or damaged file, or one of another version.
+
+    Raises OSError where the file is there but cannot be opened just now: too many open files, no permission.
+    """
     try:
-        with np.load(file, allow_pickle=False) as content:
-            return None if _is_compressed(content) or str(content["version"]) != version else dict(content)
-    except Exception:  # whatever is wrong with the file, what it was made from is still there
+        opened = file.open("rb")
+    except FileNotFoundError:
         return None
+    with opened:
+        try:
+            with np.load(opened, allow_pickle=False) as content:
+                return None if _is_compressed(content) or str(content["version"]) != version else dict(content)
+        except Exception:  # whatever is wrong with the content, what it was made from is still there
+            return None
 
 
 def _is_compressed(content: Any) -> bool:

@@ -114,8 +114,8 @@ class MeasurementStore:
 
     def load(self) -> dict[bytes, np.ndarray]:
         """Return the measurements by key; of a missing, damaged or outdated file none."""
-        arrays = load_arrays(self._file, _version())
-        if arrays is None or arrays["records"].dtype != MEASURED or len(arrays["keys"]) != len(arrays["records"]):
+        arrays = self._known(self._file, _version()) or {"keys": np.empty(0), "records": np.empty(0, MEASURED)}
+        if arrays["records"].dtype != MEASURED or len(arrays["keys"]) != len(arrays["records"]):
             return {}
         return {key.tobytes(): record for key, record in zip(arrays["keys"], arrays["records"], strict=True)}
 
@@ -123,23 +123,33 @@ class MeasurementStore:
         """Keep the measurements of this scan and, while they are few, those of other pictures before it."""
         everything = before | now if self.of_sample or len(before) <= 2 * len(now) + _SPARE else now
         keys = np.frombuffer(b"".join(everything), np.uint8).reshape(-1, 16)
-        try:
-            save_arrays(self._file, _version(), keys=keys, records=np.array(list(everything.values()), MEASURED))
-        except OSError as error:
-            self.failure = error.strerror or str(error)
+        self._keep(self._file, _version(), keys=keys, records=np.array(list(everything.values()), MEASURED))
 
     def near_pairs(self, measured: np.ndarray) -> tuple[np.ndarray, bool]:
         """Return what `duplicates.near_pairs` does, from disk where the same records were compared before."""
         file = self._file.with_suffix(".sample.npz" if self.of_sample else ".pairs.npz")
         version = f"{COMPARISON} {hashlib.blake2b(measured.tobytes(), digest_size=16).hexdigest()}"
-        if (known := load_arrays(file, version)) is not None:
+        if (known := self._known(file, version)) is not None:
             return known["pairs"], bool(known["complete"])
         pairs, complete = near_pairs(measured)
+        self._keep(file, version, pairs=pairs, complete=np.array(complete))
+        return pairs, complete
+
+    def _known(self, file: Path, version: str) -> dict[str, np.ndarray] | None:
         try:
-            save_arrays(file, version, pairs=pairs, complete=np.array(complete))
+            return load_arrays(file, version)
         except OSError as error:
             self.failure = error.strerror or str(error)
-        return pairs, complete
+            return None
+
+    def _keep(self, file: Path, version: str, **arrays: np.ndarray) -> None:
+        """Write a file; not after a failure, which may have hidden what is in it."""
+        if self.failure:
+            return
+        try:
+            save_arrays(file, version, **arrays)
+        except OSError as error:
+            self.failure = error.strerror or str(error)
 
     @property
     def _file(self) -> Path:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import IO, Protocol
 
 import numpy as np
@@ -111,6 +112,8 @@ def batches(
 class PixelStore:
     """Pixels by preprocessing, while a laboratory works in this process; without a folder it keeps none.
 
+    Several threads may ask at once; every process that works for a laboratory has a store of its own.
+
     Where there is no room the preprocessing goes that was asked for longest ago; pictures beyond that, and where the
     disk has little space left, are decoded each time.
     """
@@ -118,6 +121,7 @@ class PixelStore:
     def __init__(self, folder: Path | None = None, max_bytes: int = MAX_BYTES) -> None:
         self._folder, self._max_bytes = folder, max_bytes
         self._shelves: OrderedDict[Preprocessing, _Shelf] = OrderedDict()
+        self._lock = Lock()
 
     def batches(
         self, pictures: Sequence[Picture], how: Preprocessing, batch_size: int = BATCH_SIZE, *, pinned: bool = False
@@ -145,22 +149,28 @@ class PixelStore:
             shelf.add(batch, images.numpy())
             done += len(batch)
             progress(done, len(missing))
+        if any(key not in shelf.rows for key in unique):  # another thread has taken the room
+            return None
         return KeptPixels(shelf.pixels, np.array([shelf.rows[picture.sha256] for picture in pictures], np.int64))
 
     def _shelf(self, how: Preprocessing, pictures: Sequence[Picture]) -> _Shelf:
         """Return where pictures that are prepared like this are kept, with room for these if possible."""
-        shelf = self._shelves.pop(how.alike, None) or _Shelf(how.size)
-        self._shelves[how.alike] = shelf
-        missing = len({picture.sha256 for picture in pictures}.difference(shelf.rows))
-        if self._folder is None or missing <= shelf.room:
-            return shelf
-        wanted = (missing - shelf.room) * shelf.each
+        with self._lock:
+            shelf = self._shelves.pop(how.alike, None) or _Shelf(how.size)
+            self._shelves[how.alike] = shelf
+            missing = len({picture.sha256 for picture in pictures}.difference(shelf.rows))
+            if self._folder is not None and missing > shelf.room:
+                self._enlarge(shelf, missing - shelf.room, self._folder)
+        return shelf
+
+    def _enlarge(self, shelf: _Shelf, n: int, folder: Path) -> None:
+        """Make room for `n` more pictures, or as many as can be had; others go for them, never this shelf."""
+        wanted = n * shelf.each
         while len(self._shelves) > 1 and self._n_bytes + wanted > self._max_bytes:
             self._shelves.popitem(last=False)
         with suppress(OSError):  # no space, or none that may be written: then less is kept
-            spendable = min(self._max_bytes - self._n_bytes, shutil.disk_usage(self._folder).free // 2)
-            shelf.grow(min(wanted, spendable) // shelf.each, self._folder)
-        return shelf
+            spendable = min(self._max_bytes - self._n_bytes, shutil.disk_usage(folder).free // 2)
+            shelf.grow(min(wanted, spendable) // shelf.each, folder)
 
     @property
     def _n_bytes(self) -> int:
@@ -176,6 +186,7 @@ class _Shelf:
         self.each = 3 * size**2
         """Bytes of a picture."""
         self._file: IO[bytes] | None = None
+        self._lock = Lock()
 
     @property
     def room(self) -> int:
@@ -193,11 +204,12 @@ class _Shelf:
 
     def add(self, pictures: Sequence[Picture], images: np.ndarray) -> None:
         """Keep those of the pictures that are new, as far as there is room."""
-        for picture, image in zip(pictures, images, strict=True):
-            if picture.sha256 not in self.rows and self.room:
-                row = len(self.rows)
-                self.pixels[row] = image
-                self.rows[picture.sha256] = row
+        with self._lock:
+            for picture, image in zip(pictures, images, strict=True):
+                if picture.sha256 not in self.rows and self.room:
+                    row = len(self.rows)
+                    self.pixels[row] = image
+                    self.rows[picture.sha256] = row
 
 
 def _kept(shelf: _Shelf, how: Preprocessing, picture: Picture) -> np.ndarray:

@@ -190,6 +190,25 @@ def test_a_truncated_file_is_made_anew(paths: list[str], store: MeasurementStore
     assert store.load() == {}
 
 
+def test_what_cannot_be_read_just_now_is_not_written_over(
+    paths: list[str], opened: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of() -> MeasurementStore:
+        return MeasurementStore.of(tmp_path / "photos", tmp_path / "cache")
+
+    measure_all(paths, of())
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        store = of()
+        assert len(measure_all(paths[:4], store).records) == 4
+        assert store.failure == "Too many open files"
+    assert len(of().load()) == 12
+
+
 def test_another_decoder_measures_again(
     paths: list[str], store: MeasurementStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

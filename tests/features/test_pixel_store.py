@@ -6,6 +6,7 @@ import errno
 import hashlib
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -114,7 +115,10 @@ WAYS = [Preprocessing(8), Preprocessing(16), Preprocessing(16, "pad")]
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(WAYS), st.lists(st.integers(0, 17), min_size=1, max_size=9), st.booleans()), max_size=6),
+    st.lists(
+        st.tuples(st.sampled_from(WAYS), st.lists(st.integers(0, 17), min_size=1, max_size=9), st.booleans()),
+        max_size=6,
+    ),
     st.integers(0, 12_000),
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -168,6 +172,19 @@ def test_where_nothing_can_be_kept_pictures_are_decoded_each_time(
         assert store.whole(pictures, HOW) is None
     assert decoded.total() == 2 * len(pictures)
     assert np.array_equal(load_pixels(pictures, HOW, tmp_path, store=store)[np.arange(18)], expected(pictures))
+
+
+def test_threads_may_ask_at_once(pictures: list[Picture], tmp_path: Path) -> None:
+    store = PixelStore(tmp_path, max_bytes=12 * 3 * 16**2)
+
+    def ask(number: int) -> bool:
+        some, how = pictures[number % 7 :], Preprocessing(16, ("squash", "pad")[number % 2])
+        whole = store.whole(some, how) if number % 3 else None
+        found = as_array(store.batches(some, how, 4)) if whole is None else whole[np.arange(len(some))]
+        return np.array_equal(found, expected(some, how))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(ask, range(24)))
 
 
 def test_nothing_is_left_on_the_disk(pictures: list[Picture], tmp_path: Path) -> None:
