@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -75,7 +75,7 @@ class Features:
         for part in self.slices:
             kept = position[part.targets] >= 0
             if kept.any():
-                slices.append(store.Slice(part.shard, part.rows[kept], position[part.targets[kept]]))
+                slices.append(replace(part, rows=part.rows[kept], targets=position[part.targets[kept]]))
         return Features(self.backbone, self.n_stages, len(rows), tuple(slices))
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -84,6 +85,22 @@ def test_taking_rows_keeps_their_order(files: list[Picture], tmp_path: Path) -> 
     features = extract(Pass(tiny_network(), HOW, ENGINE), files, FeatureStore(tmp_path))
     rows = np.array([7, 0, 11])
     np.testing.assert_array_equal(features.take(rows).matrix([2]), features.matrix([2])[rows])
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_features_that_are_needed_outlive_the_trim_of_the_cache(
+    taken: bool, files: list[Picture], tmp_path: Path
+) -> None:
+    features = extract(Pass(tiny_network(), HOW, ENGINE), files, FeatureStore(tmp_path))
+    if taken:
+        features = features.take(np.arange(4))
+    for shard in tmp_path.rglob("*.safetensors"):
+        os.utime(shard, (0, 0))
+    FeatureStore(tmp_path, max_bytes=1).trim()
+    assert features.matrix([3]).shape == (features.n, 16)
+    del features
+    FeatureStore(tmp_path, max_bytes=1).trim()
+    assert list(tmp_path.rglob("*.safetensors")) == []
 
 
 def test_an_interruption_keeps_what_was_computed(
