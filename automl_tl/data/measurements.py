@@ -114,10 +114,14 @@ class MeasurementStore:
 
     def load(self) -> dict[bytes, np.ndarray]:
         """Return the measurements by key; of a missing, damaged or outdated file none."""
-        arrays = self._known(self._file, _version()) or {"keys": np.empty(0), "records": np.empty(0, MEASURED)}
-        if arrays["records"].dtype != MEASURED or len(arrays["keys"]) != len(arrays["records"]):
+        arrays = self._known(self._file, _version()) or {}
+        try:
+            if arrays["records"].dtype == MEASURED:
+                pairs = zip(arrays["keys"], arrays["records"], strict=True)
+                return {key.tobytes(): record for key, record in pairs}
+        except Exception:  # whatever is in the file, the pictures are still there
             return {}
-        return {key.tobytes(): record for key, record in zip(arrays["keys"], arrays["records"], strict=True)}
+        return {}
 
     def save(self, before: dict[bytes, np.ndarray], now: dict[bytes, np.ndarray]) -> None:
         """Keep the measurements of this scan and, while they are few, those of other pictures before it."""
@@ -129,8 +133,9 @@ class MeasurementStore:
         """Return what `duplicates.near_pairs` does, from disk where the same records were compared before."""
         file = self._file.with_suffix(".sample.npz" if self.of_sample else ".pairs.npz")
         version = f"{COMPARISON} {hashlib.blake2b(measured.tobytes(), digest_size=16).hexdigest()}"
-        if (known := self._known(file, version)) is not None:
-            return known["pairs"], bool(known["complete"])
+        known = self._known(file, version) or {}
+        if known.keys() >= {"pairs", "complete"} and _are_pairs(known["pairs"], len(measured)):
+            return known["pairs"], bool(known["complete"].all())
         pairs, complete = near_pairs(measured)
         self._keep(file, version, pairs=pairs, complete=np.array(complete))
         return pairs, complete
@@ -154,6 +159,12 @@ class MeasurementStore:
     @property
     def _file(self) -> Path:
         return self.folder / self.name
+
+
+def _are_pairs(pairs: np.ndarray, n: int) -> bool:
+    """Return whether an array from a file, which anybody may have written, holds pairs of n pictures."""
+    inside = pairs.dtype == np.int64 and pairs.ndim == 2 and pairs.shape[1] == 2
+    return inside and bool(((pairs >= 0) & (pairs < n)).all())
 
 
 def _version() -> str:

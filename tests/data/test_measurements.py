@@ -14,6 +14,7 @@ from PIL import Image
 
 from automl_tl.data import measurements
 from automl_tl.data.duplicates import near_pairs
+from automl_tl.data.kept import save_arrays
 from automl_tl.data.measure import MEASURED, measure, perceptual_hash
 from automl_tl.data.measurements import MeasurementStore, measure_all
 from automl_tl.data.source import Source
@@ -283,6 +284,20 @@ def test_another_comparison_and_a_damaged_file_compare_again(
     monkeypatch.setattr(measurements, "COMPARISON", "another")
     store.near_pairs(records)
     assert len(compared) == 3
+
+
+@pytest.mark.parametrize("pairs", [np.array([[0, 99]]), np.array([[-1, 0]]), np.array([0, 1]), np.array([[0.5, 1]])])
+def test_pairs_that_cannot_be_are_compared_again(
+    paths: list[str], compared: list[int], store: MeasurementStore, pairs: np.ndarray
+) -> None:
+    records = measure_all(paths, store).records
+    store.near_pairs(records)
+    (file,) = store.folder.glob("*.pairs.npz")
+    with np.load(file) as content:
+        version = str(content["version"])
+    save_arrays(file, version, pairs=pairs, complete=np.array(True))
+    assert store.near_pairs(records)[0].tolist() == []
+    assert len(compared) == 2
 
 
 def test_a_full_disk_costs_the_memory_of_it_alone(

@@ -25,8 +25,9 @@ from automl_tl.data.decode import Preprocessing
 from automl_tl.errors import CacheError, DataError
 from automl_tl.features import store as module
 from automl_tl.features.engine import Engine
-from automl_tl.features.extract import Pass, Picture, extract
+from automl_tl.features.extract import Pass, extract
 from automl_tl.features.memo import remember
+from automl_tl.features.picture import Picture
 from automl_tl.features.store import FeatureStore
 from automl_tl.output import whole
 
