@@ -6,6 +6,7 @@ Pictures are decoded by threads while the network computes (`PixelStore`), and w
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
