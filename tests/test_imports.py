@@ -38,6 +38,7 @@ FOUNDATIONS = (
     "wording",
     "quantities",
     "memory",
+    "devices",
     "cache_dir",
     "resources",
     "strategies",

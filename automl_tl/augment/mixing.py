@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from automl_tl.backbones.network import Layout
+from automl_tl.devices import to_device
 
 NOTHING: Mapping[int, Tensor] = MappingProxyType({})
 
@@ -47,7 +48,8 @@ def mix(
         return batch, targets, dict(pooled)
     kind = kinds[int(torch.randint(len(kinds), (1,), generator=generator))]
     share = _beta(getattr(mixing, kind), generator)
-    partner = torch.randperm(len(batch), generator=generator).to(batch.device)
+    partner = torch.randperm(len(batch), generator=generator)
+    partner = to_device(partner, batch.device)
     if kind == "cutmix" and batch.ndim == 4 and layout != "tokens":
         last = layout == "map_last"
         maps = batch.permute(0, 3, 1, 2) if last else batch

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from automl_tl.devices import to_device
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -142,10 +144,15 @@ def apply(batch: Tensor, variation: Variation) -> Tensor:
     from kornia.geometry.transform import warp_affine
 
     if variation.colour is not None:
-        batch = _recoloured(batch, variation.colour.to(batch))
+        batch = _recoloured(batch, _beside(batch, variation.colour))
     size = (batch.shape[2], batch.shape[3])
-    batch = warp_affine(batch, variation.affine.to(batch), size, mode="bilinear", padding_mode="reflection")
-    return batch if variation.erased is None else _erase(batch, variation.erased.to(batch))
+    batch = warp_affine(batch, _beside(batch, variation.affine), size, mode="bilinear", padding_mode="reflection")
+    return batch if variation.erased is None else _erase(batch, _beside(batch, variation.erased))
+
+
+def _beside(batch: Tensor, values: Tensor) -> Tensor:
+    """Return values of the host in the dtype of a batch, where that is."""
+    return to_device(values.to(batch.dtype), batch.device)
 
 
 def _recoloured(batch: Tensor, factors: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.contract import Backbone, FineTuning, WeightsInfo
+from automl_tl.devices import to_device
 from automl_tl.errors import BackboneError
 
 Layout = Literal["map", "map_last", "tokens"]
@@ -113,8 +114,7 @@ def normalise(pictures: Tensor, mean: tuple[float, ...], std: tuple[float, ...])
 def standardise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """Return pixels (N, 3, S, S), float32 from 0 to 255, as a network takes them that was trained on inputs in [0, 1]
     of this mean and standard deviation."""
-    shift = torch.tensor(mean, device=pixels.device).view(1, 3, 1, 1) * 255
-    scale = torch.tensor(std, device=pixels.device).view(1, 3, 1, 1) * 255
+    shift, scale = (to_device(torch.tensor(each) * 255, pixels.device).view(1, 3, 1, 1) for each in (mean, std))
     return (pixels - shift) / scale
 
 

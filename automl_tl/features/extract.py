@@ -18,8 +18,9 @@ import torch
 
 from automl_tl.augment.policy import fixed_view
 from automl_tl.backbones.blame import blaming
-from automl_tl.backbones.stages import POOLINGS, Network, Pooled, normalise, pool, stage_outputs
+from automl_tl.backbones.stages import POOLINGS, Network, Pooled, normalise, pool_stage, stage_outputs
 from automl_tl.data.decode import DECODER, Preprocessing
+from automl_tl.devices import to_device, to_host
 from automl_tl.errors import BackboneError
 from automl_tl.features import store
 from automl_tl.features.engine import Engine
@@ -235,34 +236,49 @@ def _checked(network: Network, images: torch.Tensor, engine: Engine, view: str) 
     with blaming(network.name, f"could not be run on {len(images)} pictures"):
         pooled = _pooled(network, images, engine, view)
         for name, values in pooled.items():
-            _check(network, name, values, len(images))
-    return pooled
+            _check_rows(network, name, values, len(images))
+        found = to_host(pooled)
+        for name, array in found.items():
+            _check_values(network, name, array)
+    return found
 
 
-def _pooled(network: Network, images: torch.Tensor, engine: Engine, view: str) -> dict[str, np.ndarray]:
+def _pooled(network: Network, images: torch.Tensor, engine: Engine, view: str) -> dict[str, torch.Tensor]:
+    """Return the statistics of a batch where they are computed, without waiting for them."""
     backbone = network.backbone
     with torch.inference_mode(), engine.autocast():
-        inputs = normalise(images.to(engine.device, non_blocking=True), backbone.mean, backbone.std)
+        inputs = normalise(to_device(images, engine.device), backbone.mean, backbone.std)
         inputs = fixed_view(inputs, view).contiguous(memory_format=torch.channels_last)
         result: dict[str, torch.Tensor] = {}
         for cut, output in enumerate(stage_outputs(network, inputs), 1):
-            result.update(_named(cut, pool(network, output, last=cut == network.n_stages)))
-    return {name: values.float().cpu().numpy() for name, values in result.items()}
+            result.update(_named(cut, pool_stage(network, output, cut)))
+    return result
 
 
-def _check(network: Network, name: str, values: np.ndarray, n: int) -> None:
-    """Raise BackboneError where the statistics "3/mean" of a batch of `n` pictures cannot be features."""
-    where = f"{network.name}: stage {name.partition('/')[0]} of {network.n_stages}"
+def _check_rows(network: Network, name: str, values: torch.Tensor, n: int) -> None:
+    """Raise BackboneError where the statistics "3/mean" are not those of a batch of `n` pictures."""
     if len(values) != n:
+        where = _stage(network, name)
         raise BackboneError(f"{where} must give one row for each of {n} pictures, but gave {len(values)}")
-    bad = int((~np.isfinite(values).all(axis=1)).sum())
+
+
+def _check_values(network: Network, name: str, values: np.ndarray) -> None:
+    """Raise BackboneError where the statistics "3/mean" of a batch cannot be features."""
+    bad, n = int((~np.isfinite(values).all(axis=1)).sum()), len(values)
     if bad:
-        raise BackboneError(f"{where} must give finite values, but gave NaN or infinite ones for {bad} of {n} pictures")
+        raise BackboneError(
+            f"{_stage(network, name)} must give finite values, but gave NaN or infinite ones for {bad} of {n} pictures"
+        )
+
+
+def _stage(network: Network, name: str) -> str:
+    return f"{network.name}: stage {name.partition('/')[0]} of {network.n_stages}"
 
 
 def _named(cut: int, pooled: Pooled) -> Iterator[tuple[str, torch.Tensor]]:
     yield f"{cut}/mean", pooled.mean
-    yield f"{cut}/std", pooled.std
+    if pooled.std is not None:
+        yield f"{cut}/std", pooled.std
     if pooled.grid is not None:
         yield f"{cut}/grid", pooled.grid
     if pooled.patches is not None:

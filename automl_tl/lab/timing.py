@@ -16,7 +16,7 @@ from torch import nn
 
 from automl_tl.augment.policy import AugmentationPolicy, augment
 from automl_tl.backbones.blame import blaming
-from automl_tl.backbones.stages import Network, normalise, pool
+from automl_tl.backbones.stages import Network, normalise, pool_stage
 from automl_tl.data.decode import Preprocessing
 from automl_tl.features.engine import Engine
 from automl_tl.features.extract import statistics
@@ -145,7 +145,7 @@ def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int) -> 
                     x = stage(x)
             for stage in stages[frozen:]:
                 x = stage(x)
-            scores = head(pool(network, x, last=cut == network.n_stages).mean.float())
+            scores = head(pool_stage(network, x, cut, "mean").mean)
         torch.autograd.backward(nn.functional.cross_entropy(scores.float(), labels))
         optimizer.step()
         optimizer.zero_grad()

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from automl_tl.augment.policy import AugmentationPolicy, Variation, apply, vary
-from automl_tl.backbones.stages import Layout, Network, pool
+from automl_tl.backbones.stages import Layout, Network, pool_stage
+from automl_tl.devices import to_device, to_host
 from automl_tl.features.engine import Engine
 from automl_tl.features.pixels import Pixels
 from automl_tl.features.scratch import scratch_array
@@ -90,7 +91,7 @@ class ActivationCache:
 
     def columns(self, output: Tensor, cut: int) -> Tensor:
         """Return the columns (m, d) float32 that the head reads of a cut's output."""
-        return pool(self.network, output, last=cut == self.network.n_stages).columns(self.pooling)
+        return pool_stage(self.network, output, cut, self.pooling).columns(self.pooling)
 
     @property
     def layout(self) -> Layout:
@@ -129,10 +130,10 @@ class ActivationCache:
     def _pixels(self, variation: Variation | None, rows: np.ndarray) -> Tensor:
         """Return normalised pixels (m, 3, S, S), varied."""
         backbone, device = self.network.backbone, self.engine.device
-        images = _to_device(torch.from_numpy(self.pixels[rows]), device).permute(0, 3, 1, 2).float() / 255
+        images = to_device(torch.from_numpy(self.pixels[rows]), device).permute(0, 3, 1, 2).float() / 255
         if variation is not None:
             images = apply(images, variation.take(torch.from_numpy(rows)))
-        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (backbone.mean, backbone.std))
+        mean, std = (to_device(torch.tensor(v), device).view(1, 3, 1, 1) for v in (backbone.mean, backbone.std))
         return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
     def _run(self, variation: Variation | None, rows: np.ndarray) -> Activations:
@@ -161,22 +162,15 @@ class _Kept:
             self.output = scratch_array(self.folder, (n, *half.shape[1:]), np.float16)
             self.pooled = {cut: np.zeros((n, v.shape[1]), np.float32) for cut, v in batch.pooled.items()}
         self.output[rows] = half.numpy()
-        for cut, values in batch.pooled.items():
-            self.pooled[cut][rows] = values.float().cpu().numpy()
+        for cut, values in (to_host(batch.pooled) if batch.pooled else {}).items():
+            self.pooled[cut][rows] = values
         self.filled[rows] = True
 
     def load(self, rows: np.ndarray, device: str) -> Activations:
         assert self.output is not None
-        output = _to_device(torch.from_numpy(self.output[rows]), device).float()
+        output = to_device(torch.from_numpy(self.output[rows]), device).float()
         if output.ndim == 4:
             output = output.contiguous(memory_format=torch.channels_last)
         return Activations(
-            output, {cut: _to_device(torch.from_numpy(v[rows]), device) for cut, v in self.pooled.items()}
+            output, {cut: to_device(torch.from_numpy(v[rows]), device) for cut, v in self.pooled.items()}
         )
-
-
-def _to_device(values: Tensor, device: str) -> Tensor:
-    """Move a batch; to a GPU from pinned memory, while it still computes."""
-    if device.startswith("cuda"):
-        return values.pin_memory().to(device, non_blocking=True)
-    return values.to(device)

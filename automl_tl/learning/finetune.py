@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 from automl_tl.augment.mixing import Mixing, mix
 from automl_tl.backbones.stages import freeze, train_mode
+from automl_tl.devices import to_device
 from automl_tl.errors import AutomlTlError
 from automl_tl.features.engine import Engine
 from automl_tl.features.halving import halving
 from automl_tl.learning.activations import Activations
 from automl_tl.learning.callbacks import Callback, History
+from automl_tl.learning.losses import Losses
 from automl_tl.learning.recipe import Recipe, batch_size_for
 from automl_tl.learning.schedule import Schedule
 from automl_tl.learning.tunable import Tunable
@@ -132,11 +134,12 @@ class _Run:
         self.tunable, self.cache, self.recipe, self.batch_size = tunable, tunable.cache, recipe, batch_size
         self.mixing = Mixing(recipe.mixup, recipe.cutmix)
         engine, seed = self.cache.engine, self.cache.seed
-        self.y = torch.from_numpy(np.asarray(targets.y, np.int64)).to(engine.device)
+        self.y = np.asarray(targets.y, np.int64)
         self.rng = np.random.default_rng(seed)
         self.generator = torch.Generator().manual_seed(seed)
-        given = targets.class_weights
-        weights = None if given is None else torch.tensor(given, dtype=torch.float32, device=engine.device)
+        self.class_weights = targets.class_weights
+        given = None if self.class_weights is None else torch.from_numpy(self.class_weights).float()
+        weights = None if given is None else to_device(given, engine.device)
         self.loss = nn.CrossEntropyLoss(weight=weights, label_smoothing=recipe.label_smoothing)
         freeze(tunable.network, max(self.cache.cuts) - recipe.unfrozen)
         self.optimizer = _optimizer(tunable, recipe)
@@ -153,15 +156,21 @@ class _Run:
     def epoch(self, rows: np.ndarray, number: int, schedule: Schedule) -> float:
         """Go once over the pictures, each in this epoch's variant; return the mean loss."""
         self._set_modes(head_only=schedule.head_only)
-        total, seen = 0.0, 0
+        losses = Losses()
         for some in _batches(self.rng.permutation(rows), self.batch_size):
             if schedule.finished:
                 break
             self._set_rates(schedule)
-            total += self._step(some, number) * len(some)
-            seen += len(some)
+            losses.add(self._step(some, number), len(some))
+            if losses.due:
+                self._checked(losses.mean())
             schedule.advance()
-        return total / max(seen, 1)
+        return self._checked(losses.mean())
+
+    def _checked(self, loss: float) -> float:
+        if not math.isfinite(loss):
+            raise TrainingError(f"the loss became {loss} at a head learning rate of {self.recipe.head_lr:.2g}")
+        return loss
 
     def _set_modes(self, *, head_only: bool) -> None:
         first = max(self.cache.cuts) - self.recipe.unfrozen
@@ -176,10 +185,10 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * schedule.factor
 
-    def _step(self, rows: np.ndarray, variant: int) -> float:
+    def _step(self, rows: np.ndarray, variant: int) -> Tensor:
         """Take one optimiser step; where memory does not suffice, in more and smaller parts from then on."""
 
-        def step(parts: int) -> float:
+        def step(parts: int) -> Tensor:
             if parts > self.parts:
                 self._forget()
             return self._accumulate(rows, variant, parts)
@@ -192,31 +201,30 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler = torch.amp.GradScaler(enabled=self.scaler.is_enabled())
 
-    def _accumulate(self, rows: np.ndarray, variant: int, parts: int) -> float:
-        loss = 0.0
+    def _accumulate(self, rows: np.ndarray, variant: int, parts: int) -> Tensor:
+        """Return the mean loss of a step, float64, where it is computed: nothing here waits for a GPU."""
+        losses = []
         for part in np.array_split(rows, min(parts, len(rows))):
             value = self._loss(part, variant) * (self._weight(part) / self._weight(rows))
             torch.autograd.backward(self.scaler.scale(value))
-            loss += float(value.detach())
-        if not math.isfinite(loss):
-            raise TrainingError(f"the loss became {loss} at a head learning rate of {self.recipe.head_lr:.2g}")
+            losses.append(value.detach().double())
         self.scaler.unscale_(self.optimizer)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        return loss
+        return torch.stack(losses).sum()
 
     def _weight(self, rows: np.ndarray) -> float:
         """Return what the mean loss of some pictures counts: their number, or the sum of their classes' weights."""
-        if self.loss.weight is None or self.mixing != Mixing():
+        if self.class_weights is None or self.mixing != Mixing():
             return float(len(rows))
-        return float(self.loss.weight[self.y[torch.from_numpy(rows).to(self.y.device)]].sum())
+        return float(self.class_weights[self.y[rows]].sum())
 
     def _loss(self, rows: np.ndarray, variant: int) -> Tensor:
         batch = self.cache.batch(variant, rows)
-        y = self.y[torch.from_numpy(rows).to(self.y.device)]
+        y = to_device(torch.from_numpy(self.y[rows]), self.cache.engine.device)
         with torch.set_grad_enabled(True):
             if self.mixing == Mixing():
                 value: Tensor = self.loss(self._forward(batch), y)

@@ -11,6 +11,7 @@ import torch
 from scipy.optimize import OptimizeResult, minimize
 from torch import Tensor
 
+from automl_tl.devices import to_device
 from automl_tl.errors import OptionError
 from automl_tl.learning.linear import LinearHead
 from automl_tl.learning.problem import Problem, check_labels
@@ -148,18 +149,19 @@ class _Objective:
     weights: Tensor
     present: np.ndarray
 
-    def at(self, weight: Tensor, bias: Tensor, l2: float) -> tuple[float, Tensor, Tensor]:
-        """The regularised loss and its gradients in weight (r, C') and bias (C',), all float64."""
+    def at(self, weight: Tensor, bias: Tensor, l2: float) -> tuple[Tensor, Tensor, Tensor]:
+        """The regularised loss and its gradients in weight (r, C') and bias (C',), all float64, where they are."""
         dtype = self.Z.dtype
         losses, slope = self.loss.function(torch.addmm(bias.to(dtype), self.Z, weight.to(dtype)), self.y)
         slope *= self.weights[:, None].to(dtype)
         value = self.weights @ losses.double() + l2 / 2 * weight.square().sum()
-        return float(value), (self.Z.T @ slope).double().add_(weight, alpha=l2), slope.double().sum(dim=0)
+        return value, (self.Z.T @ slope).double().add_(weight, alpha=l2), slope.double().sum(dim=0)
 
     def scales(self, l2: float) -> Tensor:
         """(r + 1, 1): one over the root of the objective's curvature in each row of the weights, and in the bias."""
         curvature = self.loss.curvature * torch.linalg.vector_norm(self.Z, dim=0).double() ** 2 / len(self.Z) + l2
-        return torch.cat([curvature, curvature.new_tensor([self.loss.curvature])]).rsqrt()[:, None]
+        of_bias = torch.full((1,), self.loss.curvature, dtype=curvature.dtype, device=curvature.device)
+        return torch.cat([curvature, of_bias]).rsqrt()[:, None]
 
 
 @dataclass(frozen=True)
@@ -190,12 +192,14 @@ def _solve(objective: _Objective, l2: float, start: _Solution | None, tolerance:
     shape = (len(scales), len(objective.present))
 
     def unpack(flat: np.ndarray) -> tuple[Tensor, Tensor]:
-        stacked = torch.as_tensor(flat, device=scales.device).view(shape) * scales
+        stacked = to_device(torch.from_numpy(flat), scales.device).view(shape) * scales
         return stacked[:-1], stacked[-1]
 
     def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
         value, weight, bias = objective.at(*unpack(flat), l2)
-        return value, (torch.cat([weight, bias[None]]) * scales).cpu().numpy().ravel()
+        gradient = torch.cat([weight, bias[None]]) * scales
+        found = torch.cat([value[None], gradient.flatten()]).cpu().numpy()  # one copy, for which a GPU is waited for
+        return float(found[0]), found[1:]
 
     first = np.zeros(shape[0] * shape[1])
     if start is not None:
@@ -237,12 +241,17 @@ def _fold_scores(
     for l2 in l2s:
         oof = np.empty((len(y), problem.n_classes))
         for fold, path in solved.items():
-            test = torch.as_tensor(folds == fold, device=Z.device)
-            objective = _objective(kind, Z[~test], y[folds != fold], balanced)
+            train, test = (_positions(part, Z.device) for part in (folds != fold, folds == fold))
+            objective = _objective(kind, Z[train], y[folds != fold], balanced)
             solution = _solve(objective, float(l2), _ahead(path), PATH_TOLERANCE)
             path[:] = [*path[-1:], solution]
             oof[folds == fold] = _fill(_scores(Z[test], solution), objective.present, problem.n_classes)
         yield l2, oof
+
+
+def _positions(chosen: np.ndarray, device: torch.device) -> Tensor:
+    """Where a mask (n,) is true, int64 on a device, which would have to count if it were given the mask."""
+    return to_device(torch.from_numpy(np.flatnonzero(chosen)), device)
 
 
 def _scores(Z: Tensor, solution: _Solution) -> Tensor:
@@ -260,6 +269,7 @@ def _ahead(path: list[_Solution]) -> _Solution | None:
 
 def _fill(scores: Tensor, present: np.ndarray, n_classes: int) -> np.ndarray:
     """Scores (m, C) from those of the classes that occur (m, C'); the others lie one below the lowest."""
-    filled = (scores.min(dim=1, keepdim=True).values - 1).repeat(1, n_classes)
-    filled[:, present] = scores
-    return filled.cpu().numpy()
+    found = scores.cpu().numpy()
+    filled: np.ndarray = (found.min(axis=1, keepdims=True) - 1).repeat(n_classes, axis=1)
+    filled[:, present] = found
+    return filled

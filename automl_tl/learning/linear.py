@@ -9,6 +9,7 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
+from automl_tl.devices import to_device
 from automl_tl.errors import OptionError
 from automl_tl.learning.threads import SMALL
 
@@ -46,7 +47,7 @@ class Scaling:
     def apply(self, X: Tensor, columns: slice = slice(None)) -> Tensor:
         """Standardise columns of a tensor, (n, d) -> (n, len(columns)) float64; constant columns become 0."""
         center, factor = (
-            torch.as_tensor(part[columns], device=X.device)
+            to_device(torch.as_tensor(part[columns]), X.device)
             for part in (self.center, np.where(self.varies, 1 / self.scale, 0.0))
         )
         return (X[:, columns].double() - center) * factor
@@ -110,14 +111,15 @@ def measure_scaling(X: Tensor) -> Scaling:
     """Means and standard deviations of the columns of X (n, d), in float64, a block of columns at a time."""
     width = max(1, min(COLUMNS, NUMBERS // len(X)))
     parts = [_moments(X[:, start : start + width].double()) for start in range(0, X.shape[1], width)]
-    mean, std, rms = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
+    mean, std, rms = torch.cat(parts, dim=1).cpu().numpy()
     varies = std > CONSTANT * rms
     return Scaling(mean, np.where(varies, std, 1.0), varies)
 
 
-def _moments(block: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _moments(block: Tensor) -> Tensor:
+    """Mean, standard deviation and root mean square of the columns (n, d), as rows (3, d)."""
     std, mean = torch.std_mean(block, dim=0, correction=0)
-    return mean, std, torch.sqrt(mean**2 + std**2)
+    return torch.stack([mean, std, torch.sqrt(mean**2 + std**2)])
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.network import Network, tokens
-from automl_tl.backbones.stages import Pooled, pool
+from automl_tl.backbones.stages import Pooled, pool_stage
 from automl_tl.errors import BackboneError
 from automl_tl.model.member import Member, join
 
@@ -71,9 +71,7 @@ def _onwards(member: Member, x: Tensor, done: int, end: int) -> Tensor:
 
 
 def _pooled(member: Member, x: Tensor, done: int, cut: int) -> Pooled:
-    network = member.network
-    output, layout = _onwards(member, x, done, cut), network.layouts[cut - 1]
-    return pool(network, output, last=cut == network.n_stages, layout=layout)
+    return pool_stage(member.network, _onwards(member, x, done, cut), cut, member.pooling)
 
 
 def _deepest_read(member: Member, outputs: list[Tensor], cut: int) -> int:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.network import Network
-from automl_tl.backbones.stages import Pooled, normalise, pool
+from automl_tl.backbones.stages import Pooled, normalise, pool_stage
 from automl_tl.data.decode import Preprocessing
+from automl_tl.devices import to_device, to_host
 from automl_tl.features.halving import halving
 from automl_tl.model.member import Member, join
 
@@ -49,10 +50,12 @@ def _in_parts(members: Sequence[Member], images: Mapping[Preprocessing, Tensor],
 
 def _forward(members: Sequence[Member], images: Mapping[Preprocessing, Tensor]) -> list[Result]:
     def inputs(network: Network, how: Preprocessing) -> Tensor:
-        return normalise(images[how].to(network.device), *normalisation(network))
+        return normalise(to_device(images[how], network.device), *normalisation(network))
 
     with torch.inference_mode():
-        return [(scores.cpu(), embeddings.cpu()) for scores, embeddings in run(members, inputs)]
+        results = run(members, inputs)
+    found = to_host({(row, part): values for row, both in enumerate(results) for part, values in enumerate(both)})
+    return [(torch.from_numpy(found[row, 0]), torch.from_numpy(found[row, 1])) for row in range(len(results))]
 
 
 def run(members: Sequence[Member], inputs: Inputs) -> list[Result]:
@@ -97,8 +100,7 @@ class _Run:
     def keep(self, output: Tensor, done: int) -> None:
         """Take from the output of stage `done` what the head reads."""
         refined = self.member.head.refine(output) if done == self.last else output
-        last, layout = done == self.network.n_stages, self.network.layouts[done - 1]
-        self.pooled[done] = pool(self.network, refined, last=last, layout=layout)
+        self.pooled[done] = pool_stage(self.network, refined, done, self.member.pooling)
 
     def result(self) -> Result:
         with blaming(self.network.name, "puts out what the head of this model cannot read"):

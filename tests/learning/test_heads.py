@@ -106,12 +106,12 @@ def test_the_whole_gradient_is_finite_differences(kind: str):
     for index in np.ndindex(4, 3):
         change = torch.zeros_like(W)
         change[index] = step
-        finite = (loss.at(W + change, b, 0.2)[0] - loss.at(W - change, b, 0.2)[0]) / (2 * step)
+        finite = float(loss.at(W + change, b, 0.2)[0] - loss.at(W - change, b, 0.2)[0]) / (2 * step)
         assert float(slope[index]) == pytest.approx(finite, abs=1e-6)
     for label in range(3):
         change = torch.zeros_like(b)
         change[label] = step
-        finite = (loss.at(W, b + change, 0.2)[0] - loss.at(W, b - change, 0.2)[0]) / (2 * step)
+        finite = float(loss.at(W, b + change, 0.2)[0] - loss.at(W, b - change, 0.2)[0]) / (2 * step)
         assert float(bias_slope[label]) == pytest.approx(finite, abs=1e-6)
 
 

@@ -1,0 +1,32 @@
+"""Copies between the host's memory and a device's, as few of them as can be, none that makes a GPU wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+Key = TypeVar("Key")
+
+
+def to_device(values: Tensor, device: torch.device | str) -> Tensor:
+    """Return values of the host on a device; a GPU gets them from pinned memory, while it still computes.
+
+    From memory that is not pinned torch copies only when the GPU has done all that it was asked for.
+    """
+    if str(device).startswith("cuda") and values.device.type == "cpu":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
+
+
+def to_host(columns: Mapping[Key, Tensor]) -> dict[Key, np.ndarray]:
+    """Return matrices (N, d), float32 and all of N rows, as arrays of the host, by one copy for all of them."""
+    import torch
+
+    joined = torch.cat([part.detach().float() for part in columns.values()], dim=1).cpu()
+    parts = joined.split([part.shape[1] for part in columns.values()], dim=1)
+    return {name: part.numpy() for name, part in zip(columns, parts, strict=True)}
