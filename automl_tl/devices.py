@@ -28,5 +28,5 @@ def to_host(columns: Mapping[Key, Tensor]) -> dict[Key, np.ndarray]:
     import torch
 
     joined = torch.cat([part.detach().float() for part in columns.values()], dim=1).cpu()
-    parts = joined.split([part.shape[1] for part in columns.values()], dim=1)
+    parts = torch.split(joined, [part.shape[1] for part in columns.values()], dim=1)
     return {name: part.numpy() for name, part in zip(columns, parts, strict=True)}

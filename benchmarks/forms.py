@@ -140,7 +140,7 @@ def measure(data: Path, cache: Path) -> dict[str, float]:
     pictures = draw_sample(assign_splits(scanned, 0), len(scanned), 0).pictures
     ordered = sorted(pictures, key=lambda one: one.place)
     with clock("decode", found):
-        for _ in batches(ordered, way.how, way.batch_size):
+        for _ in batches(ordered, way.how, way.at_once):
             pass
     with clock("extract", found):
         extract(way, pictures, FeatureStore(cache))

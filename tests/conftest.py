@@ -17,6 +17,15 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 """Real data sets and weights beside the project; only tests marked slow may need them."""
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a CUDA device where there is none."""
+    if item.get_closest_marker("cuda") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("torch sees no CUDA device here")
+
+
 @pytest.fixture
 def make_pictures(tmp_path: Path) -> MakePictures:
     """Return `write_pictures` with a folder of the test's own as the default root."""

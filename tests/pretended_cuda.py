@@ -28,6 +28,7 @@ _aten = torch.ops.aten
 _READS = (
     _aten._local_scalar_dense.default,
     _aten.equal.default,
+    _aten.allclose.default,
     _aten.is_nonzero.default,
 )
 

@@ -18,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError
 
 from automl_tl.augment.policy import VIEWS, AugmentationPolicy
 from automl_tl.backbones.stages import POOLINGS, Network, build_network
+from automl_tl.domain.depth import depth_profile
 from automl_tl.errors import BackboneError
 from automl_tl.features.extract import statistics
 from automl_tl.learning import linear
@@ -86,6 +87,15 @@ def test_a_stage_that_makes_a_tensor_on_the_host_is_found() -> None:
 # --- what computes ----------------------------------------------------------------------------------
 
 
+def test_a_network_is_built_there_with_its_kernels_channels_last(network: Network) -> None:
+    with pretended_cuda():
+        there = build_network(network.name, network.backbone, device=ENGINE.device)
+        assert {one.device for one in there.module.state_dict().values()} == {torch.device(ENGINE.device)}
+        kernels = [one for one in there.module.parameters() if one.ndim == 4]
+        assert kernels
+        assert all(one.is_contiguous(memory_format=torch.channels_last) for one in kernels)
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_batch_of_features_is_copied_once(network: Network, view: str) -> None:
     with pretended_cuda() as device:
@@ -94,6 +104,15 @@ def test_a_batch_of_features_is_copied_once(network: Network, view: str) -> None
     assert {name.partition("/")[0] for name in found} == {str(cut) for cut in range(1, network.n_stages + 1)}
     assert {len(values) for values in found.values()} == {N}
     assert device.waits == [COPY]
+
+
+def test_the_moments_of_every_layer_stay_on_the_device() -> None:
+    batches = [torch.from_numpy(pixels(tiny_network(), 8))] * 3
+    with pretended_cuda() as device:
+        profile = depth_profile(moved(tiny_network()), batches)
+    n_layers, moments, kept = 3, 2, 2
+    assert Counter(device.waits)[COPY] == n_layers * (moments + kept)  # however many batches
+    assert len(profile.by_depth) == n_layers
 
 
 @pytest.mark.parametrize("layers", ["linear", "fully_connected", "convolution"])

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from automl_tl.cli.options import PATH, data_argument, declared, format_option, report_option, verbose_option
-from automl_tl.options import AnswerOptions, DeviceOptions, EvaluateOptions, PartOptions, TableOptions, of_group
+from automl_tl.options import (
+    AnswerOptions,
+    BatchOptions,
+    DecodingOptions,
+    DeviceOptions,
+    EvaluateOptions,
+    PartOptions,
+    TableOptions,
+    of_group,
+)
 from automl_tl.output import check_output, write_csv
 
 if TYPE_CHECKING:
@@ -24,7 +33,7 @@ COLUMNS = ("path", "given", "predicted", "confidence", "probability of given")
 @click.command()
 @click.argument("bundle", type=PATH)
 @data_argument
-@declared(TableOptions, PartOptions, AnswerOptions, DeviceOptions)
+@declared(TableOptions, PartOptions, AnswerOptions, DeviceOptions, BatchOptions, DecodingOptions)
 @report_option
 @format_option
 @verbose_option
@@ -51,7 +60,10 @@ def evaluate(
     dataset = open_dataset(data, train=False, **of_group(asked, TableOptions))
     model = load_bundle(bundle, asked.device)
     with progress("Looking at pictures") as update:
-        result = run(model, dataset, split=asked.split, progress=update)
+        size = asked.batch_size or model.pictures_at_once
+        result = run(
+            model, dataset, split=asked.split, batch_size=size, threads=asked.workers, progress=update
+        )  # fmt: skip
     if asked.errors is not None:
         _write_errors(asked.errors, result)
     if report is not None:

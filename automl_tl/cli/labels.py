@@ -11,6 +11,7 @@ import click
 from automl_tl.cli import options
 from automl_tl.options import (
     BackboneOptions,
+    BatchOptions,
     CacheOptions,
     DeviceOptions,
     GoalOptions,
@@ -36,7 +37,7 @@ COLUMNS = ("path", "given", "likely", "confidence", "probability of given")
 @options.data_argument
 @options.declared(
     RunOptions, ListOptions, TableOptions, SplitOptions, BackboneOptions, OverrideOptions, GoalOptions, DeviceOptions,
-    SeedOptions, CacheOptions, WorkOptions,
+    BatchOptions, SeedOptions, CacheOptions, WorkOptions,
 )  # fmt: skip
 @options.report_option
 @options.format_option

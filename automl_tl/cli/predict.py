@@ -12,7 +12,15 @@ import click
 
 from automl_tl.cli.options import PATH, declared, verbose_option
 from automl_tl.errors import OptionError
-from automl_tl.options import DeviceOptions, FileOptions, PredictOptions, RowOptions, of_group
+from automl_tl.options import (
+    BatchOptions,
+    DecodingOptions,
+    DeviceOptions,
+    FileOptions,
+    PredictOptions,
+    RowOptions,
+    of_group,
+)
 from automl_tl.output import appearing, check_new_folder, check_output
 from automl_tl.wording import plural
 
@@ -32,7 +40,7 @@ ENDINGS = {
 @click.command()
 @click.argument("bundle", type=PATH)
 @click.argument("paths", nargs=-1, required=True)
-@declared(RowOptions, FileOptions, DeviceOptions)
+@declared(RowOptions, FileOptions, DeviceOptions, BatchOptions, DecodingOptions)
 @verbose_option
 @click.pass_context
 def predict(ctx: click.Context, /, bundle: Path, paths: tuple[str, ...], verbose: bool, **settings: Any) -> None:
@@ -85,7 +93,11 @@ def _write(kind: str, model: Model, inputs: tuple[Input, ...], asked: PredictOpt
     with _destination(asked.output, mode) as stream, _progress(asked.output) as update:
         page = writer(kind, stream, inputs, model.classes, shown, asked.probabilities)
         maps = _heat_maps(model, asked.explain, len(inputs))
-        for one, prediction in zip(inputs, predict_inputs(model, inputs, top_k=shown, progress=update), strict=True):
+        size = asked.batch_size or model.pictures_at_once
+        found = predict_inputs(
+            model, inputs, top_k=shown, batch_size=size, threads=asked.workers, progress=update
+        )  # fmt: skip
+        for one, prediction in zip(inputs, found, strict=True):
             page.write(prediction)
             maps(one, prediction)
             n_bad += prediction.error is not None

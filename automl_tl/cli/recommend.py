@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from automl_tl.cli import options
-from automl_tl.cli.retyped import COLUMNS, OVERRIDES, retyped
+from automl_tl.cli.retyped import BATCH, COLUMNS, DEVICE, OVERRIDES, retyped
 from automl_tl.options import (
     BackboneOptions,
+    BatchOptions,
     CacheOptions,
     DeviceOptions,
     EffortOptions,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @options.data_argument
 @options.declared(
     TableOptions, SplitOptions, BackboneOptions, OverrideOptions, EffortOptions, GoalOptions, DeviceOptions,
-    SeedOptions, CacheOptions, WorkOptions,
+    BatchOptions, SeedOptions, CacheOptions, WorkOptions,
 )  # fmt: skip
 @options.report_option
 @options.format_option
@@ -55,7 +56,7 @@ def recommend(
     lab = lab_for(data, asked)
     result = recommend_in(lab, asked)
     pictures = retyped(ctx, ("data", *COLUMNS))
-    alike = ("data", *COLUMNS, *OVERRIDES, "drop_leaks", "metric", "device", "cache_dir")
+    alike = ("data", *COLUMNS, *OVERRIDES, "drop_leaks", "metric", *DEVICE, *BATCH, "cache_dir", "ray", "workers")
     same, trained = retyped(ctx, (*alike, "backbones")), retyped(ctx, (*alike, "seed"))
     steps = tuple(next_steps(result, same, pictures, trained))
     if report is not None:

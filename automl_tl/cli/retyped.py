@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from automl_tl.options import OverrideOptions, TableOptions
+from automl_tl.options import BatchOptions, DeviceOptions, OverrideOptions, TableOptions
 
-COLUMNS, OVERRIDES = (tuple(one.name for one in fields(group)) for group in (TableOptions, OverrideOptions))
+_GROUPS = (TableOptions, OverrideOptions, DeviceOptions, BatchOptions)
+COLUMNS, OVERRIDES, DEVICE, BATCH = (tuple(one.name for one in fields(group)) for group in _GROUPS)
 
 
 def retyped(ctx: click.Context, names: Collection[str]) -> str:

@@ -16,6 +16,7 @@ from automl_tl.cli.retyped import COLUMNS, retyped
 from automl_tl.errors import CacheError, ShortageError
 from automl_tl.options import (
     BackboneOptions,
+    BatchOptions,
     BudgetOptions,
     CacheOptions,
     DeviceOptions,
@@ -44,7 +45,7 @@ FROM_OUTSIDE = (KeyboardInterrupt, OSError, MemoryError, CacheError, ShortageErr
 @options.data_argument
 @options.declared(
     BudgetOptions, FolderOptions, BackboneOptions, OverrideOptions, LimitOptions, GoalOptions, TableOptions,
-    SplitOptions, DeviceOptions, SeedOptions, CacheOptions, WorkOptions, TrackingOptions,
+    SplitOptions, DeviceOptions, BatchOptions, SeedOptions, CacheOptions, WorkOptions, TrackingOptions,
 )  # fmt: skip
 @options.report_option
 @options.format_option

@@ -11,6 +11,7 @@ from automl_tl.cli import options
 from automl_tl.cli.retyped import COLUMNS, retyped
 from automl_tl.options import (
     BackboneOptions,
+    BatchOptions,
     CacheOptions,
     ClassifierOptions,
     DeviceOptions,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 @options.data_argument
 @options.declared(
     SourceOptions, ClassifierOptions, RecipeOptions, StartOptions, OutOptions, BackboneOptions, OverrideOptions,
-    GoalOptions, TableOptions, SplitOptions, DeviceOptions, SeedOptions, CacheOptions, WorkOptions,
+    GoalOptions, TableOptions, SplitOptions, DeviceOptions, BatchOptions, SeedOptions, CacheOptions, WorkOptions,
     TrackingOptions,
 )  # fmt: skip
 @options.report_option

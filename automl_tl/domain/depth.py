@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from automl_tl.backbones.stages import Network, normalise, stage_outputs
+from automl_tl.devices import to_device
 from automl_tl.features.halving import halving
 
 _FLOOR = 1e-3
@@ -45,12 +46,17 @@ class _Moments:
         values = inputs.detach().float()
         dims = [d for d in range(values.dim()) if d != 1]
         self.count += values.numel() // values.shape[1]
-        self.total = self.total + values.sum(dims).cpu().double()
-        self.squares = self.squares + values.square().sum(dims).cpu().double()
+        self.total = self.total + _double(values.sum(dims))
+        self.squares = self.squares + _double(values.square().sum(dims))
 
     def restore(self, other: _Moments) -> None:
         """Become what another one is."""
         self.count, self.total, self.squares = other.count, other.total, other.squares
+
+
+def _double(values: Tensor) -> Tensor:
+    """Return values in float64, where they are; Apple's GPUs have none."""
+    return values.cpu().double() if values.device.type == "mps" else values.double()
 
 
 Layers = Mapping[nn.Module, _Moments]
@@ -84,7 +90,7 @@ def _observe(network: Network, images: Tensor, moments: Layers, before: Layers, 
         seen.restore(before[layer])
     backbone = network.backbone
     for part in images.tensor_split(min(parts, len(images))):
-        inputs = normalise(part.to(network.device), backbone.mean, backbone.std)
+        inputs = normalise(to_device(part, network.device), backbone.mean, backbone.std)
         for _ in stage_outputs(network, inputs.contiguous(memory_format=torch.channels_last)):
             pass
 
@@ -101,8 +107,8 @@ def _recorder(seen: _Moments) -> Callable[[nn.Module, tuple[Tensor, ...]], None]
 
 
 def _frechet(layer: nn.Module, seen: _Moments) -> float:
-    mean = seen.total / seen.count
-    variance = (seen.squares / seen.count - mean.square()).clamp_min(_FLOOR)
+    mean = seen.total.cpu() / seen.count
+    variance = (seen.squares.cpu() / seen.count - mean.square()).clamp_min(_FLOOR)
     kept_mean = cast(Tensor, layer.running_mean).cpu().double()
     kept_variance = cast(Tensor, layer.running_var).cpu().double().clamp_min(_FLOOR)
     spread = variance + kept_variance - 2 * (variance * kept_variance).sqrt()

@@ -36,7 +36,7 @@ def measure_domain(way: Pass, features: Features, pictures: Sequence[Picture], f
 
 def _profile(way: Pass, pictures: Sequence[Picture], folder: Path) -> DepthProfile:
     def compute() -> dict[str, object]:
-        images = (pixels for _, pixels in way.pixels.batches(pictures, way.how, way.batch_size))
+        images = (pixels for _, pixels in way.pixels.batches(pictures, way.how, way.at_once))
         return vars(depth_profile(way.network, images))
 
     def read(kept: Any) -> DepthProfile:

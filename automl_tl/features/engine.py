@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from automl_tl.errors import OptionError
 from automl_tl.memory import tune_malloc
+from automl_tl.options.texts import parse_device
 
 
 @dataclass(frozen=True)
@@ -19,27 +20,35 @@ class Engine:
     """"cpu", "cuda", "cuda:1", "mps"."""
     dtype: str
     """Name of the torch dtype of the network's inner arithmetic; statistics are float32 always."""
+    batch_size: int | None = None
+    """Pictures that go through a network at once; None for what suits the device."""
+    workers: int | None = None
+    """Threads that decode pictures; None for one a core."""
 
     @property
     def name(self) -> str:
         """Part of every cache key: features of two engines differ in the third digit."""
-        return f"{self.device.split(':')[0]}-{self.dtype}"
+        return f"{self.kind}-{self.dtype}"
+
+    @property
+    def kind(self) -> str:
+        """ "cpu", "cuda" or "mps", whichever of several it is."""
+        return self.device.partition(":")[0]
 
     @property
     def for_training(self) -> Engine:
         """The same device in the number format that trains fastest: float32 on a CPU, where the gradients of
         depthwise convolutions in bfloat16 take 1.6 times as long."""
-        return Engine(self.device, "float32") if self.device == "cpu" else self
+        return replace(self, dtype="float32") if self.device == "cpu" else self
 
     def autocast(self) -> AbstractContextManager:
         """Return a context in which a float32 network computes in this engine's number format."""
-        kind = self.device.split(":")[0]
         dtype = getattr(torch, self.dtype)
-        return torch.autocast(kind, dtype=dtype, enabled=dtype is not torch.float32)
+        return torch.autocast(self.kind, dtype=dtype, enabled=dtype is not torch.float32)
 
 
-def choose_engine(device: str = "auto") -> Engine:
-    """Return the engine for `device`; "auto" takes a GPU where there is one.
+def choose_engine(device: str = "auto", batch_size: int | None = None, workers: int | None = None) -> Engine:
+    """Return the engine for `device`, of `parse_device`; "auto" takes a GPU where there is one.
 
     bfloat16 on a CPU is chosen only where it has matrix units for it: there it is 1.3 to 1.8 times as fast as
     float32, with AVX-512 instructions alone it was measured as equal, elsewhere it is emulated and slow.
@@ -47,24 +56,35 @@ def choose_engine(device: str = "auto") -> Engine:
     Whoever asks is about to compute, so glibc's malloc is tuned here, once a process; importing changes nothing.
 
     Raises:
-        OptionError: the device is not on this machine.
+        OptionError: there is no such device, here or anywhere.
     """
     tune_malloc()
+    device = parse_device(str(device))  # a number may be given as one
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    kind = device.split(":")[0]
-    if kind == "cuda":
-        if not torch.cuda.is_available():
-            raise OptionError(f"--device {device}: torch sees no CUDA device here; use --device cpu or auto")
-        index = int(device.partition(":")[2] or 0)
-        if index >= torch.cuda.device_count():
-            raise OptionError(f"--device {device}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
-        return Engine(device, "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16")
-    if kind == "mps" and not torch.backends.mps.is_available():
+    if device == "mps" and not torch.backends.mps.is_available():
         raise OptionError("--device mps: torch sees no Apple GPU here; use --device cpu or auto")
-    if kind == "cpu" and _has_fast_bfloat16():
-        return Engine(device, "bfloat16")
-    return Engine(device, "float32")
+    fast = {"cuda": _half_of_cuda, "cpu": _half_of_cpu}.get(device.partition(":")[0], _no_half)
+    return Engine(device, fast(device), batch_size, workers)
+
+
+def _half_of_cuda(device: str) -> str:
+    """Return the short format in which a CUDA device is fast; raises OptionError where there is no such device."""
+    if not torch.cuda.is_available():
+        raise OptionError(f"--device {device}: torch sees no CUDA device here; use --device cpu or auto")
+    index, n = torch.device(device).index or 0, torch.cuda.device_count()
+    if index >= n:
+        raise OptionError(f"--device {device}: there are {n} CUDA devices, counted from 0")
+    with torch.cuda.device(index):
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+
+
+def _half_of_cpu(device: str) -> str:
+    return "bfloat16" if _has_fast_bfloat16() else "float32"
+
+
+def _no_half(device: str) -> str:
+    return "float32"
 
 
 def _has_fast_bfloat16() -> bool:

@@ -23,10 +23,11 @@ from automl_tl.data.decode import DECODER, Preprocessing
 from automl_tl.devices import to_device, to_host
 from automl_tl.errors import BackboneError
 from automl_tl.features import store
+from automl_tl.features.batch_size import pictures_at_once
 from automl_tl.features.engine import Engine
 from automl_tl.features.halving import halving
 from automl_tl.features.picture import Picture
-from automl_tl.features.pixels import BATCH_SIZE, PixelStore
+from automl_tl.features.pixels import PixelStore
 from automl_tl.monitor import Progress, unheeded
 from automl_tl.work import ThisProcess
 
@@ -91,9 +92,15 @@ class Pass:
     engine: Engine
     view: str = "plain"
     """Of `fixed_view`."""
-    batch_size: int = BATCH_SIZE
+    batch_size: int | None = None
+    """Pictures at once; None for the engine's, or what suits its device."""
     pixels: PixelStore = field(default_factory=PixelStore)
     """What was decoded before; by default nothing is kept."""
+
+    @property
+    def at_once(self) -> int:
+        """Pictures that go through the network at once."""
+        return self.batch_size or self.engine.batch_size or pictures_at_once(self.network)
 
     @property
     def key(self) -> dict[str, Any]:
@@ -180,8 +187,8 @@ def _here(way: Pass, pictures: Sequence[Picture], report: Report) -> Future[None
 
 def compute_shard(way: Pass, pictures: Sequence[Picture], *, report: Report) -> None:
     """Decode some pictures and run them; report the hashes and the `statistics` of every batch."""
-    pinned = way.engine.device.startswith("cuda")
-    for batch, images in way.pixels.batches(pictures, way.how, way.batch_size, pinned=pinned):
+    pinned = way.engine.kind == "cuda"
+    for batch, images in way.pixels.batches(pictures, way.how, way.at_once, pinned=pinned):
         report([picture.sha256 for picture in batch], statistics(way.network, images, way.engine, way.view))
 
 

@@ -80,6 +80,7 @@ def batches(
     *,
     read: Callable[[Picture], np.ndarray] | None = None,
     pinned: bool = False,
+    threads: int | None = None,
 ) -> Batches:
     """Yield the pictures in batches, put together by the threads that decode them, at most three batches ahead.
 
@@ -89,6 +90,7 @@ def batches(
         batch_size: N; the last batch may be smaller.
         read: gives the pixels of a picture; default: decodes it.
         pinned: whether batches lie in pinned memory, from which a GPU copies while it computes.
+        threads: that decode; default: `default_threads`.
 
     Raises:
         DataError: a picture cannot be read although it could when the data set was scanned.
@@ -106,7 +108,7 @@ def batches(
         images.numpy()[row] = pixels(batch[row])
         return (batch, images) if row == len(batch) - 1 else None  # results come in order, so it is the last to come
 
-    yield from filter(None, ahead(fill, places(), most=AHEAD * batch_size))
+    yield from filter(None, ahead(fill, places(), most=AHEAD * batch_size, threads=threads))
 
 
 class PixelStore:
@@ -118,8 +120,8 @@ class PixelStore:
     disk has little space left, are decoded each time.
     """
 
-    def __init__(self, folder: Path | None = None, max_bytes: int = MAX_BYTES) -> None:
-        self._folder, self._max_bytes = folder, max_bytes
+    def __init__(self, folder: Path | None = None, max_bytes: int = MAX_BYTES, *, threads: int | None = None) -> None:
+        self._folder, self._max_bytes, self.threads = folder, max_bytes, threads
         self._shelves: OrderedDict[Preprocessing, _Shelf] = OrderedDict()
         self._lock = Lock()
 
@@ -128,7 +130,8 @@ class PixelStore:
     ) -> Batches:
         """Yield what `batches` does; a picture that is kept is not decoded, one that was decoded is kept."""
         shelf = self._shelf(how, pictures)
-        for batch, images in batches(pictures, how, batch_size, read=partial(_kept, shelf, how), pinned=pinned):
+        read = partial(_kept, shelf, how)
+        for batch, images in batches(pictures, how, batch_size, read=read, pinned=pinned, threads=self.threads):
             shelf.add(batch, images.numpy())
             yield batch, images
 
@@ -145,7 +148,7 @@ class PixelStore:
         if self._folder is None or len(unique) > shelf.room:
             return None
         done, missing = 0, sorted(unique.values(), key=lambda one: one.place)
-        for batch, images in batches(missing, how):
+        for batch, images in batches(missing, how, threads=self.threads):
             shelf.add(batch, images.numpy())
             done += len(batch)
             progress(done, len(missing))

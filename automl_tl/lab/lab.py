@@ -108,9 +108,9 @@ def open_lab(data: Data, options: LabOptions, *, most: int | None = None) -> Lab
     metric, experience = get_metric(options.metric), calibration(options.without_set)
     clock, monitor = Clock(), options.monitor or Logging()
     overrides = Overrides(options.weights or {}, options.mean, options.std, options.input_size)
-    networks = Networks(
-        choose_engine(options.device), cache_dir(options.cache_dir), overrides, frozenset(options.backbones)
-    )
+    threads = options.workers if options.ray is None else None  # what Ray shares out is not threads
+    engine = choose_engine(options.device, options.batch_size, threads)
+    networks = Networks(engine, cache_dir(options.cache_dir), overrides, frozenset(options.backbones))
     with clock("data"), monitor.activity("Reading pictures") as update:
         listed = open_dataset(data, **of_group(options, TableOptions))
         if most is not None:

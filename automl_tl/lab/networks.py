@@ -61,7 +61,7 @@ class Networks:
     @cached_property
     def pixels(self) -> PixelStore:
         """What was decoded in this process."""
-        return PixelStore(self.cache)
+        return PixelStore(self.cache, threads=self.engine.workers)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travel to another process without what is built: whoever works there builds it once."""

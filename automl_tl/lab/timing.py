@@ -18,6 +18,7 @@ from automl_tl.augment.policy import AugmentationPolicy, augment
 from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.stages import Network, normalise, pool_stage
 from automl_tl.data.decode import Preprocessing
+from automl_tl.features.batch_size import pictures_at_once
 from automl_tl.features.engine import Engine
 from automl_tl.features.extract import statistics
 from automl_tl.features.memo import remember
@@ -46,13 +47,18 @@ class TrainingSpeed:
 
 def forward_seconds(network: Network, engine: Engine, folder: Path) -> float:
     """Return the seconds per picture of a forward pass with its statistics, from disk if known."""
-    size = network.backbone.input_size
-    images = torch.randint(0, 256, (_BATCH, size, size, 3), dtype=torch.uint8)
+    size, n = network.backbone.input_size, _forward_batch(network, engine)
+    images = torch.randint(0, 256, (n, size, size, 3), dtype=torch.uint8)
 
     def measure() -> float:
-        return _fastest(lambda: statistics(network, images, engine), engine) / _BATCH
+        return _fastest(lambda: statistics(network, images, engine), engine) / n
 
     return remember(folder, {**_machine(network, engine), "what": "forward"}, measure, number)
+
+
+def _forward_batch(network: Network, engine: Engine) -> int:
+    """Return how many pictures a forward pass is timed with: on a GPU as many as it will be given."""
+    return _BATCH if engine.kind == "cpu" else engine.batch_size or pictures_at_once(network)
 
 
 def training_speed(network: Network, engine: Engine, cut: int, unfrozen: int, folder: Path) -> TrainingSpeed:
@@ -169,7 +175,7 @@ def _fastest(work: Callable[[], Any], engine: Engine, repeats: int = _REPEATS) -
 
 
 def _machine(network: Network, engine: Engine) -> dict[str, Any]:
-    device = torch.cuda.get_device_name(engine.device) if engine.device.startswith("cuda") else platform.processor()
+    device = torch.cuda.get_device_name(engine.device) if engine.kind == "cuda" else platform.processor()
     return {
         "backbone": network.name,
         "weights": network.weights.identity,
@@ -191,7 +197,7 @@ def decode_seconds(pictures: Sequence[Picture], how: Preprocessing, store: Pixel
 
     def measure() -> float:
         start = time.perf_counter()
-        for batch, images in batches(some, how, len(some)):
+        for batch, images in batches(some, how, len(some), threads=store.threads):
             store.keep(batch, how, images.numpy())
         return (time.perf_counter() - start) / len(some)
 

@@ -143,9 +143,9 @@ class _Run:
         self.loss = nn.CrossEntropyLoss(weight=weights, label_smoothing=recipe.label_smoothing)
         freeze(tunable.network, max(self.cache.cuts) - recipe.unfrozen)
         self.optimizer = _optimizer(tunable, recipe)
-        half = engine.device.startswith("cuda") and engine.dtype == "float16"
+        half = engine.kind == "cuda" and engine.dtype == "float16"
         self.scaler = torch.amp.GradScaler(enabled=half)
-        self.parts = 1
+        self.parts = math.ceil(batch_size / (engine.batch_size or batch_size))
         self.head_only = False
 
     @property
@@ -292,4 +292,4 @@ def _batches(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
 
 
 def _cuda_devices(engine: Engine) -> list[int]:
-    return [torch.device(engine.device).index or 0] if engine.device.startswith("cuda") else []
+    return [torch.device(engine.device).index or 0] if engine.kind == "cuda" else []

@@ -16,7 +16,7 @@ from automl_tl.features.halving import halving
 from automl_tl.learning.activations import PLAIN, ActivationCache, Activations
 from automl_tl.learning.network_head import NetworkHead
 
-_BATCHES_AT_ONCE = 64
+_AT_ONCE = 64
 
 
 def copy_network(network: Network) -> Network:
@@ -75,10 +75,10 @@ class Tunable:
         return self._of_rows(self.read, rows)
 
     def _of_rows(self, run: Callable[[Activations], Tensor], rows: np.ndarray) -> np.ndarray:
-        found = []
+        found, size = [], self.cache.engine.batch_size or _AT_ONCE
         with torch.inference_mode():
-            for start in range(0, len(rows), _BATCHES_AT_ONCE):
-                some = rows[start : start + _BATCHES_AT_ONCE]
+            for start in range(0, len(rows), size):
+                some = rows[start : start + size]
                 found.append(halving(partial(self._in_parts, run, some), len(some))[0])
         return np.concatenate(found)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from automl_tl.data.majority import Majority, majority
 from automl_tl.data.names import counted, natural, printable, quoted
 from automl_tl.data.source import Source, sources_of
 from automl_tl.errors import DataError, OptionError
+from automl_tl.model.decoding import BATCH_SIZE
 from automl_tl.model.inputs import Input
 from automl_tl.model.manifest import jsonable
-from automl_tl.model.predict import Progress, Scorer, predict_inputs
+from automl_tl.model.predict import Prediction, Progress, Scorer, predict_inputs
 from automl_tl.notebook import html_table
 from automl_tl.options import SPLITS
 
@@ -207,7 +209,13 @@ def _per_class(y: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> 
 
 
 def evaluate(
-    model: Scorer, dataset: ImageDataset, *, split: str | None = None, progress: Progress | None = None
+    model: Scorer,
+    dataset: ImageDataset,
+    *,
+    split: str | None = None,
+    batch_size: int = BATCH_SIZE,
+    threads: int | None = None,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Let `model` look at labelled pictures and compare.
 
@@ -218,6 +226,8 @@ def evaluate(
         model: a `Model`.
         dataset: opened with `open_dataset(path, train=False)`.
         split: "train", "val", "test" or "all" of a given split; default: the test part, where one is given.
+        batch_size: pictures that go through the network at once.
+        threads: that decode pictures; default: one a core.
         progress: called with (done, total).
 
     Raises:
@@ -233,7 +243,8 @@ def evaluate(
             f"it knows {quoted(list(model.classes))}: give pictures of these."
         )
     frame = dataset.frame[known]
-    found = evaluate_pictures(model, sources_of(frame), frame["label"], progress=progress)
+    look = partial(predict_inputs, model, batch_size=batch_size, threads=threads, progress=progress)
+    found = _evaluated(model.classes, look, sources_of(frame), frame["label"])
     notes = [
         *dataset.notes,
         *note,
@@ -245,29 +256,37 @@ def evaluate(
 
 
 def evaluate_pictures(
-    model: Scorer, sources: Iterable[Source], labels: Iterable[str], *, progress: Progress | None = None,
-    enough: Enough = never,
-) -> Evaluation:  # fmt: skip
+    model: Scorer, sources: Iterable[Source], labels: Iterable[str], *, enough: Enough = never
+) -> Evaluation:
     """Let `model` look at pictures of classes that it knows and compare; those that cannot be read do not count.
 
     Args:
         model: a `Model`.
         sources: of n of them.
         labels: the n true classes.
-        progress: called with (done, total).
         enough: asked, with the number of pictures that count so far, whether the others may be left out.
 
     Raises:
         DataError: None of the pictures can be read.
     """
-    inputs = tuple(Input(source.name, source) for source in sources)
-    y, probabilities, paths, errors, outside = _answers(model, inputs, labels, progress, enough)
+    return _evaluated(model.classes, partial(predict_inputs, model), sources, labels, enough)
+
+
+Look = Callable[[tuple[Input, ...]], Iterator[Prediction]]
+"""Has a model look at pictures."""
+
+
+def _evaluated(
+    classes: tuple[str, ...], look: Look, sources: Iterable[Source], labels: Iterable[str], enough: Enough = never
+) -> Evaluation:
+    predictions = look(tuple(Input(source.name, source) for source in sources))
+    y, probabilities, paths, errors, outside = _answers(classes, predictions, labels, enough)
     if not len(y):
         raise DataError(
             f"None of the {counted(len(errors), 'picture')} can be read; the first is '{printable(errors[0].path)}': "
             f"{errors[0].reason}."
         )
-    found = evaluate_probabilities(y, probabilities, model.classes)
+    found = evaluate_probabilities(y, probabilities, classes)
     return replace(found, paths=paths, errors=errors, notes=outside)
 
 
@@ -293,16 +312,16 @@ def chosen_part(dataset: ImageDataset, split: str | None) -> tuple[ImageDataset,
 
 
 def _answers(
-    model: Scorer, inputs: tuple[Input, ...], labels: Iterable[str], progress: Progress | None, enough: Enough
+    classes: tuple[str, ...], predictions: Iterable[Prediction], labels: Iterable[str], enough: Enough
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[Skipped, ...], tuple[str, ...]]:
     """Return y int (n,), probabilities float64 (n, C), the n paths, what cannot be read, and a note on odd values."""
-    place = {label: number for number, label in enumerate(model.classes)}
+    place = {label: number for number, label in enumerate(classes)}
     y: list[int] = []
     probabilities: list[np.ndarray] = []
     paths: list[str] = []
     errors: list[Skipped] = []
     outside: list[str] = []
-    for prediction, label in zip(predict_inputs(model, inputs, progress=progress), labels, strict=True):
+    for prediction, label in zip(predictions, labels, strict=True):
         if enough(len(y)):
             break
         if prediction.probabilities is None:

@@ -15,7 +15,8 @@ from automl_tl.data.decode import Preprocessing
 from automl_tl.data.names import printable, quoted
 from automl_tl.data.source import Readable
 from automl_tl.errors import BackboneError, OptionError, PictureError
-from automl_tl.model.decoding import BATCH_SIZE, Images, decoded_batches, upright
+from automl_tl.features.batch_size import pictures_at_once
+from automl_tl.model.decoding import Images, decoded_batches, upright
 from automl_tl.model.explain import LONGEST_SIDE, heat_map
 from automl_tl.model.forward import forward
 from automl_tl.model.member import Member
@@ -55,6 +56,11 @@ class Model:
     def device(self) -> torch.device:
         """Where the first member computes."""
         return self.members[0].network.device
+
+    @property
+    def pictures_at_once(self) -> int:
+        """How many pictures suit its device."""
+        return min(pictures_at_once(member.network) for member in self.members)
 
     @property
     def preprocessings(self) -> tuple[Preprocessing, ...]:
@@ -102,17 +108,19 @@ class Model:
         """Of the members; they sum to 1."""
         return tuple(member.weight for member in self.members)
 
-    def probabilities(self, pictures: Iterable[Readable], *, batch_size: int = BATCH_SIZE) -> np.ndarray:
+    def probabilities(self, pictures: Iterable[Readable], *, batch_size: int | None = None) -> np.ndarray:
         """Return the probabilities of pictures, float64 (n, C).
 
-        They are paths, bytes of files, pixels as uint8 (H, W, 3), or pictures of Pillow.
+        They are paths, bytes of files, pixels as uint8 (H, W, 3), or pictures of Pillow; so many go through the network
+        at once, by default as suit its device.
 
         Raises:
             PictureError: One of them cannot be read; `predict` goes on without it.
         """
         parts = [np.empty((0, len(self.classes)))]
         done = 0
-        for batch in decoded_batches(pictures, self.preprocessings, batch_size=batch_size):
+        size = batch_size or self.pictures_at_once
+        for batch in decoded_batches(pictures, self.preprocessings, batch_size=size):
             if batch.errors:
                 row, reason = next(iter(batch.errors.items()))
                 raise PictureError(f"picture {done + row + 1} cannot be used: {reason}")
@@ -158,7 +166,8 @@ class Model:
         Raises:
             DataError: A path names nothing.
         """
-        return list(predict(self, paths, top_k=top_k, path_column=path_column))
+        size = self.pictures_at_once
+        return list(predict(self, paths, top_k=top_k, path_column=path_column, batch_size=size))
 
 
 def mix(scores: Iterable[np.ndarray], weights: Iterable[float], temperature: float) -> np.ndarray:

@@ -105,13 +105,17 @@ def predict_inputs(
     *,
     top_k: int = 1,
     batch_size: int = BATCH_SIZE,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Prediction]:
-    """Yield a prediction for each of what `inputs.list_inputs` returned; otherwise as `predict`."""
+    """Yield a prediction for each of what `inputs.list_inputs` returned; otherwise as `predict`.
+
+    threads: that decode pictures; default: one a core.
+    """
     _check_top_k(top_k)
     done = 0
     sources = (one.source if one.problem is None else None for one in inputs)
-    for batch in decoded_batches(sources, model.preprocessings, batch_size=batch_size):
+    for batch in decoded_batches(sources, model.preprocessings, batch_size=batch_size, threads=threads):
         given = inputs[done : done + batch.n]
         good = iter(_predictions(model, [given[row] for row in batch.rows], batch.images, top_k))
         for row, one in enumerate(given):

@@ -134,8 +134,33 @@ class DeviceOptions:
     """Where to compute."""
 
     device: str = option(
-        "auto", "Where to compute: auto, cpu, cuda, cuda:N or mps.", doc='"auto", "cpu", "cuda", "cuda:N" or "mps".',
+        "auto", "Where to compute: auto, cpu, cuda, cuda:N (or N) or mps.",
+        doc='"auto", "cpu", "cuda", "cuda:N" (or "N") or "mps".',
         parse=parse_device, show_default=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions:
+    """How much is done at once."""
+
+    batch_size: int | None = option(
+        None,
+        "Pictures that go through a network at once; a training step of more goes in parts.  [default: 32 on a CPU, "
+        "what suits the memory on a GPU; halved where memory does not suffice]",
+        doc="pictures that go through a network at once; a training step of more goes in parts; default: 32 on a CPU, "
+        "what suits the memory on a GPU.",
+        metavar="N", bounds=(1, None),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodingOptions:
+    """Who decodes, where nothing else is shared out."""
+
+    workers: int | None = option(
+        None, "Threads that decode pictures.  [default: one a core, 2 to 16]",
+        doc="threads that decode pictures; default: one a core, 2 to 16.", metavar="N", bounds=(1, None),
     )  # fmt: skip
 
 
@@ -167,9 +192,12 @@ class WorkOptions:
         metavar="auto|local|ray://HOST:PORT", parse=parse_ray,
     )  # fmt: skip
     workers: int | None = option(
-        None, "With --ray: pieces of work at once.  [default: one per GPU, or one per four cores]",
-        doc="with `ray`: pieces of work at once; default: one per GPU, or one per four cores.", metavar="N",
-        bounds=(1, None),
+        None,
+        "Threads that decode pictures; with --ray, pieces of work at once.  [default: threads one a core, 2 to 16; "
+        "pieces one per GPU, or one per four cores]",
+        doc="threads that decode pictures (default: one a core, 2 to 16); with `ray`, pieces of work at once (default: "
+        "one per GPU, or one per four cores).",
+        metavar="N", bounds=(1, None),
     )  # fmt: skip
 
 
@@ -189,6 +217,7 @@ class LabOptions(
     WorkOptions,
     CacheOptions,
     SeedOptions,
+    BatchOptions,
     DeviceOptions,
     GoalOptions,
     OverrideOptions,

@@ -13,6 +13,7 @@ from automl_tl.memory import held_memory
 from automl_tl.options.declaration import option, option_of
 from automl_tl.options.groups import (
     BackboneOptions,
+    BatchOptions,
     CacheOptions,
     DeviceOptions,
     GoalOptions,
@@ -110,7 +111,14 @@ class InsideOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions(
-    LimitOptions, BudgetOptions, CacheOptions, DeviceOptions, GoalOptions, OverrideOptions, BackboneOptions
+    LimitOptions,
+    BudgetOptions,
+    CacheOptions,
+    BatchOptions,
+    DeviceOptions,
+    GoalOptions,
+    OverrideOptions,
+    BackboneOptions,
 ):
     """What the estimator has of a search's options."""
 

@@ -13,10 +13,16 @@ from automl_tl.errors import OptionError, WeightsError
 
 
 def parse_device(text: str) -> str:
-    """Return `text` in lower case if it names a device, else raise OptionError."""
+    """Return `text` in lower case if it names a device, "cuda:1" for "1"; else raise OptionError.
+
+    >>> parse_device("CUDA"), parse_device("0")
+    ('cuda', 'cuda:0')
+    """
     device = text.strip().lower()
+    if re.fullmatch(r"[0-9]{1,2}", device):
+        device = f"cuda:{int(device)}"
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", device):
-        raise OptionError(f"{text!r} is no device; use auto, cpu, cuda, cuda:0 or mps")
+        raise OptionError(f"{text!r} is no device; use auto, cpu, cuda, cuda:0 (or 0) or mps")
     return device
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from automl_tl.options.declaration import option
-from automl_tl.options.groups import DeviceOptions, FileOptions, TableOptions
+from automl_tl.options.groups import BatchOptions, DecodingOptions, DeviceOptions, FileOptions, TableOptions
 from automl_tl.options.texts import parse_csv_file
 
 SPLITS = ("all", "train", "val", "test")
@@ -34,7 +34,7 @@ class RowOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions(DeviceOptions, FileOptions, RowOptions):
+class PredictOptions(BatchOptions, DecodingOptions, DeviceOptions, FileOptions, RowOptions):
     """Every option of `predict`."""
 
 
@@ -59,5 +59,5 @@ class AnswerOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(DeviceOptions, AnswerOptions, PartOptions, TableOptions):
+class EvaluateOptions(BatchOptions, DecodingOptions, DeviceOptions, AnswerOptions, PartOptions, TableOptions):
     """Every option of `evaluate`."""

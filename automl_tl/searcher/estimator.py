@@ -109,7 +109,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         inputs = tuple(Input(one.name, one) for one in _pictures(X))
-        answers = list(predict_inputs(self.model_, inputs))
+        size = self.batch_size or self.model_.pictures_at_once
+        answers = list(predict_inputs(self.model_, inputs, batch_size=size, threads=self.workers))
         bad = [answer for answer in answers if answer.error is not None]
         if bad:
             raise PictureError(

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,8 @@ from automl_tl.backbones.registry import get_backbone
 from automl_tl.backbones.stages import build_network
 from automl_tl.cli import main
 from automl_tl.cli.predict_page import writer
+from automl_tl.features.batch_size import ON_CPU
+from automl_tl.model import predict as predict_module
 from automl_tl.model.bundle import save_bundle
 from automl_tl.model.inputs import Input
 from automl_tl.model.model import Model
@@ -77,6 +80,23 @@ def test_the_table_names_the_next_classes(bundle: Path, pictures: Path) -> None:
     every = predicted(bundle, pictures / "sky" / "000.png", "--probabilities")
     assert "leaf" in every
     assert "apple" in every
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_the_user_says_how_much_is_done_at_once(
+    command: str, bundle: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int | None]] = []
+    real = predict_module.decoded_batches
+
+    def batches(*arguments: Any, batch_size: int, threads: int | None) -> Any:
+        asked.append((batch_size, threads))
+        return real(*arguments, batch_size=batch_size, threads=threads)
+
+    monkeypatch.setattr(predict_module, "decoded_batches", batches)
+    plain = run(command, bundle, pictures).stdout
+    assert run(command, bundle, pictures, "--batch-size", "5", "--workers", "1").stdout == plain
+    assert asked == [(ON_CPU, None), (5, 1)]
 
 
 def test_csv_has_a_header_and_a_row_for_every_picture(bundle: Path, pictures: Path) -> None:

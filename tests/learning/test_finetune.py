@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from trainable import STRONG, coloured, make_cache, noise, tiny_network, token_network, zero_head
+from trainable import CPU, STRONG, coloured, make_cache, noise, tiny_network, token_network, zero_head
 
 from automl_tl.backbones.contract import FineTuning
 from automl_tl.backbones.stages import Network
@@ -394,6 +394,17 @@ def test_a_picture_that_is_left_over_joins_the_batch_before(
     Run(tmp_path, data=coloured(n)).train(replace(RECIPE, epochs=1), batch_size=4)
     assert [len(some) - 1 for some in asked] == sizes
     assert sorted(row for some in asked for row in some[1:]) == list(range(n))
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(None, [8, 8, 8]), (3, [3, 3, 2] * 3), (100, [8, 8, 8])])
+def test_a_step_of_more_pictures_than_go_through_at_once_goes_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int | None, sizes: list[int]
+) -> None:
+    asked = sizes_of_batches(monkeypatch)
+    run = Run(tmp_path)
+    cache = make_cache(run.origin, run.pixels, 1, tmp_path, engine=replace(CPU, batch_size=most))
+    finetune(run.tunable(cache), Targets(run.y), np.arange(N), replace(RECIPE, epochs=1), batch_size=8)
+    assert [len(some) - 1 for some in asked] == sizes
 
 
 def test_every_epoch_sees_every_picture_once_in_a_view_of_its_own(
