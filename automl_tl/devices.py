@@ -1,4 +1,4 @@
-"""Copies between the host's memory and a device's, as few of them as can be, none that makes a GPU wait."""
+"""A device's free memory, and copies between it and the host: few, and none that makes a GPU wait."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Key = TypeVar("Key")
+
+
+def free_memory(device: torch.device | str) -> int:
+    """Return the bytes that can still be had on a CUDA device, those that torch holds for later among them."""
+    import torch
+
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 def to_device(values: Tensor, device: torch.device | str) -> Tensor:

@@ -185,7 +185,7 @@ def machine(bench: Bench) -> str:
     engine = bench.engine
     name = torch.cuda.get_device_name(engine.device) if engine.kind == "cuda" else platform.processor() or engine.kind
     return (
-        f"{name}, {engine.dtype}, {bench.way.at_once} pictures at once; {os.cpu_count()} cores, {engine.threads} threads; "
+        f"{name}, {engine.dtype}, batches of {bench.way.at_once}; {os.cpu_count()} cores, {engine.threads} threads, "
         f"torch {torch.__version__}; {bench.network.name}, {len(bench.pictures)} photos"
     )
 

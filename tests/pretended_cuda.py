@@ -24,6 +24,8 @@ ENGINE = Engine("cuda:1", "bfloat16")
 """Not the first device, which tensors are on by mistake."""
 COPY, LOOK, UNPINNED, CHECK = "copy to the host", "look at a value", "copy from unpinned memory", "check of a solution"
 """What the host waits for."""
+MEMORY = 2**33
+"""Bytes of the device, all of them free."""
 _aten = torch.ops.aten
 _READS = (
     _aten._local_scalar_dense.default,
@@ -82,9 +84,15 @@ def pretended_cuda() -> Iterator[PretendedCuda]:
     """Yield the mode. What torch asks the driver for is left out: the state of its random numbers, and its streams,
     without which there is no backward pass; gradients are zeros.
     """
-    states = {"get_rng_state": lambda device: None, "set_rng_state": lambda state, device: None}
+    driver = {
+        "get_rng_state": lambda device: None,
+        "set_rng_state": lambda state, device: None,
+        "mem_get_info": lambda device: (MEMORY, MEMORY),
+        "memory_reserved": lambda device: 0,
+        "memory_allocated": lambda device: 0,
+    }
     with (
-        mock.patch.multiple("torch.cuda", **states),
+        mock.patch.multiple("torch.cuda", **driver),
         mock.patch("torch.autograd.backward", _zero_gradients),
         mock.patch.object(nn.Module, "to", _to),
         PretendedCuda() as mode,

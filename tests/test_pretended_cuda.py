@@ -158,6 +158,15 @@ def test_the_screen_and_the_solved_heads_stay_on_the_device(monkeypatch: pytest.
         assert len(solve_path("softmax", Problem(spectrum, Y, folds, 3), np.array([1.0])).oof) == N
 
 
+def test_what_does_not_fit_there_is_solved_by_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "SMALL", 0)
+    X = np.random.default_rng(0).normal(size=(N, 40)).astype(np.float32)
+    with pretended_cuda():
+        assert decompose(X, ENGINE.device).device.type == "cuda"
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1e3, 1e3))
+        assert decompose(X, ENGINE.device).device.type == "cpu"
+
+
 @pytest.mark.parametrize("pooling", ["mean", "mean+std", "grid"])
 def test_a_batch_that_is_classified_is_copied_once(pooling: str) -> None:
     here = [member(pooling=pooling, cuts=(1, 3)), member(cuts=(2,), seed=1, hidden=8)]

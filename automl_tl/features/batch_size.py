@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import torch
-
 from automl_tl.backbones.network import Network
+from automl_tl.devices import free_memory
 
 ON_CPU = 32
 """More at once are no faster on a CPU."""
@@ -21,8 +20,7 @@ def pictures_at_once(network: Network) -> int:
     device = network.device
     if device.type != "cuda":
         return ON_CPU
-    free, _ = torch.cuda.mem_get_info(device)
-    return _power_of_two(free / _SHARE / _bytes_of_picture(network))
+    return _power_of_two(free_memory(device) / _SHARE / _bytes_of_picture(network))
 
 
 def _bytes_of_picture(network: Network) -> int:

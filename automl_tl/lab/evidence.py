@@ -126,7 +126,7 @@ def gather_evidence(
     rows = probe[0].rows
     backbone, reason = _choose_backbone(probe, metric, _prior(list(features)), sample)
     own = [c for c in probe if c.backbone == backbone]
-    finalists = _finalists(own, features[backbone], sample, rows, metric, deadline)
+    finalists = _finalists(lab, own, features[backbone], sample, rows, deadline)
     return Evidence(tuple(probe), tuple(finalists), backbone, reason, len(rows) == sample.n)
 
 
@@ -144,7 +144,7 @@ def screen(
     order = sorted(listed, key=lambda item: item[1].cuts != (features[item[0]].n_stages,))  # every last cut first
     screened: dict[FeatureSource, Candidate] = {}
     for name, source in until(deadline, order):
-        screened[source] = _screen(features[name], source, sample, rows, metric)
+        screened[source] = _screen(lab, features[name], source, sample, rows)
         progress(len(screened), len(listed))
     probe = [screened[source] for _, source in listed if source in screened]
     return sorted(probe, key=lambda c: -_utility(c, metric))
@@ -164,9 +164,9 @@ def _prior(names: Sequence[str]) -> pd.Series:
     return published[published.index.isin(names)]
 
 
-def _screen(features: Features, source: FeatureSource, sample: Sample, rows: np.ndarray, metric: str) -> Candidate:
+def _screen(lab: Lab, features: Features, source: FeatureSource, sample: Sample, rows: np.ndarray) -> Candidate:
     X = _matrix(features, source, rows)
-    path = ridge_path(sample.problem(X, rows), metric=metric)
+    path = ridge_path(sample.problem(X, rows), metric=lab.metric.name, device=lab.engine.device)
     return _candidate(source, features.n_stages, path, rows, sample)
 
 
@@ -182,7 +182,7 @@ def _candidate(source: FeatureSource, n_stages: int, path: PenaltyPath, rows: np
 
 
 def _finalists(
-    probe: Sequence[Candidate], features: Features, sample: Sample, rows: np.ndarray, metric: str, deadline: float
+    lab: Lab, probe: Sequence[Candidate], features: Features, sample: Sample, rows: np.ndarray, deadline: float
 ) -> Iterator[Candidate]:
     """Look at the best sources of each frozen strategy on the whole sample, and solve the very best."""
     everything = np.arange(sample.n)
@@ -190,10 +190,11 @@ def _finalists(
     for strategy in FROZEN:
         some = [c for c in probe if c.strategy == strategy][: None if screened_all else N_FINALISTS]
         if not screened_all:
-            some = [_screen(features, c.source, sample, everything, metric) for c in until(deadline, some)]
+            some = [_screen(lab, features, c.source, sample, everything) for c in until(deadline, some)]
         yield from some
-        if time.monotonic() < deadline and _is_solvable(sample) and (best := _best(some, metric)) is not None:
-            yield from _solve(best.source, features, sample, rows, metric, deadline)
+        best = _best(some, lab.metric.name)
+        if time.monotonic() < deadline and _is_solvable(sample) and best is not None:
+            yield from _solve(lab, best.source, features, sample, rows, deadline)
 
 
 def _is_solvable(sample: Sample) -> bool:
@@ -206,10 +207,11 @@ def _is_solvable(sample: Sample) -> bool:
 
 
 def _solve(
-    source: FeatureSource, features: Features, sample: Sample, rows: np.ndarray, metric: str, deadline: float
+    lab: Lab, source: FeatureSource, features: Features, sample: Sample, rows: np.ndarray, deadline: float
 ) -> Iterator[Candidate]:
     """Solve the document's classifiers on the screened part; on a larger sample only the best of them again."""
-    spectrum = decompose(_matrix(features, source, rows))
+    metric, device = lab.metric.name, lab.engine.device
+    spectrum = decompose(_matrix(features, source, rows), device)
     problem = sample.problem(spectrum, rows)
     strengths = l2_grid(len(rows), round(spectrum.unit))
     paths = [
@@ -219,7 +221,7 @@ def _solve(
         best = max(paths, key=lambda path: _path_utility(path, metric))
         near = best.penalties[max(best.best - 1, 0) : best.best + 2] * len(rows) / sample.n
         rows = np.arange(sample.n)
-        problem = sample.problem(_matrix(features, source, rows))
+        problem = sample.problem(decompose(_matrix(features, source, rows), device))
         paths = [solve_path(best.kind, problem, near, metric=metric, deadline=deadline)]
     for path in paths:
         yield _candidate(source, features.n_stages, path, rows, sample)

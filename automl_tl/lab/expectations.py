@@ -21,6 +21,7 @@ from automl_tl.learning.curve import LearningCurve, learning_curve
 from automl_tl.learning.estimate import Estimate, OutOfFold, add_gain, expected_accuracy, paired_gain
 from automl_tl.learning.recipe import epochs_for
 from automl_tl.learning.scores import class_weights, correctness
+from automl_tl.learning.spectrum import Spectrum, decompose
 from automl_tl.strategies import FROZEN, STRATEGIES, Strategy
 
 
@@ -65,7 +66,7 @@ def expect(
     candidates = {name: candidate for name, candidate in found.items() if candidate is not None}
     late = evidence.late(metric)
     X = features.matrix(late.source.cuts, late.source.pooling)
-    curve = _curve(X, late, evidence, sample)
+    curve = _curve(decompose(X, lab.engine.device), late, evidence, sample)
     estimates = {name: _estimate(c, evidence, sample, metric, curve) for name, c in candidates.items()}
     known = _known(estimates[late.strategy], sample, domain)
     gains = lab.calibration.expect(known)
@@ -126,7 +127,7 @@ def _curve_step(curve: LearningCurve, sample: Sample) -> tuple[float, float]:
     return curve.step(trained, trained / max(share, 0.1) * sample.n_training / sample.n)
 
 
-def _curve(X: np.ndarray, late: Candidate, evidence: Evidence, sample: Sample) -> LearningCurve:
+def _curve(X: Spectrum, late: Candidate, evidence: Evidence, sample: Sample) -> LearningCurve:
     """Return the learning curve of the late source with the screen's classifier, which is quick to refit."""
     penalty = evidence.screened(late).path.penalty
     return learning_curve(sample.problem(X), penalty, groups=sample.groups)

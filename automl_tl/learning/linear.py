@@ -9,7 +9,7 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
-from automl_tl.devices import to_device
+from automl_tl.devices import free_memory, to_device
 from automl_tl.errors import OptionError
 from automl_tl.learning.threads import SMALL
 
@@ -99,12 +99,20 @@ def as_matrix(X: np.ndarray | Tensor) -> Tensor:
 def placed(matrix: Tensor, multiplications: float, device: str | None) -> Tensor:
     """The matrix on the device that is to solve it: "cpu", "cuda", "cuda:1"; None leaves it where it is.
 
-    Small problems stay on the CPU, whose eigendecompositions are faster there than a GPU's. So does everything where
-    the device is Apple's ("mps"): it has no float64, and small penalties need the digits.
+    Small problems stay on the CPU, whose eigendecompositions are faster there than a GPU's, and so do those that do not
+    fit into a GPU's free memory. So does everything where the device is Apple's ("mps"): it has no float64, and small
+    penalties need the digits.
     """
     if device is None:
         return matrix
-    return matrix.to("cpu" if device == "mps" or multiplications < SMALL else device)
+    away = device not in ("cpu", "mps") and multiplications >= SMALL and _held(matrix) < free_memory(device)
+    return matrix.to(device if away else "cpu")
+
+
+def _held(matrix: Tensor) -> float:
+    """Bytes that solving (n, d) takes at most: itself, rotated, and four square matrices of its smaller side."""
+    n, d = matrix.shape
+    return 4 * n * d + 8 * (n + 4 * min(n, d)) * min(n, d)
 
 
 def measure_scaling(X: Tensor) -> Scaling:

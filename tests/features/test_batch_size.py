@@ -31,7 +31,10 @@ def test_a_gpu_takes_what_a_quarter_of_its_free_memory_holds(
 ) -> None:
     network = replace(tiny_network(), sizes=(2048, 768, 256))
     monkeypatch.setattr("automl_tl.backbones.network.Network.device", torch.device("cuda:1"))
-    monkeypatch.setattr(torch.cuda, "mem_get_info", {torch.device("cuda:1"): (free, 80e9)}.get)
+    held = 4e5
+    monkeypatch.setattr(torch.cuda, "mem_get_info", {torch.device("cuda:1"): (free - held, 80e9)}.get)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", {torch.device("cuda:1"): 2 * held}.get)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", {torch.device("cuda:1"): held}.get)
     assert pictures_at_once(network) == expected
 
 
