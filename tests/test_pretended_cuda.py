@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from automl_tl.backbones.stages import POOLINGS, Network, build_network
 from automl_tl.domain.depth import depth_profile
 from automl_tl.errors import BackboneError
 from automl_tl.features.extract import statistics
+from automl_tl.lab.timing import forward_seconds, latencies, stage_seconds
 from automl_tl.learning import linear
 from automl_tl.learning.classifiers import starting_head
 from automl_tl.learning.configuration import Configuration
@@ -31,6 +33,7 @@ from automl_tl.learning.screen import ridge_path, solve_ridge
 from automl_tl.learning.spectrum import decompose
 from automl_tl.learning.trainer import Material, Start, train
 from automl_tl.model.forward import forward
+from automl_tl.model.module import PictureClassifier
 
 N = 24
 Y = np.arange(N) % 3
@@ -127,6 +130,19 @@ def test_an_epoch_of_training_is_waited_for_once(tmp_path: Path, layers: str, ba
 def test_what_frozen_stages_put_out_is_copied_twice_a_batch(tmp_path: Path, network: Network, pooling: str) -> None:
     n_batches = 2
     assert _waits(network, replace(STEP, unfrozen=1), pooling, tmp_path) == {COPY: 2 * n_batches + 1}
+
+
+def test_what_is_exported_and_what_is_timed_run_there(tmp_path: Path) -> None:
+    one = member(pooling="mean+std", cuts=(1, 3))
+    name = mock.patch("torch.cuda.get_device_name", return_value="pretended")
+    with pretended_cuda(), mock.patch("torch.accelerator.synchronize"), name:
+        network = moved(one.network)
+        there = replace(one, network=network, head=one.head.to(ENGINE.device))
+        pictures = torch.zeros(2, 40, 50, 3, dtype=torch.uint8).to(ENGINE.device)
+        assert PictureClassifier([there], 1.0)(pictures).device == torch.device(ENGINE.device)
+        assert len(latencies(network, ENGINE)) == network.n_stages
+        assert len(stage_seconds(network, ENGINE, tmp_path)) == network.n_stages
+        assert forward_seconds(network, ENGINE, tmp_path) > 0
 
 
 def _waits(network: Network, recipe: Recipe, pooling: str, folder: Path, *, balanced: bool = False) -> Counter[str]:

@@ -18,6 +18,7 @@ from automl_tl.augment.policy import AugmentationPolicy, augment
 from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.stages import Network, normalise, pool_stage
 from automl_tl.data.decode import Preprocessing
+from automl_tl.devices import to_device
 from automl_tl.features.batch_size import pictures_at_once
 from automl_tl.features.engine import Engine
 from automl_tl.features.extract import statistics
@@ -143,7 +144,7 @@ def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int) -> 
     generator = torch.Generator().manual_seed(0)
 
     def step() -> None:
-        inputs = normalise(images.to(engine.device), network.backbone.mean, network.backbone.std)
+        inputs = normalise(to_device(images, engine.device), network.backbone.mean, network.backbone.std)
         x = augment(inputs, _POLICY, generator).contiguous(memory_format=torch.channels_last)
         with engine.autocast():
             with torch.no_grad():

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from tiny_backbone import tiny_network
+from tiny_models import register
 
 from automl_tl.data.decode import Preprocessing
 from automl_tl.errors import OptionError
 from automl_tl.features import engine as module
 from automl_tl.features.batch_size import LEAST, MOST, ON_CPU, pictures_at_once
 from automl_tl.features.engine import Engine, choose_engine
-from automl_tl.features.extract import Pass
+from automl_tl.features.extract import Pass, pictures_of
+from automl_tl.lab.lab import open_lab
+from automl_tl.options import RecommendOptions
 from automl_tl.options.texts import parse_device
 
 CPU = Engine("cpu", "float32")
@@ -102,3 +106,14 @@ def test_a_number_that_is_no_gpu_here_says_so(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(OptionError, match="--device cuda:0: torch sees no CUDA device here; use --device cpu or auto"):
         choose_engine(parse_device("0"))
+
+
+def test_a_laboratory_works_as_the_user_says(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch)
+    monkeypatch.setenv("AUTOML_TL_PREFLIGHT_SECONDS", "0")
+    lab = open_lab(pictures, RecommendOptions(device="cpu", batch_size=4, workers=1))
+    assert (lab.engine.batch_size, lab.engine.threads) == (4, 1)
+    passed: list[int] = []
+    lab.networks.network("tiny").stages[0].register_forward_pre_hook(lambda _, inputs: passed.append(len(inputs[0])))
+    lab.features("tiny", pictures_of(lab.dataset.frame))
+    assert passed == [4, 4, 4, 4, 2]
