@@ -202,13 +202,14 @@ def test_every_parameter_reaches_the_search(asked: dict[str, Any], paths: np.nda
         asked, paths[[0, 8]], [0, 1], budget=60, trials=3, backbones=["tiny"], strategies=["fine_tuning"],
         metric="macro_f1", device="cpu", max_memory=10**9, max_latency_ms=5, max_params=10**6, random_state=7,
         cache_dir=tmp_path, weights={}, mean=(0, 0, 0), std=(1, 1, 1), input_size=64, out=tmp_path / "run",
+        batch_size=8, workers=3,
     )  # fmt: skip
     assert asked.pop("table") is not None
     assert asked == {
         "budget": 60, "trials": 3, "backbones": ["tiny"], "strategies": ["fine_tuning"], "metric": "macro_f1",
         "device": "cpu", "max_memory": 10**9, "max_latency_ms": 5, "max_params": 10**6, "seed": 7,
         "cache_dir": tmp_path, "weights": {}, "mean": (0, 0, 0), "std": (1, 1, 1), "input_size": 64,
-        "out": tmp_path / "run",
+        "out": tmp_path / "run", "batch_size": 8, "workers": 3,
     }  # fmt: skip
 
 
