@@ -41,9 +41,16 @@ EVERYTHING = AugmentationPolicy(0.5, 0.5, 30, (0.8, 1.3), 0.4, 0.4, 0.5)
 STEP = Recipe(2, epochs=1, policy=EVERYTHING, label_smoothing=0.1, mixup=0.2, cutmix=0.2)
 
 
-@pytest.fixture(params=["maps", "tokens"])
+class Explicit(TinyBackbone):
+    """Says what the tokens of its maps are, so that how these are laid out shows in their values alone."""
+
+    def tokens(self, output: Tensor) -> Tensor:
+        return output.flatten(2).transpose(1, 2)
+
+
+@pytest.fixture(params=[TinyBackbone, Explicit, TokenBackbone], ids=["maps", "explicit", "tokens"])
 def network(request: pytest.FixtureRequest) -> Network:
-    return tiny_network() if request.param == "maps" else build_network("tokens", TokenBackbone())
+    return build_network("tiny", request.param())
 
 
 def pixels(network: Network, n: int = N) -> np.ndarray:
