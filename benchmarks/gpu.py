@@ -34,9 +34,12 @@ import automl_tl
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.backbones.registry import get_backbone
 from automl_tl.backbones.stages import Network, build_network
+from automl_tl.data.ahead import default_threads
 from automl_tl.data.decode import Preprocessing
 from automl_tl.features.engine import Engine, choose_engine
-from automl_tl.features.extract import Pass, Picture, batches, extract, statistics
+from automl_tl.features.extract import Pass, extract, statistics
+from automl_tl.features.picture import Picture
+from automl_tl.features.pixels import PixelStore, batches
 from automl_tl.features.store import FeatureStore
 from automl_tl.learning.activations import ActivationCache
 from automl_tl.learning.finetune import Targets, finetune
@@ -94,12 +97,13 @@ def prepared(folder: Path, backbone: str, engine: Engine, size: Size) -> Bench:
     plugin = get_backbone(backbone)
     network = build_network(backbone, plugin, device=engine.device)
     how = Preprocessing(plugin.input_size, "squash", getattr(plugin, "interpolation", "bilinear"))
-    return Bench(folder, pictures, Pass(network, how, engine), size)
+    way = Pass(network, how, engine, pixels=PixelStore(threads=engine.workers))
+    return Bench(folder, pictures, way, size)
 
 
 def decoding(bench: Bench) -> Iterator[Row]:
     def decode() -> None:
-        for _ in batches(bench.pictures, bench.way.how, bench.way.at_once, bench.engine.threads):
+        for _ in batches(bench.pictures, bench.way.how, bench.way.at_once, threads=bench.engine.workers):
             pass
 
     yield row("decode", len(bench.pictures) / seconds(decode), "pictures/s")
@@ -182,10 +186,10 @@ def row(what: str, value: float, unit: str) -> Row:
 
 
 def machine(bench: Bench) -> str:
-    engine = bench.engine
+    engine, threads = bench.engine, bench.engine.workers or default_threads()
     name = torch.cuda.get_device_name(engine.device) if engine.kind == "cuda" else platform.processor() or engine.kind
     return (
-        f"{name}, {engine.dtype}, batches of {bench.way.at_once}; {os.cpu_count()} cores, {engine.threads} threads, "
+        f"{name}, {engine.dtype}, batches of {bench.way.at_once}; {os.cpu_count()} cores, {threads} threads, "
         f"torch {torch.__version__}; {bench.network.name}, {len(bench.pictures)} photos"
     )
 

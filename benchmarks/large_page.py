@@ -35,8 +35,8 @@ from automl_tl.report.page import render
 from automl_tl.report.run import Pictures, run_page
 from automl_tl.reviewer.parameters import review_parameters
 from automl_tl.reviewer.run import Run, open_run, pictures_of
+from automl_tl.searcher.trials.journal import read_trials
 from automl_tl.searcher.trials.leaderboard import leaderboard
-from automl_tl.searcher.trials.study import read_trials
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 TIMER = """<script>

@@ -27,7 +27,7 @@ from optuna.trial import Trial
 
 import automl_tl
 from automl_tl.cluster import RayExecutor
-from automl_tl.features.extract import pictures_of
+from automl_tl.features.picture import pictures_of
 from automl_tl.lab.lab import open_lab
 from automl_tl.learning.configuration import Configuration
 from automl_tl.monitor import Silent, Status

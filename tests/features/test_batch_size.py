@@ -15,7 +15,8 @@ from automl_tl.errors import OptionError
 from automl_tl.features import engine as module
 from automl_tl.features.batch_size import LEAST, MOST, ON_CPU, pictures_at_once
 from automl_tl.features.engine import Engine, choose_engine
-from automl_tl.features.extract import Pass, pictures_of
+from automl_tl.features.extract import Pass
+from automl_tl.features.picture import pictures_of
 from automl_tl.lab.lab import open_lab
 from automl_tl.options import RecommendOptions
 from automl_tl.options.texts import parse_device
@@ -47,9 +48,8 @@ def test_what_the_user_says_goes_before_what_suits_the_device() -> None:
     assert Pass(network, how, CPU).at_once == ON_CPU
     assert Pass(network, how, replace(CPU, batch_size=7)).at_once == 7
     assert Pass(network, how, replace(CPU, batch_size=7), batch_size=5).at_once == 5
-    assert replace(CPU, workers=3).threads == 3
     chosen = choose_engine("cpu", batch_size=7, workers=3)
-    assert (chosen.batch_size, chosen.threads, chosen.for_training.batch_size) == (7, 3, 7)
+    assert (chosen.batch_size, chosen.workers, chosen.for_training.batch_size) == (7, 3, 7)
     assert chosen.name == choose_engine("cpu").name  # features are the same
 
 
@@ -112,7 +112,7 @@ def test_a_laboratory_works_as_the_user_says(pictures: Path, monkeypatch: pytest
     register(monkeypatch)
     monkeypatch.setenv("AUTOML_TL_PREFLIGHT_SECONDS", "0")
     lab = open_lab(pictures, RecommendOptions(device="cpu", batch_size=4, workers=1))
-    assert (lab.engine.batch_size, lab.engine.threads) == (4, 1)
+    assert (lab.engine.batch_size, lab.networks.pixels.threads) == (4, 1)
     passed: list[int] = []
     lab.networks.network("tiny").stages[0].register_forward_pre_hook(lambda _, inputs: passed.append(len(inputs[0])))
     lab.features("tiny", pictures_of(lab.dataset.frame))
