@@ -41,6 +41,10 @@ class ShortageError(AutomlTlError):
     """Memory does not suffice, here or on the device."""
 
 
+class EngineError(AutomlTlError):
+    """A way to run frozen networks is not installed, or cannot run this one."""
+
+
 class CacheError(AutomlTlError):
     """The cache folder cannot be used."""
 

@@ -1,9 +1,10 @@
-"""How a forward pass is run on a device: number format and memory layout."""
+"""How a forward pass is run on a device: by what, and in which number format."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 
@@ -11,10 +12,12 @@ from automl_tl.errors import OptionError
 from automl_tl.memory import tune_malloc
 from automl_tl.options.texts import parse_device
 
+RuntimeName = Literal["eager", "folded", "openvino"]
+
 
 @dataclass(frozen=True)
 class Engine:
-    """A device with the number format that is fast there."""
+    """A device with the number format that is fast there, and what runs frozen networks on it."""
 
     device: str
     """"cpu", "cuda", "cuda:1", "mps"."""
@@ -24,11 +27,14 @@ class Engine:
     """Pictures that go through a network at once; None for what suits the device."""
     workers: int | None = None
     """Threads that decode pictures; None for one a core."""
+    runtime: RuntimeName = "eager"
+    """Of `features/runtimes/`; whatever else than features of frozen networks is computed, torch computes."""
 
     @property
     def name(self) -> str:
         """Part of every cache key: features of two engines differ in the third digit."""
-        return f"{self.kind}-{self.dtype}"
+        by = "" if self.runtime == "eager" else f"-{self.runtime}"
+        return f"{self.kind}-{self.dtype}{by}"
 
     @property
     def kind(self) -> str:
@@ -39,7 +45,7 @@ class Engine:
     def for_training(self) -> Engine:
         """The same device in the number format that trains fastest: float32 on a CPU, where the gradients of
         depthwise convolutions in bfloat16 take 1.6 times as long."""
-        return replace(self, dtype="float32") if self.device == "cpu" else self
+        return replace(self, dtype="float32" if self.device == "cpu" else self.dtype, runtime="eager")
 
     def autocast(self) -> AbstractContextManager:
         """Return a context in which a float32 network computes in this engine's number format."""

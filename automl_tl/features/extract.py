@@ -7,7 +7,7 @@ Pictures are decoded by threads while the network computes (`PixelStore`), and w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -18,7 +18,7 @@ import torch
 
 from automl_tl.augment.policy import fixed_view
 from automl_tl.backbones.blame import blaming
-from automl_tl.backbones.stages import POOLINGS, Network, Pooled, normalise, pool_stage, stage_outputs
+from automl_tl.backbones.stages import POOLINGS, Network, normalise
 from automl_tl.data.decode import DECODER, Preprocessing
 from automl_tl.devices import to_device, to_host
 from automl_tl.errors import BackboneError
@@ -28,6 +28,7 @@ from automl_tl.features.engine import Engine
 from automl_tl.features.halving import halving
 from automl_tl.features.picture import Picture
 from automl_tl.features.pixels import PixelStore
+from automl_tl.features.runtimes import prepare
 from automl_tl.monitor import Progress, unheeded
 from automl_tl.work import ThisProcess
 
@@ -250,16 +251,13 @@ def _checked(network: Network, images: torch.Tensor, engine: Engine, view: str) 
     return found
 
 
-def _pooled(network: Network, images: torch.Tensor, engine: Engine, view: str) -> dict[str, torch.Tensor]:
+def _pooled(network: Network, images: torch.Tensor, engine: Engine, view: str) -> Mapping[str, torch.Tensor]:
     """Return the statistics of a batch where they are computed, without waiting for them."""
-    backbone = network.backbone
+    backbone, run = network.backbone, prepare(network, engine)
     with torch.inference_mode(), engine.autocast():
         inputs = normalise(to_device(images, engine.device), backbone.mean, backbone.std)
         inputs = fixed_view(inputs, view).contiguous(memory_format=torch.channels_last)
-        result: dict[str, torch.Tensor] = {}
-        for cut, output in enumerate(stage_outputs(network, inputs), 1):
-            result.update(_named(cut, pool_stage(network, output, cut)))
-    return result
+        return run(inputs)
 
 
 def _check_rows(network: Network, name: str, values: torch.Tensor, n: int) -> None:
@@ -280,16 +278,6 @@ def _check_values(network: Network, name: str, values: np.ndarray) -> None:
 
 def _stage(network: Network, name: str) -> str:
     return f"{network.name}: stage {name.partition('/')[0]} of {network.n_stages}"
-
-
-def _named(cut: int, pooled: Pooled) -> Iterator[tuple[str, torch.Tensor]]:
-    yield f"{cut}/mean", pooled.mean
-    if pooled.std is not None:
-        yield f"{cut}/std", pooled.std
-    if pooled.grid is not None:
-        yield f"{cut}/grid", pooled.grid
-    if pooled.patches is not None:
-        yield f"{cut}/patches", pooled.patches
 
 
 def _compact(values: np.ndarray) -> np.ndarray:

@@ -74,13 +74,12 @@ class Lab:
             BackboneError: the backbone fails on these pictures.
             DataError: a picture cannot be read any more.
         """
-        networks = self.networks
-        how = networks.preprocessing(name, self.report.fit)
+        way = self.networks.way(name, self.report.fit, view)
+        networks = replace(self.networks, engine=way.engine)  # whoever computes does not choose again
 
         def submit(shard: Sequence[Picture], report: Report) -> Future[None]:
-            return self.executor.submit(compute_shard_by_name, networks, name, shard, how, view=view, report=report)
+            return self.executor.submit(compute_shard_by_name, networks, name, shard, way.how, view=view, report=report)
 
-        way = networks.way(name, self.report.fit, view)
         workers = self.executor.n_workers
         try:
             return extract(way, pictures, networks.store, progress=progress, submit=submit, n_workers=workers)
@@ -89,9 +88,9 @@ class Lab:
 
     def picture_seconds(self, name: str, pictures: Sequence[Picture]) -> float:
         """Return the seconds that one picture's features take, decoding included."""
-        how, timing = self.networks.preprocessing(name, self.report.fit), self.networks.timing
-        decoding = decode_seconds(pictures, how, self.networks.pixels, timing)
-        return decoding + forward_seconds(self.networks.network(name), self.engine, timing)
+        way, timing = self.networks.way(name, self.report.fit), self.networks.timing
+        decoding = decode_seconds(pictures, way.how, self.networks.pixels, timing)
+        return decoding + forward_seconds(way.network, way.engine, timing)
 
 
 def open_lab(data: Data, options: LabOptions, *, most: int | None = None) -> Lab:
@@ -116,7 +115,7 @@ def open_lab(data: Data, options: LabOptions, *, most: int | None = None) -> Lab
         if most is not None:
             listed = drawn(listed, most, options.seed)
         scanned, report = scan(listed, cache_dir=networks.cache, progress=update)
-        networks = replace(networks, value_range=report.value_range)
+        networks = replace(networks, value_range=report.value_range, n_pictures=len(scanned.frame))
         dataset = assign_splits(scanned, options.seed, drop_leaks=options.drop_leaks)
     with clock("backbones"), monitor.activity("Loading backbones"):
         names, notes = usable_backbones(networks, options.backbones, monitor.say)

@@ -19,6 +19,7 @@ from automl_tl.features.engine import Engine
 from automl_tl.features.extract import Pass
 from automl_tl.features.pixels import PixelStore
 from automl_tl.features.store import FeatureStore
+from automl_tl.lab.runtime_choice import choose_runtime
 
 _KEPT_NETWORKS = 3
 
@@ -44,6 +45,7 @@ class Networks:
         overrides: what the user knows better.
         named: backbones that the user asked for by name; what they raise is raised, others are left out with a note.
         value_range: of the pictures that they are shown.
+        n_pictures: whose features may be asked for; for many, a runtime is chosen that takes time to prepare.
     """
 
     engine: Engine
@@ -51,6 +53,7 @@ class Networks:
     overrides: Overrides = field(default_factory=Overrides)
     named: frozenset[str] = frozenset()
     value_range: ValueRange = EIGHT_BITS
+    n_pictures: int = 0
     _networks: OrderedDict[str, Network] = field(default_factory=OrderedDict)
 
     @property
@@ -65,7 +68,9 @@ class Networks:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travel to another process without what is built: whoever works there builds it once."""
-        return _in_this_process, (self.engine, self.cache, self.overrides, self.named, self.value_range)
+        return _in_this_process, (
+            self.engine, self.cache, self.overrides, self.named, self.value_range, self.n_pictures,
+        )  # fmt: skip
 
     def backbone(self, name: str) -> Backbone:
         """Return the backbone `name` with the user's overrides; raises BackboneError if there is none."""
@@ -107,18 +112,24 @@ class Networks:
         )
 
     def way(self, name: str, fit: str, view: str = "plain") -> Pass:
-        """Return how pictures, seen as `view`, go through backbone `name`; raises BackboneError as `network` does."""
-        return Pass(self.network(name), self.preprocessing(name, fit), self.engine, view, pixels=self.pixels)
+        """Return how pictures go through backbone `name`, by the runtime that has their features soonest.
+
+        Raises:
+            BackboneError: see `network`.
+        """
+        network = self.network(name)
+        engine = choose_runtime(network, self.engine, self.n_pictures, self.timing)
+        return Pass(network, self.preprocessing(name, fit), engine, view, pixels=self.pixels)
 
 
 _here: dict[str, Networks] = {}
 
 
 def _in_this_process(
-    engine: Engine, cache: Path, overrides: Overrides, named: frozenset[str], value_range: ValueRange
+    engine: Engine, cache: Path, overrides: Overrides, named: frozenset[str], value_range: ValueRange, n_pictures: int
 ) -> Networks:
     """Return the same networks for the same arguments, so that every piece of work in a process shares them."""
     own = overrides
     given = (sorted(own.weights.items()), own.mean, own.std, own.input_size)
-    key = repr((engine, cache, given, sorted(named), value_range))
-    return _here.setdefault(key, Networks(engine, cache, overrides, named, value_range))
+    key = repr((engine, cache, given, sorted(named), value_range, n_pictures))
+    return _here.setdefault(key, Networks(engine, cache, overrides, named, value_range, n_pictures))

@@ -54,7 +54,7 @@ def forward_seconds(network: Network, engine: Engine, folder: Path) -> float:
     def measure() -> float:
         return _fastest(lambda: statistics(network, images, engine), engine) / n
 
-    return remember(folder, {**_machine(network, engine), "what": "forward"}, measure, number)
+    return remember(folder, {**machine(network, engine), "what": "forward"}, measure, number)
 
 
 def _forward_batch(network: Network, engine: Engine) -> int:
@@ -94,7 +94,7 @@ def _known_step(network: Network, engine: Engine, cut: int, unfrozen: int, folde
         with blaming(network.name, "could not be trained for a step"):
             return _step_seconds(network, engine, cut, unfrozen)
 
-    key = {**_machine(network, engine), "what": "training step", "cut": cut, "unfrozen": unfrozen}
+    key = {**machine(network, engine), "what": "training step", "cut": cut, "unfrozen": unfrozen}
     return remember(folder, key, measure, number)
 
 
@@ -113,7 +113,7 @@ def stage_seconds(network: Network, engine: Engine, folder: Path) -> tuple[float
                 x = stage(x)
         return seconds
 
-    return remember(folder, {**_machine(network, engine), "what": "stages"}, measure, numbers)
+    return remember(folder, {**machine(network, engine), "what": "stages"}, measure, numbers)
 
 
 def latencies(network: Network, engine: Engine) -> tuple[float, ...]:
@@ -175,7 +175,8 @@ def _fastest(work: Callable[[], Any], engine: Engine, repeats: int = _REPEATS) -
     return min(seconds[1:])
 
 
-def _machine(network: Network, engine: Engine) -> dict[str, Any]:
+def machine(network: Network, engine: Engine) -> dict[str, Any]:
+    """Return what a measured speed depends on."""
     device = torch.cuda.get_device_name(engine.device) if engine.kind == "cuda" else platform.processor()
     return {
         "backbone": network.name,
