@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from generated_pictures import MakePictures
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "automl_tl"
@@ -264,3 +265,22 @@ def test_what_must_be_quick_imports_no_torch() -> None:
 
 def test_the_public_package_imports_nothing_heavy() -> None:
     assert loaded_after("import automl_tl", "torch", "pandas", "numpy", "PIL", "rich", "click") == []
+
+
+UNUSED_BY_RECOMMEND = (
+    "optuna", "matplotlib", "jinja2", "onnx", "onnxruntime", "openvino", "mlflow", "tensorboard", "scipy.stats",
+)  # fmt: skip
+"""What `recommend` does without, unless a page or many pictures ask for it."""
+
+
+def test_help_imports_nothing_but_click_and_the_table_of_commands() -> None:
+    heavy = ("torch", "numpy", "pandas", "scipy", "PIL", "rich", "timm", *UNUSED_BY_RECOMMEND)
+    run = "from automl_tl.cli import main\nmain(['--help'], standalone_mode=False)"
+    assert loaded_after(run, *heavy, "click") == ["click"]
+
+
+def test_recommend_imports_only_what_it_uses(make_pictures: MakePictures) -> None:
+    words = ["recommend", str(make_pictures()), "--backbone", "small", "--no-try-training", "--device", "cpu"]
+    run = f"import sys\nsys.path.insert(0, {str(ROOT / 'tests' / 'fixtures' / 'plugin')!r})\n"
+    run += f"from automl_tl.cli import main\nmain({words!r}, standalone_mode=False)"
+    assert loaded_after(run, *UNUSED_BY_RECOMMEND, "torch") == ["torch"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta, norm
+from scipy.special import betaincinv, ndtri  # scipy.stats takes a second to import
 
 from automl_tl.errors import OptionError
 
@@ -216,7 +216,7 @@ def _match(mean: float, variance: float) -> tuple[float, float]:
 
 
 def _estimate(accuracy: float, a: float, b: float, optimism: float, n: int) -> Estimate:
-    low, high = (float(beta.ppf(q, a, b)) for q in ENDS)
+    low, high = (float(betaincinv(a, b, q)) for q in ENDS)
     return Estimate(accuracy, _around(accuracy, low, high), optimism, n, a, b)
 
 
@@ -246,7 +246,7 @@ def add_gain(estimate: Estimate, gain: float, stderr: float) -> Estimate:
     The interval is from the sums of the quantiles of both distributions, taken as independent.
     """
     quantiles = (np.arange(GRID) + 0.5) / GRID
-    before, added = beta.ppf(quantiles, estimate.a, estimate.b), gain + stderr * norm.ppf(quantiles)
+    before, added = betaincinv(estimate.a, estimate.b, quantiles), gain + stderr * ndtri(quantiles)
     outcomes = np.clip(np.add.outer(before, added), 0.0, 1.0)
     accuracy = float(np.clip(estimate.accuracy + gain, 0.0, 1.0))
     a, b = _match(float(outcomes.mean()), float(outcomes.var()))
@@ -263,8 +263,8 @@ def combine_gain(estimate: Estimate, gain_mean: float, gain_sd: float) -> Estima
     if gain_sd < 0:
         raise OptionError(f"the gain's standard deviation cannot be negative, got {gain_sd}")
     quantiles = (np.arange(GRID) + 0.5) / GRID
-    error = 1 - beta.ppf(quantiles, estimate.a, estimate.b)
-    share = np.minimum(gain_mean + gain_sd * norm.ppf(quantiles), 1.0)
+    error = 1 - betaincinv(estimate.a, estimate.b, quantiles)
+    share = np.minimum(gain_mean + gain_sd * ndtri(quantiles), 1.0)
     outcomes = 1 - np.minimum(np.outer(error, 1 - share), 1.0)
     accuracy = float(np.clip(1 - (1 - estimate.accuracy) * (1 - min(gain_mean, 1.0)), 0.0, 1.0))
     a, b = _match(float(outcomes.mean()), float(outcomes.var()))
