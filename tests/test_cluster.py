@@ -100,11 +100,6 @@ def test_where_no_ray_can_be_is_refused(where: str) -> None:
         LabOptions(ray=where)
 
 
-def test_workers_without_ray_are_refused() -> None:
-    with pytest.raises(OptionError, match="--workers is of Ray's processes"):
-        LabOptions(workers=2)
-
-
 def test_ray_leaves_the_handling_of_signals_as_it_was(executor: RayExecutor) -> None:
     """SIGTERM ends a search with its best model, also on Ray, which brings a handler of its own."""
     assert "ray" not in getattr(signal.getsignal(signal.SIGTERM), "__module__", "")

@@ -75,7 +75,7 @@ class Lab:
             DataError: a picture cannot be read any more.
         """
         way = self.networks.way(name, self.report.fit, view)
-        networks = replace(self.networks, engine=way.engine)  # whoever computes does not choose again
+        networks = self.networks.computed_by(way.engine)  # whoever computes does not choose again
 
         def submit(shard: Sequence[Picture], report: Report) -> Future[None]:
             return self.executor.submit(compute_shard_by_name, networks, name, shard, way.how, view=view, report=report)

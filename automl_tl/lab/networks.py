@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -65,6 +65,12 @@ class Networks:
     def pixels(self) -> PixelStore:
         """What was decoded in this process."""
         return PixelStore(self.cache, threads=self.engine.workers)
+
+    def computed_by(self, engine: Engine) -> Networks:
+        """Return the same networks and pixels for another engine."""
+        other = replace(self, engine=engine)
+        other.pixels = self.pixels
+        return other
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travel to another process without what is built: whoever works there builds it once."""

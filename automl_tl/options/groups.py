@@ -12,7 +12,6 @@ from pathlib import Path
 
 from automl_tl.backbones.overrides import Triple
 from automl_tl.durations import parse_duration
-from automl_tl.errors import OptionError
 from automl_tl.monitor import Monitor
 from automl_tl.options.declaration import as_typed, check, option, option_of
 from automl_tl.options.texts import (
@@ -236,8 +235,6 @@ class LabOptions(
         for one in fields(self):
             object.__setattr__(self, one.name, as_typed(option_of(one), getattr(self, one.name)))
         check(self)
-        if self.workers is not None and self.ray is None:
-            raise OptionError("--workers is of Ray's processes: give --ray local as well")
 
 
 @dataclass(frozen=True, kw_only=True)

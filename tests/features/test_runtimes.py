@@ -26,9 +26,9 @@ from automl_tl.learning.screen import ridge_path
 
 DEMO = Path(__file__).resolve().parents[2] / "datasets_meta" / "demo"
 EAGER = Engine("cpu", "float32")
-FOLDED = Engine("cpu", "float32", "folded")
-OPENVINO = Engine("cpu", "float32", "openvino")
-HALF = Engine("cpu", "bfloat16", "openvino")
+FOLDED = Engine("cpu", "float32", runtime="folded")
+OPENVINO = Engine("cpu", "float32", runtime="openvino")
+HALF = Engine("cpu", "bfloat16", runtime="openvino")
 needs_openvino = pytest.mark.skipif(not installed_openvino(), reason="the extra openvino is not installed")
 
 
@@ -141,7 +141,7 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime=st.sampled_from(["folded", "openvino"]),
 )
 def test_every_engine_has_a_name_of_its_own(device: str, dtype: str, runtime: str) -> None:
-    engine = Engine(device, dtype, runtime)  # type: ignore[arg-type]
+    engine = Engine(device, dtype, runtime=runtime)  # type: ignore[arg-type]
     assert Engine(device, dtype).name == f"{device}-{dtype}"  # as before there were others: caches stay valid
     assert engine.name == f"{device}-{dtype}-{runtime}"
     assert engine.for_training.runtime == "eager"

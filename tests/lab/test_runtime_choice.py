@@ -15,8 +15,8 @@ from automl_tl.lab.networks import Networks
 from automl_tl.lab.runtime_choice import agreement, choose_runtime
 
 EAGER = Engine("cpu", "float32")
-FOLDED = Engine("cpu", "float32", "folded")
-OPENVINO = Engine("cpu", "bfloat16", "openvino")
+FOLDED = Engine("cpu", "float32", runtime="folded")
+OPENVINO = Engine("cpu", "bfloat16", runtime="openvino")
 MANY = 10_000
 
 

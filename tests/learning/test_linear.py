@@ -42,8 +42,9 @@ def test_blocks_of_columns_are_put_together(monkeypatch: pytest.MonkeyPatch):
     [(None, 1e12, "cpu"), ("cpu", 1e12, "cpu"), ("mps", 1e12, "cpu"), ("meta", 1e6, "cpu"), ("meta", 1e12, "meta")],
 )
 def test_only_what_is_worth_it_is_moved_to_a_device_that_has_float64(
-    device: str | None, multiplications: float, expected: str
+    device: str | None, multiplications: float, expected: str, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr("automl_tl.learning.linear.free_memory", lambda device: 10**9)
     assert placed(torch.ones(3, 2), multiplications, device).device.type == expected
 
 
