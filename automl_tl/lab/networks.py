@@ -46,6 +46,7 @@ class Networks:
         named: backbones that the user asked for by name; what they raise is raised, others are left out with a note.
         value_range: of the pictures that they are shown.
         n_pictures: whose features may be asked for; for many, a runtime is chosen that takes time to prepare.
+        hurried: whether no runtimes are measured; a choice that is known already counts.
     """
 
     engine: Engine
@@ -54,6 +55,7 @@ class Networks:
     named: frozenset[str] = frozenset()
     value_range: ValueRange = EIGHT_BITS
     n_pictures: int = 0
+    hurried: bool = False
     _networks: OrderedDict[str, Network] = field(default_factory=OrderedDict)
 
     @property
@@ -74,9 +76,8 @@ class Networks:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travel to another process without what is built: whoever works there builds it once."""
-        return _in_this_process, (
-            self.engine, self.cache, self.overrides, self.named, self.value_range, self.n_pictures,
-        )  # fmt: skip
+        n_pictures = 0 if self.hurried else self.n_pictures
+        return _in_this_process, (self.engine, self.cache, self.overrides, self.named, self.value_range, n_pictures)
 
     def backbone(self, name: str) -> Backbone:
         """Return the backbone `name` with the user's overrides; raises BackboneError if there is none."""
@@ -124,7 +125,7 @@ class Networks:
             BackboneError: see `network`.
         """
         network = self.network(name)
-        engine = choose_runtime(network, self.engine, self.n_pictures, self.timing)
+        engine = choose_runtime(network, self.engine, self.n_pictures, self.timing, hurried=self.hurried)
         return Pass(network, self.preprocessing(name, fit), engine, view, pixels=self.pixels)
 
 

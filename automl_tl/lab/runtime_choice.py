@@ -29,7 +29,11 @@ TOLERANCE = 0.98
 _N = 8
 
 
-def choose_runtime(network: Network, engine: Engine, n_pictures: int, folder: Path) -> Engine:
+class _UnknownError(Exception):
+    """Nothing was measured, and nothing is to be."""
+
+
+def choose_runtime(network: Network, engine: Engine, n_pictures: int, folder: Path, *, hurried: bool = False) -> Engine:
     """Return `engine`, or one on the same device that is faster, with equal features.
 
     The same number of pictures has the same answer while what was measured is kept, so that a command that is run
@@ -40,6 +44,7 @@ def choose_runtime(network: Network, engine: Engine, n_pictures: int, folder: Pa
         engine: eager torch.
         n_pictures: whose features may be asked for.
         folder: where measured speeds are kept.
+        hurried: whether nothing is measured: without a choice that is known already, eager torch it is.
     """
     if engine.device != "cpu" or n_pictures < FEW:
         return engine
@@ -48,10 +53,15 @@ def choose_runtime(network: Network, engine: Engine, n_pictures: int, folder: Pa
     key = {**machine(network, engine), "what": "runtime", "openvino": installed_openvino()}
 
     def fastest() -> dict[str, str]:
+        if hurried:
+            raise _UnknownError
         found = _fastest(network, engine, folder)
         return {"runtime": found.runtime, "dtype": found.dtype}
 
-    return remember(folder, key, fastest, lambda kept: replace(engine, **kept))
+    try:
+        return remember(folder, key, fastest, lambda kept: replace(engine, **kept))
+    except _UnknownError:
+        return engine
 
 
 def _fastest(network: Network, engine: Engine, folder: Path) -> Engine:

@@ -43,6 +43,10 @@ from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.study import Study
 from automl_tl.strategies import FROZEN
 
+LEAST_FOR_CHOOSING = 150.0
+"""Seconds of a search below which no runtimes are measured: preparing and timing them takes some 8 s a backbone, and a
+quarter of the time at most goes into features."""
+
 
 @takes(SearchOptions)
 def search(data: Data, options: SearchOptions) -> SearchResult:
@@ -60,9 +64,16 @@ def search(data: Data, options: SearchOptions) -> SearchResult:
     folder.check_outside(data)
     trackers = trackers_asked_for(options)
     with folder.claimed():
-        lab, limits = _without_unfit(open_lab(data, options), options)
+        lab, limits = _without_unfit(_unhurried(open_lab(data, options), deadline), options)
         with tracked(lab.monitor, trackers) as monitor:
             return search_in(Session(replace(lab, monitor=monitor), options, folder, deadline, limits))
+
+
+def _unhurried(lab: Lab, deadline: Deadline) -> Lab:
+    """Return the laboratory, which measures no runtimes for features where that would cost a short search its time."""
+    if deadline.left >= LEAST_FOR_CHOOSING:
+        return lab
+    return replace(lab, networks=replace(lab.networks, hurried=True))
 
 
 def _without_unfit(lab: Lab, options: SearchOptions) -> tuple[Lab, Limits]:

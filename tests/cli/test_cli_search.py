@@ -231,8 +231,8 @@ def test_the_defaults(asked: dict[str, Any]) -> None:
     assert asked == {
         "path": Path("DATA"), "budget": None, "trials": None, "resume": False, "backbones": (),
         "strategies": (), "metric": "accuracy", "device": "auto", "max_memory": None, "max_latency_ms": None,
-        "max_params": None, "seed": 0, "cache_dir": None, "batch_size": None, "ray": None, "storage": None, "workers": None,
-        "path_column": "path", "label_column": "label",
+        "max_params": None, "seed": 0, "cache_dir": None, "batch_size": None, "ray": None, "storage": None,
+        "workers": None, "path_column": "path", "label_column": "label",
         "split_column": "split", "group_column": None, "weights": {}, "mean": None, "std": None, "input_size": None,
         "split_folders": None, "image_root": None, "extension": "", "drop_leaks": True, "mlflow": None,
         "tensorboard": None,

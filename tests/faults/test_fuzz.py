@@ -28,7 +28,7 @@ from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.trials.journal import open_storage
 from automl_tl.searcher.trials.outcome_file import read_outcome
 
-FEW, MANY = 25, 3000
+FEW, MANY = 25, 1000
 SHORT = settings(
     max_examples=FEW, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
 )

@@ -59,6 +59,13 @@ def test_the_fastest_is_chosen_and_remembered(stopwatch: Stopwatch, tmp_path: Pa
     assert choose_runtime(tiny_network(), EAGER, MANY, tmp_path / "elsewhere") == FOLDED
 
 
+def test_who_is_in_a_hurry_measures_nothing_but_takes_what_is_known(stopwatch: Stopwatch, tmp_path: Path) -> None:
+    assert choose_runtime(tiny_network(), EAGER, MANY, tmp_path, hurried=True) == EAGER
+    assert set(stopwatch.asked) == {"eager"}
+    choose_runtime(tiny_network(), EAGER, MANY, tmp_path)
+    assert choose_runtime(tiny_network(), EAGER, MANY, tmp_path, hurried=True) == OPENVINO
+
+
 def test_eager_stays_where_nothing_is_faster(stopwatch: Stopwatch, tmp_path: Path) -> None:
     stopwatch.seconds.update(folded=0.02, openvino=0.02)
     assert choose_runtime(tiny_network(), EAGER, MANY, tmp_path) == EAGER
