@@ -72,8 +72,8 @@ def regression(coefficients: list[float], spread: float = 0.2, floor: float = 0.
 
 
 def test_the_regression_s_terms_move_what_is_expected() -> None:
-    """Change the data and the expectation changes: more pictures, more unlike."""
-    for term, changed in ((1, {"n_training": 80}), (2, {"different": 0.9})):
+    """Change the data and the expectation changes: more pictures, two classes."""
+    for term, changed in ((1, {"n_training": 45}), (2, {"n_classes": 2})):
         coefficients = [0.1, 0.0, 0.0]
         coefficients[term] = 0.1
         one = regression(coefficients)
