@@ -40,7 +40,7 @@ NO_TIME = (
     "No short fine-tuning was run: what is left of two minutes does not suffice; --try-training with a larger "
     "--budget, or fewer pictures (--max-images), make room."
 )
-VERSION = 1
+VERSION = 2
 """Of what is kept: raised with every change after which the same pictures come to another result."""
 MOST_SCORED = 300
 MOST_FOLDS = 5
@@ -107,8 +107,8 @@ def with_short_training(
 ) -> tuple[Assessment, tuple[str, ...]]:
     """Return the assessment with a fine-tuning tried; as it was, with a note, where there is no time or it fails.
 
-    How many pictures and folds there is time for follows from the clock, so what came out is kept, also that there was
-    no time: the same command on the same pictures has the same answer.
+    How many pictures and folds there is time for follows from the clock, so what came out is kept: the same command on
+    the same pictures has the same answer. That there was no time is not: a busy moment has not the last word.
 
     Args:
         lab: builds the backbones; its metric chooses the frozen candidate that fine-tuning is compared with.
@@ -120,17 +120,17 @@ def with_short_training(
     """
     late = found.evidence.late(lab.metric.name)
     try:
-        kept = remember(
+        tried = remember(
             lab.networks.cache / "short_training",
             {**_depends_on(lab, found, late), "allowed": allowed},
             lambda: _as_json(try_fine_tuning(lab, found, late, seconds, progress)),
-            _from_json,
+            lambda values: ShortTraining(**values),
         )
+    except _NoTimeError:
+        return found, (NO_TIME,)
     except Exception as error:  # whatever a plugin's code or the machine raises: the recommendation is there already
         return found, (f"No short fine-tuning could be run: {sentence(error)}",)
-    if kept is None:
-        return found, (NO_TIME,)
-    tried, base = kept, found.expectations.estimates[late.strategy]
+    base = found.expectations.estimates[late.strategy]
     expected = tried.update(found.priors["fine_tuning"], base)
     errors = found.expectations.known.headroom
     front = tuple(
@@ -141,12 +141,14 @@ def with_short_training(
     return replace(found, expectations=expectations, tried=tried.describe()).chosen_again(budget), ()
 
 
-def _as_json(tried: ShortTraining | None) -> dict[str, Any] | None:
-    return None if tried is None else asdict(tried)
+class _NoTimeError(Exception):
+    """There was no time for anything that says something."""
 
 
-def _from_json(values: Any) -> ShortTraining | None:
-    return None if values is None else ShortTraining(**values)
+def _as_json(tried: ShortTraining | None) -> dict[str, Any]:
+    if tried is None:
+        raise _NoTimeError
+    return asdict(tried)
 
 
 def _depends_on(lab: Lab, found: Assessment, late: Candidate) -> dict[str, Any]:
