@@ -120,13 +120,13 @@ def test_what_is_overdue_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.skipif(signal.getsignal(signal.SIGINT) is signal.SIG_IGN, reason="SIGINT is ignored here")
 def test_an_interruption_ends_all_and_keeps_what_had_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool, begun = Pool(), threading.Semaphore(0)
+    pool, begun, once = Pool(), threading.Semaphore(0), threading.Lock()
 
     def first_alone(_: Configuration) -> None:
         if not loop.candidates.outcomes and not begun.acquire(blocking=False):
             begun.release()
             return
-        if loop.candidates.outcomes:
+        if loop.candidates.outcomes and once.acquire(blocking=False):
             os.kill(os.getpid(), signal.SIGINT)
         assert pool.ended.wait(60)
         raise CancelledError
@@ -139,6 +139,21 @@ def test_an_interruption_ends_all_and_keeps_what_had_ended(tmp_path: Path, monke
     assert not [trial for trial in loop.study.trials if trial.state == TrialState.RUNNING]
     interrupted = [t for t in loop.study.trials if t.user_attrs.get("reason") == "interrupted"]
     assert 1 <= len(interrupted) <= WORKERS
+
+
+def test_an_interruption_between_asking_and_beginning_leaves_no_trial_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scoring(monkeypatch, lambda _: None)
+    loop = at_once(make_loop(tmp_path, left=None, trials=50), Pool())
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Loop, "_show", interrupted)
+    assert loop.run() == "it was interrupted"
+    assert [trial.user_attrs["reason"] for trial in loop.study.trials] == ["interrupted"]
+    assert [trial.state for trial in loop.study.trials] == [TrialState.FAIL]
 
 
 def test_whoever_watches_hears_of_one_trial_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

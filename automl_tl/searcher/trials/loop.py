@@ -92,6 +92,7 @@ class Loop:
         finally:
             for attempt in self.running.end_all():
                 self._settle(attempt)
+            self.study.abandon_begun("interrupted")
 
     def _finished(self) -> str | None:
         """Return why nothing more is tried, or None."""
@@ -149,11 +150,7 @@ class Loop:
         if configuration != proposed:
             self.study.note(trial, configuration)
         self._show(configuration)
-        try:
-            self.running.begin(trial, configuration, self._score, limit)
-        except KeyboardInterrupt:
-            self.study.abandon(trial, "interrupted")
-            raise
+        self.running.begin(trial, configuration, self._score, limit)
         return configuration, True
 
     def _fault(self, configuration: Configuration) -> str | None:

@@ -211,6 +211,11 @@ class Study:
         trial.set_user_attr(_ABANDONED, True)
         self._study.tell(trial, state=TrialState.FAIL)
 
+    def abandon_begun(self, reason: str) -> None:
+        """Abandon whatever still runs: what interrupts a search may come between asking for a trial and beginning it."""
+        for number in self.begun:
+            self.abandon(Trial(self._study, self.trials[number]._trial_id), reason)
+
     def exhausted(self) -> bool:
         """Return whether more trials would hardly pay: the last PATIENCE finished ones were no better than before.
 
