@@ -79,12 +79,15 @@ def choose(front: Sequence[FrontRow], matrix: Matrix, budget: float | None) -> C
 def probabilities_of_being_best(front: Sequence[FrontRow]) -> dict[Strategy, float]:
     """Return the probability of each strategy to be the most accurate: gains are normal and independent.
 
-    The same low-discrepancy points are used at every call (Halton), so that equal fronts give equal answers.
+    No gain is larger than the errors that there are; strategies that are without any in the same draw share it. The
+    same low-discrepancy points are used at every call (Halton), so that equal fronts give equal answers.
     """
     points = np.stack([_halton(base) for base in (2, 3, 5, 7)[: len(front)]], axis=1)
-    means, errors = (np.array([getattr(row, name) for row in front]) for name in ("gain", "gain_stderr"))
-    best = (means + errors * ndtri(points)).argmax(axis=1)
-    shares = np.bincount(best, minlength=len(front)) / _DRAWS
+    means, stderrs = (np.array([getattr(row, name) for row in front]) for name in ("gain", "gain_stderr"))
+    errors = 1 - max(row.accuracy - row.gain for row in front)  # the feature extractor's
+    gains = np.minimum(means + stderrs * ndtri(points), errors)
+    best = gains == gains.max(axis=1, keepdims=True)
+    shares = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
     return {row.strategy: float(share) for row, share in zip(front, shares, strict=True)}
 
 

@@ -81,7 +81,7 @@ def size_sentence(size: Size) -> str:
         f"{size.ratio:.1f} times it), confidence {sure(size.confidence)}"
     )
     if size.extrapolated:
-        text += "; that is more than anything the borders were measured on, so an extrapolation"
+        text += "; how such sets fare was measured on smaller ones alone"
     return f"{text}."
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from statistics import NormalDist
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,3 +120,14 @@ def test_probabilities_of_being_best_are_a_distribution(values: list[float]) -> 
 def test_the_probability_of_being_best_is_that_of_the_normal_difference() -> None:
     pair = [row("feature_extractor", 1, 0.0, 0.0), row("fine_tuning", 2, 0.02, 0.02)]
     assert probabilities_of_being_best(pair)["fine_tuning"] == pytest.approx(0.8413, abs=0.003)
+
+
+def test_no_more_than_every_error_can_be_gained() -> None:
+    sure, spread = row("fine_tuning", 2, 0.098, 0.0), row("pretrained_initialization", 3, 0.05, 0.2)
+    few = [replace(r, accuracy=0.9 + r.gain) for r in (row("feature_extractor", 1, 0.0, 0.0), sure, spread)]
+    best = probabilities_of_being_best(few)
+    beyond = 1 - NormalDist(0.05, 0.2).cdf(0.098)  # only a draw without any error is better than that of the sure one
+    assert best["pretrained_initialization"] == pytest.approx(beyond, abs=0.003)
+    certain = [replace(r, accuracy=1.0, gain=0.0) for r in few]
+    shares = probabilities_of_being_best(certain)
+    assert shares["feature_extractor"] == shares["fine_tuning"] > shares["pretrained_initialization"] > 0.1
