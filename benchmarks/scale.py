@@ -10,20 +10,25 @@
 - search: `search --budget 10m` of 20,000 pictures of 50 classes, by default and with the three backbones.
 - hundred_thousand: `recommend` on 100,000 pictures of 96 pixels, 50 classes.
 
-Every command starts on a cold cache, in a process of its own; the peak is of resident memory, mapped files included.
+Every command starts on a cold cache, in a process of its own. Resident memory counts mapped files, which the system
+may drop at any time; anonymous memory does not.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -49,25 +54,47 @@ def write_photos(root: Path, n_classes: int, per_class: int, size: tuple[int, in
     return root
 
 
-def run(data: Path, cache: Path, *options: str) -> tuple[dict[str, float], float, float]:
-    """Return the seconds of every part, the wall clock and the peak memory (MB) of `recommend` in a new process."""
+@dataclass(frozen=True)
+class Measured:
+    """What a command printed and took."""
+
+    text: str
+    wall: float
+    """Seconds."""
+    anonymous: float
+    """Peak of the memory that is not mapped from files, MB."""
+    resident: float
+    """Peak of all, with mapped files that could be dropped at any time, MB."""
+
+
+def run(data: Path, cache: Path, *options: str) -> tuple[dict[str, float], Measured]:
+    """Return the seconds of every part of `recommend`, and what it took in a new process."""
     backbones = () if "--backbone" in options else ("--backbone", BACKBONE)
-    text, wall, peak = measured(
-        "recommend", str(data), "--format", "json", "--cache-dir", str(cache), *backbones, *options
-    )
-    return json.loads(text)["seconds"], wall, peak
+    took = measured("recommend", str(data), "--format", "json", "--cache-dir", str(cache), *backbones, *options)
+    return json.loads(took.text)["seconds"], took
 
 
-def measured(*arguments: str) -> tuple[str, float, float]:
-    """Return the output, the wall clock and the peak memory (MB) of a command in a new process."""
+def measured(*arguments: str) -> Measured:
+    """Run a command in a new process."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", "automl_tl", *arguments], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
+    peak = [0.0]
+    watching = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
+    watching.start()
     text = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{arguments[0]} failed with status {status}")
-    return text, time.perf_counter() - start, usage.ru_maxrss / 1024
+    return Measured(text, time.perf_counter() - start, peak[0], usage.ru_maxrss / 1024)
+
+
+def _watch(pid: int, peak: list[float]) -> None:
+    """Keep the largest anonymous memory of a process, MB, until it ends."""
+    with contextlib.suppress(OSError):
+        while found := re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text()):
+            peak[0] = max(peak[0], int(found[1]) / 1024)
+            time.sleep(0.1)
 
 
 def decode_alone(files: list[Path]) -> float:
@@ -100,18 +127,18 @@ def forward_alone(n: int) -> float:
 
 def features(folder: Path) -> list[dict[str, object]]:
     data = write_photos(folder / "photos", 10, 50)
-    cold, cold_wall, _ = run(data, folder / "cache")
-    warm, warm_wall, _ = run(data, folder / "cache")
+    cold, first = run(data, folder / "cache")
+    warm, second = run(data, folder / "cache")
     files = sorted(data.rglob("*.jpg"))[::5] * 4  # a fifth is held aside as the test part, so 400 are looked at
     decode, forward = decode_alone(files), forward_alone(len(files))
-    rest = cold_wall - cold["features"]
+    rest = first.wall - cold["features"]
     return [
         row("features stage, cold", cold["features"], "s"),
         row("decoding alone", decode, "s"),
         row("forward pass alone", forward, "s"),
         row("features stage over decoding + forward pass", cold["features"] / (decode + forward), "ratio"),
         row("rest of the command, cold", rest, "s"),
-        row("whole command, warm", warm_wall, "s"),
+        row("whole command, warm", second.wall, "s"),
         row("features stage, warm", warm["features"], "s"),
     ]
 
@@ -146,9 +173,8 @@ def search(folder: Path) -> list[dict[str, object]]:
     for n in (1, len(BUNDLED)):
         chosen = [option for name in BUNDLED[:n] for option in ("--backbone", name)]
         where = ("--cache-dir", str(folder / f"cache{n}"), "--out", str(folder / f"run{n}"))
-        _, wall, peak = measured("search", str(data), "--budget", "10m", *where, *chosen)
-        what = f"search, 20000 pictures, {n} backbones"
-        rows += [row(f"{what}: wall of 600 s", wall, "s"), row(f"{what}: peak memory", peak, "MB")]
+        took = measured("search", str(data), "--budget", "10m", *where, *chosen)
+        rows += rows_of(f"search of 600 s, 20000 pictures, {n} backbones", took)
     return rows
 
 
@@ -158,9 +184,17 @@ def hundred_thousand(folder: Path) -> list[dict[str, object]]:
 
 
 def recommended(what: str, data: Path, cache: Path, *options: str) -> list[dict[str, object]]:
-    parts, wall, peak = run(data, cache, *options)
+    parts, took = run(data, cache, *options)
     print({name: round(seconds, 1) for name, seconds in parts.items()})
-    return [row(f"{what}: wall", wall, "s"), row(f"{what}: peak memory", peak, "MB")]
+    return rows_of(what, took)
+
+
+def rows_of(what: str, took: Measured) -> list[dict[str, object]]:
+    return [
+        row(f"{what}: wall", took.wall, "s"),
+        row(f"{what}: peak of anonymous memory", took.anonymous, "MB"),
+        row(f"{what}: peak of resident memory", took.resident, "MB"),
+    ]
 
 
 def row(what: str, value: float, unit: str) -> dict[str, object]:

@@ -202,7 +202,7 @@ at most (measured with those of SSE 4 and AVX2)."""
 def masked(value: Any) -> Any:
     """Return JSON values with durations replaced by "*"."""
     if isinstance(value, dict):
-        return {key: "*" if key == "seconds" else masked(one) for key, one in value.items()}
+        return {key: "*" if key in ("seconds", "seconds_by_part") else masked(one) for key, one in value.items()}
     if isinstance(value, list):
         return [masked(one) for one in value]
     return _DURATION.sub("* s", value) if isinstance(value, str) else value

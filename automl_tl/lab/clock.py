@@ -22,6 +22,11 @@ class Clock:
         self._parts[part] = self._parts.get(part, 0.0) + time.perf_counter() - start
 
     @property
+    def parts(self) -> dict[str, float]:
+        """Seconds by part, in the order in which they ended first."""
+        return dict(self._parts)
+
+    @property
     def seconds(self) -> dict[str, float]:
         """Seconds by part, and "total" since the clock was made."""
         return {**self._parts, "total": time.perf_counter() - self.started}

@@ -15,6 +15,7 @@ from automl_tl.lab.sample import affordable_sample, draw_sample, lonely_note
 from automl_tl.learning.scores import class_weights
 from automl_tl.options import RecommendOptions, takes
 from automl_tl.recommender.confusion import confusion
+from automl_tl.recommender.first_answer import first_answer, glance
 from automl_tl.recommender.reasons import tell
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.recommender.short_training import MOST_SCORED, with_short_training
@@ -57,12 +58,15 @@ def recommend_in(lab: Lab, options: RecommendOptions) -> Recommendation:
         )  # fmt: skip
         if options.max_images is None:
             sample = affordable_sample(sum(costs.values()), sample, dataset, lab.seed, EXTRACTION_SECONDS)
+    if (soon := glance(lab, sample, costs, options.budget)) is not None:
+        monitor.say(first_answer(soon, clock.seconds["total"], f"Now all {sample.n:,}."))
     with clock("features"):
         features, lost = extract_all(lab, tuple(costs), sample.pictures)
     found = assess(lab, sample, features, options.budget)
     untried: tuple[str, ...] = ()
     if is_wanted(options, found):
         spendable = (options.budget or 0.0) / 2 if options.try_training else 0.0
+        monitor.say(first_answer(found, clock.seconds["total"], "Fine-tuning is tried on them for a moment."))
         seconds, allowed = max(TOTAL_SECONDS - clock.seconds["total"], spendable), max(TOTAL_SECONDS, spendable)
         with clock("training"), monitor.activity("Fine-tuning the last stages for a moment") as update:
             found, untried = with_short_training(

@@ -55,16 +55,18 @@ def prepare(session: Session, first: Callable[[Task, str], None]) -> Prepared:
     `first` is called with the task and the backbone as soon as anything can be solved.
     """
     lab, options = session.lab, session.options
-    task, lost = _extract_features(session, first)
+    with lab.clock("features"):
+        task, lost = _extract_features(session, first)
     session.folder.keep_sample(task.sample.n)
-    task, costs, untrainable = _time_training(session, task)
+    with lab.clock("timing"):
+        task, costs, untrainable = _time_training(session, task)
     rows = _assessed_rows(session, task)
     features = {name: f.take(rows) for name, f in task.features.items()}
     left = session.deadline.left if session.deadline.is_set else None
     ends = time.monotonic() + EVIDENCE_SHARE * session.deadline.left
     found = assess(lab, task.sample.take(rows), features, left, deadline=ends)
     task = replace(task, allowed_views=frozenset({"zoom", *(v for v in ("hflip", "vflip") if found.allows(v))}))
-    with lab.monitor.activity("Solving the best sources"):
+    with lab.clock("sweep"), lab.monitor.activity("Solving the best sources"):
         evidence = _permitted(found.evidence, options, session.limits)
         if len(rows) < task.sample.n:
             evidence = replace(evidence, screened_all=False)

@@ -51,6 +51,8 @@ class SearchResult:
     """The best few candidates against the best frozen one, the best first."""
     n_trials: int
     seconds: float
+    parts: dict[str, float]
+    """Seconds of what the search did, by part; what is missing to `seconds` is start-up."""
     stopped_because: str
     bundle: Path
     """Folder of the model."""
@@ -119,6 +121,7 @@ class SearchResult:
             "recommended": self.recommended,
             "n_trials": self.n_trials,
             "seconds": round(self.seconds, 2),
+            "seconds_by_part": {name: round(seconds, 2) for name, seconds in self.parts.items()},
             "budget": self.budget,
             "stopped_because": self.stopped_because,
             "bundle": str(self.bundle.resolve()),

@@ -107,10 +107,12 @@ def search_in(session: Session) -> SearchResult:
     _check_time_left(session, prepared)
     if not options.resume:
         _save_interim(folder, prepared.task, prepared.sweep.reference.outcome)
-    loop = _make_loop(session, prepared)
+    loop, clock = _make_loop(session, prepared), session.lab.clock
     try:
         with follow(loop.study):
-            stopped = loop.run() if options.parts["trained"] or options.trials else "only the sweep was asked for"
+            with clock("trials"):
+                wanted = options.parts["trained"] or options.trials
+                stopped = loop.run() if wanted else "only the sweep was asked for"
             delivered = deliver(loop)
     finally:
         _write_table(loop)
@@ -222,6 +224,7 @@ def _result(loop: Loop, delivered: Delivered, stopped: str) -> SearchResult:
         comparisons=delivered.comparisons,
         n_trials=len(loop.study.finished),
         seconds=session.deadline.elapsed,
+        parts=session.lab.clock.parts,
         stopped_because=stopped,
         bundle=session.folder.bundle,
         leaderboard=session.folder.leaderboard,

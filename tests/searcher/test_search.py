@@ -89,6 +89,8 @@ KEYS = {
 def test_a_search_delivers_what_it_promises(tiny: TinyBackbone, data: Path, tmp_path: Path) -> None:
     result = search(data, trials=4, out=tmp_path / "run", backbones=["tiny"])
     values = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert {"data", "features", "evidence", "trials", "refit", "test"} <= set(values["seconds_by_part"])
+    assert sum(result.parts.values()) <= result.seconds
     assert set(values) >= KEYS
     assert set(values["best"]) >= {
         "strategy", "backbone", "cut", "cuts", "pooling", "head", "params", "validation_accuracy",

@@ -65,14 +65,16 @@ def deliver(loop: Loop) -> Delivered:
     lab, folder = loop.lab, loop.session.folder
     ranked = _ranked(loop)
     chosen, shares = _choose(loop, ranked)
-    with lab.monitor.activity("Refitting on every training picture"):
+    with lab.clock("refit"), lab.monitor.activity("Refitting on every training picture"):
         refits, notes = refit_chosen(loop, chosen)
     chosen, shares = chosen[: len(refits)], shares if len(refits) == len(chosen) else [1.0]
     notes += _not_as_asked(loop, chosen[0])
-    model = calibrated_model(loop.task, loop.task, chosen, shares, [f.member for f in refits])
+    with lab.clock("novelty"):
+        model = calibrated_model(loop.task, loop.task, chosen, shares, [f.member for f in refits])
     members, learned_from = [outcome.configuration for outcome in chosen], [refit.n for refit in refits]
     _save(model, folder, members, learned_from)  # whatever happens to the test, the refit is not lost
-    test, untested = tested(lab, model, in_time(loop.session.deadline))
+    with lab.clock("test"):
+        test, untested = tested(lab, model, in_time(loop.session.deadline))
     notes += untested
     validation = validation_estimate(loop, chosen, shares)
     metrics = {"accuracy": validation.accuracy, "interval": list(validation.interval)}
@@ -80,7 +82,7 @@ def deliver(loop: Loop) -> Delivered:
     model = replace(model, details=details)
     is_new = _save(model, folder, members, learned_from)
     if lab.held_aside:
-        with lab.monitor.activity("Learning from the test part as well"):
+        with lab.clock("learning from the test part"), lab.monitor.activity("Learning from the test part as well"):
             last, note = whole_or_tested(loop, chosen, shares, model)
         notes.append(note)
         if last is not model:

@@ -212,7 +212,7 @@ class Study:
         self._study.tell(trial, state=TrialState.FAIL)
 
     def abandon_begun(self, reason: str) -> None:
-        """Abandon whatever still runs: what interrupts a search may come between asking for a trial and beginning it."""
+        """Abandon whatever still runs: an interruption may come between asking for a trial and beginning it."""
         for number in self.begun:
             self.abandon(Trial(self._study, self.trials[number]._trial_id), reason)
 

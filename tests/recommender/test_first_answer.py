@@ -1,0 +1,53 @@
+"""Whoever waits learns within seconds where it is going, and the answer that counts stays the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from generated_pictures import MakePictures
+from tiny_backbone import TinyBackbone
+
+import automl_tl
+from automl_tl.lab import considered, networks
+from automl_tl.monitor import Silent
+from automl_tl.recommender import first_answer
+from automl_tl.strategies import STRATEGIES
+
+
+class Listening(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+@pytest.fixture
+def data(make_pictures: MakePictures, monkeypatch: pytest.MonkeyPatch) -> Path:
+    backbones = {"tiny": TinyBackbone(), "wide": TinyBackbone((8, 12, 16, 24, 32), seed=3)}
+    monkeypatch.setattr(networks, "get_backbone", backbones.__getitem__)
+    monkeypatch.setattr(considered, "local_backbones", lambda: ["tiny", "wide"])
+    return make_pictures(per_class=20)
+
+
+def test_many_pictures_have_a_first_answer_from_a_part_of_them(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard, unheard = Listening(), Listening()
+    later = automl_tl.recommend(data, try_training=False, monitor=unheard)
+    assert not unheard.lines  # so few pictures are all looked at within seconds
+    monkeypatch.setattr(first_answer, "SOON", 0.0)
+    monkeypatch.setattr(first_answer, "FEATURES_SECONDS", 0.0)
+    found = automl_tl.recommend(data, try_training=False, monitor=heard)
+    (line,) = heard.lines
+    assert line.startswith("First answer after ")
+    assert "from 9 pictures: " in line
+    assert line.endswith(f"Now all {found.n_sampled}.")
+    assert any(f"{strategy}, about" in line for strategy in STRATEGIES)
+    assert found.strategy == later.strategy
+    assert found.estimate == later.estimate
+
+
+def test_before_a_short_training_the_answer_so_far_is_said(data: Path) -> None:
+    heard = Listening()
+    found = automl_tl.recommend(data, try_training=True, monitor=heard)
+    assert [line for line in heard.lines if f"from {found.n_sampled} pictures" in line and "Fine-tuning is tried" in line]
