@@ -57,7 +57,7 @@ class Allotment:
         least = max(USEFUL_EPOCHS, math.ceil(how.epochs / 2)) if tunes else how.epochs
         for shorter in _shortened(configuration, least):
             spare = left - max(self.refit_seconds(shorter), best)
-            if task.n_folds * costs.seconds(shorter, task.n_trained) <= spare:
+            if self.planned_seconds(shorter) <= spare:
                 return shorter, spare
         if any(o.state for o in self.candidates.outcomes) or task.n_folds > 1 or not tunes:
             return configuration, 0.0
@@ -65,6 +65,11 @@ class Allotment:
             if costs.seconds(shorter, task.n_trained) <= left:
                 return shorter, left
         return configuration, 0.0
+
+    def planned_seconds(self, configuration: Configuration) -> float:
+        """Return what a trained candidate is expected to take over all folds that it is scored on."""
+        task = self.prepared.task
+        return task.n_folds * self.prepared.costs.seconds(configuration, task.n_trained)
 
     def refit_seconds(self, configuration: Configuration | None) -> float:
         """Return what the refit of a trained candidate, or of the best one so far, takes."""

@@ -13,7 +13,7 @@ from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.recipe import Recipe
 from automl_tl.output import whole
 
-KIND, CONFIGURATION, SECONDS, REASON = "kind", "configuration", "seconds", "reason"
+KIND, CONFIGURATION, SECONDS, REASON, PLANNED = "kind", "configuration", "seconds", "reason", "planned_seconds"
 """Names of a trial's user attributes."""
 SWEEP, TRIAL = "sweep", "trial"
 _STATES = {

@@ -149,6 +149,8 @@ class Loop:
             return configuration, False
         if configuration != proposed:
             self.study.note(trial, configuration)
+        if limit is not None and configuration.is_trained:
+            self.study.plan(trial, self.allotment.planned_seconds(configuration))
         self._show(configuration)
         self.running.begin(trial, configuration, self._score, limit)
         return configuration, True

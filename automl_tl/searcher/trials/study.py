@@ -14,7 +14,7 @@ from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState, create_tria
 from automl_tl.errors import OptionError
 from automl_tl.learning.configuration import Configuration
 from automl_tl.searcher.space.search_space import Space, parameters, suggest
-from automl_tl.searcher.trials.leaderboard import CONFIGURATION, KIND, REASON, SECONDS, SWEEP, TRIAL
+from automl_tl.searcher.trials.leaderboard import CONFIGURATION, KIND, PLANNED, REASON, SECONDS, SWEEP, TRIAL
 from automl_tl.searcher.trials.outcome import Outcome
 
 NAME = "automl-tl"
@@ -136,6 +136,10 @@ class Study:
     def note(self, trial: Trial, configuration: Configuration) -> None:
         """Write down what is tried in a trial, which may have fewer epochs than were proposed."""
         trial.set_user_attr(CONFIGURATION, configuration.to_dict())
+
+    def plan(self, trial: Trial, seconds: float) -> None:
+        """Write down how long a trial is expected to take."""
+        trial.set_user_attr(PLANNED, round(seconds, 3))
 
     def _fixed(self, avoid: frozenset[str]) -> dict[str, Any]:
         """Return what the sampler does not choose in the next trial.
