@@ -29,7 +29,7 @@ from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.listing import Skipped
 from automl_tl.data.quality import QualityReport
 from automl_tl.errors import AutomlTlError
-from automl_tl.model.evaluate import evaluate_probabilities
+from automl_tl.model.evaluation import evaluate_probabilities
 from automl_tl.monitor import Epoch
 from automl_tl.report.page import render
 from automl_tl.report.run import Pictures, run_page

@@ -23,7 +23,7 @@ from automl_tl.output import check_output, write_csv
 
 if TYPE_CHECKING:
     from automl_tl.data.dataset import ImageDataset
-    from automl_tl.model.evaluate import Evaluation
+    from automl_tl.model.evaluation import Evaluation
     from automl_tl.model.model import Model
 
 SCHEMA_VERSION = 1

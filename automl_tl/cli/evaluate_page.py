@@ -14,7 +14,7 @@ from rich.text import Text
 
 from automl_tl.cli.render import literal
 from automl_tl.data.dataset import ImageDataset
-from automl_tl.model.evaluate import Evaluation
+from automl_tl.model.evaluation import Evaluation
 from automl_tl.report.facts.evaluation import about_evaluation
 from automl_tl.wording import clean, label_text
 

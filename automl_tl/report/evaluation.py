@@ -9,7 +9,7 @@ import numpy as np
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.decode import Preprocessing
 from automl_tl.data.source import Source
-from automl_tl.model.evaluate import ClassResult, Evaluation
+from automl_tl.model.evaluation import ClassResult, Evaluation
 from automl_tl.report.charts.calibration import calibration_chart
 from automl_tl.report.data import left_out, notes
 from automl_tl.report.facts.evaluation import about_evaluation

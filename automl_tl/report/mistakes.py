@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from automl_tl.data.dataset import ImageDataset
-from automl_tl.model.evaluate import Answer
+from automl_tl.model.evaluation import Answer
 from automl_tl.report.charts.confusion import LARGEST, confused_pairs, confusion_chart
 from automl_tl.report.parts import Cell, Chart, Grid, Number, Part
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from automl_tl.data.quality import QualityReport
 from automl_tl.learning.configuration import Configuration
-from automl_tl.model.evaluate import Answer, Evaluation
+from automl_tl.model.evaluation import Answer, Evaluation
 from automl_tl.notebook import html_table
 
 SCHEMA_VERSION = 1

@@ -20,7 +20,7 @@ from automl_tl.lab.recommended import frozen
 from automl_tl.lab.sample import Sample, draw_sample
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.label_errors import likely_errors
-from automl_tl.model.evaluate import Evaluation, evaluate_probabilities
+from automl_tl.model.evaluation import Evaluation, evaluate_probabilities
 from automl_tl.options import LabelOptions, takes
 from automl_tl.reviewer.label_report import LabelReport
 from automl_tl.searcher.delivery.ensemble import calibrated_probabilities

@@ -19,7 +19,7 @@ from automl_tl.lab.findings import Findings
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.scores import get_metric
 from automl_tl.model.checking import read_manifest
-from automl_tl.model.evaluate import Evaluation
+from automl_tl.model.evaluation import Evaluation
 from automl_tl.model.manifest import Manifest
 from automl_tl.monitor import Epoch, Progress
 from automl_tl.reviewer.parameters import TrainingReview, review_parameters

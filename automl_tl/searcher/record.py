@@ -14,7 +14,7 @@ from safetensors.numpy import save
 
 from automl_tl.lab.findings import Findings, findings
 from automl_tl.learning.label_errors import likely_errors
-from automl_tl.model.evaluate import Answer, Evaluation, evaluate_probabilities
+from automl_tl.model.evaluation import Answer, Evaluation, evaluate_probabilities
 from automl_tl.model.manifest import jsonable
 from automl_tl.options import TableOptions, of_group
 from automl_tl.output import whole

@@ -13,7 +13,7 @@ from automl_tl.durations import format_duration
 from automl_tl.lab.assessment import Assessment
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import Estimate
-from automl_tl.model.evaluate import Evaluation
+from automl_tl.model.evaluation import Evaluation
 from automl_tl.notebook import accuracy_words, html_table
 from automl_tl.searcher.summary import SearchSummary
 from automl_tl.searcher.trials.comparison import Comparison

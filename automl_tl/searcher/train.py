@@ -12,7 +12,8 @@ from automl_tl.lab.lab import Lab, open_lab
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.tracking import tracked, trackers_asked_for
 from automl_tl.model.bundle import save_bundle
-from automl_tl.model.evaluate import Evaluation, evaluate_probabilities, never
+from automl_tl.model.evaluate import never
+from automl_tl.model.evaluation import Evaluation, evaluate_probabilities
 from automl_tl.monitor import Epoch, Monitor
 from automl_tl.options import ConfigurationOptions, LabOptions, OutOptions, SearchOptions, TrainOptions, of_group, takes
 from automl_tl.searcher.asked import configuration_asked_for

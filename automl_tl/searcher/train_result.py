@@ -11,7 +11,7 @@ from automl_tl.data.quality import QualityReport
 from automl_tl.durations import format_duration
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.trainer import TRAINER_VERSION
-from automl_tl.model.evaluate import Evaluation
+from automl_tl.model.evaluation import Evaluation
 from automl_tl.monitor import Epoch
 from automl_tl.notebook import html_table
 from automl_tl.searcher.predecessor import Origin

@@ -18,7 +18,8 @@ from tiny_models import CLASSES, trained_model
 
 from automl_tl.data.dataset import open_dataset
 from automl_tl.errors import DataError, OptionError
-from automl_tl.model.evaluate import Answer, calibration_error, evaluate, evaluate_probabilities
+from automl_tl.model.evaluate import evaluate
+from automl_tl.model.evaluation import Answer, calibration_error, evaluate_probabilities
 from automl_tl.model.model import Model
 
 # Truth a, a, a, b, b, c; said a, a, b, b, c, a.

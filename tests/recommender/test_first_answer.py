@@ -50,4 +50,6 @@ def test_many_pictures_have_a_first_answer_from_a_part_of_them(data: Path, monke
 def test_before_a_short_training_the_answer_so_far_is_said(data: Path) -> None:
     heard = Listening()
     found = automl_tl.recommend(data, try_training=True, monitor=heard)
-    assert [line for line in heard.lines if f"from {found.n_sampled} pictures" in line and "Fine-tuning is tried" in line]
+    assert [
+        line for line in heard.lines if f"from {found.n_sampled} pictures" in line and "Fine-tuning is tried" in line
+    ]

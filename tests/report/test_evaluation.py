@@ -9,7 +9,7 @@ import numpy as np
 
 from automl_tl.data.dataset import open_dataset
 from automl_tl.data.decode import Preprocessing
-from automl_tl.model.evaluate import evaluate_probabilities
+from automl_tl.model.evaluation import evaluate_probabilities
 from automl_tl.report.evaluation import evaluation_page
 from automl_tl.report.parts import Gallery, Grid, Page
 from automl_tl.report.provenance import Provenance

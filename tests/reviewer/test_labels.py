@@ -15,7 +15,7 @@ from tiny_models import register
 
 import automl_tl
 from automl_tl.errors import DataError, OptionError
-from automl_tl.model.evaluate import Answer
+from automl_tl.model.evaluation import Answer
 from automl_tl.monitor import Epoch, Silent
 from automl_tl.searcher.run_folder import RunFolder
 

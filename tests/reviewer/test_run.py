@@ -14,7 +14,7 @@ from tiny_models import register
 
 import automl_tl
 from automl_tl.errors import DataError, OptionError
-from automl_tl.model.evaluate import evaluate_probabilities
+from automl_tl.model.evaluation import evaluate_probabilities
 from automl_tl.reviewer.run import open_run, pictures_of
 from automl_tl.searcher.record import TEST, keep_evaluation, kept_evaluation
 from automl_tl.searcher.run_folder import RunFolder

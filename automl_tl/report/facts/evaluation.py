@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from automl_tl.model.evaluate import Evaluation
+from automl_tl.model.evaluation import Evaluation
 from automl_tl.wording import label_text, plural
 
 

@@ -12,7 +12,7 @@ from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import Estimate, combine_gain
 from automl_tl.learning.trainer import TRAINER_VERSION
 from automl_tl.model.bundle import save_bundle
-from automl_tl.model.evaluate import Evaluation
+from automl_tl.model.evaluation import Evaluation
 from automl_tl.model.model import Model
 from automl_tl.searcher.delivery.ensemble import mixture_shares, together
 from automl_tl.searcher.delivery.everything import whole_or_tested

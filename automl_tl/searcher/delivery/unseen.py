@@ -8,7 +8,8 @@ from automl_tl.data.names import counted, printable
 from automl_tl.data.source import sources_of
 from automl_tl.errors import DataError
 from automl_tl.lab.lab import Lab
-from automl_tl.model.evaluate import Enough, Evaluation, evaluate_pictures
+from automl_tl.model.evaluate import Enough, evaluate_pictures
+from automl_tl.model.evaluation import Evaluation
 from automl_tl.model.model import Model
 from automl_tl.searcher.trials.deadline import EXPORT_SECONDS, Deadline
 
