@@ -15,6 +15,7 @@ from automl_tl.options import (
     DecodingOptions,
     DeviceOptions,
     EvaluateOptions,
+    HasteOptions,
     PartOptions,
     TableOptions,
     of_group,
@@ -33,7 +34,7 @@ COLUMNS = ("path", "given", "predicted", "confidence", "probability of given")
 @click.command()
 @click.argument("bundle", type=PATH)
 @data_argument
-@declared(TableOptions, PartOptions, AnswerOptions, DeviceOptions, BatchOptions, DecodingOptions)
+@declared(TableOptions, PartOptions, AnswerOptions, DeviceOptions, HasteOptions, BatchOptions, DecodingOptions)
 @report_option
 @format_option
 @verbose_option
@@ -49,6 +50,7 @@ def evaluate(
     balanced accuracy, macro F1, log loss, calibration error (ECE), and what is taken for what.
     """
     from automl_tl.cli.evaluate_page import evaluation_page
+    from automl_tl.cli.haste import chosen_scorer
     from automl_tl.cli.render import print_json, print_result, progress
     from automl_tl.data.dataset import open_dataset
     from automl_tl.model.bundle import load_bundle
@@ -59,10 +61,11 @@ def evaluate(
         check_output(asked.errors, "--errors")
     dataset = open_dataset(data, train=False, **of_group(asked, TableOptions))
     model = load_bundle(bundle, asked.device)
+    scorer = chosen_scorer(model, fast=asked.fast)
     with progress("Looking at pictures") as update:
         size = asked.batch_size or model.pictures_at_once
         result = run(
-            model, dataset, split=asked.split, batch_size=size, threads=asked.workers, progress=update
+            scorer, dataset, split=asked.split, batch_size=size, threads=asked.workers, progress=update
         )  # fmt: skip
     if asked.errors is not None:
         _write_errors(asked.errors, result)

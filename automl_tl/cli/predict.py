@@ -17,6 +17,7 @@ from automl_tl.options import (
     DecodingOptions,
     DeviceOptions,
     FileOptions,
+    HasteOptions,
     PredictOptions,
     RowOptions,
     of_group,
@@ -40,7 +41,7 @@ ENDINGS = {
 @click.command()
 @click.argument("bundle", type=PATH)
 @click.argument("paths", nargs=-1, required=True)
-@declared(RowOptions, FileOptions, DeviceOptions, BatchOptions, DecodingOptions)
+@declared(RowOptions, FileOptions, DeviceOptions, HasteOptions, BatchOptions, DecodingOptions)
 @verbose_option
 @click.pass_context
 def predict(ctx: click.Context, /, bundle: Path, paths: tuple[str, ...], verbose: bool, **settings: Any) -> None:
@@ -84,18 +85,20 @@ def _checked_format(asked: PredictOptions) -> str:
 
 def _write(kind: str, model: Model, inputs: tuple[Input, ...], asked: PredictOptions) -> tuple[int, int]:
     """Write a row for every picture; return how many cannot be read, and how many are unusual."""
+    from automl_tl.cli.haste import chosen_scorer
     from automl_tl.cli.predict_page import writer
     from automl_tl.model.predict import predict_inputs
 
     shown = len(model.classes) if asked.probabilities and kind == "table" else asked.top_k
     n_bad = n_unusual = 0
+    scorer = chosen_scorer(model, fast=asked.fast)
     mode = "wb" if kind == "parquet" else "w"
     with _destination(asked.output, mode) as stream, _progress(asked.output) as update:
         page = writer(kind, stream, inputs, model.classes, shown, asked.probabilities)
         maps = _heat_maps(model, asked.explain, len(inputs))
         size = asked.batch_size or model.pictures_at_once
         found = predict_inputs(
-            model, inputs, top_k=shown, batch_size=size, threads=asked.workers, progress=update
+            scorer, inputs, top_k=shown, batch_size=size, threads=asked.workers, progress=update
         )  # fmt: skip
         for one, prediction in zip(inputs, found, strict=True):
             page.write(prediction)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
@@ -82,7 +82,10 @@ class Model:
         Raises:
             BackboneError: A network puts out NaN or infinite scores.
         """
-        scores, embeddings = self.scores(images)
+        return self.judged(*self.scores(images), images)
+
+    def judged(self, scores: Sequence[Tensor], embeddings: Tensor, images: Images) -> Answers:
+        """Return the answers that the members' scores and the first one's embeddings amount to; see `answer`."""
         for member, own in zip(self.members, scores, strict=True):
             if not bool(torch.isfinite(own).all()):
                 name = member.network.name

@@ -41,7 +41,15 @@ from automl_tl.options.training import (
     StartOptions,
     TrainOptions,
 )
-from automl_tl.options.using import SPLITS, AnswerOptions, EvaluateOptions, PartOptions, PredictOptions, RowOptions
+from automl_tl.options.using import (
+    SPLITS,
+    AnswerOptions,
+    EvaluateOptions,
+    HasteOptions,
+    PartOptions,
+    PredictOptions,
+    RowOptions,
+)
 
 __all__ = [
     "DEFAULT_BUDGET",
@@ -64,6 +72,7 @@ __all__ = [
     "FitOptions",
     "FolderOptions",
     "GoalOptions",
+    "HasteOptions",
     "InsideOptions",
     "LabOptions",
     "LabelListOptions",

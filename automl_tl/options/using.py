@@ -34,7 +34,18 @@ class RowOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions(BatchOptions, DecodingOptions, DeviceOptions, FileOptions, RowOptions):
+class HasteOptions:
+    """How exactly a model is computed."""
+
+    fast: bool = option(
+        False,
+        "Compute in the fastest way that this machine knows, for many pictures: probabilities then differ in the third "
+        "digit. On a CPU it is worth installing 'automl-tl[openvino]'.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions(BatchOptions, DecodingOptions, DeviceOptions, HasteOptions, FileOptions, RowOptions):
     """Every option of `predict`."""
 
 
@@ -59,5 +70,7 @@ class AnswerOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(BatchOptions, DecodingOptions, DeviceOptions, AnswerOptions, PartOptions, TableOptions):
+class EvaluateOptions(
+    BatchOptions, DecodingOptions, DeviceOptions, HasteOptions, AnswerOptions, PartOptions, TableOptions
+):
     """Every option of `evaluate`."""

@@ -153,6 +153,17 @@ def test_unusual_pictures_are_said_to_be_so(bundle: Path, tmp_path: Path) -> Non
     assert "1 picture is unlike the training pictures" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_fast_says_by_what_and_the_same(bundle: Path, pictures: Path, command: str) -> None:
+    plain, fast = (run(command, bundle, pictures, "--format", "json", *more) for more in ((), ("--fast",)))
+    assert "Computing by" in fast.stderr
+    if command == "predict":
+        labels = [[row["label"] for row in json.loads(one.stdout)] for one in (plain, fast)]
+        assert labels[0] == labels[1]
+    else:
+        assert json.loads(plain.stdout)["accuracy"] == json.loads(fast.stdout)["accuracy"]
+
+
 def test_files_folders_and_tables_in_the_given_order(bundle: Path, pictures: Path) -> None:
     (pictures / "list.csv").write_text("path\nsky/000.png\nleaf/000.png\n")
     paths = [pictures / "leaf" / "003.png", pictures / "list.csv", pictures / "apple"]

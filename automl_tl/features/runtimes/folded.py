@@ -23,27 +23,32 @@ _TOLERANCE = 1e-4
 _Pair = tuple[nn.Conv2d, nn.BatchNorm2d]
 
 
-class Folded:
-    """A copy of a network without the BatchNorms that follow a convolution, its weights channels last.
+def folded(network: Network) -> Network:
+    """Return a copy of a network without the BatchNorms that follow a convolution, its weights channels last.
 
     Raises:
         EngineError: none follows one, or the copy does not compute the same.
     """
+    stages = copy.deepcopy(nn.ModuleList(network.stages)).to(memory_format=torch.channels_last)
+    found = replace(network, stages=tuple(stages))
+    side = network.backbone.input_size
+    noise = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0)).to(network.device)
+    with torch.no_grad():
+        pairs = _pairs(found, noise)
+        if not pairs:
+            raise EngineError(f"{network.name} has no BatchNorm that follows a convolution")
+        for convolution, batchnorm in pairs:
+            _fold(stages, convolution, batchnorm)
+        if not _agree(network, found, noise):
+            raise EngineError(f"{network.name} computes something else with its BatchNorms folded")
+    return found
+
+
+class Folded:
+    """The statistics of a `folded` network's stages; raises EngineError where it cannot be folded."""
 
     def __init__(self, network: Network) -> None:
-        stages = copy.deepcopy(nn.ModuleList(network.stages)).to(memory_format=torch.channels_last)
-        folded = replace(network, stages=tuple(stages))
-        side = network.backbone.input_size
-        noise = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0)).to(network.device)
-        with torch.no_grad():
-            pairs = _pairs(folded, noise)
-            if not pairs:
-                raise EngineError(f"{network.name} has no BatchNorm that follows a convolution")
-            for convolution, batchnorm in pairs:
-                _fold(stages, convolution, batchnorm)
-            if not _agree(network, folded, noise):
-                raise EngineError(f"{network.name} computes something else with its BatchNorms folded")
-        self._stages = PooledStages(folded)
+        self._stages = PooledStages(folded(network))
 
     def __call__(self, inputs: Tensor) -> dict[str, Tensor]:
         """See `Runtime`."""

@@ -1,8 +1,9 @@
-"""OpenVINO, where it is installed: one graph from pictures to the statistics of every stage, for the CPU."""
+"""OpenVINO, where it is installed: one graph from pictures to what a module says of them, for the CPU."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from automl_tl.backbones.stages import Network
 from automl_tl.errors import EngineError
@@ -34,6 +35,41 @@ def fastest_dtype() -> str:
     return "bfloat16" if "BF16" in capabilities else "float32"
 
 
+class OpenVinoGraph:
+    """A module compiled by OpenVINO for pictures of given sizes.
+
+    Args:
+        module: in eval mode, on the CPU; takes float32 (N, 3, H, W) for each size and returns tensors (N, ...).
+        sizes: (H, W) of each input.
+        dtype: "bfloat16" or "float32", of the inner arithmetic.
+
+    Raises:
+        EngineError: it is not installed, or the module cannot be made a graph that it knows.
+    """
+
+    def __init__(self, module: nn.Module, sizes: Sequence[tuple[int, int]], dtype: str) -> None:
+        if not installed_openvino():
+            raise EngineError("OpenVINO is not installed: pip install 'automl-tl[openvino]'")
+        try:
+            self._compiled = _compiled(module, sizes, dtype)
+        except Exception as error:  # of an exporter or a compiler: anything
+            raise EngineError(f"OpenVINO cannot run this network: {type(error).__name__}: {error}") from error
+        self._lock = Lock()  # one request, which takes all cores
+
+    def __call__(self, inputs: Sequence[Tensor]) -> list[np.ndarray]:
+        """Return the module's outputs of N pictures, in its order; a batch that is not full is filled up."""
+        batches = zip(*(torch.split(values, _BATCH) for values in inputs), strict=True)
+        parts = [self._run([part.contiguous().numpy() for part in batch]) for batch in batches]
+        return [np.concatenate(values) for values in zip(*parts, strict=True)]
+
+    def _run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        n = len(inputs[0])
+        full = [np.concatenate([x, np.zeros((_BATCH - n, *x.shape[1:]), "f4")]) if n < _BATCH else x for x in inputs]
+        with self._lock:
+            found = self._compiled(full, share_inputs=True)
+        return [values[:n] for values in found.to_tuple()]
+
+
 class OpenVino:
     """A network compiled by OpenVINO.
 
@@ -46,40 +82,26 @@ class OpenVino:
     """
 
     def __init__(self, network: Network, dtype: str) -> None:
-        if not installed_openvino():
-            raise EngineError("OpenVINO is not installed: pip install 'automl-tl[openvino]'")
-        try:
-            self._names, self._compiled = _compiled(network, dtype)
-        except Exception as error:  # of an exporter or a compiler: anything
-            raise EngineError(f"OpenVINO cannot run {network.name}: {type(error).__name__}: {error}") from error
-        self._lock = Lock()  # one request, which takes all cores
+        stages, side = PooledStages(network), network.backbone.input_size
+        with torch.no_grad():
+            self._names = tuple(stages(torch.zeros(1, 3, side, side)))
+        self._graph = OpenVinoGraph(stages, [(side, side)], dtype)
 
     def __call__(self, inputs: Tensor) -> dict[str, Tensor]:
-        """See `Runtime`; a batch that is not full is filled up."""
-        parts = [self._run(part.contiguous().numpy()) for part in torch.split(inputs, _BATCH)]
-        return {name: torch.from_numpy(np.concatenate([p[i] for p in parts])) for i, name in enumerate(self._names)}
-
-    def _run(self, inputs: np.ndarray) -> list[np.ndarray]:
-        n = len(inputs)
-        full = inputs if n == _BATCH else np.concatenate([inputs, np.zeros((_BATCH - n, *inputs.shape[1:]), "f4")])
-        with self._lock:
-            found = self._compiled(full, share_inputs=True)
-        return [values[:n] for values in found.to_tuple()]
+        """See `Runtime`."""
+        return {name: torch.from_numpy(found) for name, found in zip(self._names, self._graph([inputs]), strict=True)}
 
 
-def _compiled(network: Network, dtype: str) -> tuple[tuple[str, ...], Any]:
-    """Return the names of the graph's outputs, and the graph."""
-    openvino, stages, side = _openvino(), PooledStages(network), network.backbone.input_size
-    inputs = torch.zeros(_BATCH, 3, side, side)
+def _compiled(module: nn.Module, sizes: Sequence[tuple[int, int]], dtype: str) -> Any:
+    openvino, inputs = _openvino(), tuple(torch.zeros(_BATCH, 3, *size) for size in sizes)
     with torch.no_grad():
-        names = tuple(stages(inputs[:1]))
-        program = torch.export.export(stages, (inputs,))
+        program = torch.export.export(module, inputs)
     hints = {
         "INFERENCE_PRECISION_HINT": _HINTS[dtype],
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "PERFORMANCE_HINT": "LATENCY",
     }
-    return names, openvino.Core().compile_model(openvino.convert_model(program), "CPU", hints)
+    return openvino.Core().compile_model(openvino.convert_model(program), "CPU", hints)
 
 
 def _openvino() -> Any:
