@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from automl_tl.cli.render import notice
-from automl_tl.model.model import Model
-from automl_tl.model.predict import Scorer
+
+if TYPE_CHECKING:
+    from automl_tl.model.model import Model
+    from automl_tl.model.predict import Scorer
 
 
 def chosen_scorer(model: Model, *, fast: bool) -> Scorer:

@@ -100,7 +100,7 @@ def _by_openvino(model: Model) -> FastModel:
     if not installed_openvino():
         raise EngineError("OpenVINO is not installed: pip install 'automl-tl[openvino]'")
     graph, dtype = MembersGraph(model.members), fastest_dtype()
-    run_graph = OpenVinoGraph(graph, [(how.size, how.size) for _, how in graph.starts], dtype)
+    run_graph = OpenVinoGraph(graph, [(how.size, how.size) for _, how in graph.starts], dtype, "this model")
 
     def compute(images: Images) -> list[Result]:
         inputs = [normalise(images[how], *normalisation(network)) for network, how in graph.starts]

@@ -42,18 +42,19 @@ class OpenVinoGraph:
         module: in eval mode, on the CPU; takes float32 (N, 3, H, W) for each size and returns tensors (N, ...).
         sizes: (H, W) of each input.
         dtype: "bfloat16" or "float32", of the inner arithmetic.
+        name: of the network, for errors.
 
     Raises:
         EngineError: it is not installed, or the module cannot be made a graph that it knows.
     """
 
-    def __init__(self, module: nn.Module, sizes: Sequence[tuple[int, int]], dtype: str) -> None:
+    def __init__(self, module: nn.Module, sizes: Sequence[tuple[int, int]], dtype: str, name: str) -> None:
         if not installed_openvino():
             raise EngineError("OpenVINO is not installed: pip install 'automl-tl[openvino]'")
         try:
             self._compiled = _compiled(module, sizes, dtype)
         except Exception as error:  # of an exporter or a compiler: anything
-            raise EngineError(f"OpenVINO cannot run this network: {type(error).__name__}: {error}") from error
+            raise EngineError(f"OpenVINO cannot run {name}: {type(error).__name__}: {error}") from error
         self._lock = Lock()  # one request, which takes all cores
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[np.ndarray]:
@@ -85,7 +86,7 @@ class OpenVino:
         stages, side = PooledStages(network), network.backbone.input_size
         with torch.no_grad():
             self._names = tuple(stages(torch.zeros(1, 3, side, side)))
-        self._graph = OpenVinoGraph(stages, [(side, side)], dtype)
+        self._graph = OpenVinoGraph(stages, [(side, side)], dtype, network.name)
 
     def __call__(self, inputs: Tensor) -> dict[str, Tensor]:
         """See `Runtime`."""
