@@ -164,7 +164,8 @@ def _make_loop(session: Session, prepared: Prepared) -> Loop:
             if not options.strategies or configuration.strategy in options.strategies:
                 study.enqueue(configuration)
     known = folder.load([t.number for t in study.finished if t.state == TrialState.COMPLETE])
-    candidates = Candidates(task, sweep.reference, prepared.assessment.priors, _comparable(task, known))
+    priors, before = prepared.assessment.priors, _comparable(task, known)
+    candidates = Candidates(task, sweep.reference, priors, before, sweep.others)
     allotment = Allotment(session, prepared, candidates, reserved)
     return Loop(session, prepared, study, today, candidates, allotment, partial(_save_interim, folder, task))
 

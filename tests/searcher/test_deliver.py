@@ -43,7 +43,21 @@ def loop(tmp_path: Path) -> Loop:
 def test_the_partner_is_the_best_one_of_the_other_kind(loop: Loop, kinds: str, expected: int | None) -> None:
     task = loop.task
     ranked = [trained(task, TEN) if kind == "t" else outcome(task, 0.8, configuration=RIDGE) for kind in kinds]
-    assert module._partner(ranked) is (None if expected is None else ranked[expected])
+    assert module._partner(task, ranked) is (None if expected is None else ranked[expected])
+
+
+def test_the_partner_is_the_one_that_errs_otherwise_whichever_backbone_it_has(loop: Loop) -> None:
+    task, best = loop.task, trained(loop.task, TEN)
+    wrong = best.predictions != task.y[best.rows]
+    other = replace(RIDGE, backbone="wide")
+    alike = outcome(task, 1.0, configuration=RIDGE)
+    alike.scores[best.rows[wrong]] = best.scores[wrong]
+    otherwise = outcome(task, 1.0, configuration=other)
+    assert module._partner(task, [best, alike, otherwise]) is otherwise
+    assert module._partner(task, [best, otherwise, alike]) is otherwise
+    assert module._partner(task, [otherwise, alike]) is alike  # two frozen ones of two backbones
+    second = trained(task, retuned(replace(TUNED, backbone="wide"), epochs=10))
+    assert module._partner(task, [best, second, alike]) is alike  # never two trained ones
 
 
 # --- the test part ----------------------------------------------------------------------------------

@@ -156,8 +156,8 @@ def test_a_partner_that_cannot_be_refitted_is_left_out_with_a_note(
 
     real: list[Any] = []
 
-    def partner(ranked: Any) -> Any:
-        real[:] = [finish_partner(ranked)]
+    def partner(task: Any, ranked: Any) -> Any:
+        real[:] = [finish_partner(task, ranked)]
         return real[0]
 
     def refitted(task: Any, outcome: Any, *args: Any, **more: Any) -> Any:

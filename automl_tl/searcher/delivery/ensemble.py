@@ -50,6 +50,26 @@ def mixture_shares(task: Task, outcomes: Sequence[Outcome]) -> dict[int, float]:
     return {i: float(shares[i] / total) for i in kept}
 
 
+def likeliest_partner(task: Task, best: Outcome, rivals: Sequence[Outcome]) -> Outcome | None:
+    """Return the candidate with which equal shares make the labels likeliest, on the pictures that all were scored on.
+
+    The likelihood tells candidates apart on fewer pictures than being right does (greedy selection as of Caruana et al.
+    2004, of a single step). None where there is no candidate.
+    """
+    if len(rivals) < 2:
+        return next(iter(rivals), None)
+    rows = common_rows([best, *rivals])
+    y = task.y[rows]
+    weights = class_weights(y) if task.metric.name in CLASSES_ALIKE else np.ones(len(y))
+    own = calibrated_probabilities(task, best, rows)
+
+    def likelihood(rival: Outcome) -> float:
+        mixed = (own + calibrated_probabilities(task, rival, rows)) / 2
+        return float(weights @ np.log(np.maximum(mixed[np.arange(len(y)), y], _LEAST)))
+
+    return max(rivals, key=likelihood)
+
+
 def together(task: Task, outcomes: Sequence[Outcome], shares: Sequence[float]) -> Outcome:
     """Return what an ensemble of several candidates scores on the pictures that each was scored on.
 

@@ -86,10 +86,11 @@ class Allotment:
 
     @property
     def _partner_seconds(self) -> float:
-        """What refitting the best frozen candidate takes, which a trained one is delivered with."""
+        """What refitting a frozen candidate takes, which a trained one is delivered with; of those, the slowest."""
         if not self.session.options.combines:
             return 0.0
-        return self.candidates.best_frozen.seconds * (2 if self.prepared.learns_from_everything else 1)
+        slowest = max(one.seconds for one in (self.candidates.best_frozen, *self.candidates.others))
+        return slowest * (2 if self.prepared.learns_from_everything else 1)
 
     def _solving_seconds(self, configuration: Configuration) -> float:
         """Return what solving a frozen candidate takes: as the slowest so far, once per view."""

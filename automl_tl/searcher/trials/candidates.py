@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from automl_tl.learning.configuration import Configuration
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.comparison import Comparison, Priors, best_first, compare
 from automl_tl.searcher.trials.outcome import Outcome
@@ -19,21 +21,26 @@ class Candidates:
         reference: the best of the sweep.
         priors: what training is expected to gain, by strategy.
         outcomes: what is known already, of an earlier session.
+        others: the best frozen candidate of every backbone but the reference's.
     """
 
     task: Task
     reference: Reference
     priors: Priors
     outcomes: list[Outcome] = field(default_factory=list)
-    _compared: dict[int, Comparison] = field(default_factory=dict)
+    others: Sequence[Outcome] = ()
+    _compared: dict[Configuration | int, Comparison] = field(default_factory=dict)
 
     def ranked(self) -> list[Comparison]:
         """Return every candidate's comparison with the reference, the best first."""
-        for outcome in self.outcomes:
-            if outcome.number not in self._compared:
-                self._compared[outcome.number] = compare(self.task, self.reference, outcome, self.priors)
-        known = [replace(self._compared[o.number], outcome=o) for o in self.outcomes]
+        known = [replace(self._comparison(o), outcome=o) for o in (*self.others, *self.outcomes)]
         return best_first(self.task, self.reference, known)
+
+    def _comparison(self, outcome: Outcome) -> Comparison:
+        key = outcome.configuration if outcome.number < 0 else outcome.number
+        if key not in self._compared:
+            self._compared[key] = compare(self.task, self.reference, outcome, self.priors)
+        return self._compared[key]
 
     @property
     def best_frozen(self) -> Outcome:

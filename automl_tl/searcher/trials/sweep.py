@@ -31,8 +31,11 @@ class Sweep:
     """The frozen candidates and the best of them."""
 
     outcomes: tuple[Outcome, ...]
-    """Scores are kept for the best alone; the others have none."""
+    """Without scores."""
     reference: Reference
+    """The best of them, with scores."""
+    others: tuple[Outcome, ...] = ()
+    """The best of every other backbone, with scores."""
 
 
 def sweep(task: Task, evidence: Evidence, *, solvable: bool, seconds: float | None) -> Sweep:
@@ -58,7 +61,25 @@ def sweep(task: Task, evidence: Evidence, *, solvable: bool, seconds: float | No
         outcomes += list(_solve_more(task, ranked, deadline))
     best = max(outcomes, key=lambda o: task.metric.sign * o.value)
     reference = score_frozen(task, best.configuration)
-    return Sweep(tuple(outcomes), Reference(reference, _l2(task, outcomes)))
+    others = tuple(_scored(task, _best_of_others(task, outcomes, best), deadline))
+    return Sweep(tuple(outcomes), Reference(reference, _l2(task, outcomes)), others)
+
+
+def _scored(task: Task, outcomes: Sequence[Outcome], deadline: float) -> Iterator[Outcome]:
+    """Yield candidates with their scores, while there is time."""
+    for one in outcomes:
+        if time.monotonic() >= deadline:
+            return
+        yield score_frozen(task, one.configuration)
+
+
+def _best_of_others(task: Task, outcomes: Sequence[Outcome], best: Outcome) -> list[Outcome]:
+    """Return the best candidate of every backbone but the best one's."""
+    ranked = sorted(outcomes, key=lambda o: -task.metric.sign * o.value)
+    leading: dict[str, Outcome] = {}
+    for one in ranked:
+        leading.setdefault(one.configuration.backbone, one)
+    return [one for name, one in leading.items() if name != best.configuration.backbone]
 
 
 def _spread(probe: Sequence[Candidate], most: int) -> list[Candidate]:
