@@ -62,7 +62,7 @@ def measure(tool: Tool, cell: Cell, budget: int, place: Place) -> dict[str, Any]
         limit = OVERTIME * budget + 300
         _run(tool, place, limit, "train", folder / "train.csv", folder / "model", *options)
         seconds = time.monotonic() - started
-        _run(tool, place, 900, "predict", folder / "test.csv", folder / "model", folder / "answer.csv")
+        _run(tool, place, 1800, "predict", folder / "test.csv", folder / "model", folder / "answer.csv")
         answer = pd.read_csv(folder / "answer.csv")
     return {
         "data": cell.data, "per_class": cell.per_class, "draw": cell.draw, "budget": budget, "tool": tool.name,

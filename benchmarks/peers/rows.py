@@ -24,7 +24,7 @@ def known(table: pd.DataFrame) -> set[Key]:
 
 def add(path: Path, row: dict[str, Any]) -> None:
     """Add a row; the file is replaced as a whole."""
-    table = pd.concat([read(path), pd.DataFrame([row])], ignore_index=True)
+    table = pd.DataFrame([*read(path).to_dict("records"), row])
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     table.round(4).to_csv(temporary, index=False)
