@@ -45,9 +45,20 @@ def differences(one: Configuration, other: Configuration) -> set[str]:
     return {name for name in ours if ours[name] != theirs[name]}
 
 
-def test_every_cell_comes_before_variations_in_one_thing_each(
-    opened: Opened, make_pictures: MakePictures, tmp_path: Path
+def test_what_is_hardly_ever_the_best_comes_last(
+    opened: Opened, make_pictures: MakePictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "UNLIKELY", 1.1)
+    engine.search(make_pictures(per_class=12), trials=1, out=tmp_path / "run", backbones=["tiny"])
+    strategies = [c.strategy for c in opened[0][0]]
+    assert strategies[-1] == "pretrained_initialization"
+    assert strategies.count("pretrained_initialization") == 1
+
+
+def test_every_cell_comes_before_variations_in_one_thing_each(
+    opened: Opened, make_pictures: MakePictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNLIKELY", 0.0)
     engine.search(make_pictures(per_class=12), trials=1, out=tmp_path / "run", backbones=["tiny"])
     ((configurations, _),) = opened
     strategies = [c.strategy for c in configurations]
