@@ -9,8 +9,9 @@ from automl_tl.lab.sample import Sample
 
 SOON = 8.0
 """Seconds of extraction from which a part of the pictures is looked at first; so much is a part of what is left."""
-FEATURES_SECONDS = 4.0
-"""What the features of that part may take; the rest of the fifteen seconds is for everything else."""
+FEATURES_SECONDS, MOST = 3.0, 150
+"""What the features of that part may take, and the pictures of it: the rest of the fifteen seconds is for what is made
+of them."""
 LEAST_PER_CLASS = 3
 _SHOWN = 2
 
@@ -29,9 +30,9 @@ def glance(lab: Lab, sample: Sample, costs: dict[str, float], budget: float | No
     if not costs or sample.n * sum(costs.values()) < SOON:
         return None
     cheapest = min(costs, key=lambda name: costs[name])
-    least = LEAST_PER_CLASS * len(sample.classes)
-    rows = sample.subset(max(int(FEATURES_SECONDS / max(costs[cheapest], 1e-9)), least), lab.seed)
-    if len(rows) > sample.n / 2:
+    most = min(int(FEATURES_SECONDS / max(costs[cheapest], 1e-9)), MOST)
+    rows = sample.subset(max(most, LEAST_PER_CLASS * len(sample.classes)), lab.seed)
+    if len(rows) * costs[cheapest] > sample.n * sum(costs.values()) / 2:
         return None
     part = sample.take(rows)
     with lab.clock("features"):
