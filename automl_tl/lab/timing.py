@@ -26,6 +26,8 @@ from automl_tl.features.memo import remember
 from automl_tl.features.picture import Picture
 from automl_tl.features.pixels import PixelStore, batches
 from automl_tl.foreign import number, numbers
+from automl_tl.learning.folding import Folding
+from automl_tl.learning.optimizer import adamw
 
 _BATCH = 16
 _STEP_BATCH = 8
@@ -94,7 +96,7 @@ def _known_step(network: Network, engine: Engine, cut: int, unfrozen: int, folde
         with blaming(network.name, "could not be trained for a step"):
             return _step_seconds(network, engine, cut, unfrozen)
 
-    key = {**machine(network, engine), "what": "training step", "cut": cut, "unfrozen": unfrozen}
+    key = {**machine(network, engine), "what": "folded training step", "cut": cut, "unfrozen": unfrozen}
     return remember(folder, key, measure, number)
 
 
@@ -140,8 +142,10 @@ def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int) -> 
     labels = torch.arange(_STEP_BATCH, device=engine.device) % 2
     head = nn.LazyLinear(2).to(engine.device)
     parameters = [p for stage in stages[frozen:] for p in stage.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=1e-6)
+    optimizer = adamw(parameters, engine, lr=1e-6)
     generator = torch.Generator().manual_seed(0)
+
+    folding = Folding(stages[frozen:], engine)
 
     def step() -> None:
         inputs = normalise(to_device(images, engine.device), network.backbone.mean, network.backbone.std)
@@ -150,6 +154,7 @@ def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int) -> 
             with torch.no_grad():
                 for stage in stages[:frozen]:
                     x = stage(x)
+            folding.see(x)
             for stage in stages[frozen:]:
                 x = stage(x)
             scores = head(pool_stage(network, x, cut, "mean").mean)
@@ -157,7 +162,8 @@ def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int) -> 
         optimizer.step()
         optimizer.zero_grad()
 
-    return _fastest(step, engine) / _STEP_BATCH
+    with folding:
+        return _fastest(step, engine) / _STEP_BATCH
 
 
 def _fastest(work: Callable[[], Any], engine: Engine, repeats: int = _REPEATS) -> float:

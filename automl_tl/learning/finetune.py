@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,9 @@ from automl_tl.features.engine import Engine
 from automl_tl.features.halving import halving
 from automl_tl.learning.activations import Activations
 from automl_tl.learning.callbacks import Callback, History
+from automl_tl.learning.folding import Folding
 from automl_tl.learning.losses import Losses
+from automl_tl.learning.optimizer import make_optimizer
 from automl_tl.learning.recipe import Recipe, batch_size_for
 from automl_tl.learning.schedule import Schedule
 from automl_tl.learning.tunable import Tunable
@@ -97,7 +99,8 @@ def finetune(
     for callback in callbacks:
         callback.on_train_begin(tunable)
     schedule = Schedule(recipe, _n_batches(len(rows), size), partial(_spent, callbacks))
-    with _ending(callbacks), torch.random.fork_rng(devices=_cuda_devices(tunable.cache.engine)):
+    devices = _cuda_devices(tunable.cache.engine)
+    with _ending(callbacks), torch.random.fork_rng(devices=devices), run.folding:
         torch.manual_seed(tunable.cache.seed)
         while not schedule.finished:
             number = len(history.epochs) + 1
@@ -142,11 +145,13 @@ class _Run:
         weights = None if given is None else to_device(given, engine.device)
         self.loss = nn.CrossEntropyLoss(weight=weights, label_smoothing=recipe.label_smoothing)
         freeze(tunable.network, max(self.cache.cuts) - recipe.unfrozen)
-        self.optimizer = _optimizer(tunable, recipe)
+        self.optimizer = make_optimizer(tunable, recipe)
         half = engine.kind == "cuda" and engine.dtype == "float16"
         self.scaler = torch.amp.GradScaler(enabled=half)
         self.parts = math.ceil(batch_size / (engine.batch_size or batch_size))
         self.head_only = False
+        stages = tunable.network.stages[self.cache.boundary : max(self.cache.cuts)]
+        self.folding = Folding(stages if recipe.batchnorm == "frozen" else (), engine)
 
     @property
     def rate(self) -> float:
@@ -236,46 +241,8 @@ class _Run:
             return value
 
     def _forward(self, batch: Activations) -> Tensor:
+        self.folding.see(batch.output)
         return self.tunable.forward(batch, frozen=self.head_only)
-
-
-def _optimizer(tunable: Tunable, recipe: Recipe) -> torch.optim.AdamW:
-    network, last = tunable.network, max(tunable.cache.cuts)
-    rate = recipe.head_lr / recipe.lr_ratio
-    stages = enumerate(network.stages[last - recipe.unfrozen : last], 1)
-    rates = [(stage, rate * recipe.layer_decay ** (recipe.unfrozen - number)) for number, stage in stages]
-    undecayed = {id(p) for name, p in network.module.named_parameters() if name in network.fine_tuning.undecayed}
-    return torch.optim.AdamW(
-        [
-            *_groups([(tunable.head, recipe.head_lr)], recipe.weight_decay, frozenset()),
-            *_groups(rates, recipe.weight_decay, undecayed),
-        ]
-    )
-
-
-def _groups(
-    rates: Sequence[tuple[nn.Module, float]], weight_decay: float, undecayed: Set[int]
-) -> list[dict[str, object]]:
-    """Return the parameters that learn, a group for each rate with weight decay and one without.
-
-    Args:
-        rates: modules with their learning rates; what two of them share learns as in the first one.
-        weight_decay: of matrices and kernels.
-        undecayed: the `id` of those that have none either.
-    """
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    seen: set[int] = set()
-    for module, rate in rates:
-        own = [p for p in module.parameters() if p.requires_grad and id(p) not in seen]
-        seen |= {id(p) for p in own}
-        for decays in (True, False):
-            some = [p for p in own if (p.ndim > 1 and id(p) not in undecayed) is decays]
-            groups.setdefault((rate, decays), []).extend(some)
-    return [
-        {"params": some, "lr": rate, "highest": rate, "weight_decay": weight_decay if decays else 0.0}
-        for (rate, decays), some in groups.items()
-        if some
-    ]
 
 
 def _n_batches(n: int, batch_size: int) -> int:

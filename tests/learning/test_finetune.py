@@ -253,14 +253,14 @@ class Clock:
 def watch_rates(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, ...]]:
     """Return a list that gets the learning rates of every step, of the head first and of the stages last."""
     rates: list[tuple[float, ...]] = []
-    real = module._optimizer
+    real = module.make_optimizer
 
     def optimizer(*args: Any) -> torch.optim.AdamW:
         made = real(*args)
         made.register_step_pre_hook(lambda it, *_: rates.append(tuple(g["lr"] for g in it.param_groups)))
         return made
 
-    monkeypatch.setattr(module, "_optimizer", optimizer)
+    monkeypatch.setattr(module, "make_optimizer", optimizer)
     return rates
 
 
@@ -360,8 +360,8 @@ def test_a_first_phase_alone_leaves_the_network_to_the_bit(tmp_path: Path) -> No
 def watch_groups(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Return a list that gets the optimiser's groups of parameters."""
     groups: list[dict[str, Any]] = []
-    real = module._optimizer
-    monkeypatch.setattr(module, "_optimizer", lambda *a: (made := real(*a), groups.extend(made.param_groups))[0])
+    real = module.make_optimizer
+    monkeypatch.setattr(module, "make_optimizer", lambda *a: (made := real(*a), groups.extend(made.param_groups))[0])
     return groups
 
 

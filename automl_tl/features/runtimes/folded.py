@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from automl_tl.backbones.batchnorm_pairs import find_pairs, rest_of
 from automl_tl.backbones.stages import Network, stage_outputs
 from automl_tl.errors import EngineError
 from automl_tl.features.runtimes.pooled_stages import PooledStages
 
 _TOLERANCE = 1e-4
 """Of a stage's output, relative to its largest value; measured on EfficientNet-Lite: 5e-6."""
-_Pair = tuple[nn.Conv2d, nn.BatchNorm2d]
 
 
 def folded(network: Network) -> Network:
@@ -34,7 +34,7 @@ def folded(network: Network) -> Network:
     side = network.backbone.input_size
     noise = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0)).to(network.device)
     with torch.no_grad():
-        pairs = _pairs(found, noise)
+        pairs = find_pairs(stages.modules(), lambda: list(stage_outputs(found, noise)))
         if not pairs:
             raise EngineError(f"{network.name} has no BatchNorm that follows a convolution")
         for convolution, batchnorm in pairs:
@@ -56,28 +56,6 @@ class Folded:
         return found
 
 
-def _pairs(network: Network, inputs: Tensor) -> list[_Pair]:
-    """Return the convolutions whose output a BatchNorm was given as it is, each with that BatchNorm."""
-    made: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # the outputs are held, so that no two have one id
-    pairs: list[_Pair] = []
-
-    def remember(module: nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        made[id(output)] = module, output
-
-    def pair(module: nn.BatchNorm2d, inputs: tuple[Tensor, ...]) -> None:
-        if id(inputs[0]) in made and module.track_running_stats:
-            pairs.append((made[id(inputs[0])][0], module))
-
-    modules = [module for stage in network.stages for module in stage.modules()]
-    handles = [m.register_forward_hook(remember) for m in modules if isinstance(m, nn.Conv2d)]
-    handles += [m.register_forward_pre_hook(pair) for m in modules if isinstance(m, nn.BatchNorm2d)]
-    for _ in stage_outputs(network, inputs):
-        pass
-    for handle in handles:
-        handle.remove()
-    return pairs
-
-
 def _fold(stages: nn.ModuleList, convolution: nn.Conv2d, batchnorm: nn.BatchNorm2d) -> None:
     assert batchnorm.running_mean is not None
     assert batchnorm.running_var is not None
@@ -87,13 +65,7 @@ def _fold(stages: nn.ModuleList, convolution: nn.Conv2d, batchnorm: nn.BatchNorm
     )  # fmt: skip
     name = next(name for name, module in stages.named_modules() if module is batchnorm)
     parent, _, attribute = name.rpartition(".")
-    setattr(stages.get_submodule(parent), attribute, _rest(batchnorm))
-
-
-def _rest(batchnorm: nn.BatchNorm2d) -> nn.Module:
-    """Return what a BatchNorm does besides: those of timm hold the activation that follows."""
-    parts = [getattr(batchnorm, name, None) for name in ("drop", "act")]
-    return nn.Sequential(*(part for part in parts if isinstance(part, nn.Module)))
+    setattr(stages.get_submodule(parent), attribute, rest_of(batchnorm))
 
 
 def _agree(network: Network, folded: Network, inputs: Tensor) -> bool:
