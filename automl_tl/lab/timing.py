@@ -26,6 +26,7 @@ from automl_tl.features.memo import remember
 from automl_tl.features.picture import Picture
 from automl_tl.features.pixels import PixelStore, batches
 from automl_tl.foreign import number, numbers
+from automl_tl.learning.activations import frozen_stages
 from automl_tl.learning.folding import Folding
 from automl_tl.learning.optimizer import adamw
 
@@ -101,7 +102,7 @@ def _known_step(network: Network, engine: Engine, cut: int, unfrozen: int, folde
 
 
 def stage_seconds(network: Network, engine: Engine, folder: Path) -> tuple[float, ...]:
-    """Return the seconds per picture of every stage's forward pass, from disk if known."""
+    """Return the seconds per picture of every stage's forward pass in training that freezes it, from disk if known."""
     size = network.backbone.input_size
     images = torch.randint(0, 256, (_BATCH, size, size, 3), dtype=torch.uint8)
 
@@ -110,12 +111,12 @@ def stage_seconds(network: Network, engine: Engine, folder: Path) -> tuple[float
         x = x.contiguous(memory_format=torch.channels_last)
         seconds = []
         with torch.no_grad(), engine.autocast():
-            for stage in network.stages:
+            for stage in frozen_stages(network, network.n_stages, engine):
                 seconds.append(_fastest(partial(stage, x), engine) / _BATCH)
                 x = stage(x)
         return seconds
 
-    return remember(folder, {**machine(network, engine), "what": "stages"}, measure, numbers)
+    return remember(folder, {**machine(network, engine), "what": "frozen stages"}, measure, numbers)
 
 
 def latencies(network: Network, engine: Engine) -> tuple[float, ...]:

@@ -7,18 +7,21 @@ output for a picture in one random variant is kept, in half precision, and train
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from automl_tl.augment.policy import AugmentationPolicy, Variation, apply, vary
 from automl_tl.backbones.stages import Layout, Network, pool_stage
 from automl_tl.devices import to_device, to_host
+from automl_tl.errors import EngineError
 from automl_tl.features.engine import Engine
 from automl_tl.features.pixels import Pixels
+from automl_tl.features.runtimes import folded
 from automl_tl.features.scratch import scratch_array
 
 PLAIN = 0
@@ -98,6 +101,10 @@ class ActivationCache:
         """Of what `batch` gives: pictures are a map."""
         return self.network.layouts[self.boundary - 1] if self.boundary else "map"
 
+    @cached_property
+    def _prefix(self) -> tuple[nn.Module, ...]:
+        return frozen_stages(self.network, self.boundary, self.engine)
+
     def _kept(self, variant: int) -> _Kept | None:
         number = variant if variant == PLAIN else 1 + (variant - 1) % max(1, self.n_variants)
         if not self._row_bytes:
@@ -139,7 +146,7 @@ class ActivationCache:
     def _run(self, variation: Variation | None, rows: np.ndarray) -> Activations:
         x, pooled = self._pixels(variation, rows), {}
         with torch.no_grad(), self.engine.autocast():
-            for number, stage in enumerate(self.network.stages[: self.boundary], 1):
+            for number, stage in enumerate(self._prefix, 1):
                 x = stage(x)
                 if number in self.cuts:
                     pooled[number] = self.columns(x, number)
@@ -156,7 +163,7 @@ class _Kept:
         self.pooled: dict[int, np.ndarray] = {}
 
     def store(self, rows: np.ndarray, batch: Activations) -> None:
-        half = batch.output.clamp(-_HALF, _HALF).to(torch.float16).cpu()
+        half = _as_kept(batch.output).clamp(-_HALF, _HALF).to(torch.float16).cpu()
         if self.output is None:
             n = len(self.filled)
             self.output = scratch_array(self.folder, (n, *half.shape[1:]), np.float16)
@@ -170,7 +177,26 @@ class _Kept:
         assert self.output is not None
         output = to_device(torch.from_numpy(self.output[rows]), device).float()
         if output.ndim == 4:
-            output = output.contiguous(memory_format=torch.channels_last)
+            output = output.permute(0, 3, 1, 2)
         return Activations(
             output, {cut: to_device(torch.from_numpy(v[rows]), device) for cut, v in self.pooled.items()}
         )
+
+
+def _as_kept(output: Tensor) -> Tensor:
+    """Return maps with their channels last, as the suffix reads them, anything else as it is."""
+    return output.permute(0, 2, 3, 1) if output.ndim == 4 else output
+
+
+def frozen_stages(network: Network, k: int, engine: Engine) -> tuple[nn.Module, ...]:
+    """Return the first `k` stages as training runs them where they do not learn.
+
+    On a CPU in float32 these are copies with their BatchNorms folded, where that computes the same.
+    """
+    stages = network.stages[:k]
+    if not stages or engine.kind != "cpu" or engine.dtype != "float32":
+        return stages
+    try:
+        return folded(replace(network, stages=stages)).stages
+    except EngineError:
+        return stages
