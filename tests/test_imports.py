@@ -44,6 +44,7 @@ FOUNDATIONS = (
     "resources",
     "strategies",
     "monitor",
+    "spare_time",
     "logs",
     "notebook",
     "work",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,16 @@ from automl_tl.domain.similarity import Domain, judge
 from automl_tl.features.extract import Features, Pass
 from automl_tl.features.memo import remember
 from automl_tl.features.picture import Picture
+from automl_tl.spare_time import UNLIMITED, SpareTime
 
 SAMPLE_SIZE = 150
 """Pictures of a stratified sample; 30 give the same verdict."""
+BY_DEPTH = "the distance from the pretraining domain by depth"
 
 
-def measure_domain(way: Pass, features: Features, pictures: Sequence[Picture], folder: Path) -> Domain:
+def measure_domain(
+    way: Pass, features: Features, pictures: Sequence[Picture], folder: Path, spare: SpareTime = UNLIMITED
+) -> Domain:
     """Return the verdict for one backbone.
 
     Args:
@@ -27,16 +32,21 @@ def measure_domain(way: Pass, features: Features, pictures: Sequence[Picture], f
         features: of `pictures`, in their order.
         pictures: a stratified sample, some `SAMPLE_SIZE`.
         folder: where profiles are kept between runs.
+        spare: time for the distance by depth, which takes a pass of its own; without it the embedding alone decides.
     """
-    network, profile = way.network, _profile(way, pictures, folder)
+    network = way.network
+    unknown = DepthProfile((math.nan,) * network.n_stages, math.nan)
+    profile = spare.attempt(BY_DEPTH, lambda: _profile(way, pictures, folder, spare), lambda: unknown)
     stages = tuple(features.matrix((cut,)) for cut in range(1, network.n_stages + 1))
     domain = judge(network.name, stages[-1], find_reference(network), profile, stages)
+    if profile is unknown and domain.measure == "none":
+        domain = replace(domain, note="there was no time to measure it")
     return replace(domain, looks_like=looks_like(network, stages[-1]))
 
 
-def _profile(way: Pass, pictures: Sequence[Picture], folder: Path) -> DepthProfile:
+def _profile(way: Pass, pictures: Sequence[Picture], folder: Path, spare: SpareTime) -> DepthProfile:
     def compute() -> dict[str, object]:
-        images = (pixels for _, pixels in way.pixels.batches(pictures, way.how, way.at_once))
+        images = (pixels for _, pixels in spare.bounded(way.pixels.batches(pictures, way.how, way.at_once)))
         return vars(depth_profile(way.network, images))
 
     def read(kept: Any) -> DepthProfile:

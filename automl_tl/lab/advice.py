@@ -76,7 +76,7 @@ def stages_to_unfreeze(domain: Domain, n_stages: int) -> Unfreezing:
     """
     least = max(1, round(n_stages / 3))
     if domain.depth_distance is None:
-        why = "a third, as no BatchNorm statistics tell where the pictures become strange"
+        why = "a third, as it is not known from which depth on the pictures are strange"
         return Unfreezing(least, n_stages, f"Unfreeze the last {least} of the {n_stages} stages: {why}.")
     border = DEPTH_BORDERS[1]
     strange = [k for k, d in enumerate(domain.by_depth, 1) if d > border]

@@ -16,12 +16,13 @@ from automl_tl.lab.decision import Choice, choose
 from automl_tl.lab.domains import measure_domains, picture_extremes
 from automl_tl.lab.evidence import Candidate, Evidence, gather_evidence
 from automl_tl.lab.expectations import Expectations, expect
-from automl_tl.lab.flips import MAX_PICTURES, FlipHarm, judge_flips
+from automl_tl.lab.flips import FLIPS, MAX_PICTURES, FlipHarm, judge_flips
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.matrix import Matrix, Size, judge_size, place
 from automl_tl.lab.neighbours import Neighbour, nearest
 from automl_tl.lab.sample import Sample
-from automl_tl.lab.timing import TrainingSpeed, training_speed
+from automl_tl.lab.timing import TIMING, TrainingSpeed, estimated_speed, training_speed
+from automl_tl.spare_time import UNLIMITED, SpareTime
 from automl_tl.strategies import FROZEN, Strategy
 
 
@@ -78,7 +79,13 @@ class Assessment:
 
 
 def assess(
-    lab: Lab, sample: Sample, features: Mapping[str, Features], budget: float | None, *, deadline: float = math.inf
+    lab: Lab,
+    sample: Sample,
+    features: Mapping[str, Features],
+    budget: float | None,
+    *,
+    deadline: float = math.inf,
+    spare: SpareTime = UNLIMITED,
 ) -> Assessment:
     """Measure domain and evidence, look ahead at the four strategies, and choose one.
 
@@ -88,22 +95,25 @@ def assess(
         features: by backbone, of those pictures.
         budget: training time that will be spent afterwards, seconds, or None.
         deadline: `time.monotonic()` at which the evidence is what there is by then.
+        spare: time for what can be left out: the distance by depth, timing a training step, trying flips.
     """
     clock, activity = lab.clock, lab.monitor.activity
     with clock("domain"), activity("Measuring the domain distance") as update:
-        domains = measure_domains(lab, features, sample, update)
+        domains = measure_domains(lab, features, sample, update, spare)
     with clock("evidence"), activity("Screening feature sources") as update:
         evidence = gather_evidence(lab, features, sample, update, deadline=deadline)
     domain, size = domains[evidence.backbone], _size(lab, evidence.backbone, sample)
     matrix = place(size.large, domain.different, lab.calibration.borders.different)
     with clock("timing"), activity("Timing a training step"):
         unfreezing = stages_to_unfreeze(domain, evidence.late(lab.metric.name).n_stages)
-        speed = tuning_speed(lab, evidence, unfreezing)
+        speed = tuning_speed(lab, evidence, unfreezing, sample, spare)
         expectations = expect(lab, evidence, features[evidence.backbone], sample, domain, speed)
     choice = choose(expectations.front, matrix, budget)
     with clock("flips"):
         screened = evidence.screened(expectations.start(choice.strategy))
-        flips = _flips(lab, screened, features[evidence.backbone], sample)
+        flips = spare.attempt(
+            FLIPS, lambda: _flips(lab, screened, features[evidence.backbone], sample, spare), lambda: ()
+        )
     own = lab.networks.network(evidence.late(lab.metric.name).backbone).fine_tuning
     advice, near = advise(choice.strategy, unfreezing, flips, own), nearest(expectations.known, lab.calibration.without)
     return Assessment(
@@ -112,11 +122,20 @@ def assess(
     )  # fmt: skip
 
 
-def tuning_speed(lab: Lab, evidence: Evidence, unfreezing: Unfreezing) -> TrainingSpeed:
-    """Return what a training step of the chosen backbone costs."""
+def tuning_speed(
+    lab: Lab, evidence: Evidence, unfreezing: Unfreezing, sample: Sample, spare: SpareTime = UNLIMITED
+) -> TrainingSpeed:
+    """Return what a training step of the chosen backbone costs; estimated where there is no time to measure it."""
     late = evidence.late(lab.metric.name)
-    network = lab.networks.network(late.backbone)
-    return training_speed(network, lab.engine.for_training, late.n_stages, unfreezing.count, lab.networks.timing)
+    network, count = lab.networks.network(late.backbone), unfreezing.count
+    engine, folder = lab.engine.for_training, lab.networks.timing
+
+    def estimated() -> TrainingSpeed:
+        return estimated_speed(lab.picture_seconds(late.backbone, sample.pictures), late.n_stages, count)
+
+    return spare.attempt(
+        TIMING, lambda: training_speed(network, engine, late.n_stages, count, folder, spare), estimated
+    )
 
 
 def _size(lab: Lab, name: str, sample: Sample) -> Size:
@@ -124,12 +143,12 @@ def _size(lab: Lab, name: str, sample: Sample) -> Size:
     return judge_size(sample.n_training, sample.per_class, sum(parameters.values()), lab.calibration.borders)
 
 
-def _flips(lab: Lab, screened: Candidate, features: Features, sample: Sample) -> tuple[FlipHarm, ...]:
+def _flips(lab: Lab, screened: Candidate, features: Features, sample: Sample, spare: SpareTime) -> tuple[FlipHarm, ...]:
     rows = sample.subset(MAX_PICTURES, lab.seed)[:MAX_PICTURES]
     source, pictures = screened.source, [sample.pictures[row] for row in rows]
     flipped = {}
     for view in ("hflip", "vflip"):
         with lab.monitor.activity(f"Features of flipped pictures ({view})") as update:
-            values = lab.features(screened.backbone, pictures, view, update)
+            values = lab.features(screened.backbone, pictures, view, spare.counting(update))
             flipped[view] = values.matrix(source.cuts, source.pooling)
     return judge_flips(screened, features.matrix(source.cuts, source.pooling), sample, rows, flipped)

@@ -13,12 +13,13 @@ from automl_tl.backbones.presets import EVERYTHING, expand
 from automl_tl.backbones.registry import local_backbones, weights_info
 from automl_tl.errors import BackboneError, ShortageError
 from automl_tl.lab.networks import Networks
+from automl_tl.spare_time import UNLIMITED, SpareTime
 
 T = TypeVar("T")
 
 
 def usable_backbones(
-    networks: Networks, wanted: Sequence[str], say: Callable[[str], None]
+    networks: Networks, wanted: Sequence[str], say: Callable[[str], None], spare: SpareTime = UNLIMITED
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names of the backbones to consider, and a note for each that had to be left out.
 
@@ -29,6 +30,7 @@ def usable_backbones(
         networks: builds them.
         wanted: names and presets that the user gave; "all" or none means all whose weights are on this machine.
         say: told, line by line and before anything is fetched, what is not on this machine, with sizes and licences.
+        spare: time for more than one backbone.
 
     Raises:
         BackboneError: a backbone that the user named cannot be used, or none is left; any one that cannot be
@@ -43,14 +45,14 @@ def usable_backbones(
     def build(name: str) -> None:  # returns nothing: of many networks only a few are kept
         networks.network(name)
 
-    built, notes = without_broken(networks, candidates, build)
+    built, notes = without_broken(networks, candidates, build, spare)
     if not built:
         raise BackboneError(_none_left([name for name in asked if name in presets.NAMES], notes))
     return tuple(built), notes
 
 
 def without_broken(
-    networks: Networks, names: Sequence[str], work: Callable[[str], T]
+    networks: Networks, names: Sequence[str], work: Callable[[str], T], spare: SpareTime = UNLIMITED
 ) -> tuple[dict[str, T], tuple[str, ...]]:
     """Return what `work` gives by backbone, and a note for each backbone that fails at it and is left out.
 
@@ -58,6 +60,7 @@ def without_broken(
         networks: knows what the user asked for by name, and whose weights were given.
         names: backbones, in order.
         work: called with each name.
+        spare: time for more than one backbone.
 
     Raises:
         BackboneError: one that was named, or has the user's weights, fails; any one in strict mode.
@@ -66,6 +69,9 @@ def without_broken(
     results: dict[str, T] = {}
     notes = []
     for name in names:
+        if results and spare.is_over:
+            notes.append(f"{name} is left out: there was no time for it; give a longer --budget, or fewer backbones")
+            continue
         try:
             results[name] = work(name)
         except (BackboneError, ShortageError) as error:

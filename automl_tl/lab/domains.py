@@ -15,13 +15,16 @@ from automl_tl.features.picture import Picture
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.networks import Networks
 from automl_tl.lab.sample import Sample
-from automl_tl.monitor import Progress
+from automl_tl.monitor import Progress, unheeded
+from automl_tl.spare_time import UNLIMITED, LateError, SpareTime
 
 STAND_IN = "efficientnet_lite0"
 """The bundled backbone that is asked when no considered one can be: small, and with a reference of its own."""
 
 
-def measure_domains(lab: Lab, features: Mapping[str, Features], sample: Sample, update: Progress) -> dict[str, Domain]:
+def measure_domains(
+    lab: Lab, features: Mapping[str, Features], sample: Sample, update: Progress, spare: SpareTime = UNLIMITED
+) -> dict[str, Domain]:
     """Return the domain verdict by backbone.
 
     Args:
@@ -29,14 +32,17 @@ def measure_domains(lab: Lab, features: Mapping[str, Features], sample: Sample, 
         features: by backbone, of the sample's pictures.
         sample: the pictures; a stratified part of them is measured.
         update: called with (done, total) backbones.
+        spare: time for what takes a pass of its own: the distance by depth, and a stand-in's features.
     """
     rows, fit = sample.subset(SAMPLE_SIZE, lab.seed)[: 2 * SAMPLE_SIZE], lab.report.fit
     pictures = [sample.pictures[row] for row in rows]
     domains = {}
     for done, (name, values) in enumerate(features.items(), 1):
-        domains[name] = _measure(lab.networks, name, values.take(rows), pictures, fit)
+        domains[name] = _measure(lab.networks, name, values.take(rows), pictures, fit, spare)
         update(done, len(features))
-    return {name: _with_stand_in(lab.networks, domain, domains, pictures, fit) for name, domain in domains.items()}
+    return {
+        name: _with_stand_in(lab.networks, domain, domains, pictures, fit, spare) for name, domain in domains.items()
+    }
 
 
 def picture_extremes(lab: Lab, features: Features, sample: Sample) -> Extremes | None:
@@ -54,12 +60,19 @@ def picture_extremes(lab: Lab, features: Features, sample: Sample) -> Extremes |
     return extremes(reference, features.matrix((network.n_stages,)), [picture.path for picture in sample.pictures])
 
 
-def _measure(networks: Networks, name: str, features: Features, pictures: Sequence[Picture], fit: str) -> Domain:
-    return measure_domain(networks.way(name, fit), features, pictures, networks.cache / "domain")
+def _measure(
+    networks: Networks, name: str, features: Features, pictures: Sequence[Picture], fit: str, spare: SpareTime
+) -> Domain:
+    return measure_domain(networks.way(name, fit), features, pictures, networks.cache / "domain", spare)
 
 
 def _with_stand_in(
-    networks: Networks, domain: Domain, domains: Mapping[str, Domain], pictures: Sequence[Picture], fit: str
+    networks: Networks,
+    domain: Domain,
+    domains: Mapping[str, Domain],
+    pictures: Sequence[Picture],
+    fit: str,
+    spare: SpareTime,
 ) -> Domain:
     """Let a backbone of the same pretraining domain, or of one within it, stand in for one that cannot be compared."""
     if domain.measure != "none":
@@ -68,22 +81,23 @@ def _with_stand_in(
     measured = {name: d for name, d in domains.items() if d.measure == "embedding"}
     for on in stand_ins(own):
         peers = [d for name, d in measured.items() if networks.backbone(name).pretrained_on == on]
-        other = peers[0] if peers else _bundled(networks, on, pictures, fit)
+        other = peers[0] if peers else _bundled(networks, on, pictures, fit, spare)
         if other is not None:
             return proxy(domain, other, wider="" if on == own else own)
     return domain
 
 
-def _bundled(networks: Networks, on: str, pictures: Sequence[Picture], fit: str) -> Domain | None:
+def _bundled(networks: Networks, on: str, pictures: Sequence[Picture], fit: str, spare: SpareTime) -> Domain | None:
     # The user's mean and size are not the stand-in's.
     plain = Networks(networks.engine, networks.cache, value_range=networks.value_range)
     plain.pixels = networks.pixels
     try:
+        spare.check()
         if plain.backbone(STAND_IN).pretrained_on != on:
             return None
         way = plain.way(STAND_IN, fit)
-    except BackboneError:
+        features = extract(way, pictures, plain.store, progress=spare.counting(unheeded))
+    except (BackboneError, LateError):
         return None
-    features = extract(way, pictures, plain.store)
-    domain = _measure(plain, STAND_IN, features, pictures, fit)
+    domain = _measure(plain, STAND_IN, features, pictures, fit, spare)
     return domain if domain.measure == "embedding" else None

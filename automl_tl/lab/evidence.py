@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from automl_tl.learning.scores import PenaltyPath, get_metric
 from automl_tl.learning.screen import ridge_path
 from automl_tl.learning.spectrum import decompose
 from automl_tl.monitor import Progress
+from automl_tl.spare_time import until
 from automl_tl.strategies import FROZEN, Strategy, frozen_strategy
 
 SCREEN_SIZE = 400
@@ -33,9 +34,6 @@ _PRIOR_SLOPE = 0.5
 """Expected difference in accuracy between two backbones, per difference in ImageNet accuracy."""
 _PRIOR_SD = 0.02
 """Spread of that expectation; evidence of a smaller standard error outweighs it."""
-
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -148,14 +146,6 @@ def screen(
         progress(len(screened), len(listed))
     probe = [screened[source] for _, source in listed if source in screened]
     return sorted(probe, key=lambda c: -_utility(c, metric))
-
-
-def until(deadline: float, items: Iterable[T]) -> Iterator[T]:
-    """Yield the first item, and further ones as long as `time.monotonic()` is before the deadline."""
-    for number, item in enumerate(items):
-        if number > 0 and time.monotonic() >= deadline:
-            return
-        yield item
 
 
 def _prior(names: Sequence[str]) -> pd.Series:

@@ -12,6 +12,7 @@ from automl_tl.lab.sample import Sample
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.learning.screen import solve_ridge
 
+FLIPS = "trying whether flips keep the label (none are used)"
 MAX_PICTURES = 100
 _HARM = 0.02
 """Harm that is called none, whatever the noise: two points."""

@@ -25,6 +25,7 @@ from automl_tl.learning.scores import Metric, get_metric
 from automl_tl.logs import Logging
 from automl_tl.monitor import Monitor, Progress, unheeded
 from automl_tl.options import LabOptions, TableOptions, of_group
+from automl_tl.spare_time import UNLIMITED, SpareTime
 from automl_tl.work import Executor, ThisProcess
 
 
@@ -93,13 +94,14 @@ class Lab:
         return decoding + forward_seconds(way.network, way.engine, timing)
 
 
-def open_lab(data: Data, options: LabOptions, *, most: int | None = None) -> Lab:
+def open_lab(data: Data, options: LabOptions, *, most: int | None = None, spare: SpareTime = UNLIMITED) -> Lab:
     """List, scan and split a data set, and load the backbones.
 
     Args:
         data: the path of labelled pictures, or what holds them in memory.
         options: what was asked for.
         most: pictures that are looked at; of more a stratified sample is drawn before any is opened. Default: all.
+        spare: time for loading more than one backbone.
 
     Raises:
         AutomlTlError: the data set, a backbone or an option cannot be used; the message says why.
@@ -118,7 +120,7 @@ def open_lab(data: Data, options: LabOptions, *, most: int | None = None) -> Lab
         networks = replace(networks, value_range=report.value_range, n_pictures=len(scanned.frame))
         dataset = assign_splits(scanned, options.seed, drop_leaks=options.drop_leaks)
     with clock("backbones"), monitor.activity("Loading backbones"):
-        names, notes = usable_backbones(networks, options.backbones, monitor.say)
+        names, notes = usable_backbones(networks, options.backbones, monitor.say, spare)
     named = data if isinstance(data, str | PathLike) else dataset.root
     return Lab(
         str(named), dataset, report, scanned.has_given_splits, networks, names, metric, options.seed, monitor,

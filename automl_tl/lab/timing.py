@@ -29,13 +29,18 @@ from automl_tl.foreign import number, numbers
 from automl_tl.learning.activations import frozen_stages
 from automl_tl.learning.folding import Folding
 from automl_tl.learning.optimizer import adamw
+from automl_tl.spare_time import UNLIMITED, SpareTime
 
+TIMING = "timing a training step (estimated instead)"
 _BATCH = 16
 _STEP_BATCH = 8
 _REPEATS = 3
 """Of a run that is timed: the second training step of a process still took 1.2 to 1.7 times the later ones."""
 _LONG = 2.0
 """Seconds after which a timing is not repeated any more: it must not eat the time that it is to plan."""
+STEP_OVER_FORWARD = 3.0
+"""What a training step takes over a forward pass where neither was timed: the backward pass takes twice as long, since
+it computes gradients of weights and of inputs."""
 _POLICY = AugmentationPolicy(hflip=0.5, rotation=10, scale=(0.9, 1.1))
 
 
@@ -65,7 +70,9 @@ def _forward_batch(network: Network, engine: Engine) -> int:
     return _BATCH if engine.kind == "cpu" else engine.batch_size or pictures_at_once(network)
 
 
-def training_speed(network: Network, engine: Engine, cut: int, unfrozen: int, folder: Path) -> TrainingSpeed:
+def training_speed(
+    network: Network, engine: Engine, cut: int, unfrozen: int, folder: Path, spare: SpareTime = UNLIMITED
+) -> TrainingSpeed:
     """Return the measured seconds per picture of a training step, from disk if known.
 
     Args:
@@ -74,35 +81,54 @@ def training_speed(network: Network, engine: Engine, cut: int, unfrozen: int, fo
         cut: stages kept in the first of the two numbers.
         unfrozen: stages that learn in it, the last ones before the cut.
         folder: where measured speeds are kept.
+        spare: time for measuring.
 
     Raises:
         BackboneError: it cannot be trained.
+        LateError: it is not known, and there is no time to measure it.
     """
 
-    suffix = _known_step(network, engine, cut, unfrozen, folder)
-    return TrainingSpeed(suffix, whole_step_seconds(network, engine, folder), unfrozen)
+    suffix = _known_step(network, engine, cut, unfrozen, folder, spare)
+    return TrainingSpeed(suffix, whole_step_seconds(network, engine, folder, spare), unfrozen)
 
 
-def whole_step_seconds(network: Network, engine: Engine, folder: Path) -> float:
+def whole_step_seconds(network: Network, engine: Engine, folder: Path, spare: SpareTime = UNLIMITED) -> float:
     """Return the measured seconds per picture of a training step of every stage, from disk if known.
 
     Raises:
         BackboneError: the backbone cannot be trained.
+        LateError: it is not known, and there is no time to measure it.
     """
-    return _known_step(network, engine, network.n_stages, network.n_stages, folder)
+    return _known_step(network, engine, network.n_stages, network.n_stages, folder, spare)
 
 
-def _known_step(network: Network, engine: Engine, cut: int, unfrozen: int, folder: Path) -> float:
+def estimated_speed(forward: float, cut: int, unfrozen: int) -> TrainingSpeed:
+    """Return what a training step is taken to need where none was timed, from the seconds of a forward pass.
+
+    Args:
+        forward: seconds per picture.
+        cut: stages; each is taken to need the same.
+        unfrozen: stages that learn.
+    """
+    learning = unfrozen / cut
+    suffix = forward * (STEP_OVER_FORWARD * learning + 1 - learning)
+    return TrainingSpeed(suffix, STEP_OVER_FORWARD * forward, unfrozen)
+
+
+def _known_step(network: Network, engine: Engine, cut: int, unfrozen: int, folder: Path, spare: SpareTime) -> float:
     def measure() -> float:
         with blaming(network.name, "could not be trained for a step"):
-            return _step_seconds(network, engine, cut, unfrozen)
+            return _step_seconds(network, engine, cut, unfrozen, spare)
 
     key = {**machine(network, engine), "what": "folded training step", "cut": cut, "unfrozen": unfrozen}
     return remember(folder, key, measure, number)
 
 
-def stage_seconds(network: Network, engine: Engine, folder: Path) -> tuple[float, ...]:
-    """Return the seconds per picture of every stage's forward pass in training that freezes it, from disk if known."""
+def stage_seconds(network: Network, engine: Engine, folder: Path, spare: SpareTime = UNLIMITED) -> tuple[float, ...]:
+    """Return the seconds per picture of every stage's forward pass in training that freezes it, from disk if known.
+
+    Raises as `training_speed`.
+    """
     size = network.backbone.input_size
     images = torch.randint(0, 256, (_BATCH, size, size, 3), dtype=torch.uint8)
 
@@ -112,7 +138,7 @@ def stage_seconds(network: Network, engine: Engine, folder: Path) -> tuple[float
         seconds = []
         with torch.no_grad(), engine.autocast():
             for stage in frozen_stages(network, network.n_stages, engine):
-                seconds.append(_fastest(partial(stage, x), engine) / _BATCH)
+                seconds.append(_fastest(partial(stage, x), engine, spare=spare) / _BATCH)
                 x = stage(x)
         return seconds
 
@@ -132,7 +158,7 @@ def latencies(network: Network, engine: Engine) -> tuple[float, ...]:
     return tuple(seconds)
 
 
-def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int) -> float:
+def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int, spare: SpareTime) -> float:
     module = copy.deepcopy(network.module)
     stages = network.backbone.stages(module)[:cut]
     frozen = cut - unfrozen
@@ -164,16 +190,17 @@ def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int) -> 
         optimizer.zero_grad()
 
     with folding:
-        return _fastest(step, engine) / _STEP_BATCH
+        return _fastest(step, engine, spare=spare) / _STEP_BATCH
 
 
-def _fastest(work: Callable[[], Any], engine: Engine, repeats: int = _REPEATS) -> float:
+def _fastest(work: Callable[[], Any], engine: Engine, repeats: int = _REPEATS, spare: SpareTime = UNLIMITED) -> float:
     """Return the fastest of `repeats` runs after one that warms up, of one where they take long.
 
-    Other load only ever slows a run.
+    Other load only ever slows a run. Raises LateError where there is no time for a run.
     """
     seconds: list[float] = []
     while len(seconds) < 2 or (len(seconds) <= repeats and sum(seconds) < _LONG):
+        spare.check()
         start = time.perf_counter()
         work()
         if engine.device != "cpu":

@@ -237,7 +237,7 @@ def least_epochs(n: int) -> int:
 
 def _rows(lab: Lab, found: Assessment, rest: np.ndarray, seconds: float, each: float) -> np.ndarray:
     """Return those of the rows `rest` that there is time for; none where that is too few of them."""
-    speed = tuning_speed(lab, found.evidence, found.unfreezing)
+    speed = tuning_speed(lab, found.evidence, found.unfreezing, found.sample)
     epochs = least_epochs(len(rest))
     most = int(max(seconds, 0.0) / max(epochs * speed.suffix + 3 * each, 1e-9))  # decoded, then two variants
     if len(rest) <= most:

@@ -21,7 +21,7 @@ from automl_tl.model.bundle import load_bundle
 from automl_tl.model.member import Member
 from automl_tl.model.model import Model
 from automl_tl.options import TrainOptions
-from automl_tl.searcher.preparation import TRAINING_PARTS
+from automl_tl.searcher.first_look import TRAINING_PARTS
 from automl_tl.searcher.task import Task
 from automl_tl.wording import plural
 

@@ -21,6 +21,7 @@ from automl_tl.options import SearchOptions, takes
 from automl_tl.searcher.delivery.deliver import Delivered, deliver, final_seconds
 from automl_tl.searcher.delivery.members import frozen_member
 from automl_tl.searcher.delivery.models import first_interim_model, interim_model
+from automl_tl.searcher.first_look import GETTING_READY_SHARE
 from automl_tl.searcher.preparation import prepare
 from automl_tl.searcher.record import TEST, keep_evaluation, keep_findings, keep_origin
 from automl_tl.searcher.result import SearchResult
@@ -64,7 +65,8 @@ def search(data: Data, options: SearchOptions) -> SearchResult:
     folder.check_outside(data)
     trackers = trackers_asked_for(options)
     with folder.claimed():
-        lab, limits = _without_unfit(_unhurried(open_lab(data, options), deadline), options)
+        lab = open_lab(data, options, spare=deadline.spare(GETTING_READY_SHARE))
+        lab, limits = _without_unfit(_unhurried(lab, deadline), options)
         with tracked(lab.monitor, trackers) as monitor:
             return search_in(Session(replace(lab, monitor=monitor), options, folder, deadline, limits))
 

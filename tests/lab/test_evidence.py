@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from small_lab import bare_lab
 from automl_tl.features.extract import Features
 from automl_tl.features.picture import Picture
 from automl_tl.lab import evidence as module
-from automl_tl.lab.evidence import Evidence, gather_evidence, until
+from automl_tl.lab.evidence import Evidence, gather_evidence
 from automl_tl.lab.sample import Sample
 from automl_tl.monitor import unheeded
 
@@ -92,10 +92,3 @@ def test_larger_samples_are_looked_at_again_as_far_as_there_is_time(monkeypatch:
         assert not found.screened_all
         assert all(len(c.rows) == N for c in found.finalists)
         assert found.late("accuracy") in found.finalists
-
-
-def test_the_first_item_comes_whatever_the_time_is():
-    items: list[Any] = list(until(0.0, "abc"))
-    assert items == ["a"]
-    assert list(until(math.inf, "abc")) == ["a", "b", "c"]
-    assert list(until(0.0, "")) == []

@@ -56,7 +56,7 @@ def final_seconds(session: Session, prepared: Prepared) -> float:
     lab, task = session.lab, prepared.task
     n_test = len(unseen_pictures(lab))
     passes = n_test * (2 if prepared.learns_from_everything else 1) + min(NOVELTY_PICTURES, task.sample.n)
-    each = max(lab.picture_seconds(name, task.sample.pictures) for name in task.features)
+    each = prepared.costs.slowdown * max(lab.picture_seconds(name, task.sample.pictures) for name in task.features)
     return EXPORT_SECONDS + 1.0 + (SECOND_MEMBER if session.options.combines else ONE_MEMBER) * passes * each
 
 
@@ -70,7 +70,8 @@ def deliver(loop: Loop) -> Delivered:
     chosen, shares = chosen[: len(refits)], shares if len(refits) == len(chosen) else [1.0]
     notes += _not_as_asked(loop, chosen[0])
     with lab.clock("novelty"):
-        model = calibrated_model(loop.task, loop.task, chosen, shares, [f.member for f in refits])
+        spare = loop.session.deadline.spare(reserved=EXPORT_SECONDS)
+        model = calibrated_model(loop.task, loop.task, chosen, shares, [f.member for f in refits], spare)
     members, learned_from = [outcome.configuration for outcome in chosen], [refit.n for refit in refits]
     _save(model, folder, members, learned_from)  # whatever happens to the test, the refit is not lost
     with lab.clock("test"):

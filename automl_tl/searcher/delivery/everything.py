@@ -13,12 +13,15 @@ from automl_tl.model.model import Model
 from automl_tl.searcher.delivery.members import Refitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
 from automl_tl.searcher.delivery.refit import frozen_first
-from automl_tl.searcher.preparation import MOST_FOLDS, TRAINING_PARTS
+from automl_tl.searcher.first_look import MOST_FOLDS, TRAINING_PARTS
 from automl_tl.searcher.task import Computed
 from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.searcher.trials.deadline import EXPORT_SECONDS
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.spare_time import LateError
+
+_NO_TIME = "The delivered model is the tested one: there was no time to learn from the test part as well."
 
 
 def whole_or_tested(loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float], tested: Model) -> tuple[Model, str]:
@@ -43,9 +46,13 @@ def _learn_from_everything(
     whole = draw_sample(lab.dataset, len(lab.dataset.frame), lab.seed, parts=parts, most_folds=MOST_FOLDS)
     needed = _everything_seconds(loop, chosen, whole.n) + 1.0
     if loop.interrupted or deadline.left - EXPORT_SECONDS < needed:
-        return tested, "The delivered model is the tested one: there was no time to learn from the test part as well."
+        return tested, _NO_TIME
     names = list(dict.fromkeys(o.configuration.backbone for o in chosen))
-    features, _ = extract_all(lab, names, whole.pictures)
+    spare = deadline.spare(reserved=EXPORT_SECONDS)
+    try:
+        features, _ = extract_all(lab, names, whole.pictures, spare)
+    except LateError:
+        return tested, _NO_TIME
     everything = replace(task, sample=whole, features=features, computed=Computed())
 
     def refit(outcome: Outcome) -> Refitted:
@@ -55,7 +62,7 @@ def _learn_from_everything(
     refits = frozen_first(chosen, refit)
     if not all(f.is_refit for f in refits):
         return tested, "The delivered model is the tested one: the refit on everything was rejected."
-    model = calibrated_model(task, everything, chosen, shares, [f.member for f in refits])
+    model = calibrated_model(task, everything, chosen, shares, [f.member for f in refits], spare)
     model = replace(model, details=_after(tested.details, whole, refits))
     return model, f"The delivered model has learned from all {whole.n:,} pictures, those it was tested on included."
 

@@ -16,10 +16,11 @@ from automl_tl.searcher.delivery.ensemble import own_temperature
 from automl_tl.searcher.delivery.members import frozen_member, kept_member, rescaled
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.spare_time import UNLIMITED, SpareTime, until
 
 RIDGE_TEMPERATURE = 0.2
 """Of ridge scores on +-1 targets, before anything was measured."""
-NOVELTY_PICTURES = 100
+NOVELTY_PICTURES, _AT_ONCE = 100, 8
 
 
 def interim_model(task: Task, outcome: Outcome) -> Model:
@@ -38,7 +39,12 @@ def first_interim_model(task: Task, member: Member) -> Model:
 
 
 def calibrated_model(
-    scored: Task, task: Task, chosen: Sequence[Outcome], shares: Sequence[float], members: Sequence[Member]
+    scored: Task,
+    task: Task,
+    chosen: Sequence[Outcome],
+    shares: Sequence[float],
+    members: Sequence[Member],
+    spare: SpareTime = UNLIMITED,
 ) -> Model:
     """Return the calibrated model: of several members each has its own temperature folded into its head.
 
@@ -48,6 +54,7 @@ def calibrated_model(
         chosen: the candidates.
         shares: of each in the model.
         members: of each candidate, refitted.
+        spare: time for how far apart the training pictures lie; late, a batch of them says it.
     """
     temperatures = [own_temperature(scored, outcome) for outcome in chosen]
     if len(members) == 1:
@@ -58,7 +65,7 @@ def calibrated_model(
             for member, own, share in zip(members, temperatures, shares, strict=True)
         )  # fmt: skip
         temperature = 1.0
-    novelty = _novelty(scored, calibrated[0])
+    novelty = _novelty(scored, calibrated[0], spare)
     return _assembled(task, calibrated, temperature, novelty, {})
 
 
@@ -68,14 +75,14 @@ def _assembled(
     return Model(share_stages(members), task.sample.classes, temperature, task.fit, novelty, details)
 
 
-def _novelty(task: Task, member: Member) -> Novelty | None:
+def _novelty(task: Task, member: Member, spare: SpareTime) -> Novelty | None:
     rows = task.sample.subset(NOVELTY_PICTURES, task.seed)[:NOVELTY_PICTURES]
     pictures = [task.sample.pictures[row] for row in rows]
     if len(pictures) < 2:
         return None
     how = member.preprocessing
     embeddings, contrasts = [], []
-    for _, images in task.networks.pixels.batches(pictures, how):
+    for _, images in until(spare.ends, task.networks.pixels.batches(pictures, how, _AT_ONCE)):
         embeddings.append(forward([member], {how: images})[0][1].numpy())
         contrasts.append(contrast(images))
     novelty = measure_novelty(np.concatenate(embeddings), task.seed)

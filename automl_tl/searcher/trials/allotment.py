@@ -104,7 +104,8 @@ class Allotment:
         missing = [view for view in task.views(configuration.frozen.views) if not task.has_view(backbone, view)]
         if not missing:
             return 0.0
-        return len(missing) * task.sample.n * self.session.lab.picture_seconds(backbone, task.sample.pictures)
+        each = self.prepared.costs.slowdown * self.session.lab.picture_seconds(backbone, task.sample.pictures)
+        return len(missing) * task.sample.n * each
 
 
 def _shortened(configuration: Configuration, least: int) -> Iterator[Configuration]:

@@ -46,6 +46,8 @@ class Costs:
     """By backbone."""
     max_bytes: float = math.inf
     """Bound of the activations that a trial keeps."""
+    slowdown: float = 1.0
+    """What a frozen pass takes over what it took when it was timed."""
     _ratios: list[float] = field(default_factory=list)
 
     def seconds(self, configuration: Configuration, n: int, epochs: int | None = None) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 
+from automl_tl.spare_time import UNLIMITED, SpareTime
+
 MARGIN = 0.02
 """Share of the budget that is left unplanned."""
 EXPORT_SECONDS = 2.0
@@ -32,6 +34,12 @@ class Deadline:
     def left(self) -> float:
         """Seconds until the deadline, less the margin; infinite without a budget."""
         return math.inf if self.budget is None else self.budget * (1 - MARGIN) - self.elapsed
+
+    def spare(self, share: float = 1.0, reserved: float = 0.0) -> SpareTime:
+        """Return the time for what is optional: up to this share of the budget, less `reserved` seconds."""
+        if self.budget is None:
+            return UNLIMITED
+        return SpareTime(self.started + share * self.budget * (1 - MARGIN) - reserved)
 
     @property
     def is_set(self) -> bool:

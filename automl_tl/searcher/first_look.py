@@ -1,0 +1,213 @@
+"""The first thing a search does: the features of as many pictures, by as many backbones, as its budget allows."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from automl_tl.durations import format_duration
+from automl_tl.errors import BackboneError, OptionError
+from automl_tl.features.extract import Features
+from automl_tl.lab.considered import without_broken
+from automl_tl.lab.extraction import extract_each
+from automl_tl.lab.sample import Sample, draw_sample
+from automl_tl.learning.activations import MAX_BYTES
+from automl_tl.options import SearchOptions
+from automl_tl.searcher.session import Session
+from automl_tl.searcher.task import Task
+from automl_tl.spare_time import LateError, SpareTime
+
+MOST_FOLDS = 5
+GETTING_READY_SHARE = 0.25
+"""Of the budget, after which no further backbone is loaded, and none timed."""
+EXTRACTION_SHARE = 0.25
+"""Of the budget, for the features of the first backbone: what bounds the pictures that are looked at."""
+PATIENCE = 2.0
+"""How much longer than planned that may take; then the fewest pictures have to do."""
+FURTHER_SHARE, FURTHER_SECONDS = 0.15, 10.0
+"""Of the budget, for the features of all backbones together; a further one is taken only if it fits, with the seconds
+that its timing, domain distance and screening take besides (three backbones made a search of a minute overrun)."""
+LEAST_PER_CLASS, LARGEST_SHARE = 3, 0.5
+"""Pictures of every class that are looked at in any case; a budget of which their features take more is refused."""
+PACE_PICTURES, PACE_SHARE = 64, 0.1
+"""Pictures whose features show how fast the machine is now, and the share of the budget that they may take."""
+SLOWER = 1.5
+"""How much longer than when it was timed a picture must take to count as slower: a few pictures say no more."""
+MOST_PICTURES = 20_000
+"""Training pictures that are looked at without a budget."""
+TRAINING_PARTS = ("train", "val")
+
+
+@dataclass(frozen=True, eq=False)
+class FirstLook:
+    """What a search rests on."""
+
+    task: Task
+    slowdown: float
+    """What a picture takes over what it took when it was timed: others may use this machine now; 1 or more."""
+    remarks: tuple[str, ...]
+    """What the user should know of backbones and pictures that were left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """Which pictures are looked at."""
+
+    sample: Sample
+    fewest: Sample
+    """Where there is no time for the sample."""
+    slowdown: float = 1.0
+
+
+def look(session: Session, first: Callable[[Task, str], None]) -> FirstLook:
+    """Extract features, the cheapest backbone first, others while there is time.
+
+    `first` is called with the task and the backbone as soon as anything can be solved.
+
+    Raises:
+        BackboneError: no backbone can be used.
+        OptionError: the budget is too short for the classes.
+    """
+    lab = session.lab
+    everything = draw_sample(lab.dataset, len(lab.dataset.frame), lab.seed, parts=TRAINING_PARTS, most_folds=MOST_FOLDS)
+    costs, notes = _costs(session, everything)
+    if not costs:
+        raise BackboneError(f"no backbone can be used: {'; '.join(notes)}")
+    costs = dict(sorted(costs.items(), key=lambda item: item[1]))
+    plan = _plan(session, everything, *next(iter(costs.items())))
+    task = Task(
+        lab.networks, plan.sample, lab.report.fit, lab.metric, lab.seed, session.folder.scratch, {},
+        max_bytes=_cache_bytes(session.options),
+    )  # fmt: skip
+    task, remarks = _features(session, task, plan.fewest, costs, first)
+    if not task.features:
+        raise BackboneError(f"no backbone could compute features of these pictures: {'; '.join([*notes, *remarks])}")
+    if task.sample.n < everything.n:
+        remarks.append(f"The budget allows {task.sample.n:,} of the {everything.n:,} training pictures (stratified).")
+    return FirstLook(task, plan.slowdown, (*notes, *remarks))
+
+
+def _costs(session: Session, sample: Sample) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Return the seconds of a picture's features by backbone, and notes; without a budget the parameters.
+
+    So no clock is read without one. A budget that has no time for a second backbone has none for timing it either:
+    then it is the smallest one's alone.
+    """
+    lab, budget = session.lab, session.deadline.budget
+
+    def seconds(name: str) -> float:
+        return lab.picture_seconds(name, sample.pictures)
+
+    if budget is None:
+        return without_broken(lab.networks, lab.backbones, partial(_parameters, session))
+    if FURTHER_SHARE * budget > FURTHER_SECONDS:
+        spare = session.deadline.spare(GETTING_READY_SHARE)
+        return without_broken(lab.networks, lab.backbones, seconds, spare)
+    left = sorted(lab.backbones, key=partial(_parameters, session))
+    costs: dict[str, float] = {}
+    notes: list[str] = []
+    while left and not costs:
+        costs, broken = without_broken(lab.networks, [left.pop(0)], seconds)
+        notes += broken
+    least = math.ceil(FURTHER_SECONDS / FURTHER_SHARE)
+    notes += [f"{name} was left out: a further backbone needs a budget of more than {least} s." for name in left]
+    return costs, tuple(notes)
+
+
+def _parameters(session: Session, name: str) -> float:
+    return float(sum(p.numel() for stage in session.lab.networks.network(name).stages for p in stage.parameters()))
+
+
+def _plan(session: Session, everything: Sample, name: str, cost: float) -> _Plan:
+    """Return which pictures there is time for.
+
+    Args:
+        session: has the budget.
+        everything: all training pictures.
+        name: of the first backbone.
+        cost: the seconds that a picture's features took it when it was timed.
+    """
+    budget = session.deadline.budget
+    begun = session.folder.sample_size if session.options.resume else None
+    least = min(LEAST_PER_CLASS * len(everything.classes), everything.n)
+    if begun is not None:  # the pictures that the run began with: else what is known of its candidates would be lost
+        return _Plan(_drawn(session, everything, begun), _drawn(session, everything, least))
+    if budget is None:
+        everything = _drawn(session, everything, MOST_PICTURES)
+        return _Plan(everything, everything)
+    if least * cost > LARGEST_SHARE * budget:
+        raise OptionError(_too_short(budget, least * cost / LARGEST_SHARE, len(everything.classes)))
+    cost = max(cost, 1e-9)
+    fewest = _drawn(session, everything, max(least, int(min(PACE_SHARE * budget / cost, PACE_PICTURES))))
+    slowdown = _slowdown(session, name, fewest, cost)
+    affordable = int(_planned_seconds(session) / (slowdown * cost))
+    return _Plan(_drawn(session, everything, max(fewest.n, affordable)), fewest, slowdown)
+
+
+def _planned_seconds(session: Session) -> float:
+    """Return what features may take: of the whole budget, or where most of that is used up, of twice what is left."""
+    return EXTRACTION_SHARE * min(session.deadline.budget or math.inf, 2 * session.deadline.left)
+
+
+def _slowdown(session: Session, name: str, fewest: Sample, cost: float) -> float:
+    begun = time.monotonic()
+    extract_each(session.lab, [name], fewest.pictures)
+    now = (time.monotonic() - begun) / fewest.n
+    return now / cost if now > SLOWER * cost else 1.0
+
+
+def _drawn(session: Session, everything: Sample, most: int) -> Sample:
+    """Return all training pictures, or a stratified part of `most`."""
+    if everything.n <= most:
+        return everything
+    lab = session.lab
+    return draw_sample(lab.dataset, most, lab.seed, parts=TRAINING_PARTS, most_folds=MOST_FOLDS)
+
+
+def _too_short(budget: float, needed: float, n_classes: int) -> str:
+    return (
+        f"a budget of {format_duration(budget)} is too short for {n_classes:,} classes: looking at {LEAST_PER_CLASS} "
+        f"pictures of each takes more than half of it; give --budget {math.ceil(needed)}s or more, or a faster "
+        "--backbone"
+    )
+
+
+def _features(
+    session: Session, task: Task, fewest: Sample, costs: Mapping[str, float], first: Callable[[Task, str], None]
+) -> tuple[Task, list[str]]:
+    """Return the task with the features of the backbones that there is time for, in order, and remarks on the others.
+
+    Where the first one takes too long, the task is of the fewest pictures.
+    """
+    lab, deadline = session.lab, session.deadline
+    features: dict[str, Features] = {}
+    remarks: list[str] = []
+    task = replace(task, features=features)
+    spare, spent = SpareTime(time.monotonic() + PATIENCE * _planned_seconds(session)), 0.0
+    for name, cost in costs.items():
+        spent += task.sample.n * cost + (FURTHER_SECONDS if features else 0.0)
+        if features and deadline.is_set and spent > FURTHER_SHARE * (deadline.budget or 0.0):
+            needed = task.sample.n * cost + FURTHER_SECONDS
+            remarks.append(f"{name} was left out: it needs about {needed:.0f} s, which a longer budget has.")
+            continue
+        try:
+            some, more = extract_each(lab, [name], task.sample.pictures, spare)
+        except LateError:
+            if features:
+                remarks.append(f"{name} was left out: there was no time for its features.")
+                continue
+            task = replace(task, sample=fewest)
+            some, more = extract_each(lab, [name], fewest.pictures)
+        remarks += more
+        features |= some
+        if len(features) == 1 and some:
+            first(task, name)
+    return task, remarks
+
+
+def _cache_bytes(options: SearchOptions) -> int:
+    """Return the bytes of activations that a trial may keep: a third of the memory that is allowed, at most 2 GiB."""
+    return MAX_BYTES if options.max_memory is None else min(MAX_BYTES, options.max_memory // 3)

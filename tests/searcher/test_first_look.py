@@ -1,0 +1,48 @@
+"""What a search looks at first, and what there is no time for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from small_lab import bare_networks
+from tasks import install
+from tiny_backbone import TinyBackbone
+
+from automl_tl.errors import BackboneError
+from automl_tl.searcher import first_look
+from automl_tl.searcher.trials.deadline import Deadline
+
+
+@pytest.mark.parametrize(
+    ("budget", "broken", "timed", "notes"),
+    [
+        (600.0, (), ["wide", "tiny", "small"], []),
+        (20.0, (), ["small"], ["tiny was left out: a further", "wide was left out: a further"]),
+        (20.0, ("small",), ["small", "tiny"], ["small is left out: too old", "wide was left out: a further"]),
+        (None, (), [], []),
+    ],
+)
+def test_no_time_is_spent_on_timing_what_there_is_no_time_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, budget: float | None, broken: tuple[str, ...], timed: list[str],
+    notes: list[str],
+) -> None:  # fmt: skip
+    widths = {"wide": (32, 32, 32), "tiny": (8, 12, 16), "small": (2, 2, 2)}
+    install(monkeypatch, **{name: TinyBackbone(widths=own) for name, own in widths.items()})
+    asked: list[str] = []
+
+    def picture_seconds(name: str, pictures: Any) -> float:
+        asked.append(name)
+        if name in broken:
+            raise BackboneError("too old")
+        return 0.1
+
+    lab = SimpleNamespace(networks=bare_networks(tmp_path), backbones=tuple(widths), picture_seconds=picture_seconds)
+    session: Any = SimpleNamespace(lab=lab, deadline=Deadline(budget))
+    sample: Any = SimpleNamespace(pictures=())
+    costs, said = first_look._costs(session, sample)
+    assert asked == timed
+    assert list(costs) == [name for name in timed or widths if name not in broken]
+    assert [note[: len(start)] for note, start in zip(said, notes, strict=True)] == notes
