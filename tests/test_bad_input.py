@@ -5,10 +5,12 @@ No entry may show a traceback or the word "unexpected" (which the command line s
 
 from __future__ import annotations
 
+import copy
 import io
 import re
 import struct
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -229,6 +231,24 @@ def bomb(root: Path) -> Path:
     return archive
 
 
+def overlapping(root: Path) -> Path:
+    """Write a zip that lists one file of zeros under many names."""
+    archive = write_zip(root.with_suffix(".zip"), {"apple/0.png": bytes(1_000_000)})
+    with zipfile.ZipFile(archive, "a") as file:
+        for number in range(1, 50):
+            again = copy.copy(file.infolist()[0])
+            again.filename = f"leaf/{number}.png"
+            file.filelist.append(again)
+        file.comment = b"changed"
+    return archive
+
+
+def saved_to_disk(root: Path) -> None:
+    root.mkdir()
+    for name in ("data-00000-of-00001.arrow", "dataset_info.json", "state.json"):
+        (root / name).write_bytes(b"{}")
+
+
 PATHS = ["apple/000.png", "apple/001.png", "leaf/000.png", "leaf/001.png"]
 LABELS = ["a", "a", "b", "b"]
 
@@ -260,6 +280,11 @@ REFUSED: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
         folder(lambda p: write_tar(p.with_suffix(".tar.gz"), {"a/x.png": png()}, "w:gz")),
         r"type gunzip --keep \S+\.tar\.gz and give the file that this makes",
     ),
+    "a data set that Hugging Face saved": (
+        folder(saved_to_disk),
+        r"as Hugging Face's save_to_disk writes it: give load_from_disk\(\.\.\.\) of it in Python",
+    ),
+    "a zip whose files lie over one another": (folder(overlapping), r"so some lie over others: give one of ordinary"),
     "a single picture": (folder(a_picture), r"(?i)picture"),
     "folders of text": (folder(only_text), r"(?i)picture"),
     "hidden folders only": (folder(only_hidden), r"(?i)(picture|class)"),
@@ -478,6 +503,10 @@ UNDERSTOOD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "a black picture": (
         folder(black),
         r"Blank, nearly black or of hardly any contrast, .*: 1 of 19 pictures \('apple/black\.png'\)",
+    ),
+    "one picture of more bits among those of 8": (
+        folder(lambda root: (write_pictures(root), deep(root, n=1), root)[-1]),
+        r"8-bit RGB, of 2 pictures 12 bits \(0 to 4,095\).*depth 8 bits \(0 to 255\), of 2 pictures 12 bits",
     ),
     "classes of classes": (
         lambda p: (*folder(parts("animals", "toys"))(p), "--split-folder", "none"),

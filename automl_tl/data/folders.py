@@ -115,6 +115,11 @@ def _no_classes(folder: Folder, listing: Listing) -> str:
     archives = _ending_with(_ARCHIVE_ENDINGS, listing)
     if archives:
         return f"There is no picture in {where}, but an archive: give '{printable(archives[0])}' itself, or unpack it."
+    if (folder.path / "dataset_info.json").is_file() and _ending_with((".arrow",), listing):
+        return (
+            f"There is no picture in {where}, but a data set as Hugging Face's save_to_disk writes it: give "
+            "load_from_disk(...) of it in Python, or write it as Parquet files."
+        )
     others = f" (other files: {len(listing.skipped)})" if listing.skipped else ""
     return f"There is no picture in {where}{others}: give a folder with one folder of pictures for each class."
 

@@ -68,6 +68,8 @@ class QualityReport:
     fit_reason: str
     value_range: ValueRange
     """What is black and white in pictures of more than 8 bits, by the training pictures."""
+    n_deep: int
+    """Pictures of more than 8 bits."""
     warnings: tuple[str, ...] = ()
     """Sentences for the user."""
     is_grey: bool = False
@@ -219,6 +221,7 @@ def _report(
         fit=fit.mode,
         fit_reason=fit.reason,
         value_range=value_range,
+        n_deep=sum(one is not None for one in values),
         warnings=_leak_remark(leaks, frame)
         + remarks(counts, widths, heights, records["colour"])
         + value_remarks(records, values, value_range, [dataset.short(path) for path in frame["path"]])

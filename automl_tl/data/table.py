@@ -91,6 +91,19 @@ def wanted_columns(columns: Columns, there: Sequence[str]) -> dict[str, str]:
     return wanted
 
 
+def label_column(columns: Columns, there: Sequence[str], numbered: Sequence[str]) -> str:
+    """Return the name of the column of labels: where none was asked for, or is there, the only one of numbered classes.
+
+    Args:
+        columns: that were asked for.
+        there: the columns of the table.
+        numbered: those whose numbers are classes that have names.
+    """
+    if columns.label == Columns.label and columns.label not in there and len(numbered) == 1:
+        return numbered[0]
+    return columns.label
+
+
 def canonical_splits(table: Path, given: Sequence[str]) -> list[str]:
     """Return "train", "val", "test" or "" for each row; rows left empty in a given split are for training."""
     if not any(given):

@@ -15,8 +15,8 @@ from automl_tl.errors import DataError
 
 MAX_BYTES = 4 * MAX_PIXELS
 """Of one file of an archive, unpacked: what the largest picture that is decoded takes with four bytes a pixel."""
-MAX_EMPTY = 10_000
-"""Empty files of an archive: more are no data set."""
+MAX_EMPTY, MAX_FOLDERS = 10_000, 200_000
+"""Empty files and folders of an archive: more are no data set."""
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -39,12 +39,15 @@ def checked(archive: Path, entries: Iterable[Entry]) -> Iterator[Entry]:
 
     Nothing is ever unpacked to the disk, so a path that leads outside could do no harm; but whoever made it wants to.
     """
-    n_empty = 0
+    n_empty = n_folders = 0
     for entry in entries:
         n_empty += entry.kind == "file" and entry.size == 0
+        n_folders += entry.kind == "folder"
         fault = _fault(entry)
         if n_empty > MAX_EMPTY:
             fault = f"more than {MAX_EMPTY:,} empty files"
+        if n_folders > MAX_FOLDERS:
+            fault = f"more than {MAX_FOLDERS:,} folders"
         if fault:
             raise DataError(
                 f"The archive '{printable(archive)}' is not read, as it holds {fault}: "

@@ -15,7 +15,7 @@ from PIL import Image
 
 from automl_tl.data.columns import find_columns
 from automl_tl.data.source import as_source
-from automl_tl.data.table import Columns, wanted_columns
+from automl_tl.data.table import Columns, label_column, wanted_columns
 from automl_tl.errors import DataError, PictureError
 
 
@@ -102,18 +102,26 @@ def frame_of_hugging_face(data: Any, columns: Columns, called: str) -> pd.DataFr
     """Return the rows of a `datasets.Dataset`; pictures are the bytes of their files, as in its Parquet files.
 
     Args:
-        data: with `features`, `column_names` and `cast_column`.
+        data: with `features`, `column_names`, `cast_column` and `with_format`.
         columns: how the columns are called.
         called: what the names of the pictures begin with.
 
     Raises:
-        DataError: It has no such column.
+        DataError: It has no such column, or streams its rows.
     """
+    if not hasattr(data, "__getitem__"):
+        raise DataError(
+            f"The {type(data).__name__} streams its rows, but pictures are looked at more than once: load it without "
+            "streaming=True."
+        )
+    data = data.with_format(None)  # in another one numbers of classes are tensors
     there, features = list(data.column_names), data.features
     pictures = [name for name in there if type(features[name]).__name__ == "Image"]
     key = pictures[0] if len(pictures) == 1 and columns.path not in there else columns.path
     wanted = wanted_columns(dataclasses.replace(columns, path=key), there)
-    places = find_columns(Path(type(data).__name__), wanted, there)
+    numbered = [name for name in there if getattr(features[name], "names", None)]
+    sought = {**wanted, "label": label_column(columns, there, numbered)}
+    places = find_columns(Path(type(data).__name__), sought, there)
     if getattr(features[key], "decode", False):
         data = data.cast_column(key, dataclasses.replace(features[key], decode=False))
     frame = pd.DataFrame({columns.path: _items(data, key, called)})

@@ -14,7 +14,7 @@ from automl_tl.data.forms.parquet_rows import Cell
 from automl_tl.data.forms.shards import parts_of
 from automl_tl.data.listing import Listing, Row
 from automl_tl.data.names import printable, quoted
-from automl_tl.data.table import Columns, canonical_splits, wanted_columns
+from automl_tl.data.table import Columns, canonical_splits, label_column, wanted_columns
 from automl_tl.errors import DataError
 from automl_tl.foreign import parse_json
 
@@ -67,10 +67,10 @@ def list_parquet(files: Sequence[Path], columns: Columns, listing: Listing) -> L
 
 
 def _list_file(file: _File, part: str, columns: Columns, listing: Listing) -> None:
+    _check_embedded(file, file.fields[_picture_column(file, columns)])
     wanted = wanted_columns(columns, file.columns)
     del wanted["path"]
-    if columns.label not in file.columns and len(file.classes) == 1:
-        (wanted["label"],) = file.classes
+    wanted["label"] = label_column(columns, file.columns, list(file.classes))
     places = find_columns(file.path, wanted, file.columns)
     read = _read(file, {use: file.columns[place] for use, place in places.items()})
     splits = canonical_splits(file.path, read["split"]) if "split" in read and not part else None
@@ -82,6 +82,21 @@ def _list_file(file: _File, part: str, columns: Columns, listing: Listing) -> No
             listing.sources[cell.name] = cell
         else:
             listing.skip(cell.name, "no label")
+
+
+def _check_embedded(file: _File, column: str) -> None:
+    """Raise `DataError` where no row holds a picture: of files on its disk Hugging Face writes the paths alone."""
+    from pyarrow import parquet
+
+    said = parquet.read_metadata(file.path)
+    places = [number for number in range(said.num_columns) if said.schema.column(number).path == column]
+    groups = [said.row_group(group).column(place) for group in range(said.num_row_groups) for place in places]
+    values = [group.statistics.num_values if group.statistics else 1 for group in groups]
+    if said.num_rows and values and not any(values):
+        raise DataError(
+            f"'{printable(file.path)}' holds no pictures, at most the paths of their files, as Hugging Face writes "
+            "a data set of files that it has not copied: give the folder of those files, or in Python the data set."
+        )
 
 
 def cells_of(path: Path, columns: Columns) -> list[Cell]:

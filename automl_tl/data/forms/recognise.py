@@ -24,7 +24,8 @@ from automl_tl.errors import DataError, OptionError
 
 _OTHER_ARCHIVES = (".7z", ".rar")
 _UNCOMPRESS = {
-    ".gz": "gunzip --keep", ".tgz": "gunzip --keep", ".bz2": "bunzip2 --keep", ".xz": "unxz --keep", ".zst": "unzstd",
+    ".gz": "gunzip --keep", ".tgz": "gunzip --keep", ".bz2": "bunzip2 --keep", ".tbz2": "bunzip2 --keep",
+    ".xz": "unxz --keep", ".txz": "unxz --keep", ".zst": "unzstd",
 }  # fmt: skip
 """What makes a file of the compressed one, by its ending."""
 _SPREADSHEETS = (".xlsx", ".xls", ".ods")
@@ -138,7 +139,8 @@ def _neither(root: Path) -> str:
     if command := _UNCOMPRESS.get(root.suffix.lower()):
         return (
             f"{name} is compressed as a whole, so no picture in it can be read without all before it: type "
-            f"{command} {shlex.quote(printable(root))} and give the file that this makes, which is read as it is."
+            f"{command} {shlex.quote(printable(root))} and give the file that this makes, which is read as it is, or "
+            "unpack it and give the folder."
         )
     if lower.endswith(_OTHER_ARCHIVES):
         return (

@@ -7,7 +7,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal
@@ -69,7 +69,18 @@ def zip_entries(archive: Path) -> Iterator[Entry]:
             infos = file.infolist()
     except Exception as error:  # of damaged lists zipfile raises nearly everything
         raise unreadable(archive, "a zip file", error) from error
+    _check_apart(archive, infos)
     yield from (_entry(archive, info) for info in infos)
+
+
+def _check_apart(archive: Path, infos: Iterable[zipfile.ZipInfo]) -> None:
+    """Raise `DataError` where the files take more bytes than there are: then some are others once more, as in bombs."""
+    taken, there = sum(info.compress_size for info in infos), archive.stat().st_size
+    if taken > there:
+        raise DataError(
+            f"The archive '{printable(archive)}' is not read, as its files are said to take {taken:,} bytes of its "
+            f"{there:,}, so some lie over others: give one of ordinary picture files, or a folder."
+        )
 
 
 def _entry(archive: Path, info: zipfile.ZipInfo) -> Entry:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.quality import QualityReport
+from automl_tl.data.value_range import EIGHT_BITS
 from automl_tl.wording import plural
 
 FITS = {
@@ -20,9 +21,22 @@ def understood(dataset: ImageDataset, report: QualityReport) -> str:
     parts = "/".join(part for part in ("train", "val", "test") if part in set(dataset.frame["split"]))
     split = f"split {parts} as given" if dataset.has_given_splits else "no split given"
     groups = ", in groups" if dataset.frame["group"].any() else ""
-    depth = f"{report.value_range.bits}-bit" if report.value_range.bits else report.value_range.describe() + ","
-    colours = "grey" if report.is_grey else "RGB"
-    return f"{plural(report.n_classes, 'class', 'classes')} in {dataset.form}, {split}{groups}; {depth} {colours}"
+    return f"{plural(report.n_classes, 'class', 'classes')} in {dataset.form}, {split}{groups}; {_pixels(report)}"
+
+
+def _pixels(report: QualityReport) -> str:
+    """Return depth and colours: "8-bit RGB, of 1 picture 12 bits (0 to 4,095)"."""
+    colours, own = "grey" if report.is_grey else "RGB", report.value_range
+    if some := _deeper(report):
+        return f"8-bit {colours}, {some}"
+    return f"{own.bits}-bit {colours}" if own.bits else f"{own.describe()}, {colours}"
+
+
+def _deeper(report: QualityReport) -> str:
+    """Return the range of those pictures that have more than 8 bits where others have 8, or nothing."""
+    if not 0 < report.n_deep < report.n_images:
+        return ""
+    return f"of {plural(report.n_deep, 'picture')} {report.value_range.describe()}"
 
 
 def looked_at(report: QualityReport) -> str:
@@ -43,7 +57,8 @@ def about_data(dataset: ImageDataset, report: QualityReport) -> Iterable[tuple[s
     if (groups := dataset.frame["group"]).any():
         yield "groups", f"{groups[groups != ''].nunique():,}, each kept on one side of every split"
     yield "size", _sizes(report)
-    yield "depth", report.value_range.describe()
+    some = _deeper(report)
+    yield "depth", f"{EIGHT_BITS.describe()}, {some}" if some else report.value_range.describe()
     yield "fit", f"{FITS.get(report.fit, report.fit)}: {report.fit_reason}"
     yield "duplicates", f"{report.n_duplicates:,}" if report.n_duplicates else "none"
     yield "unreadable", f"{report.n_unreadable:,}" if report.n_unreadable else "none"

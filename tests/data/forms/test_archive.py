@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
+import shlex
+import shutil
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -185,6 +189,18 @@ def compressed(archive: Path, content: dict[str, bytes]) -> Path:
     return write_tar(archive, content, "w:gz")
 
 
+def overlapping(archive: Path, content: dict[str, bytes]) -> Path:
+    """Write a zip that lists one file of zeros under many names."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("apple/0.png", bytes(1_000_000))
+        (real,) = file.infolist()
+        for number in range(1, 50):
+            again = copy.copy(real)
+            again.filename = f"leaf/{number}.png"
+            file.filelist.append(again)
+    return archive
+
+
 HOSTILE: dict[str, tuple[str, Write, dict[str, bytes], str]] = {
     "a path that leads outside, zip": ("a.zip", write_zip, {"../x.png": b"x"}, r"'\.\./x\.png', a path that leads out"),
     "a path that leads outside, tar": ("a.tar", write_tar, {"b/../../x.png": b"x"}, "a path that leads out of it"),
@@ -197,6 +213,7 @@ HOSTILE: dict[str, tuple[str, Write, dict[str, bytes], str]] = {
     "a device": ("a.tar", linked(tarfile.CHRTYPE), {}, "'apple/x.png', a device"),
     "a bomb, zip": ("a.zip", bomb, {}, "'apple/x.png', a file of 3,000,000,000 bytes, where no picture"),
     "a bomb, tar": ("a.tar", tar_bomb, {}, "'apple/x.png', a file of 8,589,934,592 bytes, where no picture"),
+    "a bomb of files that lie over one another": ("a.zip", overlapping, {}, "so some lie over others: give one of"),
     "encrypted": ("a.zip", encrypted, {}, "is encrypted: unpack it"),
     "another compression": ("a.zip", in_another_way, {}, "compressed in an unusual way: unpack it"),
     "a compressed tar": ("a.tar", compressed, {}, "cannot be read as a tar without compression"),
@@ -219,6 +236,41 @@ def test_very_many_empty_files_are_refused(
     monkeypatch.setattr(entries, "MAX_EMPTY", 99)
     with pytest.raises(DataError, match="more than 99 empty files"):
         open_dataset(writer(tmp_path / name, {f"a/{number}.png": b"" for number in range(100)}))
+
+
+@pytest.mark.parametrize(("name", "writer"), WRITERS.values(), ids=list(WRITERS))
+def test_very_many_folders_are_refused(
+    name: str, writer: Write, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entries, "MAX_FOLDERS", 9)
+    archive = writer(tmp_path / name, members(pictures))
+    if name.endswith(".tar"):
+        with tarfile.open(archive, "a") as file:
+            for number in range(10):
+                info = tarfile.TarInfo(f"empty/{number}")
+                info.type = tarfile.DIRTYPE
+                file.addfile(info)
+    else:
+        with zipfile.ZipFile(archive, "a") as file:
+            for number in range(10):
+                file.writestr(f"empty/{number}/", b"")
+    with pytest.raises(DataError, match="more than 9 folders"):
+        open_dataset(archive)
+
+
+@pytest.mark.parametrize(("ending", "mode"), [("tgz", "gz"), ("tar.gz", "gz"), ("tar.bz2", "bz2"), ("txz", "xz")])
+def test_the_command_for_a_compressed_tar_makes_one_that_is_read(
+    pictures: Path, tmp_path: Path, ending: str, mode: str
+) -> None:
+    """A path with a blank and a quote is one word of the command."""
+    archive = write_tar(tmp_path / f"it's all.{ending}", members(pictures), f"w:{mode}")
+    with pytest.raises(DataError, match="is compressed as a whole") as caught:
+        open_dataset(archive)
+    command = shlex.split(str(caught.value).partition(": type ")[2].partition(" and give")[0])
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"there is no {command[0]} here")
+    subprocess.run(command, check=True)
+    assert len(open_dataset(tmp_path / "it's all.tar").frame) == 18
 
 
 def test_a_bomb_that_hides_its_size_gives_no_more_than_it_says(pictures: Path, tmp_path: Path) -> None:

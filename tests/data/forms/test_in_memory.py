@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -63,22 +63,25 @@ class Subset:
 class Dataset:
     """A data set as `datasets` of Hugging Face has it: columns, their features, rows."""
 
-    def __init__(self, columns: dict[str, list[Any]], features: dict[str, Any]) -> None:
-        self.columns, self.features = columns, features
+    def __init__(self, columns: dict[str, list[Any]], features: dict[str, Any], form: str | None = None) -> None:
+        self.columns, self.features, self.form = columns, features, form
 
     @property
     def column_names(self) -> list[str]:
         return list(self.columns)
 
     def cast_column(self, name: str, feature: Any) -> Dataset:
-        return Dataset(self.columns, {**self.features, name: feature})
+        return Dataset(self.columns, {**self.features, name: feature}, self.form)
+
+    def with_format(self, form: str | None) -> Dataset:
+        return Dataset(self.columns, self.features, form)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
     def __getitem__(self, key: int | str) -> Any:
         if isinstance(key, str):
-            return self.columns[key]
+            return list(map(np.int64, self.columns[key])) if self.form else self.columns[key]
         row = {name: values[key] for name, values in self.columns.items()}
         for name, feature in self.features.items():
             if getattr(feature, "decode", False):
@@ -239,6 +242,27 @@ def test_other_columns_of_hugging_face(files: list[Path]) -> None:
     assert [one.reason for one in dataset.skipped] == ["no label (row 1 of the table)"]
     with pytest.raises(DataError, match=r"'Dataset' has no column 'x'; its columns are 'image', 'label', 'patient'"):
         open_dataset(data, label_column="x")
+
+
+def test_another_column_of_numbered_classes_is_found(pictures: Path, files: list[Path]) -> None:
+    data = hugging_face(files)
+    for there in (data.columns, data.features):
+        there["fine_label"] = there.pop("label")  # type: ignore[attr-defined]
+    assert fingerprint(data) == fingerprint(pictures)
+
+
+def test_the_format_of_a_data_set_of_hugging_face_does_not_matter(pictures: Path, files: list[Path]) -> None:
+    data = hugging_face(files).with_format("torch")
+    assert open_dataset(data).classes == ("apple", "leaf", "sky")
+    assert fingerprint(data) == fingerprint(pictures)
+
+
+def test_rows_that_are_streamed_are_refused_with_the_way_out() -> None:
+    class IterableDataset:
+        features, column_names = None, ("image", "label")
+
+    with pytest.raises(DataError, match=r"The IterableDataset streams its rows, .* load it without streaming=True"):
+        open_dataset(cast(Any, IterableDataset()))
 
 
 # --- what is refused --------------------------------------------------------------------------------

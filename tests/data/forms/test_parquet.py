@@ -81,6 +81,22 @@ def test_rows_without_a_label_or_a_picture_are_left_out(content: dict[str, bytes
     assert report.n_images == 15
 
 
+def test_a_table_of_the_paths_of_pictures_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    """As `datasets` writes what it has read from a folder of pictures."""
+    kind = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    cells = [{"bytes": None, "path": f"/home/me/{number}.png"} for number in range(4)]
+    rows = pyarrow.table({"image": pyarrow.array(cells, kind), "label": [0, 0, 1, 1]})
+    parquet.write_table(rows, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"holds no pictures, at most the paths of their files.* give the folder of"):
+        open_dataset(tmp_path / "a.parquet")
+
+
+def test_a_column_that_was_asked_for_is_not_replaced(content: dict[str, bytes], tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", content)
+    with pytest.raises(DataError, match="has no column 'labels'"):
+        open_dataset(tmp_path / "a.parquet", label_column="labels")
+
+
 def test_plain_bytes_and_texts_are_understood(content: dict[str, bytes], tmp_path: Path) -> None:
     table = pyarrow.table({"img": list(content.values()), "label": [Path(name).parent.name for name in content]})
     parquet.write_table(table, tmp_path / "a.parquet")
