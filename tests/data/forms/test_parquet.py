@@ -84,7 +84,7 @@ def test_rows_without_a_label_or_a_picture_are_left_out(content: dict[str, bytes
 def test_a_table_of_the_paths_of_pictures_is_refused_with_the_way_out(tmp_path: Path) -> None:
     """As `datasets` writes what it has read from a folder of pictures."""
     kind = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
-    cells = [{"bytes": None, "path": f"/home/me/{number}.png"} for number in range(4)]
+    cells = [{"bytes": None, "path": f"/pictures/{number}.png"} for number in range(4)]
     rows = pyarrow.table({"image": pyarrow.array(cells, kind), "label": [0, 0, 1, 1]})
     parquet.write_table(rows, tmp_path / "a.parquet")
     with pytest.raises(DataError, match=r"holds no pictures, at most the paths of their files.* give the folder of"):
