@@ -19,6 +19,8 @@ from torch import Tensor
 from automl_tl.data.decode import MAX_CROP_ASPECT, Preprocessing
 from automl_tl.errors import OptionError
 
+_ONE = 2.0**22
+"""What a weight of 1 is in Pillow's whole numbers."""
 Filter = Callable[[Tensor], Tensor]
 """The weight of an old pixel at a distance from a new one's centre, in pixels of the coarser of the two grids."""
 
@@ -30,8 +32,10 @@ def resample(pictures: Tensor, how: Preprocessing) -> Tensor:
         pictures: (N, H, W, 3), RGB, upright, all of one size: uint8, or floating point from 0 to 1.
         how: of which interpolations "nearest", "bilinear" and "bicubic" are known.
 
-    uint8 pixels are rounded after each axis, across first, and so are Pillow's but for rare ties. (Pillow 13 resizes
-    tall pictures down first; then one pixel in twenty differs by 1.) Others are not rounded, so that gradients pass.
+    uint8 pixels are Pillow's: weights are whole numbers, as there, whose products float64 adds up exactly, and what
+    comes out is rounded after each axis, across first. (Pillow 13 resizes tall pictures down first; then one pixel in
+    twenty differs by 1. Apple's GPUs have no float64, and there ties may differ.) Others are not rounded, so that
+    gradients pass.
 
     Raises:
         OptionError: Another interpolation.
@@ -39,13 +43,18 @@ def resample(pictures: Tensor, how: Preprocessing) -> Tensor:
     if how.interpolation not in FILTERS:
         raise OptionError(f"interpolation must be one of {', '.join(FILTERS)} here, but is {how.interpolation!r}")
     whole = pictures.dtype == torch.uint8
-    x = pictures.permute(0, 3, 1, 2).to(torch.float32)
+    exact = torch.float32 if pictures.device.type == "mps" else torch.float64
+    x = pictures.permute(0, 3, 1, 2).to(exact if whole else torch.float32)
     x = x if whole else x * 255
     height, width = x.shape[2:]
-    down, across = (_weights(*sides, how).to(x) for sides in ((height, width), (width, height)))
-    x = _settled(x @ across.T, whole)
-    x = _settled(down @ x, whole)
-    return _filled(x, down, across, how.fill) if how.fit == "pad" else x
+    down, across = (_weights(*sides, how) for sides in ((height, width), (width, height)))
+    if whole:
+        x = _settled(x @ _whole_numbers(across).to(x).T)
+        x = _settled(_whole_numbers(down).to(x) @ x)
+    else:
+        x = down.to(x) @ (x @ across.to(x).T)
+    x = x.to(torch.float32)
+    return _filled(x, down.to(x), across.to(x), how.fill) if how.fit == "pad" else x
 
 
 def places(side: int, other: int, how: Preprocessing) -> Tensor:
@@ -110,9 +119,14 @@ def _filled(x: Tensor, down: Tensor, across: Tensor, fill: tuple[int, int, int])
     return torch.where(picture, x, torch.tensor(fill).to(x).view(3, 1, 1))
 
 
-def _settled(x: Tensor, whole: bool) -> Tensor:
-    """Return what a picture can hold: whole numbers from 0 to 255 where it is uint8."""
-    return (x + 0.5).floor().clamp(0, 255) if whole else x
+def _whole_numbers(weights: Tensor) -> Tensor:
+    """Return weights in units of 1 / _ONE, rounded half away from zero (`normalize_coeffs_8bpc` of Pillow)."""
+    return weights.sign() * ((weights * _ONE).abs() + 0.5).floor()
+
+
+def _settled(x: Tensor) -> Tensor:
+    """Return sums of pixels by whole weights as pixels: whole numbers from 0 to 255."""
+    return ((x + _ONE / 2) / _ONE).floor().clamp(0, 255)
 
 
 def _box(x: Tensor) -> Tensor:
