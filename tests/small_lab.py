@@ -24,10 +24,10 @@ def bare_networks(cache: Path, *, weights: dict[str, Path] | None = None, named:
 
 def bare_lab(cache: Path, *, named: Any = (), **more: Any) -> Lab:
     """Return a laboratory without pictures, which become square by squashing."""
-    dataset: Any = SimpleNamespace(frame=range(0), fingerprint="")
+    dataset: Any = SimpleNamespace(frame=range(0), fingerprint="", has_given_splits=True)
     report: Any = SimpleNamespace(fit="squash")
     lab = Lab(
-        "nowhere", dataset, report, True, bare_networks(cache, named=named), (), get_metric("accuracy"), 0,
+        "nowhere", dataset, report, dataset, bare_networks(cache, named=named), (), get_metric("accuracy"), 0,
         Silent(), (), Clock(),
     )  # fmt: skip
     return cast(Lab, replace(lab, **more))

@@ -73,4 +73,4 @@ def _write(report: Path, lab: Lab, result: Recommendation, steps: tuple[str, ...
 
     how = lab.networks.preprocessing(result.frozen.backbone, result.report.fit)
     origin = provenance(ctx, lab.engine.device, result.seconds)
-    written(recommendation_page(result, lab.dataset, how, steps, origin), report)
+    written(recommendation_page(result, lab.as_given, how, steps, origin), report)

@@ -39,8 +39,8 @@ class Lab:
     """Scanned and split."""
     report: QualityReport
     """Of the scan."""
-    split_given: bool
-    """Whether the split is the user's; else a test part, if there is one, was held aside here."""
+    as_given: ImageDataset
+    """Scanned, with the user's split; where none is given, a test part, if there is one, was held aside here."""
     networks: Networks
     backbones: tuple[str, ...]
     """Names of those that are considered."""
@@ -64,7 +64,7 @@ class Lab:
     @property
     def held_aside(self) -> bool:
         """Whether a test part was held aside here, not given."""
-        return not self.split_given and bool((self.dataset.frame["split"] == "test").any())
+        return not self.as_given.has_given_splits and bool((self.dataset.frame["split"] == "test").any())
 
     def features(
         self, name: str, pictures: Sequence[Picture], view: str = "plain", progress: Progress = unheeded
@@ -123,7 +123,7 @@ def open_lab(data: Data, options: LabOptions, *, most: int | None = None, spare:
         names, notes = usable_backbones(networks, options.backbones, monitor.say, spare)
     named = data if isinstance(data, str | PathLike) else dataset.root
     return Lab(
-        str(named), dataset, report, scanned.has_given_splits, networks, names, metric, options.seed, monitor,
+        str(named), dataset, report, scanned, networks, names, metric, options.seed, monitor,
         (*dataset.notes, *notes), clock, _executor(options, networks.engine, monitor), experience,
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from automl_tl.report.charts.depth import depth_chart
 from automl_tl.report.charts.front import front_chart
 from automl_tl.report.charts.learning import learning_chart
 from automl_tl.report.charts.matrix import matrix_chart
-from automl_tl.report.charts.probe import probe_chart
+from automl_tl.report.charts.probe import MOST_BACKBONES, probe_chart
 from automl_tl.report.facts.recommendation import duration, origin
 from automl_tl.report.landmarks import landmarks
 from automl_tl.report.parts import Chart, Grid, Number, Section
@@ -56,12 +56,15 @@ def domain_section(domain: Domain, domains: Sequence[Domain]) -> Section | None:
         parts.append(
             Chart(svg, caption if domain.depth_distance is not None else "How unusual they are to each stage.")
         )
-    return Section("To the backbone", tuple(parts)) if parts else None
+    return Section("How the backbones see the pictures", tuple(parts)) if parts else None
 
 
 def evidence_section(probe: Sequence[Screened], backbone: str, curve: LearningCurve, n_training: int) -> Section:
     """Return what frozen features reach by cut, and what more pictures would bring."""
-    cuts = Chart(probe_chart(probe, backbone), "Best screened source up to each cut; bars are one standard error.")
+    n_backbones = len({candidate.backbone for candidate in probe})
+    left = f" The best {MOST_BACKBONES} of {n_backbones} backbones." if n_backbones > MOST_BACKBONES else ""
+    of_each = f"The best source whose last stage is the cut; bars are one standard error.{left}"
+    cuts = Chart(probe_chart(probe, backbone), of_each)
     more = Chart(learning_chart(curve, n_training), "Dots are measured, the line is a power law with its 90% band.")
     rows = tuple(_source(candidate) for candidate in probe[:MOST_SOURCES])
     caption = f"The best {MOST_SOURCES} of {len(probe):,}." if len(probe) > MOST_SOURCES else ""

@@ -101,7 +101,7 @@ def _results(run: Run) -> Sections:
     yield trials.progress(run.table, run.metric, spent)
     yield trials.curves(run.histories, run.table, run.metric)
     yield trials.parameters(run.parameters)
-    yield trials.leaderboard(run.table)
+    yield trials.leaderboard(run.table, run.metric)
     if found is not None:
         rows = tuple((name, trials.text(value)) for name, value in found.params.items())
         yield Section("The model's parameters", (Facts(rows),))

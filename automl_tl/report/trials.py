@@ -58,9 +58,10 @@ def parameters(reviews: Sequence[TrainingReview]) -> Section | None:
     return Section("What the trials say about each parameter", parts, lead) if parts else None
 
 
-def leaderboard(table: pd.DataFrame) -> Section | None:
-    """Return every candidate, the best first; None where there is none."""
+def leaderboard(table: pd.DataFrame, metric: str) -> Section | None:
+    """Return every candidate, the best first, its score in front; None where there is none."""
     columns = [name for name in table.columns if table[name].notna().any()]
+    columns.sort(key=lambda name: ("number", metric, name).index(name))
     rows = table[columns].head(MOST_TRIALS).to_dict("records")
     heads = tuple(name.removeprefix(_PARAMETER).replace("_", " ") for name in columns)
     cut = f"The best {MOST_TRIALS:,} of {len(table):,}." if len(table) > MOST_TRIALS else ""

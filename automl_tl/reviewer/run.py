@@ -106,7 +106,7 @@ def open_run(path: str | Path) -> Run:
 
 
 def pictures_of(run: Run, progress: Progress | None = None) -> tuple[ImageDataset, QualityReport]:
-    """Return the data set that a run was about, scanned and split as then; a scan that is kept opens no picture.
+    """Return the data set that a run was about, scanned and as it is given; a scan that is kept opens no picture.
 
     Raises:
         DataError: it is not known where the pictures lie, they cannot be read any more, or they have changed.
@@ -119,10 +119,9 @@ def pictures_of(run: Run, progress: Progress | None = None) -> tuple[ImageDatase
     except TypeError:
         raise DataError("What the run keeps of where its pictures lie is damaged.") from None
     scanned, report = scan(listed, cache_dir=Path(origin.cache_dir), progress=progress)
-    dataset = assign_splits(scanned, origin.seed, drop_leaks=origin.drop_leaks)
-    if dataset.fingerprint != run.fingerprint:
+    if assign_splits(scanned, origin.seed, drop_leaks=origin.drop_leaks).fingerprint != run.fingerprint:
         raise DataError(f"The pictures in '{printable(origin.place)}' have changed since the run.")
-    return dataset, report
+    return scanned, report
 
 
 def _summary(

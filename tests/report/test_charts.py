@@ -10,6 +10,7 @@ import pytest
 from markupsafe import Markup
 
 from automl_tl.domain.similarity import Domain
+from automl_tl.lab.findings import Screened
 from automl_tl.lab.matrix import Borders, judge_size, place
 from automl_tl.monitor import Epoch
 from automl_tl.report.charts.bars import bar_chart
@@ -18,6 +19,7 @@ from automl_tl.report.charts.confusion import confused_pairs, confusion_chart
 from automl_tl.report.charts.depth import depth_chart
 from automl_tl.report.charts.epochs import loss_chart, score_chart
 from automl_tl.report.charts.matrix import MOST_NAMED, matrix_chart
+from automl_tl.report.charts.probe import probe_chart
 from automl_tl.report.charts.progress import progress_chart
 from automl_tl.report.landmarks import landmarks
 
@@ -54,6 +56,26 @@ def test_the_data_set_lies_in_its_cell() -> None:
     assert len(named) <= MOST_NAMED
     assert "the data set lies in the cell early_feature_extractor" in svg
     assert "in no cell" in matrix_chart(size, domain(different=None), place(0.1, None), ())
+
+
+def titles(svg: Markup) -> list[str]:
+    """Return what a pointer is told, in the order of the marks."""
+    root = ElementTree.fromstring(svg.replace("xlink:href", "href"))
+    return [element[0].text or "" for element in root.iter() if element.tag.endswith("use") and len(element)]
+
+
+def test_a_pointer_is_told_what_a_dot_is() -> None:
+    size = judge_size(100, 10, 4_000_000, Borders(1000, 0.5, 0.5, 1500))
+    told = titles(matrix_chart(size, domain(), place(0.1, 0.7), landmarks()))
+    assert sorted(told) == sorted(f"{one.name}, {one.n_images:,} pictures" for one in landmarks())
+    probe = [
+        Screened(HOSTILE, 9, (7, 8), "grid", "ridge", 0.99, 0.02),
+        Screened("b", 9, (4,), "mean", "ridge", 0.5, 0.1),
+    ]
+    shown = '<b>"$x^2$" & \'\\u202e'
+    assert titles(probe_chart(probe, "b")) == [
+        "b, cut 4 of 9, mean: 50.0%", f"{shown}, cut 7+8 of 9, grid: 99.0%",
+    ]  # fmt: skip
 
 
 def test_landmarks_are_where_they_were_measured() -> None:
@@ -96,6 +118,8 @@ def test_the_best_so_far_takes_what_was_scored(metric: str) -> None:
     shown = texts(progress_chart(table, metric) or Markup())
     assert {"the sweep", "trained trial", "best so far"} <= set(shown)
     assert "frozen trial" not in shown
+    told = ["sweep 0, feature_extractor: 0.5", "trial 2, fine_tuning: 0.9"]
+    assert titles(progress_chart(table, metric) or Markup()) == told
     assert progress_chart(table.assign(**{metric: np.nan}), metric) is None
 
 

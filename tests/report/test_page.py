@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
+from tiny_models import tiny_alone
 
 from automl_tl.cli import main
 from automl_tl.errors import OptionError
@@ -114,6 +115,14 @@ def test_every_section_is_there(pages: Mapping[str, Path], command: str, titles:
     text, _ = read(pages[command])
     there = [unescape(title) for title in re.findall(r"<h2>(.*?)</h2>", text)]
     assert [title for title in there if title in titles] == list(titles)
+
+
+def test_a_split_is_only_given_where_it_is(pages: Mapping[str, Path], pictures: Path, tmp_path: Path) -> None:
+    assert "given split" in read(pages["recommend"])[1].text
+    with tiny_alone():
+        arguments = ["recommend", str(pictures), "--device", "cpu", "--report", str(tmp_path / "page.html")]
+        assert CliRunner().invoke(main, arguments).exit_code == 0
+    assert "given split" not in read(tmp_path / "page.html")[1].text
 
 
 def test_charts_are_of_the_page(pages: Mapping[str, Path]) -> None:

@@ -49,6 +49,7 @@ def test_a_run_knows_its_data_and_the_labels_that_it_doubts(make_pictures: MakeP
     assert run.doubts.n_judged == result.assessment.sample.n
     dataset, report = pictures_of(run)
     assert (len(dataset), report.n_images) == (36, 36)
+    assert not dataset.has_given_splits  # as it was given: nothing that a search held aside
 
 
 def test_a_run_of_pictures_in_memory_says_that_they_are_gone(make_pictures: MakePictures, tmp_path: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from automl_tl.wording import clean
 
@@ -52,6 +53,7 @@ _STYLE: Any = {
 _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
 _PARTS = re.compile(r'<metadata>.*?</metadata>|<style.*?</style>| id="[A-Za-z0-9]+_\d+"', re.DOTALL)
 """What a drawing within a page does not need: who made it, its own style sheet, names that nothing refers to."""
+_TOLD, _MARK = re.compile(r' id="told:([^"]*)"'), re.compile(r"(<use [^>]*?)/>")
 
 
 def drawn(label: str, draw: Callable[[Axes], None], *, height: float = 3.2) -> Markup:
@@ -77,6 +79,11 @@ def shortened(name: str, most: int = LONGEST) -> str:
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
+def tell(dots: Line2D, texts: Sequence[str]) -> None:
+    """Let each marker of a line, all of them within the chart, say its text where a pointer rests on it."""
+    dots.set_gid("told:" + "|".join(clean(text).replace("|", "/") for text in texts))
+
+
 def percent(axes: Axes, which: str = "y") -> None:
     """Label an axis of shares in per cent."""
     axis = axes.yaxis if which == "y" else axes.xaxis
@@ -89,10 +96,21 @@ def legend_below(axes: Axes, columns: int = 2) -> None:
 
 
 def _inline(svg: str, label: str) -> str:
-    svg = _PARTS.sub("", svg[svg.index("<svg") :])
+    svg = _with_titles(_PARTS.sub("", svg[svg.index("<svg") :]))
     head, _, rest = svg.partition(">")
     head = re.sub(r' (width|height|version|xmlns\S*)="[^"]*"', "", head)
     text = f'{head} role="img" aria-label="{escape(clean(label))}">{rest}'
     for placeholder, name in _VARIABLES.items():
         text = text.replace(placeholder, f"var(--{name})")
     return text
+
+
+def _with_titles(svg: str) -> str:
+    """Give the markers of what was told something their titles: browsers show them."""
+    before, *rest = _TOLD.split(svg)
+    return before + "".join(_titled(after, told.split("|")) for told, after in zip(rest[::2], rest[1::2], strict=True))
+
+
+def _titled(svg: str, titles: Sequence[str]) -> str:
+    left = iter(titles)
+    return _MARK.sub(lambda mark: f"{mark[1]}><title>{next(left)}</title></use>", svg, len(titles))

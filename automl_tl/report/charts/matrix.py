@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from automl_tl.domain.similarity import Domain
 from automl_tl.lab.matrix import Matrix, Size
-from automl_tl.report.charts.drawing import ACCENT, INK, LINE, MUTED, drawn
+from automl_tl.report.charts.drawing import ACCENT, INK, LINE, MUTED, PAPER, drawn, tell
 from automl_tl.report.charts.names import Box, around, places, text_box
 from automl_tl.report.landmarks import Landmark
 from automl_tl.strategies import Strategy
@@ -88,11 +88,12 @@ def _draw_landmarks(axes: Axes, known: Sequence[Landmark], size: Size, domain: D
     sets: dict[str, list[Landmark]] = defaultdict(list)
     for landmark in sorted(known, key=lambda one: one.ratio):
         sets[landmark.name].append(landmark)
-    for sizes in sets.values():
-        axes.plot(
+    for name, sizes in sets.items():
+        (dots,) = axes.plot(
             [one.ratio for one in sizes], [_height(one.different) for one in sizes], "o-", color=LINE,
             markerfacecolor=MUTED, markeredgewidth=0, markersize=3.5, linewidth=1,
         )  # fmt: skip
+        tell(dots, [f"{name}, {one.n_images:,} pictures" for one in sizes])
     _name_landmarks(axes, known, size, domain)
 
 
@@ -141,4 +142,5 @@ def _draw_data_set(axes: Axes, size: Size, domain: Domain) -> None:
     axes.annotate(
         f"your {size.n_images:,} pictures", (size.ratio, height), (0, 9 if up else -9), textcoords="offset points",
         ha="center", va="bottom" if up else "top", color=INK, fontweight="bold",
+        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 1},
     )  # fmt: skip

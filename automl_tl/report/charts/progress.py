@@ -7,7 +7,7 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from automl_tl.report.charts.drawing import ACCENT, INK, MUTED, SECOND, drawn, legend_below
+from automl_tl.report.charts.drawing import ACCENT, INK, MUTED, SECOND, drawn, legend_below, tell
 
 _UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 _FROZEN = ("feature_extractor", "early_feature_extractor")
@@ -38,12 +38,21 @@ def progress_chart(table: pd.DataFrame, metric: str) -> Markup | None:
         ("trained trial", ~swept & ~frozen, SECOND),
     )
 
+    low, high = _focus(values, best)
+    shown = (low <= values) & (values <= high)
+    texts = [
+        f"{row.kind} {row.number}, {row.strategy}: {row.value:.4g}" for row in scored.assign(value=values).itertuples()
+    ]
+
     def draw(axes: Axes) -> None:
-        for label, some, colour in groups:
-            if some.any():
-                axes.scatter(done[some], values[some], s=12, color=colour, alpha=0.7, linewidths=0, label=label)
+        for label, group, colour in groups:
+            some = np.flatnonzero(group & shown)
+            if len(some):
+                (dots,) = axes.plot(done[some], values[some], "o", color=colour, alpha=0.7, markersize=3.5,
+                                    markeredgewidth=0, label=label)  # fmt: skip
+                tell(dots, [texts[place] for place in some])
         axes.step(done, best, where="post", color=INK, linewidth=1.4, label="best so far")
-        axes.set_ylim(*_focus(values, best))
+        axes.set_ylim(low, high)
         axes.set(xlabel=f"{named} spent on candidates", ylabel=metric.replace("_", " "))
         legend_below(axes, 4)
 
