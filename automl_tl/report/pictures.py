@@ -19,11 +19,14 @@ def doubted(doubts: Doubts, dataset: ImageDataset, how: Preprocessing) -> Sectio
     if not pictures:
         return None
     lead = (
-        f"{plural(doubts.n, 'label')} of {doubts.n_judged:,} training pictures, by {doubts.judge}, "
-        f"which had not learned from them. {LOOK}"
+        f"{plural(doubts.n, 'label')} of {doubts.n_judged:,} training pictures, by {doubts.judge}: each is judged by "
+        f"those that had not learned from it. {LOOK}"
     )
     more = doubts.n - len(pictures)
-    caption = f"{more:,} more: automl-tl labels DATA lists all, judged by several classifiers." if more else ""
+    caption = (
+        f"{f'{more:,} more. ' if more else ''}automl-tl labels DATA --run RUN lists all, judged by a classifier on "
+        "every backbone and by the model of this run."
+    )
     return Section("Labels that are likely wrong", (Gallery(pictures, caption),), lead)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from automl_tl.output import whole
 from automl_tl.searcher.delivery.ensemble import calibrated_probabilities
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.session import Prepared, Session
+from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.surroundings import Surroundings, surroundings
 
 ORIGIN, FINDINGS = "origin.json", "findings.json"
@@ -70,10 +71,10 @@ class RunOrigin:
 
 @dataclass(frozen=True)
 class Doubts:
-    """The labels that the best frozen candidate doubts, out of fold."""
+    """The training pictures' labels that are likely wrong, by candidates that had not learned from them."""
 
     judge: str
-    """In words."""
+    """Who judged, in words."""
     n_judged: int
     n: int
     """Labels that are likely wrong."""
@@ -86,20 +87,30 @@ def keep_origin(session: Session) -> None:
     session.folder.write_json(ORIGIN, asdict(RunOrigin.of(session)))
 
 
-def keep_findings(session: Session, prepared: Prepared) -> None:
+def keep_findings(session: Session, prepared: Prepared, delivered: Sequence[Outcome] = ()) -> None:
     """Write down what was found out before anything was trained, and which labels are doubted."""
-    kept = {"findings": findings(prepared.assessment).to_dict(), "doubts": jsonable(asdict(doubts(prepared)))}
-    session.folder.write_json(FINDINGS, kept)
+    doubted = jsonable(asdict(doubts(prepared, delivered)))
+    session.folder.write_json(FINDINGS, {"findings": findings(prepared.assessment).to_dict(), "doubts": doubted})
 
 
-def doubts(prepared: Prepared) -> Doubts:
-    """Return the labels that the best frozen candidate of the sweep doubts, on pictures that it did not learn from."""
-    task, best = prepared.task, prepared.sweep.reference.outcome
-    probabilities = calibrated_probabilities(task, best, best.rows)
-    judged = evaluate_probabilities(task.y[best.rows], probabilities, task.sample.classes)
-    judged = replace(judged, paths=tuple(task.sample.pictures[row].path for row in best.rows))
+def doubts(prepared: Prepared, delivered: Sequence[Outcome] = ()) -> Doubts:
+    """Return the labels that are likely wrong, by the best frozen candidate of the sweep and by what is delivered.
+
+    Each picture is judged by the mean of the calibrated probabilities of those that were scored on it, which none of
+    them has learned from: the frozen one on every picture, a trained one perhaps on its validation part alone.
+    """
+    task, first = prepared.task, prepared.sweep.reference.outcome
+    judges = list({one.configuration: one for one in (first, *delivered)}.values())
+    total, n = np.zeros((task.sample.n, task.n_classes)), np.zeros((task.sample.n, 1))
+    for one in judges:
+        total[one.rows] += calibrated_probabilities(task, one, one.rows)
+        n[one.rows] += 1
+    rows = np.flatnonzero(n)
+    judged = evaluate_probabilities(task.y[rows], total[rows] / n[rows], task.sample.classes)
+    judged = replace(judged, paths=tuple(task.sample.pictures[row].path for row in rows))
     wrong = likely_errors(judged.y, judged.probabilities)
-    return Doubts(best.configuration.describe(), judged.n, len(wrong), judged.answers(wrong[:MOST_DOUBTED]))
+    named = " and by ".join(one.configuration.describe() for one in judges)
+    return Doubts(named, judged.n, len(wrong), judged.answers(wrong[:MOST_DOUBTED]))
 
 
 def keep_evaluation(folder: RunFolder, name: str, evaluation: Evaluation | None) -> None:

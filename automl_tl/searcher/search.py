@@ -119,6 +119,7 @@ def search_in(session: Session) -> SearchResult:
     finally:
         _write_table(loop)
     result = _result(loop, delivered, stopped)
+    keep_findings(session, prepared, delivered.chosen)
     keep_evaluation(folder, TEST, result.test)
     folder.write_result(result.to_dict())
     return result

@@ -88,7 +88,7 @@ def train_in(session: Session, asked: ConfigurationOptions, before: Predecessor 
     asked_for = {"command": "train", "fingerprint": dataset.fingerprint, "configuration": configuration.to_dict()}
     folder.begin(asked_for, identities(dataset.frame))  # whatever ends a run before here, it can be begun again
     keep_origin(session)
-    keep_findings(session, prepared)
+    keep_findings(session, prepared, [outcome])
     folder.save(outcome)
     save_bundle(model, folder.bundle)  # whatever happens to the test, what was learned is not lost
     test, untested = tested(session.lab, model, never)
