@@ -69,17 +69,20 @@ def test_without_trackers_the_monitor_stays_the_same() -> None:
         assert watching is monitor
 
 
-def test_one_that_fails_is_said_once_and_left_out(told: Told) -> None:
+def test_one_that_fails_is_said_once_and_left_out_and_no_other(told: Told, tmp_path: Path) -> None:
     def fail(name: str) -> MLflow:
         raise ConnectionError("no server")
 
     monitor = Noting()
-    with tracked(monitor, [fail]) as watching:
+    begin = {"MLflow": fail, **trackers_asked_for(TrackingOptions(tensorboard=tmp_path))}
+    with tracked(monitor, begin) as watching:
         for _ in range(2):
             watching.learned(FIRST)
             watching.learned(SECOND)
-    assert monitor.said == ["No further epoch is tracked, since that failed: ConnectionError: no server"]
+    assert monitor.said == ["No further epoch goes to MLflow, since that failed: ConnectionError: no server"]
     assert len(monitor.epochs) == 4
+    assert list(told.values.values()) == [VALUES, VALUES]
+    assert told.ended == list(told.values)
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
@@ -87,7 +90,7 @@ def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch, name
     fake_trackers.uninstall(monkeypatch)
     with pytest.raises(OptionError, match=rf"--{name} needs a package .* pip install 'automl-tl\[{name}\]'"):
         trackers_asked_for(TrackingOptions(**{name: "x"}))
-    assert trackers_asked_for(TrackingOptions()) == []
+    assert trackers_asked_for(TrackingOptions()) == {}
 
 
 def test_tensorboard_itself_writes_event_files(tmp_path: Path) -> None:

@@ -34,7 +34,11 @@ if (grid) {
 }
 seen.title = document.title;
 seen.wide = document.documentElement.scrollWidth > window.innerWidth;
+document.body.style.width = "360px";  // Chromium's windows are 500 pixels wide or more
+seen.too_wide_for_a_phone = document.body.scrollWidth > 360;
+document.body.style.width = "";
 seen.fetched = performance.getEntriesByType("resource").map(one => one.name).filter(name => !name.startsWith("data:"));
+seen.named = [...document.querySelectorAll(".chart use title")].length;
 seen.broken = [...document.images].filter(one => !one.complete || !one.naturalWidth).length;
 seen.flat = [...document.querySelectorAll(".chart svg")].filter(one => one.getBoundingClientRect().height < 40).length;
 seen.accent = getComputedStyle(document.documentElement).getPropertyValue("--accent").trim();
@@ -75,12 +79,14 @@ def test_the_leaderboard_sorts_and_searches(pages: Mapping[str, Path], tmp_path:
     assert numbers == sorted(numbers) != [int(one) for one in seen["before"]]
     assert [int(one) for one in seen["down"]] == numbers[::-1]
     assert 0 < seen["found"] < len(numbers)  # the rows of the sweep are hidden
+    assert seen["named"] > 20  # dots that a pointer is told of
 
 
-@pytest.mark.parametrize("command", ["recommend", "search"])
+@pytest.mark.parametrize("command", ["labels", "recommend", "search", "evaluate"])
 def test_a_narrow_window_and_the_dark_are_enough(pages: Mapping[str, Path], tmp_path: Path, command: str) -> None:
     light = look(pages[command], tmp_path, width=500)
     dark = look(pages[command], tmp_path, width=500, dark=True)
     assert not light["wide"]
+    assert not light["too_wide_for_a_phone"]
     assert not dark["wide"]
     assert light["accent"] != dark["accent"]

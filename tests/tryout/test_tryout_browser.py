@@ -53,6 +53,8 @@ const file = new File([Uint8Array.from(atob("%s"), one => one.charCodeAt(0))], "
   seen.large = found("said").textContent;
   seen.title = document.title;
   seen.wide = document.documentElement.scrollWidth > window.innerWidth;
+  document.body.style.width = "360px";  // Chromium's windows are 500 pixels wide or more
+  seen.too_wide_for_a_phone = document.body.scrollWidth > 360;
   seen.accent = getComputedStyle(document.documentElement).getPropertyValue("--accent").trim();
   seen.asked = performance.getEntriesByType("resource").map(one => one.name).filter(name => !name.startsWith("data:"));
   const answer = document.createElement("pre");
@@ -106,5 +108,6 @@ def test_a_narrow_window_and_the_dark_are_enough(server: TryServer, pictures: Pa
     light = look(server, pictures / "leaf" / "000.png", tmp_path, width=500)
     dark = look(server, pictures / "leaf" / "000.png", tmp_path, width=500, dark=True)
     assert not light["wide"]
+    assert not light["too_wide_for_a_phone"]
     assert not dark["wide"]
     assert light["accent"] != dark["accent"]
