@@ -26,6 +26,10 @@ from automl_tl.reviewer.run import Run
 from automl_tl.searcher.summary import SearchSummary, TrainSummary
 
 Sections = Iterator[Section | None]
+VALIDATION = "On the validation pictures."
+OUT_OF_FOLD = (
+    "On training pictures, each without having learned from it. The model was chosen by them, which flatters it."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +116,7 @@ def _answers(run: Run) -> Sections:
     if run.test is not None:
         yield from evaluation_sections(run.test, "On the test pictures.")
     elif run.validation is not None:
-        yield from evaluation_sections(run.validation, "On the validation pictures.")
+        yield from evaluation_sections(run.validation, VALIDATION if run.is_training else OUT_OF_FOLD)
 
 
 def _shown(run: Run, pictures: Pictures | str) -> Sections:

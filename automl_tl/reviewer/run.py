@@ -54,7 +54,7 @@ class Run:
     summary: SearchSummary | TrainSummary | None
     """None where it was not finished."""
     validation: Evaluation | None
-    """Of a training."""
+    """Of a training; of a search, by its delivered candidates on pictures that none of them had learned from."""
     test: Evaluation | None
     table: pd.DataFrame
     """The leaderboard of a search."""

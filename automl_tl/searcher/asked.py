@@ -46,7 +46,7 @@ def configuration_asked_for(
     """
     space = space_for(prepared.task, prepared.assessment, parts=SearchOptions().parts)
     start = _start(prepared, space, asked, before)
-    _check_kind(start, asked, "as recommended" if before is None else "the bundle's")
+    _check_kind(start.strategy, asked, "as recommended" if before is None else "the bundle's")
     cuts = start.cuts if asked.cuts is None else tuple(asked.cuts)
     moved = replace(start, cuts=cuts, pooling=asked.pooling or _pooling(start, cuts))
     _check_source(moved, space)
@@ -56,6 +56,12 @@ def configuration_asked_for(
     if before is not None and before.is_trained:
         _check_carried(changed, before)
     return changed
+
+
+def check_strategy(asked: ConfigurationOptions) -> None:
+    """Raise OptionError where the strategy that is asked for has not what else is: known before any picture is read."""
+    if asked.strategy is not None:
+        _check_kind(asked.strategy, asked)
 
 
 def _start(
@@ -140,13 +146,13 @@ def _given(asked: ConfigurationOptions, names: Iterable[str]) -> dict[str, Any]:
     return {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
 
 
-def _check_kind(start: Configuration, asked: ConfigurationOptions, source: str) -> None:
+def _check_kind(strategy: str, asked: ConfigurationOptions, source: str = "as asked for") -> None:
     """Raise OptionError where something is asked for that the strategy, of that source, has not."""
-    trained = start.training != "frozen"
+    trained = strategy not in FROZEN
     foreign: tuple[str, ...] = OF_FROZEN if trained else OF_TRAINED
-    foreign += OF_SOME_STAGES if start.training == "pretrained_initialization" else ()
+    foreign += OF_SOME_STAGES if strategy == "pretrained_initialization" else ()
     if wrong := next(iter(_given(asked, foreign)), None):
-        named = start.strategy if asked.strategy else f"{start.strategy}, {source}"
+        named = strategy if asked.strategy else f"{strategy}, {source}"
         other = "feature_extractor" if trained and wrong in OF_FROZEN else "fine_tuning"
         raise OptionError(
             f"--{wrong.replace('_', '-')} means nothing to the strategy {named}: leave it out, "

@@ -18,9 +18,10 @@ from automl_tl.model.evaluation import Answer, Evaluation, evaluate_probabilitie
 from automl_tl.model.manifest import jsonable
 from automl_tl.options import TableOptions, of_group
 from automl_tl.output import whole
-from automl_tl.searcher.delivery.ensemble import calibrated_probabilities
+from automl_tl.searcher.delivery.ensemble import calibrated_probabilities, together
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.session import Prepared, Session
+from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.surroundings import Surroundings, surroundings
 
@@ -106,11 +107,22 @@ def doubts(prepared: Prepared, delivered: Sequence[Outcome] = ()) -> Doubts:
         total[one.rows] += calibrated_probabilities(task, one, one.rows)
         n[one.rows] += 1
     rows = np.flatnonzero(n)
-    judged = evaluate_probabilities(task.y[rows], total[rows] / n[rows], task.sample.classes)
-    judged = replace(judged, paths=tuple(task.sample.pictures[row].path for row in rows))
+    judged = answers_to(task, rows, total[rows] / n[rows])
     wrong = likely_errors(judged.y, judged.probabilities)
     named = " and by ".join(one.configuration.describe() for one in judges)
     return Doubts(named, judged.n, len(wrong), judged.answers(wrong[:MOST_DOUBTED]))
+
+
+def answers_to(task: Task, rows: np.ndarray, probabilities: np.ndarray) -> Evaluation:
+    """Return what probabilities, (m, C), say of some of the task's pictures, int (m,)."""
+    found = evaluate_probabilities(task.y[rows], probabilities, task.sample.classes)
+    return replace(found, paths=tuple(task.sample.pictures[row].path for row in rows))
+
+
+def out_of_fold(task: Task, chosen: Sequence[Outcome], shares: Sequence[float]) -> Evaluation:
+    """Return what chosen candidates, each with its share, said of the pictures that none of them had learned from."""
+    as_one = together(task, chosen, shares)
+    return answers_to(task, as_one.rows, np.exp(as_one.scores))
 
 
 def keep_evaluation(folder: RunFolder, name: str, evaluation: Evaluation | None) -> None:

@@ -70,7 +70,7 @@ class RunFolder:
             self.check_same({})
         elif (self.path / _RUN).exists():
             raise OptionError(
-                f"'{printable(self.path)}' holds a run already; go on with it by --resume, or give another --out"
+                f"'{printable(self.path)}' holds a run already; give another --out, or go on with a search by --resume"
             )
 
     def check_outside(self, data: Data) -> None:

@@ -23,7 +23,7 @@ from automl_tl.searcher.delivery.members import frozen_member
 from automl_tl.searcher.delivery.models import first_interim_model, interim_model
 from automl_tl.searcher.first_look import GETTING_READY_SHARE
 from automl_tl.searcher.preparation import prepare
-from automl_tl.searcher.record import TEST, keep_evaluation, keep_findings, keep_origin
+from automl_tl.searcher.record import TEST, VALIDATION, keep_evaluation, keep_findings, keep_origin, out_of_fold
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.run_folder import RunFolder, default_out
 from automl_tl.searcher.same_run import identities
@@ -119,10 +119,18 @@ def search_in(session: Session) -> SearchResult:
     finally:
         _write_table(loop)
     result = _result(loop, delivered, stopped)
-    keep_findings(session, prepared, delivered.chosen)
-    keep_evaluation(folder, TEST, result.test)
+    _keep_answers(loop, delivered)
     folder.write_result(result.to_dict())
     return result
+
+
+def _keep_answers(loop: Loop, delivered: Delivered) -> None:
+    """Write down what the delivered candidates said of pictures that they had not learned from."""
+    session = loop.session
+    keep_findings(session, loop.prepared, delivered.chosen)
+    validation = out_of_fold(loop.task, delivered.chosen, delivered.model.weights)
+    keep_evaluation(session.folder, VALIDATION, validation)
+    keep_evaluation(session.folder, TEST, delivered.test)
 
 
 def _mirroring(session: Session) -> Callable[[Study], AbstractContextManager[None]]:

@@ -13,10 +13,10 @@ from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.tracking import tracked, trackers_asked_for
 from automl_tl.model.bundle import save_bundle
 from automl_tl.model.evaluate import never
-from automl_tl.model.evaluation import Evaluation, evaluate_probabilities
+from automl_tl.model.evaluation import Evaluation
 from automl_tl.monitor import Epoch, Monitor
 from automl_tl.options import ConfigurationOptions, LabOptions, OutOptions, SearchOptions, TrainOptions, of_group, takes
-from automl_tl.searcher.asked import configuration_asked_for
+from automl_tl.searcher.asked import check_strategy, configuration_asked_for
 from automl_tl.searcher.delivery.deliver import bundle_details
 from automl_tl.searcher.delivery.ensemble import calibrated_probabilities
 from automl_tl.searcher.delivery.members import Refitted, refitted
@@ -31,7 +31,7 @@ from automl_tl.searcher.predecessor import (
     with_its_backbone,
 )
 from automl_tl.searcher.preparation import prepare
-from automl_tl.searcher.record import TEST, VALIDATION, keep_evaluation, keep_findings, keep_origin
+from automl_tl.searcher.record import TEST, VALIDATION, answers_to, keep_evaluation, keep_findings, keep_origin
 from automl_tl.searcher.run_folder import RunFolder, default_out
 from automl_tl.searcher.same_run import identities
 from automl_tl.searcher.session import Prepared, Session
@@ -59,6 +59,7 @@ def train(data: Data, options: TrainOptions) -> TrainResult:
         AutomlTlError: the data set, a backbone or an option cannot be used; the message says why.
     """
     deadline, folder = Deadline(None), RunFolder(default_out() if options.out is None else Path(options.out))
+    check_strategy(options)
     folder.check(resume=False)
     folder.check_outside(data)
     trackers, before = trackers_asked_for(options), predecessor_asked_for(options)
@@ -154,8 +155,7 @@ def _result(
 ) -> TrainResult:
     lab, task = session.lab, prepared.task
     probabilities = calibrated_probabilities(task, outcome, outcome.rows)
-    validation = evaluate_probabilities(task.y[outcome.rows], probabilities, task.sample.classes)
-    validation = replace(validation, paths=tuple(task.sample.pictures[row].path for row in outcome.rows))
+    validation = answers_to(task, outcome.rows, probabilities)
     return TrainResult(
         path=lab.path,
         report=lab.report,

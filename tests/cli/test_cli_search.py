@@ -288,7 +288,7 @@ def test_refused_with_a_sentence(asked: dict[str, Any], arguments: str, sentence
         (["DATA", "--budget", "3"], "a budget must be 10 s or more"),
         (["DATA", "--resume"], "--resume needs --out"),
         (["DATA", "--out", "NEW", "--resume"], "holds no run to resume"),
-        (["DATA", "--out", "RUN"], "holds a run already; go on with it by --resume"),
+        (["DATA", "--out", "RUN"], "holds a run already; give another --out, or go on with a search by --resume"),
         (["DATA", "--out", "RUN", "--resume", "--seed", "1"], "was begun with --seed 0, not with --seed 1"),
         (["DATA", "--backbone", "huge"], "huge"),
         (["DATA", "--max-params", "10"], "no backbone fits"),

@@ -13,8 +13,10 @@ from click.testing import CliRunner, Result
 from generated_pictures import write_pictures
 from tiny_models import tiny_alone
 
+import automl_tl
 from automl_tl.cli import main
 from automl_tl.data.dataset import open_dataset
+from automl_tl.errors import OptionError
 from automl_tl.model.bundle import load_bundle
 from automl_tl.model.evaluate import evaluate
 
@@ -89,6 +91,11 @@ def test_what_cannot_be_trained_is_one_sentence(data: Path, tmp_path: Path, opti
     result = run(data, *options.split(), "--out", tmp_path / "run")
     assert result.exit_code == 2
     assert sentence in flat(result.stderr)
+
+
+def test_options_that_do_not_go_together_are_refused_before_any_picture_is_read(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="--epochs means nothing to the strategy feature_extractor: leave it out"):
+        automl_tl.train(tmp_path / "nowhere", strategy="feature_extractor", epochs=3)
 
 
 def test_numbers_outside_their_range_are_refused_at_once(data: Path) -> None:

@@ -47,6 +47,11 @@ def test_a_run_knows_its_data_and_the_labels_that_it_doubts(make_pictures: MakeP
     assert [Path(one.path).name for one in run.doubts.answers][:1] == ["wrong.png"]
     assert (run.doubts.answers[0].given, run.doubts.answers[0].predicted) == ("sky", "apple")
     assert run.doubts.n_judged == result.assessment.sample.n
+    assert run.test is None
+    assert run.validation is not None  # too few pictures for a test: what was said out of fold takes its place
+    assert run.validation.n == run.doubts.n_judged
+    mistakes = run.validation.answers(np.flatnonzero(~run.validation.right))
+    assert "wrong.png" in {Path(one.path).name for one in mistakes}
     dataset, report = pictures_of(run)
     assert (len(dataset), report.n_images) == (36, 36)
     assert not dataset.has_given_splits  # as it was given: nothing that a search held aside

@@ -139,7 +139,7 @@ def test_an_out_that_is_a_file_is_an_error_with_a_way_out(tmp_path: Path) -> Non
 
 def test_a_run_is_begun_once(folder: RunFolder) -> None:
     folder.begin({"seed": 0}, {})
-    with pytest.raises(OptionError, match="holds a run already; go on with it by --resume, or give another --out"):
+    with pytest.raises(OptionError, match="holds a run already; give another --out, or go on with a search by"):
         folder.begin({"seed": 0}, {})
 
 
