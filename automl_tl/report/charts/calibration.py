@@ -24,10 +24,11 @@ def calibration_chart(right: np.ndarray, confidence: np.ndarray) -> Markup:
     accuracy = np.array([right[place == one].mean() for one in filled])
     mean = np.array([confidence[place == one].mean() for one in filled])
     error = np.sqrt(np.maximum(accuracy * (1 - accuracy), 0.25 / n) / n)
+    bars = np.minimum(error, [accuracy, 1 - accuracy])  # nothing is less than never right, nor more than always
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1)
-        axes.errorbar(mean, accuracy, error, fmt="none", ecolor=ACCENT, elinewidth=1)
+        axes.errorbar(mean, accuracy, bars, fmt="none", ecolor=ACCENT, elinewidth=1)
         axes.scatter(mean, accuracy, s=20 + 300 * n / n.sum(), color=ACCENT, alpha=0.8, linewidths=0)
         axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.06), xlabel="confidence", ylabel="accuracy")
         percent(axes)
