@@ -21,6 +21,10 @@ class PictureError(DataError):
     """One picture cannot be read; it is listed and left out, never replaced."""
 
 
+class StoreError(DataError):
+    """An object store cannot be reached, or what reaches it is not installed."""
+
+
 class BackboneError(AutomlTlError):
     """A backbone plugin is unknown, broken or does not keep its contract."""
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import click
 
+from automl_tl.data.address import Root, root_of
 from automl_tl.errors import OptionError, WeightsError
 from automl_tl.options import Option, option_of
 from automl_tl.output import check_output
@@ -17,9 +18,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 
 
+class _Data(click.ParamType):
+    """A path, or an address, which a `Path` would shorten."""
+
+    name = "data"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Root:
+        return root_of(value)
+
+
 def data_argument(function: F) -> F:
-    """Add DATA, labelled pictures in any form on the disk; what is wrong with it, `open_dataset` says."""
-    return click.argument("data", type=PATH)(function)
+    """Add DATA, labelled pictures in any form, on the disk or at an address; `open_dataset` says what is wrong."""
+    return click.argument("data", type=_Data())(function)
 
 
 def declared(*groups: type) -> Callable[[F], F]:

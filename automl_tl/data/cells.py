@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pandas as pd
 
+from automl_tl.data.address import Root
 from automl_tl.data.names import printable, quoted
 from automl_tl.errors import DataError
 
@@ -18,13 +20,14 @@ MOST_ROWS = 50_000_000
 _SEPARATORS = (",", ";", "\t", "|")  # spreadsheets in much of Europe write CSV with semicolons
 
 
-def read_header(table: Path) -> list[str]:
+def read_header(table: Root) -> list[str]:
     """Return the names of the columns, stripped, in their order; raises `DataError` where there are none."""
     try:
         if _is_parquet(table):
             from pyarrow import parquet  # takes a third of a second, and CSV does without
 
-            return [str(name).strip() for name in parquet.read_schema(table).names]
+            with table.open("rb") as file:
+                return [str(name).strip() for name in parquet.read_schema(file).names]
         _, names = next(_lines(table), (0, []))
     except (OSError, ValueError, csv.Error) as error:  # pyarrow's errors are ValueErrors
         raise DataError(unreadable(table, error)) from error
@@ -38,7 +41,7 @@ def read_header(table: Path) -> list[str]:
     return [name.strip() for name in names]
 
 
-def read_columns(table: Path, columns: Sequence[int]) -> list[list[str]]:
+def read_columns(table: Root, columns: Sequence[int]) -> list[list[str]]:
     """Return the texts, stripped, of the columns at these positions.
 
     All cells are text, so a class called NA or 007 stays what it is. Cells that a line lacks are empty; raises
@@ -48,22 +51,25 @@ def read_columns(table: Path, columns: Sequence[int]) -> list[list[str]]:
         if _is_parquet(table):  # only what is needed: tables of data sets often carry the pictures' bytes
             names = read_header(table)
             check_rows(table)
-            frame = pd.read_parquet(table, columns=[names[column] for column in dict.fromkeys(columns)])
+            with table.open("rb") as file:
+                frame = pd.read_parquet(file, columns=[names[column] for column in dict.fromkeys(columns)])
             return [texts(frame[names[column]]) for column in columns]
         return _csv_columns(table, columns)
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(unreadable(table, error)) from error
 
 
-def check_rows(table: Path) -> None:
+def check_rows(table: Root) -> None:
     """Raise ValueError where a Parquet file says that it has more than `MOST_ROWS`: few bytes can say so."""
     from pyarrow import parquet
 
-    if (n := parquet.read_metadata(table).num_rows) > MOST_ROWS:
+    with table.open("rb") as file:
+        n = parquet.read_metadata(file).num_rows
+    if n > MOST_ROWS:
         raise ValueError(f"it says that it has {n:,} rows, more than {MOST_ROWS:,}")
 
 
-def _csv_columns(table: Path, columns: Sequence[int]) -> list[list[str]]:
+def _csv_columns(table: Root, columns: Sequence[int]) -> list[list[str]]:
     lines = _lines(table)
     _, names = next(lines)
     found: list[list[str]] = [[] for _ in columns]
@@ -75,30 +81,29 @@ def _csv_columns(table: Path, columns: Sequence[int]) -> list[list[str]]:
     return found
 
 
-def _lines(table: Path) -> Iterator[tuple[int, list[str]]]:
+def _lines(table: Root) -> Iterator[tuple[int, list[str]]]:
     """Yield the cells of every line that is not blank, with the number of the line."""
-    encoding = _encoding(table)
-    with table.open(encoding=encoding, newline="") as file:
-        lines = csv.reader(file, delimiter=_separator(table, encoding), skipinitialspace=True, strict=True)
+    with table.open("rb") as content, io.TextIOWrapper(content, _encoding(content), newline="") as file:
+        lines = csv.reader(file, delimiter=_separator(table, file), skipinitialspace=True, strict=True)
         for cells in lines:
             if len(cells) > 1 or "".join(cells).strip():
                 yield lines.line_num, cells
 
 
-def _encoding(table: Path) -> str:
-    with table.open("rb") as file:
-        start = file.read(2)
+def _encoding(content: IO[bytes]) -> str:
+    start = content.read(2)
+    content.seek(0)
     return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
-def _separator(table: Path, encoding: str) -> str:
-    with table.open(encoding=encoding) as file:
-        header = next((line for line in file if line.strip()), "")
+def _separator(table: Root, file: io.TextIOWrapper) -> str:
+    header = next((line for line in iter(file.readline, "") if line.strip()), "")
+    file.seek(0)
     preferred = ("\t",) if table.suffix.lower() in (".tsv", ".tab") else _SEPARATORS
     return next((separator for separator in preferred if separator in header), preferred[0])
 
 
-def _is_parquet(table: Path) -> bool:
+def _is_parquet(table: Root) -> bool:
     return table.suffix.lower() in (".parquet", ".pq")
 
 
@@ -115,7 +120,7 @@ def _text(cell: object) -> str:
     return cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell).strip()
 
 
-def _surplus(table: Path, number: int, cells: Sequence[str], names: Sequence[str]) -> str:
+def _surplus(table: Root, number: int, cells: Sequence[str], names: Sequence[str]) -> str:
     whole = printable(", ".join(cells[len(names) - 1 :]))
     return (
         f"Line {number} of the table '{printable(table)}' has {len(cells)} cells ({quoted(list(cells))}), but its "
@@ -123,7 +128,7 @@ def _surplus(table: Path, number: int, cells: Sequence[str], names: Sequence[str
     )
 
 
-def unreadable(table: Path, error: Exception) -> str:
+def unreadable(table: Root, error: Exception) -> str:
     """Return the sentence for a table that cannot be read."""
     if isinstance(error, UnicodeError):
         return f"The table '{printable(table)}' is not UTF-8 text ({error}): save it as CSV with UTF-8 encoding."

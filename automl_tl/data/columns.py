@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
+from automl_tl.data.address import Root
 from automl_tl.data.names import printable, quoted
 from automl_tl.data.walk import is_picture_name
 from automl_tl.errors import DataError
@@ -19,7 +19,7 @@ _WELL_KNOWN = {
 }  # fmt: skip
 
 
-def find_columns(table: Path, wanted: Mapping[str, str], there: Sequence[str]) -> dict[str, int]:
+def find_columns(table: Root, wanted: Mapping[str, str], there: Sequence[str]) -> dict[str, int]:
     """Return the position of every column that is wanted.
 
     Args:
@@ -50,7 +50,7 @@ def matching(name: str, there: Sequence[str]) -> list[int]:
     return exact or [place for place, one in enumerate(there) if one.casefold() == name.strip().casefold()]
 
 
-def _missing(table: Path, missing: Mapping[str, str], there: Sequence[str]) -> str:
+def _missing(table: Root, missing: Mapping[str, str], there: Sequence[str]) -> str:
     what = f"The table '{printable(table)}' has no column {quoted(list(missing.values()))}"
     if any(is_picture_name(name) for name in there):
         return (
@@ -69,6 +69,6 @@ def _well_known(use: str, there: Sequence[str]) -> str | None:
     return next((plain[name] for name in _WELL_KNOWN.get(use, ()) if name in plain), None)
 
 
-def _twice(table: Path, name: str, places: Sequence[int], there: Sequence[str]) -> str:
+def _twice(table: Root, name: str, places: Sequence[int], there: Sequence[str]) -> str:
     names = " and ".join(f"'{printable(there[place])}' (column {place + 1})" for place in places)
     return f"The table '{printable(table)}' has several columns for '{printable(name)}', {names}: rename all but one."

@@ -9,10 +9,13 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
+from automl_tl.data.address import Root
+from automl_tl.data.cells import TABLE_ENDINGS
 from automl_tl.data.folds import stratified_sample
 from automl_tl.data.forms.memory import Data
 from automl_tl.data.forms.recognise import Reading, list_data
@@ -48,8 +51,8 @@ class Drawn:
 class ImageDataset:
     """Labelled pictures, and what was left out. The frame is never changed in place."""
 
-    root: Path
-    """What the user named, absolute; of data in memory what it is called."""
+    root: Root
+    """What the user named, absolute, or an address; of data in memory what it is called."""
     frame: pd.DataFrame
     """One row for each picture, index 0..n-1. Columns:
 
@@ -119,9 +122,13 @@ class ImageDataset:
 
     def short(self, path: str | Path) -> str:
         """Return `path` for people: from the root's folder where it lies in it, safe to print."""
-        folder = self.root if self.root.is_dir() else self.root.parent
-        inside = Path(path).is_relative_to(folder)
-        return printable(os.path.relpath(path, folder) if inside else path)
+        return printable(os.fspath(path).removeprefix(self._folder))
+
+    @cached_property
+    def _folder(self) -> str:
+        """What paths of pictures in the root begin with."""
+        is_folder = self.root.is_dir() if isinstance(self.root, Path) else self.root.suffix not in TABLE_ENDINGS
+        return os.path.join(self.root if is_folder else self.root.parent, "")
 
 
 def open_dataset(
@@ -214,7 +221,7 @@ def label_counts(labels: Iterable[str]) -> dict[str, int]:
     return {label: counts[label] for label in natural(counts)}
 
 
-def _build(root: Path, listing: Listing) -> ImageDataset:
+def _build(root: Root, listing: Listing) -> ImageDataset:
     if not listing.rows:
         raise DataError(_nothing_left(root, listing.skipped))
     frame = pd.DataFrame(listing.rows, columns=list(Row._fields))
@@ -229,7 +236,7 @@ def _build(root: Path, listing: Listing) -> ImageDataset:
     return ImageDataset(root, frame, tuple(listing.skipped), tuple(notes), listing.form)
 
 
-def _nothing_left(root: Path, skipped: list[Skipped]) -> str:
+def _nothing_left(root: Root, skipped: list[Skipped]) -> str:
     if not skipped:
         return f"The table '{printable(root)}' names no picture: give one row for each picture."
     first = skipped[0]

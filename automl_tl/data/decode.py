@@ -23,7 +23,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from automl_tl.data.rgb import extent_of, to_rgb
 from automl_tl.data.source import Readable, as_source
 from automl_tl.data.value_range import EIGHT_BITS, Extent, ValueRange
-from automl_tl.errors import OptionError, PictureError
+from automl_tl.errors import OptionError, PictureError, StoreError
 
 MAX_PIXELS = 100_000_000
 """Pictures of more pixels than this are not decoded; read from the header, before any decoding."""
@@ -230,7 +230,7 @@ def _as_picture_errors(name: str = "") -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        if isinstance(error, StoreError) or (isinstance(error, OSError) and error.errno in _OF_THE_MACHINE):
             raise
         picture_error = error if isinstance(error, PictureError) else PictureError(_reason(error))
         if name:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from automl_tl.data.address import Root
 from automl_tl.data.ahead import ahead, default_threads
 from automl_tl.data.decode import DECODER
 from automl_tl.data.duplicates import COMPARISON, near_pairs
@@ -101,7 +102,7 @@ class MeasurementStore:
     """Why something could not be kept, or empty."""
 
     @classmethod
-    def of(cls, root: Path, cache_dir: Path, *, of_sample: bool = False) -> MeasurementStore:
+    def of(cls, root: Root, cache_dir: Path, *, of_sample: bool = False) -> MeasurementStore:
         """Return the store of the data set `root`; raises `CacheError` where its folder cannot be made."""
         folder = cache_dir / "scan"
         try:

@@ -11,12 +11,14 @@ from typing import Any
 
 import pandas as pd
 
+from automl_tl.data.address import Root, is_address
 from automl_tl.data.cells import read_columns, read_header, texts
 from automl_tl.data.columns import find_columns, has_column
 from automl_tl.data.files import Place
 from automl_tl.data.listing import Listing, Row
 from automl_tl.data.names import SPLIT_NAMES, natural, printable, quoted, split_name
 from automl_tl.data.source import is_source
+from automl_tl.data.stored import NO_OBJECT, look_up
 from automl_tl.errors import DataError
 
 _PRIORITY = {"test": 0, "val": 1, "train": 2, "": 3}  # which part keeps a picture that is named in two
@@ -34,7 +36,7 @@ class Columns:
     """Default: "group" where the table has it."""
 
 
-def list_table(table: Path, columns: Columns, *, image_root: Path | None = None, extension: str = "") -> Listing:
+def list_table(table: Root, columns: Columns, *, image_root: Root | None = None, extension: str = "") -> Listing:
     """Return the labelled pictures that `table` names; for where the files lie see `files.Place`.
 
     Rows without a usable picture are left out with the reason. Raises `DataError` for a table that cannot be read, a
@@ -46,7 +48,7 @@ def list_table(table: Path, columns: Columns, *, image_root: Path | None = None,
 
 
 def list_frame(
-    name: Path, frame: pd.DataFrame, columns: Columns, *, image_root: Path | None = None, extension: str = ""
+    name: Path, frame: pd.DataFrame, columns: Columns, *, image_root: Root | None = None, extension: str = ""
 ) -> Listing:
     """Return the labelled pictures of a table in memory, as `list_table` does; some may be `Source`s.
 
@@ -66,13 +68,13 @@ def _path_texts(pictures: pd.Series) -> list[str]:
     return texts(pictures.map(lambda cell: "" if is_source(cell) else cell))
 
 
-def _list_cells(table: Path, cells: Mapping[str, Sequence[Any]], place: Place, listing: Listing) -> Listing:
+def _list_cells(table: Root, cells: Mapping[str, Sequence[Any]], place: Place, listing: Listing) -> Listing:
     """Return `listing` with the pictures of a table whose cells are given by what they are for."""
     n = len(cells["path"])
     labels = [unicodedata.normalize("NFC", label) for label in cells["label"]]
     splits = canonical_splits(table, cells.get("split", [""] * n))
     rows = zip(cells["path"], labels, splits, cells.get("group", [""] * n), strict=True)
-    listing.rows = _once_each(_usable_rows(rows, place, listing), listing)
+    listing.rows = _found_in_stores(_once_each(_usable_rows(rows, place, listing), listing), listing)
     named = [cell for cell in cells["path"] if isinstance(cell, str)]
     if not listing.rows and (options := _way_to_files(named, place)):
         raise DataError(
@@ -104,7 +106,7 @@ def label_column(columns: Columns, there: Sequence[str], numbered: Sequence[str]
     return columns.label
 
 
-def canonical_splits(table: Path, given: Sequence[str]) -> list[str]:
+def canonical_splits(table: Root, given: Sequence[str]) -> list[str]:
     """Return "train", "val", "test" or "" for each row; rows left empty in a given split are for training."""
     if not any(given):
         return [""] * len(given)
@@ -129,6 +131,18 @@ def _usable_rows(cells: Iterable[tuple[Any, str, str, str]], place: Place, listi
             if not isinstance(cell, str):
                 listing.sources[path] = cell
     return rows
+
+
+def _found_in_stores(rows: list[Row], listing: Listing) -> list[Row]:
+    """Return the rows without those at whose address there is no object; of the others the sources are noted."""
+    addresses = [row.path for row in rows if row.path not in listing.sources and is_address(row.path)]
+    if not addresses:
+        return rows
+    listing.sources |= (found := look_up(addresses))
+    gone = set(addresses).difference(found)
+    for address in sorted(gone):
+        listing.skip(address, NO_OBJECT)
+    return [row for row in rows if row.path not in gone]
 
 
 def _way_to_files(cells: Sequence[str], place: Place) -> str:

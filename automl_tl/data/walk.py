@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from automl_tl.data.address import Root
 from automl_tl.data.listing import Listing
 from automl_tl.data.names import printable
 from automl_tl.errors import DataError
@@ -33,7 +34,7 @@ MAX_DEPTH = 100
 class Folder:
     """A folder, with everything hidden already left out."""
 
-    path: Path
+    path: Root
     pictures: tuple[str, ...]
     """Absolute paths of the picture files that lie directly in it, sorted."""
     folders: tuple[Folder, ...]

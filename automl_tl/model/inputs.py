@@ -9,13 +9,17 @@ from os import PathLike
 from pathlib import Path
 from typing import IO
 
+from automl_tl.data.address import Address, Root, is_address
 from automl_tl.data.cells import TABLE_ENDINGS, read_columns, read_header
 from automl_tl.data.columns import find_columns
 from automl_tl.data.files import Place, image_root_folder
+from automl_tl.data.forms.recognise import kind_at
 from automl_tl.data.forms.unlabelled import pictures_in
 from automl_tl.data.listing import Listing, Skipped
 from automl_tl.data.names import printable
+from automl_tl.data.object_store import reached
 from automl_tl.data.source import Readable, Source, as_source
+from automl_tl.data.stored import NO_OBJECT, Stored, look_up, stored_tree
 from automl_tl.data.walk import is_picture_name, walk
 from automl_tl.errors import DataError
 
@@ -82,6 +86,7 @@ def list_inputs(
       `image_root`, with `extension` added where they lack it; other columns, the labels too, do not matter. A row that
       names no picture keeps its place, with the problem.
     - A zip file, a tar without compression and a Parquet file of pictures stand for those in it, in their order there.
+    - An address in an object store (s3://bucket/new) stands for a picture, a folder or a table, as on the disk.
     - A picture in memory, bytes of a file, uint8 (H, W, 3) or Pillow's, is called by its number.
     - Anything else is taken as a picture, whatever its ending. One with a picture's ending that does not exist keeps
       its place, with the problem.
@@ -103,7 +108,10 @@ def list_inputs(
     return tuple(found)
 
 
-def _listed(path: str, path_column: str, root: Path | None, extension: str) -> Iterator[Input]:
+def _listed(path: str, path_column: str, root: Root | None, extension: str) -> Iterator[Input]:
+    if is_address(path):
+        yield from _in_store(Address(path), path_column, root, extension)
+        return
     file = os.path.expanduser(path)
     try:
         exists = os.path.exists(file)
@@ -121,6 +129,25 @@ def _listed(path: str, path_column: str, root: Path | None, extension: str) -> I
         yield from _in_table(path, Path(os.path.abspath(file)), path_column, root, extension)
     else:
         yield Input(path, file)
+
+
+def _in_store(address: Address, column: str, root: Root | None, extension: str) -> Iterator[Input]:
+    named = str(address)
+    if is_picture_name(address.name):
+        yield Input(named, Stored(named))
+    elif kind_at(address) == "directory":
+        listing = Listing()
+        found = [Input(one, listing.sources[one]) for one in stored_tree(address, listing).all_pictures()]
+        if not found:
+            raise DataError(f"There is no picture at '{printable(named)}': give an address that holds pictures.")
+        yield from found
+    elif address.suffix.lower() in TABLE_ENDINGS:
+        with reached(named):
+            yield from list(_in_table(named, address, column, root, extension))
+    else:
+        raise DataError(
+            f"'{printable(named)}' is no picture, folder or table: copy it to this machine and name it there."
+        )
 
 
 def _in_folder(named: str, folder: Path) -> Iterator[Input]:
@@ -148,13 +175,16 @@ def _in_file(named: str, file: str, sources: list[Source]) -> Iterator[Input]:
         yield Input(os.path.join(named, os.path.relpath(source.name, file)), source)
 
 
-def _in_table(named: str, file: Path, column: str, root: Path | None, extension: str) -> Iterator[Input]:
+def _in_table(named: str, file: Root, column: str, root: Root | None, extension: str) -> Iterator[Input]:
     place = find_columns(file, {"path": column}, read_header(file))["path"]
     (cells,) = read_columns(file, [place])
     if not cells:
         raise DataError(f"The table '{printable(named)}' names no picture: give one row for each picture.")
     files = Place(file.parent, root, extension)
-    for number, cell in enumerate(cells, start=1):
-        path, problem = files.find(cell)
+    found = [files.find(cell) for cell in cells]
+    stored = look_up(path for path, problem in found if problem is None and is_address(path))
+    for number, (cell, (path, problem)) in enumerate(zip(cells, found, strict=True), start=1):
+        if problem is None and is_address(path) and path not in stored:
+            problem = NO_OBJECT
         where = None if problem is None else f"{problem} (row {number} of the table)"
-        yield Input(cell or f"row {number} of {os.path.basename(named)}", path, where)
+        yield Input(cell or f"row {number} of {os.path.basename(named)}", stored.get(path, path), where)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from automl_tl.backbones.overrides import Triple
+from automl_tl.data.address import root_of
 from automl_tl.durations import parse_duration
 from automl_tl.monitor import Monitor
 from automl_tl.options.declaration import as_typed, check, option, option_of
@@ -36,7 +37,8 @@ class FileOptions:
     path_column: str = option("path", "Table: picture files.", show_default=True)
     image_root: str | Path | None = option(
         None, "Table: where relative paths start.  [default: the table's folder]",
-        doc="folder where the relative paths of a table start; default: the table's.", metavar="FOLDER",
+        doc="folder or address where the relative paths of a table start; default: the table's.", metavar="FOLDER",
+        parse=root_of,
     )  # fmt: skip
     extension: str = option(
         "", "Table: added to names of files that lack it: .jpg.", doc="added to those names of a table that lack it.",

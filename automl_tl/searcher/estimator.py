@@ -19,6 +19,7 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from automl_tl.data.address import absolute
 from automl_tl.data.names import counted, printable
 from automl_tl.data.source import File, Source, as_source
 from automl_tl.errors import DataError, PictureError
@@ -184,9 +185,7 @@ def _pictures(X: Any) -> list[Source]:
             f"X must hold pictures: paths (str or Path), uint8 arrays (H, W, 3) or Pillow's, but holds a "
             f"{type(wrong[0]).__name__}"
         )
-    paths = (
-        os.path.abspath(os.path.expanduser(one)) if isinstance(one, str | os.PathLike) else one for one in pictures
-    )
+    paths = (absolute(one) if isinstance(one, str | os.PathLike) else one for one in pictures)
     return [as_source(one, f"picture {number}") for number, one in enumerate(paths, start=1)]
 
 

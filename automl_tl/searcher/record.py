@@ -12,6 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from automl_tl.data.address import absolute
 from automl_tl.lab.findings import Findings, findings
 from automl_tl.learning.label_errors import likely_errors
 from automl_tl.model.evaluation import Answer, Evaluation, evaluate_probabilities
@@ -57,9 +58,9 @@ class RunOrigin:
         lab, options = session.lab, session.options
         reading = of_group(options, TableOptions)
         if reading["image_root"] is not None:
-            reading["image_root"] = os.path.abspath(os.path.expanduser(reading["image_root"]))
+            reading["image_root"] = absolute(reading["image_root"])
         return cls(
-            path=lab.path, place=os.path.abspath(os.path.expanduser(lab.path)), reading=jsonable(reading),
+            path=lab.path, place=absolute(lab.path), reading=jsonable(reading),
             drop_leaks=options.drop_leaks, cache_dir=str(lab.networks.cache), seed=lab.seed, metric=lab.metric.name,
             device=str(lab.engine.device), command=options.command, made=surroundings(),
         )  # fmt: skip

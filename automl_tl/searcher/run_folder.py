@@ -14,6 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from automl_tl.data.address import absolute
 from automl_tl.data.forms.memory import Data
 from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
@@ -77,7 +78,7 @@ class RunFolder:
         """Raise OptionError where the run would lie among the pictures: its folder would become a class."""
         if not isinstance(data, str | os.PathLike):
             return
-        pictures = Path(data).expanduser()
+        pictures = Path(absolute(data))
         if pictures.is_dir() and self.path.resolve().is_relative_to(pictures.resolve()):
             raise OptionError(
                 f"the run folder '{printable(self.path)}' lies in the data '{printable(pictures)}', where it would "

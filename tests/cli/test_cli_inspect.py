@@ -187,3 +187,9 @@ def test_a_cache_that_is_a_file(pictures: Path, tmp_path: Path) -> None:
     result = run(pictures, "--cache-dir", tmp_path / "file")
     assert result.exit_code == 2
     assert "it is a file" in result.stderr
+
+
+def test_an_address_reaches_the_command_as_it_was_typed() -> None:
+    result = run("memory://nothing/train")
+    assert result.exit_code == 2
+    assert "There is nothing at 'memory://nothing/train'" in result.output

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from automl_tl.data.address import Address, Root, is_address
 from automl_tl.data.cells import TABLE_ENDINGS
-from automl_tl.data.files import image_root_folder
+from automl_tl.data.files import image_root_folder, not_read
 from automl_tl.data.folders import list_tree
 from automl_tl.data.forms.archive import ARCHIVE_ENDINGS, entries, list_archive
 from automl_tl.data.forms.memory import Data, frame_of
@@ -18,6 +19,8 @@ from automl_tl.data.forms.shards import expanded
 from automl_tl.data.forms.webdataset import are_samples, list_webdataset, samples_of
 from automl_tl.data.listing import Listing
 from automl_tl.data.names import printable
+from automl_tl.data.object_store import info, is_known, reached
+from automl_tl.data.stored import forbidden, missing, stored_tree
 from automl_tl.data.table import Columns, list_frame, list_table
 from automl_tl.data.walk import is_picture_name, walk
 from automl_tl.errors import DataError, OptionError
@@ -29,6 +32,7 @@ _UNCOMPRESS = {
 }  # fmt: skip
 """What makes a file of the compressed one, by its ending."""
 _SPREADSHEETS = (".xlsx", ".xls", ".ods")
+_WANTED_OF_STORES = "a folder of class folders and a CSV, TSV or Parquet table of paths"
 _WANTED = "a folder of class folders, a zip or tar of them, or a CSV, TSV or Parquet table"
 
 
@@ -46,7 +50,7 @@ class Reading:
     """What is added to names in a table that lack it."""
 
 
-def list_data(data: Data, how: Reading) -> tuple[Path, Listing]:
+def list_data(data: Data, how: Reading) -> tuple[Root, Listing]:
     """Return what `data` names, absolute, or what it is called in memory, and the labelled pictures there.
 
     Raises:
@@ -57,7 +61,35 @@ def list_data(data: Data, how: Reading) -> tuple[Path, Listing]:
         name, frame = frame_of(data, how.columns)
         place = image_root_folder(how.image_root)
         return name, list_frame(name, frame, how.columns, image_root=place, extension=how.extension)
-    return _on_disk(data, how)
+    return _in_store(Address(data), how) if is_address(data) else _on_disk(data, how)
+
+
+def _in_store(root: Address, how: Reading) -> tuple[Root, Listing]:
+    """Return what lies at an address: class folders, or a table of pictures."""
+    if kind_at(root) == "directory":
+        _check_no_group(root, how)
+        listing = Listing(form="folders in an object store")
+        return root, list_tree(stored_tree(root, listing), listing, how.split_folders)
+    if root.suffix.lower() not in TABLE_ENDINGS:
+        raise DataError(
+            f"'{printable(root)}' is neither a folder nor a table: of an object store {_WANTED_OF_STORES} are read; "
+            "copy anything else to this machine."
+        )
+    place = image_root_folder(how.image_root)
+    with reached(str(root)):
+        return root, list_table(root, how.columns, image_root=place, extension=how.extension)
+
+
+def kind_at(address: Address) -> str:
+    """Return "directory" or "file"; raises DataError where there is nothing, or the address cannot be read."""
+    if not is_known(str(address)):
+        raise DataError(f"'{printable(address)}' is {not_read(str(address))}.")
+    try:
+        return str(info(str(address))["type"])
+    except FileNotFoundError:
+        raise missing(address) from None
+    except PermissionError:
+        raise forbidden(address) from None
 
 
 def _on_disk(data: str | os.PathLike[str], how: Reading) -> tuple[Path, Listing]:
@@ -111,9 +143,9 @@ def _of_shards(files: Sequence[Path], how: Reading) -> Listing | None:
     return None
 
 
-def _check_no_group(root: Path, how: Reading) -> None:
+def _check_no_group(root: Root, how: Reading) -> None:
     if how.columns.group is not None:
-        what = "a folder" if root.is_dir() else "an archive"
+        what = "an archive" if root.suffix.lower() in ARCHIVE_ENDINGS else "a folder"
         raise OptionError(
             f"A group column needs a table, but '{printable(root)}' is {what}: list its pictures in a CSV file."
         )
