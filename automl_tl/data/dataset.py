@@ -79,6 +79,11 @@ class ImageDataset:
         return tuple(natural(set(self.frame["label"])))
 
     @property
+    def n_listed(self) -> int:
+        """Pictures, or those that these were drawn from."""
+        return self.drawn.of if self.drawn else len(self.frame)
+
+    @property
     def share(self) -> float:
         """Of the pictures listed that were drawn, 0 to 1."""
         return self.drawn.share if self.drawn else 1.0

@@ -1,7 +1,8 @@
 """Which pictures are held aside, kept together, and left out: the same for every command.
 
 Duplicates (`cluster`) and groups never lie on two sides. Everything is a pure function of the data's
-fingerprint and the seed, so the order of the rows and the place of the files do not matter.
+fingerprint and the seed, so the order of the rows and the place of the files do not matter. Of many pictures the
+split does not change when others are added (see `hashed_split`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pandas as pd
 from automl_tl.data.dataset import ImageDataset, for_training
 from automl_tl.data.duplicates import connected
 from automl_tl.data.folds import in_order, make_folds, stratified_sample
+from automl_tl.data.hashed_split import LARGE, hashed_test
 from automl_tl.data.names import counted, printable
 from automl_tl.errors import DataError
 
@@ -36,8 +38,9 @@ def assign_splits(dataset: ImageDataset, seed: int, *, drop_leaks: bool = True) 
 
     A given split is respected, but of duplicates that lie in several parts only those in "test", else
     in "val", stay: the training copy goes, counted in the notes; not if `drop_leaks` is false. Without a given split a
-    fifth is held aside as "test" if every class has at least 50 pictures and enough groups; else all are "train". Of a
-    sample that was drawn (`ImageDataset.drawn`) the classes are as large as they are in all.
+    fifth is held aside as "test" if every class has at least 50 pictures and enough groups; else all are "train". Of
+    more than `LARGE` pictures a fifth always is, by their hashes, unless groups are too large. Of a sample that
+    was drawn (`ImageDataset.drawn`) the classes are as large as they are in all.
     Doing it twice changes nothing. Needs the scan; raises `DataError` where no training pictures are left.
     """
     if not dataset.is_scanned:
@@ -73,6 +76,14 @@ def _tie(keys: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 def _held_aside(dataset: ImageDataset, seed: int) -> np.ndarray | None:
     """Return which pictures are for the test, bool (n,), or None where too few are there for one."""
+    if dataset.n_listed > LARGE:
+        test = hashed_test(dataset.frame, group_ids(dataset.frame), seed, 1 / TEST_PARTS)
+        if _SHARE[0] <= test.mean() <= _SHARE[1]:
+            return test
+    return _stratified(dataset, seed)
+
+
+def _stratified(dataset: ImageDataset, seed: int) -> np.ndarray | None:
     frame = dataset.frame
     if frame["label"].value_counts().min() < ENOUGH * dataset.share:
         return None
