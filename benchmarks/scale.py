@@ -76,8 +76,13 @@ def run(data: Path, cache: Path, *options: str) -> tuple[dict[str, float], Measu
 
 def measured(*arguments: str) -> Measured:
     """Run a command in a new process."""
+    return measured_python("-m", "automl_tl", *arguments)
+
+
+def measured_python(*arguments: str) -> Measured:
+    """Run Python with these arguments in a new process."""
     start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "automl_tl", *arguments], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     peak = [0.0]
     watching = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
@@ -85,7 +90,7 @@ def measured(*arguments: str) -> Measured:
     text = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"{arguments[0]} failed with status {status}")
+        raise SystemExit(f"{' '.join(arguments)} failed with status {status}")
     return Measured(text, time.perf_counter() - start, peak[0], usage.ru_maxrss / 1024)
 
 

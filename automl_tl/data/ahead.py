@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ def default_threads() -> int:
 
 def ahead(
     work: Callable[[Item], Result], items: Iterable[Item], *, most: int, threads: int | None = None
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield `work(item)` of every item, in their order; what it raises is raised where its result would come.
 
     Nothing more is done once nobody listens any more.

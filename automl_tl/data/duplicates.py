@@ -63,7 +63,9 @@ def clusters(measured: np.ndarray, labels: np.ndarray, compare: Compare | None =
     pictures look alike to compare them all.
     """
     _, first, identical = np.unique(measured["pixels"], return_index=True, return_inverse=True)
-    pairs, complete = (compare or near_pairs)(measured[first])
+    pairs, complete = np.empty((0, 2), np.int64), True
+    if len(first) <= MAX_PICTURES:  # of more not even a copy of the records is made
+        pairs, complete = (compare or near_pairs)(measured[first])
     near = connected(len(first), pairs)
     crowded = np.isin(near, _crowds(near, labels[first]))
     near = np.where(crowded, near.max(initial=0) + 1 + np.arange(len(near)), near)
@@ -123,8 +125,6 @@ def _is_flat(measured: np.ndarray) -> np.ndarray:
 
 def _candidates(measured: np.ndarray) -> Iterator[np.ndarray]:
     """Yield pairs whose hashes are similar and whose coarse versions correlate, in batches: int (m, 2)."""
-    if len(measured) > MAX_PICTURES:
-        return
     textured = np.flatnonzero(~_is_flat(measured))
     hashes = measured["phash"][textured]
     coarse = _standardised(measured["grey"][textured])

@@ -97,7 +97,7 @@ class Place:
         return cell if cell.lower().endswith(ending.lower()) else cell + ending
 
     def _holds(self, path: str) -> bool:
-        return any(Path(path).is_relative_to(base) for base in self._bases)
+        return any(os.path.join(path, "").startswith(os.path.join(base, "")) for base in self._bases)
 
     def _below(self) -> Iterator[str]:
         """Yield the picture files below the table's folder, of the first thousand folders; in a store none."""

@@ -1,10 +1,14 @@
-"""Every picture measured once, in threads, and kept on disk so that the next scan opens none."""
+"""Every picture measured once, in threads, and kept on disk so that the next scan opens none.
+
+A record has 1.3 KB, so of a million pictures nothing is held twice that need not be.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +42,28 @@ class Measurements:
     unreadable: tuple[Skipped, ...]
 
 
+@dataclass(frozen=True)
+class Known:
+    """Measurements by the keys of their pictures."""
+
+    rows: Mapping[bytes, int]
+    """Positions in `records`."""
+    records: np.ndarray
+    """(n,), dtype `MEASURED`."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def of(self, keys: Sequence[bytes]) -> np.ndarray:
+        """Return the records of keys; all of them, in their order, are no copy."""
+        rows = np.array([self.rows[key] for key in keys], np.int64)
+        everything = len(rows) == len(self.records) and bool((rows == np.arange(len(rows))).all())
+        return self.records if everything else self.records[rows]
+
+
+_NOTHING = Known({}, np.empty(0, MEASURED))
+
+
 def measure_all(
     pictures: Sequence[Source | str],
     store: MeasurementStore | None,
@@ -49,31 +75,62 @@ def measure_all(
     Whatever stops it, what was measured so far is kept in `store`.
     """
     sources = [as_source(picture) for picture in pictures]
-    results: list[np.ndarray | str] = [""] * len(sources)
     report = progress or (lambda done, total: None)
-    known = store.load() if store else {}
+    known = store.load() if store else _NOTHING
     keys = [_key(source) for source in sources]
-    new = [i for i, key in enumerate(keys) if key not in known]
-    report(len(sources) - len(new), len(sources))
-    for i in set(range(len(sources))).difference(new):
-        results[i] = known[keys[i]]
+    new = [source for source, key in zip(sources, keys, strict=True) if key not in known.rows]
+    collected, done = _Collected(len(sources)), len(sources) - len(new)
+    report(done, len(sources))
     try:
-        threads = threads or default_threads()
-        found = ahead(_try_to_measure, (sources[i] for i in new), most=_AHEAD * threads, threads=threads)
-        for done, (i, result) in enumerate(zip(new, found, strict=True), start=1):
-            results[i] = result
-            report(len(sources) - len(new) + done, len(sources))
+        for key, measured in zip(keys, _results(known, keys, new, threads or default_threads()), strict=True):
+            collected.add(key, measured)
+            if key not in known.rows:
+                done += 1
+                report(done, len(sources))
     finally:
         if store and new:
-            store.save(known, {k: r for k, r in zip(keys, results, strict=True) if k and not isinstance(r, str)})
-    return _collected(sources, results)
+            store.save(known, collected.known, whole=len(collected.readable) == len(sources))
+    unreadable = tuple(Skipped(sources[i].name, reason) for i, reason in collected.reasons.items())
+    return Measurements(np.array(collected.readable, bool), collected.records[: collected.n], unreadable)
 
 
-def _collected(sources: Sequence[Source], results: Sequence[np.ndarray | str]) -> Measurements:
-    unreadable = tuple(Skipped(s.name, r) for s, r in zip(sources, results, strict=True) if isinstance(r, str))
-    records = [result for result in results if not isinstance(result, str)]
-    readable = np.array([not isinstance(result, str) for result in results], bool)
-    return Measurements(readable, np.array(records, MEASURED), unreadable)
+def _results(
+    known: Known, keys: Sequence[bytes], new: Sequence[Source], threads: int
+) -> Iterator[np.ndarray | np.void | str]:
+    """Yield what is known, or measured, of each picture, or why it cannot be."""
+    with closing(ahead(_try_to_measure, new, most=_AHEAD * threads, threads=threads)) as found:
+        for key in keys:
+            row = known.rows.get(key)
+            yield next(found) if row is None else known.records[row]
+
+
+class _Collected:
+    """Results as they come: records in a row, one after the other, and the reasons why there are none."""
+
+    def __init__(self, most: int) -> None:
+        self.records = np.zeros(most, MEASURED)
+        self.n = 0
+        """Records so far."""
+        self.readable: list[bool] = []
+        self.reasons: dict[int, str] = {}
+        """By the position of the picture."""
+        self._rows: dict[bytes, int] = {}
+
+    def add(self, key: bytes, result: np.ndarray | np.void | str) -> None:
+        """Take the result of the next picture."""
+        if isinstance(result, str):
+            self.reasons[len(self.readable)] = result
+        else:
+            self.records[self.n] = result
+            if key:
+                self._rows[key] = self.n
+            self.n += 1
+        self.readable.append(not isinstance(result, str))
+
+    @property
+    def known(self) -> Known:
+        """The records of pictures that have a key."""
+        return Known(self._rows, self.records[: self.n])
 
 
 def _try_to_measure(source: Source) -> np.ndarray | str:
@@ -113,27 +170,36 @@ class MeasurementStore:
             ) from error
         return cls(folder, hashlib.blake2b(os.fsencode(root), digest_size=12).hexdigest() + ".npz", of_sample)
 
-    def load(self) -> dict[bytes, np.ndarray]:
+    def load(self) -> Known:
         """Return the measurements by key; of a missing, damaged or outdated file none."""
         arrays = self._known(self._file, _version()) or {}
         try:
-            if arrays["records"].dtype == MEASURED:
-                pairs = zip(arrays["keys"], arrays["records"], strict=True)
-                return {key.tobytes(): record for key, record in pairs}
+            keys, records = arrays["keys"], arrays["records"]
+            if records.dtype == MEASURED and keys.dtype == np.uint8 and keys.shape == (len(records), 16):
+                return Known({key.tobytes(): row for row, key in enumerate(keys)}, records)
         except Exception:  # whatever is in the file, the pictures are still there
-            return {}
-        return {}
+            return _NOTHING
+        return _NOTHING
 
-    def save(self, before: dict[bytes, np.ndarray], now: dict[bytes, np.ndarray]) -> None:
-        """Keep the measurements of this scan and, while they are few, those of other pictures before it."""
-        everything = before | now if self.of_sample or len(before) <= 2 * len(now) + _SPARE else now
-        keys = np.frombuffer(b"".join(everything), np.uint8).reshape(-1, 16)
-        self._keep(self._file, _version(), keys=keys, records=np.array(list(everything.values()), MEASURED))
+    def save(self, before: Known, now: Known, *, whole: bool = True) -> None:
+        """Keep the measurements of this scan and those of other pictures before it.
+
+        The others only while they are few, where all that is looked for was looked at (`whole`).
+        """
+        stay = self.of_sample or not whole or len(before) <= 2 * len(now) + _SPARE
+        others = [key for key in before.rows if key not in now.rows] if stay else []
+        keys, records = [*now.rows, *others], now.of(list(now.rows))
+        if others:
+            records = np.concatenate([records, before.of(others)])
+        self._keep(
+            self._file, _version(), keys=np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 16), records=records
+        )
 
     def near_pairs(self, measured: np.ndarray) -> tuple[np.ndarray, bool]:
         """Return what `duplicates.near_pairs` does, from disk where the same records were compared before."""
         file = self._file.with_suffix(".sample.npz" if self.of_sample else ".pairs.npz")
-        version = f"{COMPARISON} {hashlib.blake2b(measured.tobytes(), digest_size=16).hexdigest()}"
+        content = np.ascontiguousarray(measured).view(np.uint8).data
+        version = f"{COMPARISON} {hashlib.blake2b(content, digest_size=16).hexdigest()}"
         known = self._known(file, version) or {}
         if known.keys() >= {"pairs", "complete"} and _are_pairs(known["pairs"], len(measured)):
             return known["pairs"], bool(known["complete"].all())

@@ -131,7 +131,7 @@ def scan(
     usable = dataset.with_frame(everything[~conflicting], skipped=skipped)
     _require_pictures(usable)
     usable = for_training(usable) if train else usable
-    records = measurements.records[usable.frame["row"]]
+    records = _of_rows(measurements.records, usable.frame["row"].to_numpy())
     compare = store.near_pairs if store else None
     cluster, crowded = clusters(records, usable.frame["label"].to_numpy(object), compare)
     notes = (f"The scan could not be kept for the next time: {store.failure}.",) if store and store.failure else ()
@@ -149,6 +149,11 @@ def _measured_frame(frame: pd.DataFrame, measurements: Measurements) -> pd.DataF
         height=records["height"].astype(np.int64),
         row=np.arange(len(records)),
     )
+
+
+def _of_rows(records: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the records of sorted, different rows, int (m,); all of them are no copy, as there may be gigabytes."""
+    return records if len(rows) == len(records) else records[rows]
 
 
 def _require_pictures(dataset: ImageDataset) -> None:
@@ -224,7 +229,7 @@ def _report(
         n_deep=sum(one is not None for one in values),
         warnings=_leak_remark(leaks, frame)
         + remarks(counts, widths, heights, records["colour"])
-        + value_remarks(records, values, value_range, [dataset.short(path) for path in frame["path"]])
+        + value_remarks(records, values, value_range, frame["path"], dataset.short)
         + _crowd_remark(crowded),
         is_grey=are_grey(records["colour"]),
         drawn=drawn,

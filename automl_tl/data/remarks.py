@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -49,26 +49,31 @@ def remarks(counts: Mapping[str, int], widths: np.ndarray, heights: np.ndarray, 
 
 
 def value_remarks(
-    records: np.ndarray, extents: Sequence[Extent | None], value_range: ValueRange, names: Sequence[str]
+    records: np.ndarray,
+    extents: Sequence[Extent | None],
+    value_range: ValueRange,
+    paths: Iterable[str],
+    short: Callable[[str], str],
 ) -> tuple[str, ...]:
     """Return the sentences on the values of n pictures: few levels, and beyond the range.
 
-    `records` are of dtype `MEASURED`, `extents` the values of pictures of more than 8 bits, `names` for people.
+    `records` are of dtype `MEASURED`, `extents` the values of pictures of more than 8 bits; `short` gives a path for
+    people.
     """
     levels = records["grey"].max((1, 2), initial=0).astype(float) - records["grey"].min((1, 2), initial=255)
     own = [1.0 if one is None else common_range([one]).span / value_range.span for one in extents]
-    dim = [name for name, n, scale in zip(names, levels, own, strict=True) if n * scale < FEW_LEVELS]
-    outside = [name for name, one in zip(names, extents, strict=True) if value_range.fault(one)]
+    dim = [short(path) for path, n, scale in zip(paths, levels, own, strict=True) if n * scale < FEW_LEVELS]
+    outside = [short(path) for path, one in zip(paths, extents, strict=True) if value_range.fault(one)]
     found = []
     if dim:
         found.append(
             f"Blank, nearly black or of hardly any contrast, with fewer than {FEW_LEVELS} of 256 levels: "
-            f"{len(dim):,} of {len(names):,} pictures ({quoted(dim, at_most=3)})."
+            f"{len(dim):,} of {len(records):,} pictures ({quoted(dim, at_most=3)})."
         )
     if outside:
         found.append(
             f"Outside the range of the training pictures, {value_range.describe()}: {len(outside):,} of "
-            f"{len(names):,} pictures ({quoted(outside, at_most=3)})."
+            f"{len(records):,} pictures ({quoted(outside, at_most=3)})."
         )
     return tuple(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,7 +72,7 @@ def _path_texts(pictures: pd.Series) -> list[str]:
 def _list_cells(table: Root, cells: Mapping[str, Sequence[Any]], place: Place, listing: Listing) -> Listing:
     """Return `listing` with the pictures of a table whose cells are given by what they are for."""
     n = len(cells["path"])
-    labels = [unicodedata.normalize("NFC", label) for label in cells["label"]]
+    labels = [sys.intern(unicodedata.normalize("NFC", label)) for label in cells["label"]]
     splits = canonical_splits(table, cells.get("split", [""] * n))
     rows = zip(cells["path"], labels, splits, cells.get("group", [""] * n), strict=True)
     listing.rows = _found_in_stores(_once_each(_usable_rows(rows, place, listing), listing), listing)
@@ -153,6 +154,9 @@ def _way_to_files(cells: Sequence[str], place: Place) -> str:
 
 def _once_each(rows: Iterable[Row], listing: Listing) -> list[Row]:
     """Return every picture once; one that is named with different labels is left out."""
+    rows = list(rows)
+    if len({row.path for row in rows}) == len(rows):  # nearly always, and a list for each row would be large
+        return rows
     by_path: dict[str, list[Row]] = {}
     for row in rows:
         by_path.setdefault(row.path, []).append(row)

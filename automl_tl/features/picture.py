@@ -10,7 +10,7 @@ import pandas as pd
 from automl_tl.data.source import File, Source
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A picture and the sha256 of its file's bytes, which is its name in every cache."""
 

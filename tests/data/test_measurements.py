@@ -178,7 +178,7 @@ def test_a_damaged_file_is_made_anew(
 ) -> None:
     measure_all(paths, store)
     (store.folder / store.name).write_bytes(content)
-    assert store.load() == {}
+    assert len(store.load()) == 0
     measure_all(paths, store)
     assert len(opened) == 24
     assert len(store.load()) == 12
@@ -188,7 +188,7 @@ def test_a_truncated_file_is_made_anew(paths: list[str], store: MeasurementStore
     measure_all(paths, store)
     file = store.folder / store.name
     file.write_bytes(file.read_bytes()[:-500])
-    assert store.load() == {}
+    assert len(store.load()) == 0
 
 
 def test_what_cannot_be_read_just_now_is_not_written_over(
@@ -215,7 +215,7 @@ def test_another_decoder_measures_again(
 ) -> None:
     measure_all(paths, store)
     monkeypatch.setattr(measurements, "DECODER", "another/1")
-    assert store.load() == {}
+    assert len(store.load()) == 0
 
 
 def test_nothing_temporary_is_left(paths: list[str], store: MeasurementStore) -> None:

@@ -125,7 +125,7 @@ def test_the_scan_is_kept_below_the_cache_folder(grow: Grow, tmp_path: Path) -> 
 
 def test_a_scan_that_cannot_be_kept_is_noted(grow: Grow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = grow({"cat": 3, "dog": 3})
-    monkeypatch.setattr(MeasurementStore, "save", lambda self, before, now: setattr(self, "failure", "disk full"))
+    monkeypatch.setattr(MeasurementStore, "save", lambda self, before, now, **_: setattr(self, "failure", "disk full"))
     dataset, _ = scan(open_dataset(root), cache_dir=tmp_path)
     assert "disk full" in dataset.notes[0]
 
