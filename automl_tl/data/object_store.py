@@ -33,8 +33,8 @@ def scheme_of(address: str | os.PathLike[str]) -> str:
 
 
 def is_known(address: str) -> bool:
-    """Return whether addresses of this scheme can be read."""
-    return scheme_of(address) in PACKAGES
+    """Return whether addresses of this scheme, which stores write in lower case, can be read."""
+    return address.partition("://")[0] in PACKAGES
 
 
 @cache
@@ -44,6 +44,8 @@ def file_system(scheme: str) -> Any:
     Credentials and the place of a store are found as its own package does it (~/.aws, AWS_ENDPOINT_URL, ...).
     Listings are not remembered: they would take a kilobyte for every object, and grow old.
     """
+    if scheme not in PACKAGES:  # fsspec would ask any server, and read any file of this machine
+        raise StoreError(f"Addresses that begin with {scheme}:// are not read: {', '.join(PACKAGES)} are.")
     try:
         import fsspec
 

@@ -13,7 +13,7 @@ from automl_tl.data.address import Address, Root, is_address
 from automl_tl.data.cells import TABLE_ENDINGS, read_columns, read_header
 from automl_tl.data.columns import find_columns
 from automl_tl.data.files import Place, image_root_folder
-from automl_tl.data.forms.recognise import kind_at
+from automl_tl.data.forms.recognise import check_known, kind_at
 from automl_tl.data.forms.unlabelled import pictures_in
 from automl_tl.data.listing import Listing, Skipped
 from automl_tl.data.names import printable
@@ -133,6 +133,7 @@ def _listed(path: str, path_column: str, root: Root | None, extension: str) -> I
 
 def _in_store(address: Address, column: str, root: Root | None, extension: str) -> Iterator[Input]:
     named = str(address)
+    check_known(address)
     if is_picture_name(address.name):
         yield Input(named, Stored(named))
     elif kind_at(address) == "directory":

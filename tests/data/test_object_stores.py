@@ -179,6 +179,7 @@ def test_a_table_leads_nowhere_that_the_user_did_not_name(store: fsspec.Abstract
             "https://example.org/set",
             "is an address, not a file: download it and name its file, or name an object (s3://, s3a://, gs://",
         ),
+        ("S3://bucket/set", "is an address, not a file"),
         ("memory://bucket/set.zip", "neither a folder nor a table"),
     ],
 )
@@ -249,6 +250,12 @@ def test_an_object_that_is_too_large_is_not_fetched(upload: Upload, fetched: lis
     with pytest.raises(PictureError, match="too large"):
         Stored(f"{upload()}/sky/000.png", size=MAX_BYTES + 1).open()
     assert not fetched
+
+
+@pytest.mark.parametrize("address", ["https://example.org/a.png", "file:///a.png", "ftp://host/a.png"])
+def test_nothing_else_that_fsspec_knows_is_ever_opened(address: str) -> None:
+    with pytest.raises(StoreError, match="are not read"):
+        Stored(address).open()
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,10 +80,15 @@ def _in_store(root: Address, how: Reading) -> tuple[Root, Listing]:
         return root, list_table(root, how.columns, image_root=place, extension=how.extension)
 
 
-def kind_at(address: Address) -> str:
-    """Return "directory" or "file"; raises DataError where there is nothing, or the address cannot be read."""
+def check_known(address: Address) -> None:
+    """Raise DataError for an address of the web, or of a store that is not known."""
     if not is_known(str(address)):
         raise DataError(f"'{printable(address)}' is {not_read(str(address))}.")
+
+
+def kind_at(address: Address) -> str:
+    """Return "directory" or "file"; raises DataError where there is nothing, or the address cannot be read."""
+    check_known(address)
     try:
         return str(info(str(address))["type"])
     except FileNotFoundError:
