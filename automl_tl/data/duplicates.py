@@ -43,6 +43,7 @@ _CLIPPED = 240
 _FEW_CELLS = 256
 _HASHES_AT_ONCE = 4_000_000
 _PAIRS_AT_ONCE = 2_048
+_PICTURES_AT_ONCE = 4_096
 _MAX_CONFIRMATIONS = 500_000  # about ten seconds
 _MANY_PAIRS = 64
 _CROWD = 5
@@ -127,8 +128,8 @@ def _candidates(measured: np.ndarray) -> Iterator[np.ndarray]:
     """Yield pairs whose hashes are similar and whose coarse versions correlate, in batches: int (m, 2)."""
     textured = np.flatnonzero(~_is_flat(measured))
     hashes = measured["phash"][textured]
-    coarse = _standardised(measured["grey"][textured])
-    clipped = _has_clipped(measured[textured])
+    coarse = _standardised(measured["grey"], textured)
+    clipped = _has_clipped(measured)[textured]
     rows = max(1, _HASHES_AT_ONCE // max(1, len(hashes)))
     for start in range(0, len(hashes), rows):
         bits = np.bitwise_count(hashes[start : start + rows, None] ^ hashes[None, start:])
@@ -141,14 +142,17 @@ def _candidates(measured: np.ndarray) -> Iterator[np.ndarray]:
             yield np.stack([textured[i[alike]], textured[j[alike]]], axis=1)
 
 
-def _standardised(grey: np.ndarray) -> np.ndarray:
-    """Return 16 x 16 versions of mean 0 and length 1: float32 (n, 256)."""
-    n, side = len(grey), grey.shape[1] // 2
-    coarse: np.ndarray = grey.reshape(n, side, 2, side, 2).mean((2, 4), dtype=np.float32)
-    coarse = coarse.reshape(n, side * side)
-    coarse -= coarse.mean(1, keepdims=True)
-    coarse /= np.maximum(np.linalg.norm(coarse, axis=1, keepdims=True), 1e-6)
-    return coarse
+def _standardised(grey: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return 16 x 16 versions of mean 0 and length 1 of pictures, int (n,): float32 (n, 256), made piece by piece."""
+    side = grey.shape[1] // 2
+    found = np.empty((len(rows), side * side), np.float32)
+    for start in range(0, len(rows), _PICTURES_AT_ONCE):
+        some = grey[rows[start : start + _PICTURES_AT_ONCE]]
+        coarse = some.reshape(len(some), side, 2, side, 2).mean((2, 4), dtype=np.float32).reshape(len(some), -1)
+        coarse -= coarse.mean(1, keepdims=True)
+        coarse /= np.maximum(np.linalg.norm(coarse, axis=1, keepdims=True), 1e-6)
+        found[start : start + len(some)] = coarse
+    return found
 
 
 def _is_copy(a: np.ndarray, b: np.ndarray) -> np.ndarray:
