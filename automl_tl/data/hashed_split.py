@@ -22,13 +22,19 @@ def hashed_test(frame: pd.DataFrame, groups: np.ndarray, seed: int, share: float
     says that it speaks for them, a named one first. So pictures that are added move none that they are not tied to.
     Whatever is tied to a class that would have nothing to train on is for training.
     """
+    test = drawn_by_hash(frame, groups, seed, share)
+    labels = frame["label"].to_numpy(object).astype(str)
+    untrained = ~np.isin(labels, labels[~test])
+    test &= ~np.isin(groups, groups[untrained])
+    return test
+
+
+def drawn_by_hash(frame: pd.DataFrame, groups: np.ndarray, seed: int, share: float) -> np.ndarray:
+    """Return which pictures their hashes put into the test, bool (n,), whatever that leaves of a class."""
     before, side = _hashes(frame, seed)
     order = np.lexsort((before, groups))
     speakers = order[np.searchsorted(groups[order], np.arange(groups.max(initial=-1) + 1))]
     test: np.ndarray = (side < share * _WHOLE)[speakers][groups]
-    labels = frame["label"].to_numpy(object).astype(str)
-    untrained = ~np.isin(labels, labels[~test])
-    test &= ~np.isin(groups, groups[untrained])
     return test
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from automl_tl.data import split
 from automl_tl.data.dataset import Drawn, ImageDataset
-from automl_tl.data.hashed_split import LARGE, hashed_test
+from automl_tl.data.hashed_split import LARGE, drawn_by_hash, hashed_test
 from automl_tl.data.split import assign_splits, group_ids
 
 PICTURE = st.tuples(
@@ -46,8 +46,7 @@ def many(n: int, n_classes: int = 10, groups: int = 0) -> pd.DataFrame:
 
 def trained_classes(frame: pd.DataFrame, seed: int) -> set[str]:
     """The classes that would have training pictures without any being spared."""
-    everything = pd.concat([frame, frame.assign(label="other", cluster=-1, group="other")], ignore_index=True)
-    test = hashed_test(everything.assign(label="same"), group_ids(everything), seed, 0.2)[: len(frame)]
+    test = drawn_by_hash(frame, group_ids(frame), seed, 0.2)
     return set(frame["label"][~test])
 
 
