@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from pathlib import PurePath
 
 from automl_tl.data.listing import Listing, Row
 from automl_tl.data.names import counted, printable, quoted, split_name
@@ -115,7 +116,8 @@ def _no_classes(folder: Folder, listing: Listing) -> str:
     archives = _ending_with(_ARCHIVE_ENDINGS, listing)
     if archives:
         return f"There is no picture in {where}, but an archive: give '{printable(archives[0])}' itself, or unpack it."
-    if (folder.path / "dataset_info.json").is_file() and _ending_with((".arrow",), listing):
+    names = {PurePath(skipped.path).name for skipped in listing.skipped}
+    if "dataset_info.json" in names and _ending_with((".arrow",), listing):
         return (
             f"There is no picture in {where}, but a data set as Hugging Face's save_to_disk writes it: give "
             "load_from_disk(...) of it in Python, or write it as Parquet files."
