@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import Field, fields
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import click
 
-from automl_tl.data.address import Root, root_of
 from automl_tl.errors import OptionError, WeightsError
 from automl_tl.options import Option, option_of
 from automl_tl.output import check_output
+
+if TYPE_CHECKING:
+    from automl_tl.data.address import Root
 
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -24,6 +26,8 @@ class _Data(click.ParamType):
     name = "data"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Root:
+        from automl_tl.data.address import root_of  # with it comes what help needs nothing of
+
         return root_of(value)
 
 

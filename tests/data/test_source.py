@@ -82,4 +82,4 @@ def test_pictures_in_memory_are_measured_every_time(tmp_path: Path) -> None:
     for seed in (1, 2):
         found = measure_all([Given("picture 1", np.array(noise(seed)))], store)
         assert found.records["sha256"][0].decode() == hashlib.sha256(content(noise(seed))).hexdigest()
-    assert store.load() == {}
+    assert store.load().rows == {}
