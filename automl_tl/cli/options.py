@@ -11,6 +11,7 @@ import click
 
 from automl_tl.errors import OptionError, WeightsError
 from automl_tl.options import Option, option_of
+from automl_tl.options.texts import parse_root
 from automl_tl.output import check_output
 
 if TYPE_CHECKING:
@@ -26,9 +27,7 @@ class _Data(click.ParamType):
     name = "data"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Root:
-        from automl_tl.data.address import root_of  # with it comes what help needs nothing of
-
-        return root_of(value)
+        return parse_root(value)
 
 
 def data_argument(function: F) -> F:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from automl_tl.backbones.overrides import Triple
-from automl_tl.data.address import root_of
 from automl_tl.durations import parse_duration
 from automl_tl.monitor import Monitor
 from automl_tl.options.declaration import as_typed, check, option, option_of
@@ -20,6 +19,7 @@ from automl_tl.options.texts import (
     parse_input_size,
     parse_mean,
     parse_ray,
+    parse_root,
     parse_split_folders,
     parse_std,
     parse_weights,
@@ -38,7 +38,7 @@ class FileOptions:
     image_root: str | Path | None = option(
         None, "Table: where relative paths start.  [default: the table's folder]",
         doc="folder or address where the relative paths of a table start; default: the table's.", metavar="FOLDER",
-        parse=root_of,
+        parse=parse_root,
     )  # fmt: skip
     extension: str = option(
         "", "Table: added to names of files that lack it: .jpg.", doc="added to those names of a table that lack it.",

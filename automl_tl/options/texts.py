@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from automl_tl.backbones.overrides import Triple, parse_assignments, parse_triple
 from automl_tl.backbones.validation import mean_fault, size_fault, std_fault
 from automl_tl.errors import OptionError, WeightsError
+
+if TYPE_CHECKING:
+    from automl_tl.data.address import Root
 
 
 def parse_device(text: str) -> str:
@@ -111,3 +116,10 @@ def parse_input_size(text: str) -> int:
     if fault := size_fault(size):
         raise OptionError(fault)
     return int(text)
+
+
+def parse_root(path: str | os.PathLike[str]) -> Root:
+    """Return a folder or file of this machine as a path, and what lies in an object store as an address."""
+    from automl_tl.data.address import root_of  # with it comes pandas, which nothing else here needs
+
+    return root_of(path)
