@@ -28,7 +28,7 @@ from automl_tl.errors import OptionError, PictureError, StoreError
 MAX_PIXELS = 100_000_000
 """Pictures of more pixels than this are not decoded; read from the header, before any decoding."""
 
-DECODER = f"pillow-{PIL.__version__}/1"
+DECODER = f"pillow-{PIL.__version__}/2"
 """Identity of the decoder, part of every cache key; the number behind the slash is this module's own."""
 
 # Raster formats only: EPS and WMF run foreign programs; FLI, MPEG and scientific containers are no pictures.
@@ -261,20 +261,29 @@ def _silence_pillow() -> None:
 
 
 def _squash(image: Image.Image, how: Preprocessing) -> Image.Image:
-    return image.resize((how.size, how.size), _FILTERS[how.interpolation])
+    return _resized(image, (how.size, how.size), how)
 
 
 def _pad(image: Image.Image, how: Preprocessing) -> Image.Image:
     scale = how.size / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
-    return image.resize((width, height), _FILTERS[how.interpolation])
+    return _resized(image, (width, height), how)
 
 
 def _crop(image: Image.Image, how: Preprocessing) -> Image.Image:
     image = _without_far_ends(image)
     shorter, side = min(image.size), math.floor(how.size / how.crop_pct)
     width, height = (int(side * s / shorter) for s in image.size)
-    return image.resize((width, height), _FILTERS[how.interpolation])
+    return _resized(image, (width, height), how)
+
+
+def _resized(image: Image.Image, size: tuple[int, int], how: Preprocessing) -> Image.Image:
+    """Return a picture resized across, then down, as `model.resampling` does it, with whole numbers in between.
+
+    Pillow 13 takes some tall pictures down first, those before it none; then one pixel in twenty differs by 1.
+    """
+    chosen = _FILTERS[how.interpolation]
+    return image.resize((size[0], image.height), chosen).resize(size, chosen)
 
 
 def _without_far_ends(image: Image.Image) -> Image.Image:

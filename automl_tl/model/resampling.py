@@ -33,9 +33,8 @@ def resample(pictures: Tensor, how: Preprocessing) -> Tensor:
         how: of which interpolations "nearest", "bilinear" and "bicubic" are known.
 
     uint8 pixels are Pillow's: weights are whole numbers, as there, whose products float64 adds up exactly, and what
-    comes out is rounded after each axis, across first. (Pillow 13 resizes tall pictures down first; then one pixel in
-    twenty differs by 1. Apple's GPUs have no float64, and there ties may differ.) Others are not rounded, so that
-    gradients pass.
+    comes out is rounded after each axis, across first, as `preprocess` does. (Apple's GPUs have no float64, and there
+    ties may differ.) Others are not rounded, so that gradients pass.
 
     Raises:
         OptionError: Another interpolation.

@@ -34,16 +34,16 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(1, 120),
-    st.integers(0, 200),
+    st.integers(1, 200),
+    st.integers(1, 200),
     st.integers(4, 64),
     st.sampled_from(FITS),
     st.sampled_from(["bilinear", "bicubic"]),
     st.sampled_from([1.0, 0.875]),
 )
-def test_wide_pictures_are_pillows(height: int, more: int, size: int, fit: str, filter_: str, crop_pct: float) -> None:
+def test_pictures_are_pillows(height: int, width: int, size: int, fit: str, filter_: str, crop_pct: float) -> None:
     how = Preprocessing(size, fit, filter_, crop_pct, (1, 2, 3))
-    pixels = picture(height, height + more)
+    pixels = picture(height, width)
     np.testing.assert_array_equal(resampled(pixels, how), by_pillow(pixels, how))
 
 
@@ -54,14 +54,6 @@ def test_so_are_pictures_of_another_models_size(size: int) -> None:
     for filter_ in ("bilinear", "bicubic"):
         how = Preprocessing(size, "squash", filter_)
         np.testing.assert_array_equal(resampled(pixels, how), by_pillow(pixels, how))
-
-
-@pytest.mark.parametrize("fit", FITS)
-@pytest.mark.parametrize("filter_", ["bilinear", "bicubic"])
-def test_tall_pictures_are_pillows_but_for_the_order_of_rounding(fit: str, filter_: str) -> None:
-    smooth = np.array(Image.fromarray(picture(12, 5)).resize((60, 190), Image.Resampling.BICUBIC))
-    how = Preprocessing(32, fit, filter_)
-    assert np.abs(by_pillow(smooth, how) - resampled(smooth, how)).max() <= 2
 
 
 @pytest.mark.parametrize("fit", FITS)
