@@ -4,9 +4,10 @@
 
 - features: 500 photos, one backbone. The features stage on a cold cache against decoding alone plus the forward pass
   alone, the rest of the command, and the whole on a warm cache.
-- memory: `recommend` with 500, 5,000 and 50,000 photos.
+- memory: `recommend` with 500, 5,000 and 50,000 pictures.
 - classes: `recommend` with 2, 10, 100 and 1,000 classes of 10 pictures.
 - backbones: `recommend` with the first one, two and three of those that are bundled, 500 photos.
+- views: five frozen trials on 2,000 pictures, of each picture alone and in further views.
 - search: `search --budget 10m` of 20,000 pictures of 50 classes, by default and with the three backbones.
 - hundred_thousand: `recommend` on 100,000 pictures of 96 pixels, 50 classes.
 
@@ -151,8 +152,8 @@ def features(folder: Path) -> list[dict[str, object]]:
 def memory(folder: Path) -> list[dict[str, object]]:
     rows = []
     for per_class in (50, 500, 5000):
-        data = write_photos(folder / f"photos{per_class}", 10, per_class)
-        rows += recommended(f"{10 * per_class} photos", data, folder / f"cache{per_class}")
+        data = write_photos(folder / f"photos{per_class}", 10, per_class, (160, 120))
+        rows += recommended(f"{10 * per_class} pictures", data, folder / f"cache{per_class}")
         shutil.rmtree(data)
     return rows
 
@@ -170,6 +171,18 @@ def backbones(folder: Path) -> list[dict[str, object]]:
     for n in range(1, len(BUNDLED) + 1):
         chosen = [option for name in BUNDLED[:n] for option in ("--backbone", name)]
         rows += recommended(f"500 photos, {n} backbones", data, folder / f"cache{n}", *chosen)
+    return rows
+
+
+def views(folder: Path) -> list[dict[str, object]]:
+    data, rows = write_photos(folder / "photos", 10, 200, (160, 120)), []
+    for name, without in (("alone", ["augmented"]), ("in further views", [])):
+        options = {
+            "trials": 5, "strategies": ["feature_extractor"], "backbones": [BACKBONE], "without": without,
+            "out": str(folder / f"run {name}"), "cache_dir": str(folder / f"cache {name}"),
+        }  # fmt: skip
+        code = f"import automl_tl; automl_tl.search({str(data)!r}, **{options!r})"
+        rows += rows_of(f"5 frozen trials, 2000 pictures {name}", measured_python("-c", code))
     return rows
 
 
@@ -212,6 +225,7 @@ PARTS: dict[str, Callable[[Path], list[dict[str, object]]]] = {
     "memory": memory,
     "classes": classes,
     "backbones": backbones,
+    "views": views,
     "search": search,
     "hundred_thousand": hundred_thousand,
 }
