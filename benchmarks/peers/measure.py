@@ -66,7 +66,7 @@ def measure(tool: Tool, cell: Cell, budget: int, place: Place) -> dict[str, Any]
         answer = pd.read_csv(folder / "answer.csv")
     return {
         "data": cell.data, "per_class": cell.per_class, "draw": cell.draw, "budget": budget, "tool": tool.name,
-        **scored(answer, test["label"].astype(str)), "seconds": round(seconds, 1),
+        **scored(answer, test["label"].astype(str)), "seconds": round(seconds, 2),
         "n_train": len(train), "n_test": len(test), "load": round(load, 1),
     }  # fmt: skip
 
