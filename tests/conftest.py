@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 # Before numpy or torch is imported: several workers share the cores, and no test may wait for a hub.
@@ -24,6 +25,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not torch.cuda.is_available():
             pytest.skip("torch sees no CUDA device here")
+
+
+@pytest.fixture
+def warnings_raised(recwarn: pytest.WarningsRecorder) -> Callable[[], list[str]]:
+    """Return what lists the warnings so far; a ResourceWarning speaks of garbage, which another test may have left."""
+    return lambda: [str(one.message) for one in recwarn if not issubclass(one.category, ResourceWarning)]
 
 
 @pytest.fixture

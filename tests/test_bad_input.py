@@ -425,14 +425,16 @@ REFUSED: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_bad_input_is_refused_with_one_sentence(kind: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+def test_bad_input_is_refused_with_one_sentence(
+    kind: str, tmp_path: Path, warnings_raised: Callable[[], list[str]]
+) -> None:
     build, sentence = REFUSED[kind]
     result = run(*build(tmp_path))
     assert result.exit_code == 2, result.output
     assert "Traceback" not in result.output
     assert "unexpected" not in result.output
     assert re.search(sentence, " ".join(result.output.split())), result.output
-    assert not recwarn.list
+    assert warnings_raised() == []
 
 
 # What is easily misread: it is read as it was meant, and the page says what was understood.
@@ -516,12 +518,14 @@ UNDERSTOOD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
 
 
 @pytest.mark.parametrize("kind", UNDERSTOOD)
-def test_what_is_easily_misread_is_understood(kind: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+def test_what_is_easily_misread_is_understood(
+    kind: str, tmp_path: Path, warnings_raised: Callable[[], list[str]]
+) -> None:
     build, shown = UNDERSTOOD[kind]
     result = run(*build(tmp_path))
     assert result.exit_code == 0, result.output
     assert re.search(shown, " ".join(result.output.split())), result.output
-    assert not recwarn.list
+    assert warnings_raised() == []
 
 
 def test_the_corpus_is_as_large_as_promised() -> None:

@@ -213,12 +213,12 @@ def test_what_is_no_path_here_is_said_to_be_that(table: Write, cell: str, reason
     assert skipped.reason.startswith(reason)
 
 
-def test_ids_whose_files_lie_in_a_folder(table: Write, folder: Path, recwarn: pytest.WarningsRecorder) -> None:
+def test_ids_whose_files_lie_in_a_folder(table: Write, folder: Path, warnings_raised: Callable[[], list[str]]) -> None:
     path = table("id,label\n0,a\n1,a\n2,b\n3,b\n")
     assert f"give --image-root {folder / 'img'} --extension .png" in sentence_of(path, path_column="id")
     dataset = open_dataset(path, path_column="id", image_root=folder / "img", extension="png")
     assert labels(dataset) == {"0.png": "a", "1.png": "a", "2.png": "b", "3.png": "b"}
-    assert not recwarn.list
+    assert warnings_raised() == []
 
 
 def test_names_of_files_in_another_folder(table: Write, folder: Path) -> None:
@@ -374,12 +374,12 @@ def test_rows_of_uneven_length(table: Write) -> None:
     ],
 )
 def test_cells_without_a_column_are_an_error(
-    table: Write, text: str, line: str, example: str, recwarn: pytest.WarningsRecorder
+    table: Write, text: str, line: str, example: str, warnings_raised: Callable[[], list[str]]
 ) -> None:
     sentence = sentence_of(table(text))
     assert sentence.startswith(line)
     assert f"quote the cell that holds a separator, as in {example}" in sentence
-    assert not recwarn.list
+    assert warnings_raised() == []
 
 
 def test_one_class_and_one_picture_each(table: Write) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,10 +76,10 @@ def test_certainty_that_is_wrong_has_a_finite_loss() -> None:
     assert 10 < result.log_loss < 50
 
 
-def test_float32_probabilities_raise_no_warning(recwarn: pytest.WarningsRecorder) -> None:
+def test_float32_probabilities_raise_no_warning(warnings_raised: Callable[[], list[str]]) -> None:
     rows = np.random.default_rng(0).dirichlet(np.ones(7), 50).astype(np.float32)
     evaluate_probabilities(np.arange(50) % 7, rows, tuple("abcdefg"))
-    assert [str(one.message) for one in recwarn] == []
+    assert warnings_raised() == []
 
 
 @pytest.mark.parametrize(
