@@ -38,6 +38,7 @@ FOUNDATIONS = (
     "durations",
     "wording",
     "quantities",
+    "cores",
     "memory",
     "devices",
     "cache_dir",

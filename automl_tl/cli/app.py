@@ -6,6 +6,7 @@ The short help texts stand in a table here, so that `--help` and `--version` imp
 from __future__ import annotations
 
 import io
+import os
 import sys
 import time
 from typing import Any
@@ -15,6 +16,7 @@ import click
 from automl_tl.cli.failures import report_failure
 from automl_tl.cli.lazy import lazy_commands
 from automl_tl.cli.signals import ending_signals
+from automl_tl.cores import share_cores
 from automl_tl.errors import AutomlTlError
 from automl_tl.version import __version__
 
@@ -49,6 +51,7 @@ class Application(click.Group):
         if sys.stdout is None:
             click.echo("Error: standard output is closed: leave it open, or send it to a file.", err=True)
             sys.exit(AutomlTlError.exit_code)
+        share_cores(os.environ)
         try:
             return super().main(*args, **extra)
         except OSError as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from automl_tl.cores import available_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -14,8 +15,7 @@ Result = TypeVar("Result")
 
 def default_threads() -> int:
     """Return the processors that this process may use, at least 2, as some threads wait for a disk, at most 16."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return max(2, min(16, len(affinity(0)) if affinity else os.cpu_count() or 1))
+    return max(2, min(16, available_cores()))
 
 
 def ahead(
