@@ -31,6 +31,11 @@ class SpareTime:
         """Whether nothing optional is begun any more."""
         return time.monotonic() >= self.ends
 
+    def part(self, share: float) -> SpareTime:
+        """Return a share of what is left, for one thing among others; what it misses is listed here."""
+        now = time.monotonic()
+        return SpareTime(now + share * max(self.ends - now, 0.0), self.missed)
+
     def check(self) -> None:
         """Raise LateError where the time is over."""
         if self.is_over:

@@ -54,6 +54,15 @@ def test_progress_is_told_and_ends_unless_all_is_done() -> None:
     assert told == [(3, 3), (1, 3)]
 
 
+def test_a_part_of_the_time_ends_sooner_and_misses_for_the_whole() -> None:
+    spare = SpareTime(time.monotonic() + 100)
+    assert time.monotonic() + 20 < spare.part(0.25).ends < time.monotonic() + 30
+    assert spare.part(0.0).attempt("this", lambda: "all", lambda: "some") == "some"
+    assert spare.missed == ["this"]
+    assert over().part(0.5).is_over
+    assert not UNLIMITED.part(0.5).is_over
+
+
 def test_one_item_is_had_in_any_case() -> None:
     assert list(until(-math.inf, "abc")) == ["a"]
     assert list(until(math.inf, "abc")) == ["a", "b", "c"]

@@ -21,7 +21,7 @@ from automl_tl.lab.lab import Lab
 from automl_tl.lab.matrix import Matrix, Size, judge_size, place
 from automl_tl.lab.neighbours import Neighbour, nearest
 from automl_tl.lab.sample import Sample
-from automl_tl.lab.timing import TIMING, TrainingSpeed, estimated_speed, training_speed
+from automl_tl.lab.timing import SHARE, TIMING, TrainingSpeed, estimated_speed, training_speed
 from automl_tl.spare_time import UNLIMITED, SpareTime
 from automl_tl.strategies import FROZEN, Strategy
 
@@ -106,7 +106,7 @@ def assess(
     matrix = place(size.large, domain.different, lab.calibration.borders.different)
     with clock("timing"), activity("Timing a training step"):
         unfreezing = stages_to_unfreeze(domain, evidence.late(lab.metric.name).n_stages)
-        speed = tuning_speed(lab, evidence, unfreezing, sample, spare)
+        speed = tuning_speed(lab, evidence, unfreezing, sample, spare.part(SHARE))
         expectations = expect(lab, evidence, features[evidence.backbone], sample, domain, speed)
     choice = choose(expectations.front, matrix, budget)
     with clock("flips"):

@@ -32,6 +32,8 @@ from automl_tl.learning.optimizer import adamw
 from automl_tl.spare_time import UNLIMITED, SpareTime
 
 TIMING = "timing a training step (estimated instead)"
+SHARE = 0.5
+"""Of the time that is spare: on a busy machine a step takes ten times as long, and others need time as well."""
 _BATCH = 16
 _STEP_BATCH = 8
 _REPEATS = 3
@@ -179,12 +181,13 @@ def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int, spa
         x = augment(inputs, _POLICY, generator).contiguous(memory_format=torch.channels_last)
         with engine.autocast():
             with torch.no_grad():
-                for stage in stages[:frozen]:
+                for stage in spare.bounded(stages[:frozen]):
                     x = stage(x)
             folding.see(x)
-            for stage in stages[frozen:]:
+            for stage in spare.bounded(stages[frozen:]):
                 x = stage(x)
             scores = head(pool_stage(network, x, cut, "mean").mean)
+        spare.check()
         torch.autograd.backward(nn.functional.cross_entropy(scores.float(), labels))
         optimizer.step()
         optimizer.zero_grad()

@@ -14,7 +14,7 @@ from automl_tl.lab.assessment import assess
 from automl_tl.lab.considered import without_broken
 from automl_tl.lab.evidence import Candidate, Evidence
 from automl_tl.lab.sample import LARGEST_SAMPLE, lonely_note
-from automl_tl.lab.timing import STEP_OVER_FORWARD, TIMING, stage_seconds, whole_step_seconds
+from automl_tl.lab.timing import SHARE, STEP_OVER_FORWARD, TIMING, stage_seconds, whole_step_seconds
 from automl_tl.learning.activations import HALF_PRECISION
 from automl_tl.options import SearchOptions
 from automl_tl.searcher.first_look import TRAINING_PARTS, FirstLook, look
@@ -50,7 +50,7 @@ def prepare(session: Session, first: Callable[[Task, str], None]) -> Prepared:
     session.folder.keep_sample(seen.task.sample.n)
     spare = session.deadline.spare(OPTIONAL_ENDS)
     with lab.clock("timing"):
-        task, costs, untrainable = _time_training(session, seen, spare)
+        task, costs, untrainable = _time_training(session, seen, spare.part(SHARE))
     rows = _assessed_rows(session, task)
     features = {name: f.take(rows) for name, f in task.features.items()}
     left = session.deadline.left if session.deadline.is_set else None

@@ -14,7 +14,8 @@ from automl_tl.backbones.stages import build_network
 from automl_tl.errors import BackboneError
 from automl_tl.features.engine import Engine
 from automl_tl.lab import timing
-from automl_tl.lab.timing import training_speed
+from automl_tl.lab.timing import training_speed, whole_step_seconds
+from automl_tl.spare_time import LateError, SpareTime
 
 
 class Detached(nn.Module):
@@ -36,6 +37,23 @@ def test_what_takes_long_is_not_timed_again_and_again(monkeypatch: pytest.Monkey
     done: list[int] = []
     assert timing._fastest(lambda: done.append(1), Engine("cpu", "float32")) == pytest.approx(takes)
     assert len(done) == runs
+
+
+@pytest.mark.parametrize("checks", range(1, 5))
+def test_a_step_is_broken_off_where_its_time_ends(tmp_path: Path, checks: int) -> None:
+    """Beside other load one step takes as long as all that is planned."""
+
+    class Ending(SpareTime):
+        def check(self) -> None:
+            if not left:
+                raise LateError
+            left.pop()
+
+    left = list(range(checks))
+    network = build_network("tiny", TinyBackbone())
+    with pytest.raises(LateError):
+        whole_step_seconds(network, Engine("cpu", "float32"), tmp_path, Ending())
+    assert list(tmp_path.rglob("*.json")) == []
 
 
 def test_a_backbone_that_cannot_be_trained_is_named(tmp_path: Path) -> None:

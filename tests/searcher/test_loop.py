@@ -377,11 +377,11 @@ def test_where_no_training_fits_frozen_trials_go_on(tmp_path: Path, scores: Scor
 @pytest.mark.parametrize(
     ("n", "right", "options", "ends"),
     [
-        (60, 1.0, {}, True),
-        (60, 0.98, {}, False),
-        (40, 1.0, {}, False),  # too few to tell
-        (60, 1.0, {"strategies": ("fine_tuning",)}, False),  # the sweep's best is not what was asked for
-        (60, 1.0, {"trials": 1}, False),
+        (320, 1.0, {}, True),
+        (320, 0.98, {}, False),
+        (280, 1.0, {}, False),  # too few to tell
+        (320, 1.0, {"strategies": ("fine_tuning",)}, False),  # the sweep's best is not what was asked for
+        (320, 1.0, {"trials": 1}, False),
     ],
 )
 def test_where_nothing_is_wrong_any_more_nothing_is_tried(
