@@ -32,6 +32,7 @@ COMMANDS = {
     "labels": ("automl_tl.cli.labels:labels", "List the pictures whose labels are likely wrong."),
     "inspect": ("automl_tl.cli.inspect:inspect", "Report on the pictures alone: counts, sizes, duplicates."),
     "backbones": ("automl_tl.cli.backbones:backbones", "List, check and start backbones."),
+    "panel": ("automl_tl.cli.panel:panel", "Let your own searches count in recommendations."),
     "reference": ("automl_tl.cli.reference:reference", "Describe a backbone's own pretraining domain."),
     "cache": ("automl_tl.cli.cache:cache", "Show or clear what is kept on disk between runs."),
 }

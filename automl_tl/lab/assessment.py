@@ -115,7 +115,7 @@ def assess(
             FLIPS, lambda: _flips(lab, screened, features[evidence.backbone], sample, spare), lambda: ()
         )
     own = lab.networks.network(evidence.late(lab.metric.name).backbone).fine_tuning
-    advice, near = advise(choice.strategy, unfreezing, flips, own), nearest(expectations.known, lab.calibration.without)
+    advice, near = advise(choice.strategy, unfreezing, flips, own), nearest(expectations.known, lab.calibration)
     return Assessment(
         sample, features, domains, evidence, size, matrix, expectations, unfreezing, choice, flips, advice, near, own,
         picture_extremes(lab, features[evidence.backbone], sample),

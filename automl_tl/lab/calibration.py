@@ -1,15 +1,15 @@
 """What the panel of data sets says of the strategies: the gain of each over the feature extractor, and the borders.
 
-Everything here was fitted by `benchmarks/calibrate.py` on `datasets_meta/panel.csv`, nothing is typed in by hand. The
-model is one that a person can read: for every strategy a linear regression of the share of the feature extractor's
-errors that it removes, on a few things that are known before anything is trained.
+Everything here was fitted by `benchmarks/calibrate.py` on `datasets_meta/panel.csv`, nothing is typed in by hand, and
+learns from the user's own runs. The model is one that a person can read: for every strategy a linear regression of the
+share of the feature extractor's errors that it removes, on a few things that are known before anything is trained.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -80,6 +80,20 @@ class GainPrior:
         return GainPrior(weight * share + (1 - weight) * self.mean, prior * sd / math.hypot(prior, sd))
 
 
+@dataclass(frozen=True)
+class OwnRun:
+    """What a search of the user's measured, as one more row of the panel."""
+
+    name: str
+    """Of the data set, for people."""
+    fingerprint: str
+    """Of its pictures and labels: the same data counts once."""
+    backbone: str
+    known: MetaFeatures
+    gains: Mapping[Strategy, tuple[float, float]]
+    """Accuracy of a trained strategy less the feature extractor's, and its standard error, above 0."""
+
+
 @dataclass(frozen=True, eq=False)
 class Regression:
     """A Bayesian linear regression of that share."""
@@ -96,8 +110,23 @@ class Regression:
     def expect(self, known: MetaFeatures) -> GainPrior:
         """Return what is to be expected of a data set."""
         x = known.terms()
-        variance = x @ self.covariance @ x + self.spread**2 + (self.floor / known.headroom) ** 2
+        variance = x @ self.covariance @ x + self._variance(known)
         return GainPrior(float(np.clip(x @ self.coefficients, -2.0, 0.95)), float(math.sqrt(variance)))
+
+    def learned(self, known: MetaFeatures, gain: float, stderr: float) -> Regression:
+        """Return the regression after one more data set, of which a gain in accuracy was measured.
+
+        The posterior of the coefficients with `spread` and `floor` as they are (Bishop 2006, section 3.3.1).
+        """
+        x, share = known.terms(), gain / known.headroom
+        towards = self.covariance @ x
+        weight = towards / (x @ towards + self._variance(known) + (stderr / known.headroom) ** 2)
+        coefficients = self.coefficients + weight * (share - x @ self.coefficients)
+        return replace(self, coefficients=coefficients, covariance=self.covariance - np.outer(weight, towards))
+
+    def _variance(self, known: MetaFeatures) -> float:
+        """Return the variance of the share around the regression."""
+        return self.spread**2 + (self.floor / known.headroom) ** 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +141,16 @@ class Calibration:
     """Version of the trainer that the panel's models are of."""
     without: str = ""
     """The set of the panel that was left out."""
+    own: tuple[OwnRun, ...] = ()
+    """Runs that count besides the panel."""
+
+    def with_own(self, runs: Sequence[OwnRun]) -> Calibration:
+        """Return what the panel and these runs say together; each counts as a data set of one row."""
+        gains = dict(self.gains)
+        for run in runs:
+            for strategy, (gain, stderr) in run.gains.items():
+                gains[strategy] = gains[strategy].learned(run.known, gain, stderr)
+        return replace(self, gains=gains, own=tuple(runs))
 
     def expect(self, known: MetaFeatures) -> dict[Strategy, GainPrior]:
         """Return what every strategy but the feature extractor is expected to gain."""

@@ -20,6 +20,7 @@ from automl_tl.lab.calibration import Calibration, calibration
 from automl_tl.lab.clock import Clock
 from automl_tl.lab.considered import usable_backbones
 from automl_tl.lab.networks import Networks, Overrides
+from automl_tl.lab.own_runs import own_runs
 from automl_tl.lab.timing import decode_seconds, forward_seconds
 from automl_tl.learning.scores import Metric, get_metric
 from automl_tl.logs import Logging
@@ -106,7 +107,7 @@ def open_lab(data: Data, options: LabOptions, *, most: int | None = None, spare:
     Raises:
         AutomlTlError: the data set, a backbone or an option cannot be used; the message says why.
     """
-    metric, experience = get_metric(options.metric), calibration(options.without_set)
+    metric, experience = get_metric(options.metric), _experience(options.without_set)
     clock, monitor = Clock(), options.monitor or Logging()
     overrides = Overrides(options.weights or {}, options.mean, options.std, options.input_size)
     threads = options.workers if options.ray is None else None  # what Ray shares out is not threads
@@ -126,6 +127,12 @@ def open_lab(data: Data, options: LabOptions, *, most: int | None = None, spare:
         str(named), dataset, report, scanned, networks, names, metric, options.seed, monitor,
         (*dataset.notes, *notes), clock, _executor(options, networks.engine, monitor), experience,
     )  # fmt: skip
+
+
+def _experience(without: str) -> Calibration:
+    """Return what is known of other data sets: the panel and the user's own runs, or the panel without a set."""
+    known = calibration(without)
+    return known if without else known.with_own(own_runs())
 
 
 def _executor(options: LabOptions, engine: Engine, monitor: Monitor) -> Executor:

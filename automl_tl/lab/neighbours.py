@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from automl_tl.lab.calibration import MetaFeatures
+from automl_tl.lab.calibration import Calibration, MetaFeatures, OwnRun
 from automl_tl.resources import meta_path
 from automl_tl.strategies import STRATEGIES, Strategy
 
@@ -23,12 +23,13 @@ _SCALES = {"classes": 1.5, "pictures": 1.5, "different": 0.3, "errors": 0.15}
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A row of the panel: a data set at one size, and what was reached on test pictures that nothing saw."""
+    """A row of the panel, or a run of the user's: a data set at one size, and what was reached on unseen pictures."""
 
     name: str
     n_training: int
     n_classes: int
     reached: Mapping[Strategy, float]
+    """By strategy: all of them, or of a run those that it tried."""
     distance: float
     """Steps away; 0 is the same."""
 
@@ -54,14 +55,14 @@ def known_row(row: pd.Series) -> MetaFeatures:
     )
 
 
-def nearest(known: MetaFeatures, without: str = "") -> tuple[Neighbour, ...]:
+def nearest(known: MetaFeatures, experience: Calibration) -> tuple[Neighbour, ...]:
     """Return the nearest row of each of the NEAREST nearest data sets, the nearest first.
 
     Args:
         known: of the data set at hand.
-        without: a set of the panel that does not count, with everything that was made of it.
+        experience: has the user's runs; the set that it was made without does not count.
     """
-    rows = [row for row in _panel() if row.data != without]
+    rows = [row for row in _panel() if row.data != experience.without] + [_own_row(run) for run in experience.own]
     point, found = _point(known), dict[str, Neighbour]()
     steps = [float(np.sqrt(((_point(row.known) - point) ** 2).sum())) for row in rows]
     for place in np.argsort(steps, kind="stable"):
@@ -92,6 +93,13 @@ def _panel() -> tuple[_Row, ...]:
         )
         for _, row in rows.iterrows()
     )  # fmt: skip
+
+
+def _own_row(run: OwnRun) -> _Row:
+    frozen, name = 1 - run.known.errors, f"your own {run.name}"
+    reached: dict[Strategy, float] = {"feature_extractor": frozen}
+    reached |= {strategy: frozen + gain for strategy, (gain, _) in run.gains.items()}
+    return _Row(name, name, run.known, reached)
 
 
 def _name(data: str, change: str) -> str:

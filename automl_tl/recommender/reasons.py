@@ -119,9 +119,12 @@ def neighbour_sentences(found: Assessment) -> Iterator[str]:
     )
     lead = "Most like this data set on the panel"
     if cell is not None and cell != chosen:
-        better = sum(one.reached[chosen] > one.reached[cell] for one in near)
-        if 2 * better > len(near):  # else it is no reason: a budget or these pictures themselves decided
-            lead = f"On {better} of the {len(near)} most similar data sets of the panel {chosen} did better than {cell}"
+        tried = [one for one in near if {chosen, cell} <= one.reached.keys()]
+        better = sum(one.reached[chosen] > one.reached[cell] for one in tried)
+        if 2 * better > len(tried):  # else it is no reason: a budget or these pictures themselves decided
+            lead = (
+                f"On {better} of the {len(tried)} most similar data sets of the panel {chosen} did better than {cell}"
+            )
     yield f"{lead}: {shown}."
 
 

@@ -21,6 +21,7 @@ from automl_tl.options import SearchOptions, takes
 from automl_tl.searcher.delivery.deliver import Delivered, deliver, final_seconds
 from automl_tl.searcher.delivery.members import frozen_member
 from automl_tl.searcher.delivery.models import first_interim_model, interim_model
+from automl_tl.searcher.experience import keep_experience
 from automl_tl.searcher.first_look import GETTING_READY_SHARE
 from automl_tl.searcher.preparation import prepare
 from automl_tl.searcher.record import TEST, VALIDATION, keep_evaluation, keep_findings, keep_origin, out_of_fold
@@ -120,6 +121,7 @@ def search_in(session: Session) -> SearchResult:
         _write_table(loop)
     result = _result(loop, delivered, stopped)
     _keep_answers(loop, delivered)
+    keep_experience(loop)
     folder.write_result(result.to_dict())
     return result
 

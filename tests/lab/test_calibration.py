@@ -18,6 +18,7 @@ from automl_tl.lab.calibration import (
     TERMS,
     GainPrior,
     MetaFeatures,
+    OwnRun,
     Regression,
     calibration,
     from_dict,
@@ -106,7 +107,7 @@ def test_a_sure_measurement_outweighs_what_is_usual() -> None:
 
 def test_the_nearest_row_of_a_row_is_itself() -> None:
     row = PANEL.iloc[0]
-    first = nearest(known_row(row))[0]
+    first = nearest(known_row(row), calibration())[0]
     assert first.name == row["set"]
     assert first.distance == 0
     assert first.reached["fine_tuning"] == row["true_fine_tuning"]
@@ -114,10 +115,49 @@ def test_the_nearest_row_of_a_row_is_itself() -> None:
 
 def test_neighbours_are_of_different_sets_the_nearest_first_and_one_may_be_left_out() -> None:
     name = str(PANEL["set"].iloc[0])
-    near = nearest(known_row(PANEL.iloc[0]), without=name)
+    near = nearest(known_row(PANEL.iloc[0]), calibration(name))
     assert name not in {one.name for one in near}
     assert len({one.name for one in near}) == len(near)
     assert [one.distance for one in near] == sorted(one.distance for one in near)
+
+
+def own(n: int, gain: float, stderr: float = 0.02) -> OwnRun:
+    return OwnRun(f"mine {n}", str(n), "tiny", MetaFeatures(n, 10, 0.5, 0.2), {"fine_tuning": (gain, stderr)})
+
+
+def test_runs_of_one_s_own_teach_as_if_they_had_been_fitted_with_the_rest() -> None:
+    """Against the posterior of all rows at once, in closed form."""
+    before = regression([0.1, 0.0, 0.0])
+    runs = [own(20, 0.1), own(400, -0.05, 0.1), own(45, 0.02)]
+    precision, right = np.linalg.inv(before.covariance), np.linalg.solve(before.covariance, before.coefficients)
+    for run in runs:
+        (gain, stderr), x = run.gains["fine_tuning"], run.known.terms()
+        variance = before.spread**2 + (before.floor / 0.2) ** 2 + (stderr / 0.2) ** 2
+        precision, right = precision + np.outer(x, x) / variance, right + x * gain / 0.2 / variance
+    after = before
+    for run in runs:
+        after = after.learned(run.known, *run.gains["fine_tuning"])
+    np.testing.assert_allclose(after.coefficients, np.linalg.solve(precision, right))
+    np.testing.assert_allclose(after.covariance, np.linalg.inv(precision), atol=1e-12)
+
+
+@given(st.floats(-1, 1), st.floats(0.001, 1), st.integers(1, 10**6))
+def test_a_run_draws_what_is_expected_towards_it_and_no_other_strategy(gain: float, stderr: float, n: int) -> None:
+    run, known = own(n, gain, stderr), calibration()
+    after = known.with_own([run])
+    old, new = known.expect(run.known), after.expect(run.known)
+    low, high = sorted((old["fine_tuning"].mean, gain / run.known.headroom))
+    assert low - 1e-9 <= new["fine_tuning"].mean <= max(high, low) + 1e-9
+    assert new["fine_tuning"].sd <= old["fine_tuning"].sd
+    assert new["pretrained_initialization"] == old["pretrained_initialization"]
+    assert after.own == (run,)
+
+
+def test_a_run_of_one_s_own_is_a_neighbour_with_what_it_tried() -> None:
+    run = own(45, 0.02)
+    first = nearest(run.known, calibration().with_own([run]))[0]
+    assert (first.name, first.distance, first.best) == ("your own mine 45", 0.0, "fine_tuning")
+    assert first.reached == pytest.approx({"feature_extractor": 0.8, "fine_tuning": 0.82})
 
 
 def test_the_file_is_small() -> None:

@@ -1,0 +1,82 @@
+"""The user's own runs that count as rows of the panel: a small file among the user's data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from automl_tl.data.names import printable
+from automl_tl.errors import OptionError
+from automl_tl.foreign import number, parse_json, read_bytes
+from automl_tl.lab.calibration import MetaFeatures, OwnRun
+from automl_tl.output import whole
+from automl_tl.strategies import FROZEN, STRATEGIES
+
+
+def own_runs_file() -> Path:
+    """Return where the runs are kept."""
+    return Path(platformdirs.user_data_dir("automl-tl")) / "own_runs.json"
+
+
+def own_runs() -> tuple[OwnRun, ...]:
+    """Return the runs that were added, the oldest first.
+
+    Raises:
+        OptionError: the file is there, but cannot be read.
+    """
+    file = own_runs_file()
+    try:
+        return tuple(own_run(one) for one in parse_json(read_bytes(file)))
+    except FileNotFoundError:
+        return ()
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise OptionError(
+            f"the list of your own runs, '{printable(file)}', cannot be read ({printable(str(error))}); "
+            "mend it, or delete it and add the runs again"
+        ) from error
+
+
+def keep_own_runs(runs: Sequence[OwnRun]) -> None:
+    """Write the runs down.
+
+    Raises:
+        OptionError: the file cannot be written.
+    """
+    file = own_runs_file()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole(file) as new:
+            new.write_text(json.dumps([asdict(run) for run in runs], indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OptionError(f"'{printable(file)}' cannot be written ({error.strerror or error})") from error
+
+
+def with_run(runs: Sequence[OwnRun], new: OwnRun) -> tuple[OwnRun, ...]:
+    """Return the runs with a new one, in the place of what was known of the same data."""
+    return (*(run for run in runs if run.fingerprint != new.fingerprint), new)
+
+
+def own_run(values: Mapping[str, Any]) -> OwnRun:
+    """Return the run that JSON describes.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none.
+    """
+    known, gains = values["known"], dict[Any, tuple[float, float]]()
+    for strategy, (gain, stderr) in values["gains"].items():
+        if strategy not in STRATEGIES or strategy in FROZEN:
+            raise ValueError(f"'{strategy}' is no trained strategy")
+        gains[strategy] = number(gain), number(stderr)
+        if not (abs(gains[strategy][0]) <= 1 and 0 < gains[strategy][1] <= 1):
+            raise ValueError(f"{gain} +- {stderr} is no gain in accuracy")
+    found = MetaFeatures(
+        int(known["n_training"]), int(known["n_classes"]), number(known["different"]), number(known["errors"])
+    )
+    if found.n_training < 1 or found.n_classes < 2 or not (0 <= found.different <= 1 and 0 <= found.errors <= 1):
+        raise ValueError(f"{known} describes no data set")
+    return OwnRun(str(values["name"]), str(values["fingerprint"]), str(values["backbone"]), found, gains)

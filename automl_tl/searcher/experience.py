@@ -1,0 +1,68 @@
+"""What a search teaches about other data sets: what its trained strategies gained over frozen features."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from automl_tl.data.names import printable
+from automl_tl.errors import OptionError
+from automl_tl.foreign import is_a
+from automl_tl.lab.calibration import OwnRun
+from automl_tl.lab.own_runs import own_run
+from automl_tl.learning.estimate import paired_gain
+from automl_tl.searcher.run_folder import RunFolder
+from automl_tl.searcher.trials.loop import Loop
+from automl_tl.strategies import Strategy
+
+FILE = "experience.json"
+
+
+def keep_experience(loop: Loop) -> None:
+    """Write down what the trained strategies gained, if any was tried."""
+    found = experience(loop)
+    if found.gains:
+        loop.session.folder.write_json(FILE, asdict(found))
+
+
+def experience(loop: Loop) -> OwnRun:
+    """Return what the trained strategies gained.
+
+    A strategy speaks by its first trial, which nothing of these pictures has chosen: the best of many would promise too
+    much. Its accuracy on all pictures is that of the best frozen candidate plus the difference of the two where both
+    were scored, in which the luck that has chosen that candidate cancels out. The feature extractor stands with what is
+    expected of it.
+    """
+    lab, task, known = loop.session.lab, loop.task, loop.prepared.assessment.expectations.known
+    reference = loop.candidates.reference.outcome
+    frozen = float((reference.predictions == task.y[reference.rows]).mean())
+    gains: dict[Strategy, tuple[float, float]] = {}
+    for outcome in sorted(loop.candidates.outcomes, key=lambda one: one.number):
+        strategy, rows = outcome.configuration.strategy, outcome.rows
+        if outcome.configuration.is_trained and strategy not in gains:
+            theirs, ours = reference.on(rows).argmax(1) == task.y[rows], outcome.predictions == task.y[rows]
+            gain, stderr = paired_gain(theirs, ours, task.sample.groups[rows])
+            gains[strategy] = float(np.clip(frozen + gain - (1 - known.errors), -1.0, 1.0)), min(stderr, 1.0)
+    name = Path(lab.path).name or lab.path
+    return OwnRun(name, lab.dataset.fingerprint, loop.prepared.assessment.evidence.backbone, known, gains)
+
+
+def kept_experience(run: Path) -> OwnRun:
+    """Return what a run folder keeps of what its search teaches.
+
+    Raises:
+        OptionError: it keeps nothing of the kind, or what cannot be read.
+    """
+    try:
+        values = RunFolder(run).read_json(FILE)
+        found = None if values is None else own_run(is_a(values, dict))
+    except (KeyError, TypeError, ValueError) as error:
+        raise OptionError(f"'{printable(run / FILE)}' is damaged: {printable(str(error))}") from error
+    if found is None or not found.gains:
+        raise OptionError(
+            f"'{printable(run)}' holds no search that has ended and compared a trained strategy with frozen features: "
+            "name the --out folder of `automl-tl search`, of all strategies and with time for a trial"
+        )
+    return found
