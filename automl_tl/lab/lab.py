@@ -88,6 +88,11 @@ class Lab:
         finally:
             self.executor.cancel()  # where a shard failed, or at an interruption, others may still be computed
 
+    def n_missing(self, name: str, pictures: Sequence[Picture]) -> int:
+        """Return of how many pictures the features are not known."""
+        table = self.networks.store.table(self.networks.way(name, self.report.fit).key)
+        return sum(picture.sha256 not in table for picture in pictures)
+
     def picture_seconds(self, name: str, pictures: Sequence[Picture]) -> float:
         """Return the seconds that one picture's features take, decoding included."""
         way, timing = self.networks.way(name, self.report.fit), self.networks.timing

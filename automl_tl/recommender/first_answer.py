@@ -8,7 +8,7 @@ from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
 
 SOON = 8.0
-"""Seconds of extraction from which a part of the pictures is looked at first; so much is a part of what is left."""
+"""Seconds of extraction to come from which a part of the pictures is looked at first; so much is a part of what is left."""
 FEATURES_SECONDS, MOST = 3.0, 150
 """What the features of that part may take, and the pictures of it: the rest of the fifteen seconds is for what is made
 of them."""
@@ -27,12 +27,13 @@ def glance(lab: Lab, sample: Sample, costs: dict[str, float], budget: float | No
         costs: by backbone, seconds per picture.
         budget: as for `assess`.
     """
-    if not costs or sample.n * sum(costs.values()) < SOON:
+    seconds = sum(cost * lab.n_missing(name, sample.pictures) for name, cost in costs.items())
+    if not costs or seconds < SOON:
         return None
     cheapest = min(costs, key=lambda name: costs[name])
     most = min(int(FEATURES_SECONDS / max(costs[cheapest], 1e-9)), MOST)
     rows = sample.subset(max(most, LEAST_PER_CLASS * len(sample.classes)), lab.seed)
-    if len(rows) * costs[cheapest] > sample.n * sum(costs.values()) / 2:
+    if len(rows) * costs[cheapest] > seconds / 2:
         return None
     part = sample.take(rows)
     with lab.clock("features"):

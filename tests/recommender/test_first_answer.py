@@ -31,13 +31,17 @@ def data(make_pictures: MakePictures, monkeypatch: pytest.MonkeyPatch) -> Path:
     return make_pictures(per_class=20)
 
 
-def test_many_pictures_have_a_first_answer_from_a_part_of_them(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_pictures_have_a_first_answer_from_a_part_of_them(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     heard, unheard = Listening(), Listening()
     later = automl_tl.recommend(data, try_training=False, monitor=unheard)
     assert not unheard.lines  # so few pictures are all looked at within seconds
-    monkeypatch.setattr(first_answer, "SOON", 0.0)
+    monkeypatch.setattr(first_answer, "SOON", 1e-9)
     monkeypatch.setattr(first_answer, "FEATURES_SECONDS", 0.0)
-    found = automl_tl.recommend(data, try_training=False, monitor=heard)
+    automl_tl.recommend(data, try_training=False, monitor=unheard)
+    assert not unheard.lines  # everything is known, so a part of it would be known no sooner
+    found = automl_tl.recommend(data, try_training=False, monitor=heard, cache_dir=tmp_path / "new")
     (line,) = heard.lines
     assert line.startswith("First answer after ")
     assert "from 9 pictures: " in line
