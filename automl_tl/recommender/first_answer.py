@@ -8,7 +8,7 @@ from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
 
 SOON = 8.0
-"""Seconds of extraction to come from which a part of the pictures is looked at first; so much is a part of what is left."""
+"""Seconds of extraction to come from which a part of the pictures is looked at first: a part of what is left."""
 FEATURES_SECONDS, MOST = 3.0, 150
 """What the features of that part may take, and the pictures of it: the rest of the fifteen seconds is for what is made
 of them."""
