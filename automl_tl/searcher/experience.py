@@ -15,6 +15,7 @@ from automl_tl.lab.own_runs import own_run
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.trials.loop import Loop
+from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.strategies import Strategy
 
 FILE = "experience.json"
@@ -30,10 +31,10 @@ def keep_experience(loop: Loop) -> None:
 def experience(loop: Loop) -> OwnRun:
     """Return what the trained strategies gained.
 
-    A strategy speaks by its first trial, which nothing of these pictures has chosen: the best of many would promise too
-    much. Its accuracy on all pictures is that of the best frozen candidate plus the difference of the two where both
-    were scored, in which the luck that has chosen that candidate cancels out. The feature extractor stands with what is
-    expected of it.
+    A strategy speaks by its first trial that no clock has cut short, which nothing of these pictures has chosen: the
+    best of many would promise too much. Its accuracy on all pictures is that of the best frozen candidate plus the
+    difference of the two where both were scored, in which the luck that has chosen that candidate cancels out. The
+    feature extractor stands with what is expected of it.
     """
     lab, task, known = loop.session.lab, loop.task, loop.prepared.assessment.expectations.known
     reference = loop.candidates.reference.outcome
@@ -41,12 +42,19 @@ def experience(loop: Loop) -> OwnRun:
     gains: dict[Strategy, tuple[float, float]] = {}
     for outcome in sorted(loop.candidates.outcomes, key=lambda one: one.number):
         strategy, rows = outcome.configuration.strategy, outcome.rows
-        if outcome.configuration.is_trained and strategy not in gains:
+        if _is_whole(outcome) and strategy not in gains:
             theirs, ours = reference.on(rows).argmax(1) == task.y[rows], outcome.predictions == task.y[rows]
             gain, stderr = paired_gain(theirs, ours, task.sample.groups[rows])
             gains[strategy] = float(np.clip(frozen + gain - (1 - known.errors), -1.0, 1.0)), min(stderr, 1.0)
     name = Path(lab.path).name or lab.path
     return OwnRun(name, lab.dataset.fingerprint, loop.prepared.assessment.evidence.backbone, known, gains)
+
+
+def _is_whole(outcome: Outcome) -> bool:
+    """Return whether a candidate was trained to the end of its schedule, on every fold that it was scored on."""
+    if not outcome.configuration.is_trained:
+        return False
+    return outcome.epochs >= outcome.n_folds * outcome.configuration.tuned.all_epochs
 
 
 def kept_experience(run: Path) -> OwnRun:
@@ -55,14 +63,17 @@ def kept_experience(run: Path) -> OwnRun:
     Raises:
         OptionError: it keeps nothing of the kind, or what cannot be read.
     """
+    folder = RunFolder(run)
+    if not folder.is_finished:
+        raise OptionError(f"'{printable(run)}' holds no search that has ended: name the --out folder of one that has")
     try:
-        values = RunFolder(run).read_json(FILE)
+        values = folder.read_json(FILE)
         found = None if values is None else own_run(is_a(values, dict))
     except (KeyError, TypeError, ValueError) as error:
         raise OptionError(f"'{printable(run / FILE)}' is damaged: {printable(str(error))}") from error
     if found is None or not found.gains:
         raise OptionError(
-            f"'{printable(run)}' holds no search that has ended and compared a trained strategy with frozen features: "
-            "name the --out folder of `automl-tl search`, of all strategies and with time for a trial"
+            f"in the search of '{printable(run)}' no training came to its end, so there is nothing to learn from it: "
+            "give the search a longer --budget, and go on with it by --resume"
         )
     return found

@@ -188,9 +188,9 @@ def _features(
     task = replace(task, features=features)
     spare, spent = SpareTime(time.monotonic() + PATIENCE * _planned_seconds(session)), 0.0
     for name, cost in costs.items():
-        spent += task.sample.n * cost + (FURTHER_SECONDS if features else 0.0)
+        needed = lab.n_missing(name, task.sample.pictures) * cost + (FURTHER_SECONDS if features else 0.0)
+        spent += needed
         if features and deadline.is_set and spent > FURTHER_SHARE * (deadline.budget or 0.0):
-            needed = task.sample.n * cost + FURTHER_SECONDS
             remarks.append(f"{name} was left out: it needs about {needed:.0f} s, which a longer budget has.")
             continue
         try:

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from automl_tl.errors import BackboneError
-from automl_tl.lab.assessment import assess
+from automl_tl.lab.assessment import Assessment, assess
 from automl_tl.lab.considered import without_broken
 from automl_tl.lab.evidence import Candidate, Evidence
 from automl_tl.lab.sample import LARGEST_SAMPLE, lonely_note
@@ -23,7 +23,7 @@ from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.space_for import is_solvable
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.costs import Costs, StageCosts
-from automl_tl.searcher.trials.sweep import sweep
+from automl_tl.searcher.trials.sweep import Leading, sweep
 from automl_tl.spare_time import SpareTime
 from automl_tl.strategies import FROZEN, frozen_strategy
 
@@ -61,7 +61,8 @@ def prepare(session: Session, first: Callable[[Task, str], None]) -> Prepared:
         evidence = _permitted(found.evidence, options, session.limits)
         if len(rows) < task.sample.n:
             evidence = replace(evidence, screened_all=False)
-        swept = sweep(task, evidence, solvable=is_solvable(task), seconds=_sweep_seconds(session))
+        seconds = _sweep_seconds(session)
+        swept = sweep(task, evidence, _leading(found), solvable=is_solvable(task), seconds=seconds)
     n_training = int(lab.dataset.frame["split"].isin(TRAINING_PARTS).sum())
     notes = (*lab.notes, *seen.remarks, *untrainable, *lonely_note(task.sample), *spare.note())
     everything = lab.held_aside and task.sample.n >= n_training
@@ -96,6 +97,12 @@ def _time_training(session: Session, seen: FirstLook, spare: SpareTime) -> tuple
         raise BackboneError(f"no backbone can be trained: {'; '.join(notes)}")
     task = replace(task, features={name: task.features[name] for name in stages})
     return task, Costs(stages, task.max_bytes, seen.slowdown), notes
+
+
+def _leading(found: Assessment) -> Leading:
+    """Return the frozen strategy that is expected to be more accurate."""
+    first, *rest = sorted((row for row in found.expectations.front if row.strategy in FROZEN), key=lambda r: -r.gain)
+    return Leading(first.strategy, first.gain - rest[0].gain if rest else 0.0)
 
 
 def _assessed_rows(session: Session, task: Task) -> np.ndarray:

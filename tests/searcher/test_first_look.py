@@ -6,9 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from small_lab import bare_networks
-from tasks import install
+from tasks import bare_task, install
 from tiny_backbone import TinyBackbone
 
 from automl_tl.errors import BackboneError
@@ -46,3 +47,20 @@ def test_no_time_is_spent_on_timing_what_there_is_no_time_for(
     assert asked == timed
     assert list(costs) == [name for name in timed or widths if name not in broken]
     assert [note[: len(start)] for note, start in zip(said, notes, strict=True)] == notes
+
+
+@pytest.mark.parametrize(("missing", "looked_at"), [(40, ["fast"]), (0, ["fast", "slow"])])
+def test_a_backbone_whose_features_are_kept_costs_no_pass(
+    monkeypatch: pytest.MonkeyPatch, missing: int, looked_at: list[str]
+) -> None:
+    """As after `recommend` with the same cache."""
+    monkeypatch.setattr(first_look, "extract_each", lambda lab, names, *rest: (dict.fromkeys(names, object()), ()))
+    task = bare_task(np.arange(40) % 4)
+    lab = SimpleNamespace(n_missing=lambda name, pictures: missing if name == "slow" else len(pictures))
+    session: Any = SimpleNamespace(lab=lab, deadline=Deadline(100.0))
+    found, remarks = first_look._features(
+        session, task, task.sample, {"fast": 0.01, "slow": 1.0}, lambda task, name: None
+    )
+    assert list(found.features) == looked_at
+    assert [remark for remark in remarks if remark.startswith("slow was left out: it needs about 50 s")] == remarks
+    assert len(remarks) == 2 - len(looked_at)

@@ -409,7 +409,7 @@ def test_a_refit_without_any_time_leaves_the_trial_s_model(task: Task, limit: fl
 
 
 def test_a_trial_without_any_time_has_no_outcome(task: Task) -> None:
-    with pytest.raises(TrainingError, match="there was no time left for an epoch"):
+    with pytest.raises(TrainingError, match="its time sufficed for 0 epochs of 5"):
         score_trained(task, TUNED, best_frozen(task), HERE, allowance=Allowance(0.0))
 
 

@@ -17,6 +17,8 @@ class Reference:
     outcome: Outcome
     l2: float
     """Multiple of columns over pictures by which the heads are solved that training starts from."""
+    ahead: float = 0.0
+    """Accuracy by which its strategy is expected to be ahead of the other frozen one, 0 or more."""
 
 
 def estimated(task: Task, reference: Reference, rows: np.ndarray, scores: np.ndarray) -> float:

@@ -18,6 +18,7 @@ from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.frozen import kept_spectrum, score_frozen
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.reference import Reference
+from automl_tl.strategies import Strategy
 
 MOST_ENTERED = 36
 """Candidates that enter the study: over all depths and poolings, but not so many that they flood the sampler."""
@@ -38,12 +39,26 @@ class Sweep:
     """The best of every other backbone, with scores."""
 
 
-def sweep(task: Task, evidence: Evidence, *, solvable: bool, seconds: float | None) -> Sweep:
-    """Return solved candidates over all depths and poolings.
+@dataclass(frozen=True)
+class Leading:
+    """The frozen strategy that is expected to be better, and by how much accuracy: 0 or more.
+
+    The best of some thirty early cuts is right on all of forty pictures by luck. On draws of four classes of ten photos
+    an early cut scored 1.0 in cross-validation and .90 on test pictures, a late one .88 and .94; on two classes of ten
+    tiles .85 and .46 against .65 and .62. The expectation takes that off, and has the panel's experience in it.
+    """
+
+    strategy: Strategy
+    ahead: float
+
+
+def sweep(task: Task, evidence: Evidence, leading: Leading, *, solvable: bool, seconds: float | None) -> Sweep:
+    """Return solved candidates over all depths and poolings; the reference is of the leading strategy, if any is.
 
     Args:
         task: the data.
         evidence: what the recommendation rests on: every source's screen, and its finalists.
+        leading: the frozen strategy that the recommendation expects to be better.
         solvable: whether the document's classifiers are within reach of these pictures and classes.
         seconds: what this may take, or None.
     """
@@ -56,13 +71,18 @@ def sweep(task: Task, evidence: Evidence, *, solvable: bool, seconds: float | No
             scored = score_frozen(task, _configuration(task, candidate))
             outcomes.append(_scoreless(scored.configuration, scored.value, scored.seconds))
     outcomes += [_known(task, c) for c in evidence.finalists if c.path.kind != "ridge" and len(c.rows) == task.sample.n]
-    ranked = sorted(outcomes, key=lambda o: -task.metric.sign * o.value)
     if solvable:
+        ranked = sorted(outcomes, key=lambda o: (not _is(leading, o), -task.metric.sign * o.value))
         outcomes += list(_solve_more(task, ranked, deadline))
-    best = max(outcomes, key=lambda o: task.metric.sign * o.value)
+    eligible = [o for o in outcomes if _is(leading, o)] or outcomes
+    best = max(eligible, key=lambda o: task.metric.sign * o.value)
     reference = score_frozen(task, best.configuration)
-    others = tuple(_scored(task, _best_of_others(task, outcomes, best), deadline))
-    return Sweep(tuple(outcomes), Reference(reference, _l2(task, outcomes)), others)
+    others = tuple(_scored(task, _best_of_others(task, eligible, best), deadline))
+    return Sweep(tuple(outcomes), Reference(reference, _l2(task, outcomes), leading.ahead), others)
+
+
+def _is(leading: Leading, outcome: Outcome) -> bool:
+    return outcome.configuration.strategy == leading.strategy
 
 
 def _scored(task: Task, outcomes: Sequence[Outcome], deadline: float) -> Iterator[Outcome]:
