@@ -83,7 +83,8 @@ def next_steps(result: Recommendation, options: str, pictures: str, trained: str
     yield f"automl-tl search {options} --budget 10m finds and trains the best model in ten minutes."
     if not any(row.tried for row in result.front):
         yield f"automl-tl recommend {options} --try-training measures on your pictures what fine-tuning gains."
-    yield f"automl-tl recommend {options} --budget 10m weighs the strategies for ten minutes of training."
+    if result.budget is None:
+        yield f"automl-tl recommend {options} --budget 10m weighs the strategies for ten minutes of training."
     yield f"automl-tl inspect {pictures} shows the pictures alone (--verbose: every file)."
     yield f"automl-tl recommend {options} --format json gives everything above to a program."
     yield f"automl-tl train {trained} {_recommended(result)} does exactly what is recommended here."

@@ -33,7 +33,12 @@ class FlipHarm:
     @property
     def allowed(self) -> bool:
         """Whether the flip may be used: its harm is within noise, and small if it is all noise."""
-        return self.harm <= min(max(_HARM, self.stderr), _LARGEST_HARM)
+        return self.harm <= self.let_pass
+
+    @property
+    def let_pass(self) -> float:
+        """Harm that counts as none: what may be noise, within bounds."""
+        return min(max(_HARM, self.stderr), _LARGEST_HARM)
 
 
 def judge_flips(

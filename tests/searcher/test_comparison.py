@@ -95,7 +95,6 @@ def test_the_best_first_and_the_reference_at_zero_among_them() -> None:
 
 
 EARLY = replace(RIDGE, cuts=(1,))
-VIEWS = replace(RIDGE, how=replace(RIDGE.frozen, views="flips+zoom"))
 
 
 def test_an_early_cut_that_looks_better_on_few_pictures_is_not_believed() -> None:
@@ -105,16 +104,6 @@ def test_an_early_cut_that_looks_better_on_few_pictures_is_not_believed() -> Non
     assert compare(task, ours, lucky, {}).expected > 0
     assert compare(task, replace(ours, ahead=0.03), lucky, {}).expected < 0
     assert compare(task, replace(ours, ahead=0.03), replace(lucky, configuration=SOFTMAX), {}).expected > 0
-
-
-def test_views_are_expected_to_help_unless_many_pictures_say_otherwise() -> None:
-    few, many = make_task(n=50), make_task(n=20_000)
-    for task, helps in ((few, True), (many, False)):
-        ours, theirs = reference(task, 0.8), outcome(task, 0.78, configuration=VIEWS)
-        for expected in (compare(task, ours, theirs, {}).expected, accuracy_gain(task, ours, theirs, {})[0]):
-            assert (expected > 0) == helps
-        with_views = replace(ours, outcome=replace(ours.outcome, configuration=VIEWS))
-        assert compare(task, with_views, replace(theirs, configuration=RIDGE), {}).expected < 0
 
 
 def test_a_loss_counts_the_other_way_round() -> None:

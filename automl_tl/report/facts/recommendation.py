@@ -50,6 +50,8 @@ def _what_is_trained(result: Recommendation) -> str:
     ratio = f"the head's learning rate {result.advice.lr_ratio:g} times theirs"
     if result.strategy == "pretrained_initialization":
         return f"all {result.advice.unfreeze} stages and the head, {ratio}"
+    if result.advice.unfreeze == max(result.cuts):
+        return f"the head, then every stage with it, {ratio}"
     return f"the head, then the last {result.advice.unfreeze} of the {max(result.cuts)} stages kept, {ratio}"
 
 

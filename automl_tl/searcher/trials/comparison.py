@@ -17,10 +17,6 @@ from automl_tl.strategies import Strategy
 
 FROZEN_PRIOR_SD = 0.01
 """Spread of what another frozen candidate gains over the best of the sweep, before it is measured."""
-VIEWS_GAIN, VIEWS_GAIN_SD = 0.06, 0.05
-"""Share of the errors that a frozen candidate loses by learning from flipped and zoomed pictures as well, and its
-spread: the best of the sweep and the same with views, on test pictures of nine draws of seven shared sets at ten
-pictures a class. In cross-validation it was worse on seven of them, as luck had chosen what it was compared with."""
 
 Priors = Mapping[Strategy, GainPrior]
 
@@ -93,11 +89,8 @@ def _prior(task: Task, reference: Reference, outcome: Outcome, priors: Priors) -
 
 def _expected(reference: Reference, outcome: Outcome, priors: Priors, errors: float) -> tuple[float, float]:
     """Return the same in accuracy, of so many errors of the reference."""
-    own, ours = reference.outcome.configuration, outcome.configuration
-    if ours.is_trained:
-        prior = priors[ours.strategy]
+    strategy = outcome.configuration.strategy
+    if outcome.configuration.is_trained:
+        prior = priors[strategy]
         return prior.mean * errors, max(prior.sd * errors, FROZEN_PRIOR_SD)
-    mean = 0.0 if ours.strategy == own.strategy else -reference.ahead
-    if ours.frozen.views == "plain" or own.frozen.views != "plain":
-        return mean, FROZEN_PRIOR_SD
-    return mean + VIEWS_GAIN * errors, float(np.hypot(FROZEN_PRIOR_SD, VIEWS_GAIN_SD * errors))
+    return (0.0 if strategy == reference.outcome.configuration.strategy else -reference.ahead), FROZEN_PRIOR_SD
