@@ -11,12 +11,14 @@ import signal
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
-from dataclasses import is_dataclass
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
+from automl_tl.cluster_group import Group, do_together
 from automl_tl.errors import AutomlTlError, OptionError, ShortageError
 from automl_tl.memory import tune_malloc
 
@@ -59,6 +61,7 @@ class RayExecutor:
         self._mailbox = self._ray.remote(_Mailbox).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote()
         needs = {"num_cpus": self.cores, "num_gpus": self._gpus, "max_retries": 1}
         self._work = self._ray.remote(_work).options(**needs)
+        self._starting = self._ray.remote(_work).options(num_cpus=0, max_retries=1)
         self._numbers = itertools.count()
         self._sent: OrderedDict[int, tuple[Any, Any]] = OrderedDict()
         self._running: set[Any] = set()
@@ -76,9 +79,24 @@ class RayExecutor:
         self, work: Callable[..., T], /, *args: Any, report: Callable[..., None] | None = None, **options: Any
     ) -> Future[T]:
         """Send the work to whoever is free; see `Executor`."""
+        return self._send(self._work, work, args, options, report)
+
+    def together(
+        self, work: Callable[..., T], /, *args: Any, processes: int, folder: Path,
+        report: Callable[..., None] | None = None, **options: Any,
+    ) -> Future[T]:  # fmt: skip
+        """Have Ray Train start the processes, no more than there is room for now; see `Executor`."""
+        each = {"CPU": self.cores, "GPU": self._gpus} if self._gpus else {"CPU": self.cores}
+        group = Group(min(processes, max(1, self._room(self.cores))), each, folder)
+        return self._send(self._starting, do_together, (group, work, options, *args), {}, report)
+
+    def _send(
+        self, how: Any, work: Callable[..., T], args: Sequence[Any], options: dict[str, Any],
+        report: Callable[..., None] | None,
+    ) -> Future[T]:  # fmt: skip
         number = next(self._numbers)
         mailbox = None if report is None else self._mailbox
-        result = self._work.remote(mailbox, number, work, options, *map(self._shared, args))
+        result = how.remote(mailbox, number, work, options, *map(self._shared, args))
         self._running.add(result)
         return _Awaited(lambda: self._await(result, number, report))
 
@@ -196,17 +214,24 @@ class _Mailbox:
 def _work(mailbox: Any, number: int, work: Callable[..., T], options: dict[str, Any], *args: Any) -> T:
     """Do a piece of work in a process of Ray's."""
     tune_malloc()
-    if mailbox is not None:
+    report = {} if mailbox is None else {"report": _Report(mailbox, number)}
+    return work(*args, **options, **report)
+
+
+@dataclass
+class _Report:
+    """What work reports with; it can travel on to other processes."""
+
+    mailbox: Any
+    number: int
+    place: int = 0
+
+    def __call__(self, *values: Any) -> None:
         import ray
 
-        places = itertools.count()
-
-        def report(*values: Any) -> None:
-            if not ray.get(mailbox.put.remote(number, next(places), values)):
-                raise CancelledError
-
-        options = {**options, "report": report}
-    return work(*args, **options)
+        if not ray.get(self.mailbox.put.remote(self.number, self.place, values)):
+            raise CancelledError
+        self.place += 1
 
 
 def _joined(address: str) -> Any:

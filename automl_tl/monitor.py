@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+from automl_tl.foreign import is_a, number
 
 Progress = Callable[[int, int], None]
 """Told how much is done, of how much."""
@@ -58,6 +60,14 @@ class Epoch:
     def left(self) -> float:
         """Seconds until the end, if the rest is as fast."""
         return self.seconds * (1 / max(self.progress, 1e-9) - 1)
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Epoch:
+        """Return the epoch of which these are the fields; raises ValueError or TypeError where they are not."""
+        for value in is_a(values, dict).values():
+            if value is not None:
+                number(value)
+        return cls(**values)
 
 
 class Monitor(Protocol):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -32,6 +33,19 @@ class Executor(Protocol):
                 raises ends the work.
         """
 
+    def together(
+        self, work: Callable[..., T], /, *args: Any, processes: int, folder: Path,
+        report: Callable[..., None] | None = None, **options: Any,
+    ) -> Future[T]:  # fmt: skip
+        """Return what the first of several processes returns that do the same work as one group of torch.distributed.
+
+        Args:
+            work, args, options: see `submit`.
+            processes: at most `n_workers`. Where one of them dies, all begin again.
+            folder: that all of them can write to.
+            report: what the first one reports reaches this function.
+        """
+
     def cancel(self) -> None:
         """End whatever has not ended; its results are `concurrent.futures.CancelledError`."""
 
@@ -51,6 +65,13 @@ class ThisProcess:
             return _done(work(*args, **options))
         except Exception as error:
             return _failed(error)  # no name here holds it: the frame that the error remembers would never be freed
+
+    def together(
+        self, work: Callable[..., T], /, *args: Any, processes: int, folder: Path,
+        report: Callable[..., None] | None = None, **options: Any,
+    ) -> Future[T]:  # fmt: skip
+        """Do the work at once, alone."""
+        return self.submit(work, *args, report=report, **options)
 
     def cancel(self) -> None:
         """Do nothing: what was submitted has ended."""

@@ -50,6 +50,7 @@ FOUNDATIONS = (
     "notebook",
     "work",
     "cluster",
+    "cluster_group",
     "output",
     "surroundings",
 )

@@ -11,6 +11,7 @@ from automl_tl.memory import check_memory
 from automl_tl.monitor import Epoch
 
 if TYPE_CHECKING:
+    from automl_tl.learning.state import State
     from automl_tl.learning.tunable import Tunable
 
 
@@ -23,6 +24,12 @@ class Callback:
 
     def on_train_begin(self, tunable: Tunable) -> None:
         """Called once, before the first epoch."""
+
+    def on_state(self, state: State) -> None:
+        """Called once after that, with what changes; where it is put back to what it was, the run goes on from there.
+
+        The epochs of before are then told again, so that whoever watches knows all of them.
+        """
 
     def on_epoch_end(self, epoch: Epoch) -> Epoch:
         """Called after every epoch, in the order of the callbacks; the next one gets what is returned."""

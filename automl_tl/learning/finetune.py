@@ -26,6 +26,8 @@ from automl_tl.learning.losses import Losses
 from automl_tl.learning.optimizer import make_optimizer
 from automl_tl.learning.recipe import Recipe, batch_size_for
 from automl_tl.learning.schedule import Schedule
+from automl_tl.learning.sharing import find_sharing
+from automl_tl.learning.state import State
 from automl_tl.learning.tunable import Tunable
 from automl_tl.monitor import Epoch
 
@@ -92,24 +94,37 @@ def finetune(
     Raises:
         TrainingError: the loss is no longer finite.
         ShortageError: one picture at a time does not fit into memory.
+        ConnectionError: another process of the group that trains the network was lost; see `Sharing`.
     """
     size = batch_size_for(len(rows)) if batch_size is None else batch_size
     run, started = _Run(tunable, targets, recipe, size), time.perf_counter()
     history = History()
     for callback in callbacks:
         callback.on_train_begin(tunable)
-    schedule = Schedule(recipe, _n_batches(len(rows), size), partial(_spent, callbacks))
+    run.sharing.begin(run.learned)
+    schedule = Schedule(recipe, _n_batches(len(rows), size), run.sharing.clock(partial(_spent, callbacks)))
+    state = run.state(schedule, history.epochs)
     devices = _cuda_devices(tunable.cache.engine)
     with _ending(callbacks), torch.random.fork_rng(devices=devices), run.folding:
-        torch.manual_seed(tunable.cache.seed)
+        torch.manual_seed(tunable.cache.seed + run.sharing.rank)
+        before = _gone_on(callbacks, state, run, rows)
         while not schedule.finished:
             number = len(history.epochs) + 1
-            loss = run.epoch(rows, number, schedule)
-            _tell([*callbacks, history], Epoch(
-                number, recipe.all_epochs, min(schedule.progress, 1.0), loss, run.rate, time.perf_counter() - started
-            ))  # fmt: skip
+            loss, seconds = run.epoch(rows, number, schedule), before + time.perf_counter() - started
+            progress = min(schedule.progress, 1.0)
+            _tell([*callbacks, history], Epoch(number, recipe.all_epochs, progress, loss, run.rate, seconds))
     tunable.eval()
     return Trained(tuple(history.epochs), schedule.shortened)
+
+
+def _gone_on(callbacks: Sequence[Callback], state: State, run: _Run, rows: np.ndarray) -> float:
+    """Go on from where a callback has put the state; return the seconds that were trained before."""
+    for callback in callbacks:
+        callback.on_state(state)
+    for epoch in state.history:
+        run.order(rows)
+        _tell(callbacks, epoch)
+    return state.history[-1].seconds if state.history else 0.0
 
 
 @contextmanager
@@ -137,20 +152,25 @@ class _Run:
         self.tunable, self.cache, self.recipe, self.batch_size = tunable, tunable.cache, recipe, batch_size
         self.mixing = Mixing(recipe.mixup, recipe.cutmix)
         engine, seed = self.cache.engine, self.cache.seed
+        self.sharing = find_sharing(engine.device)
         self.y = np.asarray(targets.y, np.int64)
         self.rng = np.random.default_rng(seed)
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed + self.sharing.rank)
         self.class_weights = targets.class_weights
         given = None if self.class_weights is None else torch.from_numpy(self.class_weights).float()
         weights = None if given is None else to_device(given, engine.device)
         self.loss = nn.CrossEntropyLoss(weight=weights, label_smoothing=recipe.label_smoothing)
-        freeze(tunable.network, max(self.cache.cuts) - recipe.unfrozen)
+        last = max(self.cache.cuts)
+        freeze(tunable.network, last - recipe.unfrozen)
+        self.learned = nn.ModuleList([tunable.head, *tunable.network.stages[last - recipe.unfrozen : last]])
         self.optimizer = make_optimizer(tunable, recipe)
+        self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         half = engine.kind == "cuda" and engine.dtype == "float16"
         self.scaler = torch.amp.GradScaler(enabled=half)
-        self.parts = math.ceil(batch_size / (engine.batch_size or batch_size))
+        largest = math.ceil(batch_size / self.sharing.size)
+        self.parts = math.ceil(largest / (engine.batch_size or largest))
         self.head_only = False
-        stages = tunable.network.stages[self.cache.boundary : max(self.cache.cuts)]
+        stages = tunable.network.stages[self.cache.boundary : last]
         self.folding = Folding(stages if recipe.batchnorm == "frozen" else (), engine)
 
     @property
@@ -158,11 +178,20 @@ class _Run:
         """Learning rate of the head."""
         return float(self.optimizer.param_groups[0]["lr"])
 
+    def state(self, schedule: Schedule, history: list[Epoch]) -> State:
+        """Return what changes while the run goes on."""
+        return State(self.learned, self.optimizer, self.scaler, self.generator, self.sharing, schedule, history)
+
+    def order(self, rows: np.ndarray) -> np.ndarray:
+        """Return the pictures in the order of the next epoch."""
+        order: np.ndarray = self.rng.permutation(rows)
+        return order
+
     def epoch(self, rows: np.ndarray, number: int, schedule: Schedule) -> float:
         """Go once over the pictures, each in this epoch's variant; return the mean loss."""
         self._set_modes(head_only=schedule.head_only)
         losses = Losses()
-        for some in _batches(self.rng.permutation(rows), self.batch_size):
+        for some in _batches(self.order(rows), self.batch_size):
             if schedule.finished:
                 break
             self._set_rates(schedule)
@@ -192,33 +221,31 @@ class _Run:
 
     def _step(self, rows: np.ndarray, variant: int) -> Tensor:
         """Take one optimiser step; where memory does not suffice, in more and smaller parts from then on."""
+        own = self.sharing.part(rows)
 
-        def step(parts: int) -> Tensor:
+        def accumulate(parts: int) -> Tensor:
             if parts > self.parts:
-                self._forget()
-            return self._accumulate(rows, variant, parts)
+                self.optimizer.zero_grad(set_to_none=True)  # what a try has left that failed half way
+            return self._accumulate(own, self._weight(rows), variant, parts)
 
-        loss, self.parts = halving(step, len(rows), self.parts)
-        return loss
-
-    def _forget(self) -> None:
-        """Drop what a step has left that failed half way."""
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler = torch.amp.GradScaler(enabled=self.scaler.is_enabled())
-
-    def _accumulate(self, rows: np.ndarray, variant: int, parts: int) -> Tensor:
-        """Return the mean loss of a step, float64, where it is computed: nothing here waits for a GPU."""
-        losses = []
-        for part in np.array_split(rows, min(parts, len(rows))):
-            value = self._loss(part, variant) * (self._weight(part) / self._weight(rows))
-            torch.autograd.backward(self.scaler.scale(value))
-            losses.append(value.detach().double())
+        loss, self.parts = halving(accumulate, len(own), self.parts)
+        loss = self.sharing.add_up(self.parameters, loss)
         self.scaler.unscale_(self.optimizer)
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
+        nn.utils.clip_grad_norm_(self.parameters, CLIP_NORM)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
+        return loss
+
+    def _accumulate(self, rows: np.ndarray, weight: float, variant: int, parts: int) -> Tensor:
+        """Add up gradients; return the loss, float64, where it is computed: nothing here waits for a GPU."""
+        if not len(rows):
+            return torch.zeros((), dtype=torch.float64, device=self.cache.engine.device)
+        losses = []
+        for part in np.array_split(rows, min(parts, len(rows))):
+            value = self._loss(part, variant) * (self._weight(part) / weight)
+            torch.autograd.backward(self.scaler.scale(value))
+            losses.append(value.detach().double())
         return torch.stack(losses).sum()
 
     def _weight(self, rows: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,6 +64,15 @@ class RunFolder:
     def scratch(self) -> Path:
         """Where memory-mapped files live while the search runs."""
         return self.path / "scratch"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where long refits are kept until the model is delivered."""
+        return self.path / "refits"
+
+    def forget_checkpoints(self) -> None:
+        """Delete what was kept of refits: the model is delivered."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def check(self, *, resume: bool) -> None:
         """Raise OptionError where the folder cannot be begun in, or gone on with; nothing is made yet."""

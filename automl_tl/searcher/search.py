@@ -123,6 +123,7 @@ def search_in(session: Session) -> SearchResult:
     _keep_answers(loop, delivered)
     keep_experience(loop)
     folder.write_result(result.to_dict())
+    folder.forget_checkpoints()
     return result
 
 

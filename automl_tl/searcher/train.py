@@ -21,6 +21,7 @@ from automl_tl.searcher.delivery.deliver import bundle_details
 from automl_tl.searcher.delivery.ensemble import calibrated_probabilities
 from automl_tl.searcher.delivery.members import Refitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
+from automl_tl.searcher.delivery.place import place_of
 from automl_tl.searcher.delivery.unseen import tested
 from automl_tl.searcher.predecessor import (
     Predecessor,
@@ -100,6 +101,7 @@ def train_in(session: Session, asked: ConfigurationOptions, before: Predecessor 
     keep_evaluation(folder, VALIDATION, result.validation)
     keep_evaluation(folder, TEST, test)
     folder.write_result(result.to_dict())
+    folder.forget_checkpoints()
     return result
 
 
@@ -130,7 +132,8 @@ def _scored(session: Session, prepared: Prepared, configuration: Configuration) 
 def _refitted(session: Session, prepared: Prepared, outcome: Outcome) -> Refitted:
     """Return the configuration after it has learned from every training picture."""
     with _watching(session.lab.monitor, "Training on every training picture") as watch:
-        return refitted(prepared.task, outcome, prepared.sweep.reference.l2, session.lab.executor, watch=watch)
+        place = place_of(session, prepared)
+        return refitted(prepared.task, outcome, prepared.sweep.reference.l2, place, watch=watch)
 
 
 @contextmanager

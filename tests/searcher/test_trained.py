@@ -23,6 +23,7 @@ from automl_tl.model.forward import forward
 from automl_tl.model.member import Member
 from automl_tl.monitor import Epoch
 from automl_tl.searcher.delivery.members import kept_member, refitted, rescaled
+from automl_tl.searcher.delivery.place import Place
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.searcher.trials.observer import QUARTERS, Observer
@@ -275,7 +276,7 @@ def test_a_refit_learns_from_every_picture(
 ) -> None:
     task, ours, found = done
     watched = Watched(monkeypatch)
-    refit = refitted(task, found, ours.l2, HERE)
+    refit = refitted(task, found, ours.l2, Place(HERE))
     np.testing.assert_array_equal(watched.learned[0], task.everything)
     assert (refit.n, refit.note) == (task.sample.n, "")
     assert refit.member.cuts == found.configuration.cuts
@@ -294,7 +295,7 @@ def test_training_goes_on_from_a_trial_s_weights(task: Task, monkeypatch: pytest
         return real(tunable, y, rows, recipe, *a, **kw)
 
     monkeypatch.setattr(module, "finetune", finetune)
-    refit = refitted(task, found, ours.l2, HERE, allowance=Allowance(epochs=2))
+    refit = refitted(task, found, ours.l2, Place(HERE), allowance=Allowance(epochs=2))
     assert (recipes[0].epochs, recipes[0].head_epochs) == (2, 0)
     assert recipes[0].head_lr < JOINED.how.head_lr  # type: ignore[union-attr]
     assert refit.n == task.sample.n
@@ -312,7 +313,7 @@ def test_a_refit_that_diverges_is_not_delivered(task: Task, monkeypatch: pytest.
         return Trained(tuple(epoch(number, loss) for number, loss in enumerate((0.4, 0.9, 3.0), 1)), shortened=False)
 
     monkeypatch.setattr(module, "finetune", diverging)
-    refit = refitted(task, found, ours.l2, HERE)
+    refit = refitted(task, found, ours.l2, Place(HERE))
     assert (
         "the refit on every training picture was rejected, since its loss rose from 0.40 to 3.00" in refit.note.lower()
     )
@@ -335,7 +336,7 @@ def test_a_refit_that_had_its_epochs_needs_no_note(
         return Trained(trained.history[: trained.epochs - lost], shortened=True)
 
     monkeypatch.setattr(module, "finetune", cut_short)
-    assert told in (note := refitted(task, found, ours.l2, HERE, allowance=Allowance(60.0)).note)
+    assert told in (note := refitted(task, found, ours.l2, Place(HERE), allowance=Allowance(60.0)).note)
     assert bool(note) == bool(told)
 
 
@@ -343,7 +344,7 @@ def test_a_refit_that_breaks_is_not_delivered(task: Task) -> None:
     ours = best_frozen(task)
     found = score_trained(task, TUNED, ours, HERE)
     broken = replace(found, configuration=retuned(TUNED, head_lr=1e20))
-    refit = refitted(task, broken, ours.l2, HERE)
+    refit = refitted(task, broken, ours.l2, Place(HERE))
     assert "the loss became nan" in refit.note
 
 
@@ -355,7 +356,7 @@ def test_a_refit_in_which_a_backbone_raises_is_not_delivered(task: Task, monkeyp
         raise RuntimeError("the device is\ngone")
 
     monkeypatch.setattr(module, "finetune", fail)
-    assert "since RuntimeError: the device is gone" in refitted(task, found, ours.l2, HERE).note
+    assert "since RuntimeError: the device is gone" in refitted(task, found, ours.l2, Place(HERE)).note
 
 
 def test_training_goes_on_in_the_candidate_s_own_variants(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,7 +372,7 @@ def test_training_goes_on_in_the_candidate_s_own_variants(task: Task, monkeypatc
         return real(tunable, *args, **more)
 
     monkeypatch.setattr(module, "finetune", finetune)
-    refitted(task, found, ours.l2, HERE, allowance=Allowance(epochs=3))
+    refitted(task, found, ours.l2, Place(HERE), allowance=Allowance(epochs=3))
     assert sizes == [module.n_variants(10)]
     assert module.n_variants(3) < module.n_variants(10)
 
@@ -403,7 +404,7 @@ def test_nothing_of_a_trial_is_kept_when_it_ends(task: Task) -> None:
 def test_a_refit_without_any_time_leaves_the_trial_s_model(task: Task, limit: float) -> None:
     ours = best_frozen(task)
     found = score_trained(task, TUNED, ours, HERE)
-    refit = refitted(task, found, ours.l2, HERE, allowance=Allowance(limit))
+    refit = refitted(task, found, ours.l2, Place(HERE), allowance=Allowance(limit))
     assert "since there was no time left for it" in refit.note
     assert refit.n == task.sample.n - len(task.held_out(0))
 

@@ -12,6 +12,7 @@ from automl_tl.lab.sample import Sample, draw_sample
 from automl_tl.model.model import Model
 from automl_tl.searcher.delivery.members import Refitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
+from automl_tl.searcher.delivery.place import place_of
 from automl_tl.searcher.delivery.refit import frozen_first
 from automl_tl.searcher.first_look import MOST_FOLDS, TRAINING_PARTS
 from automl_tl.searcher.task import Computed
@@ -55,9 +56,11 @@ def _learn_from_everything(
         return tested, _NO_TIME
     everything = replace(task, sample=whole, features=features, computed=Computed())
 
+    place = place_of(loop.session, loop.prepared)
+
     def refit(outcome: Outcome) -> Refitted:
         left = Allowance(deadline.left - EXPORT_SECONDS if deadline.is_set else None)
-        return refitted(everything, outcome, loop.candidates.reference.l2, lab.executor, allowance=left)
+        return refitted(everything, outcome, loop.candidates.reference.l2, place, allowance=left)
 
     refits = frozen_first(chosen, refit)
     if not all(f.is_refit for f in refits):

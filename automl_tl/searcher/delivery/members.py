@@ -18,13 +18,13 @@ from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.trainer import Start, empty_head, restore
 from automl_tl.learning.tunable import copy_network
 from automl_tl.model.member import Member
+from automl_tl.searcher.delivery.place import Place
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allowance import UNBOUNDED, Allowance
 from automl_tl.searcher.trials.frozen import solve_frozen
 from automl_tl.searcher.trials.observer import Watch
 from automl_tl.searcher.trials.outcome import Outcome
-from automl_tl.searcher.trials.trained import Learned, learn
-from automl_tl.work import Executor
+from automl_tl.searcher.trials.trained import Learned
 
 DIVERGED = 2.0
 """A refit whose last loss is so many times the trial's, and above DIVERGED_LOSS, is rejected."""
@@ -63,7 +63,7 @@ def refitted(
     task: Task,
     outcome: Outcome,
     l2: float,
-    executor: Executor,
+    place: Place,
     *,
     allowance: Allowance = UNBOUNDED,
     watch: Watch | None = None,
@@ -74,20 +74,20 @@ def refitted(
         task: the data; it may hold more pictures than the trials saw.
         outcome: of the candidate.
         l2: multiple of columns over pictures for the solved head of a trained one.
-        executor: where it learns.
+        place: where it learns.
         allowance: of a trained one; with epochs it goes on from the trial's weights.
         watch: told of every epoch.
     """
     configuration, begun = outcome.configuration, time.perf_counter()
     if not configuration.is_trained:
-        head = executor.submit(solve_frozen, task, configuration).result()
+        head = place.executor.submit(solve_frozen, task, configuration).result()
         return Refitted(frozen_member(task, configuration, head), task.sample.n)
     if allowance.seconds is not None and allowance.seconds <= 0:
         return _as_it_was(task, outcome, "there was no time left for it")
     try:
         start = Start(l2, None if allowance.epochs is None else outcome.state)
         left = allowance.share(time.perf_counter() - begun)
-        learned = executor.submit(learn, task, configuration, start, allowance=left, report=watch).result()
+        learned = place.learned(task, configuration, start, allowance=left, watch=watch)
         if fault := _fault(learned):
             return _as_it_was(task, outcome, fault)
         member = kept_member(task, configuration, learned.state)

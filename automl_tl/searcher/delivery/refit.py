@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from automl_tl.errors import sentence
 from automl_tl.searcher.delivery.members import Refitted, kept_member, refitted
+from automl_tl.searcher.delivery.place import place_of
 from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
@@ -47,16 +48,16 @@ def frozen_first(chosen: Sequence[Outcome], refit: Callable[[Outcome], Refitted]
 
 def _refit(loop: Loop, outcome: Outcome) -> Refitted:
     """Refit a candidate on every training picture, as far as there is time."""
-    task, l2, executor = loop.task, loop.candidates.reference.l2, loop.lab.executor
+    task, l2, place = loop.task, loop.candidates.reference.l2, place_of(loop.session, loop.prepared)
     if not outcome.configuration.is_trained:
-        return refitted(task, outcome, l2, executor)
+        return refitted(task, outcome, l2, place)
     left = loop.allotment.left
     epochs = _affordable(loop, outcome, left)
     if epochs == 0 or loop.interrupted:
         member = kept_member(task, outcome.configuration, outcome.state)
         return Refitted(member, task.n_trained, _not_refitted(loop, len(task.held_out(0))), is_refit=False)
     allowance = Allowance(left if loop.session.deadline.is_set else None, epochs=epochs)
-    return refitted(task, outcome, l2, executor, allowance=allowance, watch=loop.lab.monitor.learned)
+    return refitted(task, outcome, l2, place, allowance=allowance, watch=loop.lab.monitor.learned)
 
 
 def _not_refitted(loop: Loop, unseen: int) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +57,7 @@ def read_outcome(file: Path) -> Outcome | None:
             epochs=whole_number(facts["epochs"], 0),
             n_folds=whole_number(facts["n_folds"], 0),
             state=state,
-            history=tuple(map(_epoch, listed(facts.get("history", [])))),
+            history=tuple(map(Epoch.from_dict, listed(facts.get("history", [])))),
             trainer=whole_number(facts.get("trainer", 0), 0),
             number=whole_number(facts["number"], -1),
             sample=is_a(facts["sample"], str),
@@ -72,7 +71,8 @@ def read_history(file: Path) -> tuple[Configuration, tuple[Epoch, ...]] | None:
     try:
         with safe_open(file, "pt") as opened:
             facts = is_a(parse_json(opened.metadata()["facts"]), dict)
-        return Configuration.from_dict(facts["configuration"]), tuple(map(_epoch, listed(facts.get("history", []))))
+        history = tuple(map(Epoch.from_dict, listed(facts.get("history", []))))
+        return Configuration.from_dict(facts["configuration"]), history
     except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError):
         return None
 
@@ -83,10 +83,3 @@ def _check(rows: np.ndarray, scores: np.ndarray) -> None:
         raise ValueError(f"rows {rows.shape} and scores {scores.shape}")
     if scores.dtype != np.float32 or rows.min() < 0 or len(np.unique(rows)) < len(rows):
         raise ValueError(f"scores of {scores.dtype}, or rows that are no pictures")
-
-
-def _epoch(values: Any) -> Epoch:
-    for value in is_a(values, dict).values():
-        if value is not None:
-            number(value)
-    return Epoch(**values)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from automl_tl.learning.activations import ActivationCache
 from automl_tl.learning.callbacks import Progress, Validation
+from automl_tl.learning.checkpoint import Checkpoint
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.finetune import Trained, TrainingError
-from automl_tl.learning.trainer import Start, learned_state, make_cache, train
+from automl_tl.learning.trainer import TRAINER_VERSION, Start, learned_state, make_cache, train
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allowance import UNBOUNDED, Allowance
 from automl_tl.searcher.trials.foresight import check_room
@@ -136,6 +140,7 @@ def learn(
     *,
     allowance: Allowance = UNBOUNDED,
     report: Watch | None = None,
+    checkpoints: Path | None = None,
 ) -> Learned:
     """Train a candidate on every picture of the task: work for an executor.
 
@@ -145,8 +150,11 @@ def learn(
         start: where it begins; what a trial left goes on at a smaller rate and in the candidate's own variants.
         allowance: with the epochs, where it goes on.
         report: called with every epoch.
+        checkpoints: folder in which it is kept after every epoch, and from which it goes on; None keeps nothing.
     """
     callbacks = [*allowance.callbacks(), *([] if report is None else [Progress(report)])]
+    if checkpoints is not None:
+        callbacks.insert(0, Checkpoint(checkpoints / f"{identity(task, configuration, start)}.safetensors"))
     material = task.material(configuration)
     cache = make_cache(material, configuration)
     if allowance.epochs is not None:
@@ -155,6 +163,34 @@ def learn(
         configuration = replace(configuration, how=how)
     tunable, trained = train(material, configuration, task.everything, start, cache=cache, callbacks=callbacks)
     return Learned(learned_state(configuration, tunable), trained)
+
+
+def learn_in_group(
+    task: Task, configuration: Configuration, start: Start, *,
+    ends: float | None, checkpoints: Path, report: Watch | None = None,
+) -> Learned:  # fmt: skip
+    """Do the same in one of several processes that share it.
+
+    Args:
+        task, configuration, start, report: see `learn`.
+        ends: `time.time()` at which it must have ended, however often it is begun again; None for no limit.
+        checkpoints: folder that all processes see.
+    """
+    left = Allowance(None if ends is None else ends - time.time())
+    return learn(task, configuration, start, allowance=left, report=report, checkpoints=checkpoints)
+
+
+def identity(task: Task, configuration: Configuration, start: Start) -> str:
+    """Return a name for what comes out of `learn`: another one for other pictures, another seed, another start."""
+    way = task.networks.preprocessing(configuration.backbone, task.fit)
+    weights = task.networks.network(configuration.backbone).weights.identity
+    facts = [task.digest, configuration.to_dict(), start.l2, asdict(way), weights, task.seed, TRAINER_VERSION]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    carried = None if task.carried is None else task.carried.state
+    for state in (start.state, carried):
+        for name, value in sorted((state or {}).items()):
+            digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _shared_cache(task: Task, configuration: Configuration) -> ActivationCache:

@@ -1,0 +1,185 @@
+"""Batches and gradients shared among processes come to what one process comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from in_processes import together
+from trainable import STRONG, coloured, make_cache, tiny_network, zero_head
+
+from automl_tl.learning.callbacks import Callback, Deadline
+from automl_tl.learning.finetune import Targets, finetune
+from automl_tl.learning.recipe import Recipe
+from automl_tl.learning.sharing import Alone, find_sharing
+from automl_tl.learning.tunable import Tunable, copy_network
+from automl_tl.monitor import Epoch
+
+N = 25  # batches of 8, 8 and 9
+RECIPE = Recipe(unfrozen=2, epochs=3, head_lr=1e-2, lr_ratio=2.0, label_smoothing=0.1, policy=STRONG)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A training run, and what its processes have that others do not."""
+
+    recipe: Recipe = RECIPE
+    weights: tuple[float, float] | None = None
+    batch_size: int = 8
+    seconds: float | None = None
+    n: int = N
+    options: dict[str, Any] = field(default_factory=dict)
+    spoiled: bool = False
+    """Whether every process but the first begins with another head."""
+
+
+CASES = {
+    "plain": Case(),
+    "weighed": Case(weights=(1.8, 0.2)),
+    "phases": Case(replace(RECIPE, head_epochs=2, epochs=2, weight_decay=0.1)),
+    "added layers": Case(options={"hidden": 8, "channels": 16}, recipe=replace(RECIPE, epochs=2)),
+    "less than processes": Case(n=3, batch_size=2),
+    "single": Case(n=1),
+    "mixed": Case(replace(RECIPE, mixup=0.3, cutmix=0.3)),
+    "another start": Case(spoiled=True),
+    "no time": Case(seconds=0.0),
+    "little time": Case(replace(RECIPE, epochs=3000), seconds=1.0),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a process has when it is done."""
+
+    parameters: np.ndarray
+    losses: tuple[float, ...]
+    rate: float
+    shortened: bool
+    read: int
+    """Pictures of all steps."""
+
+
+class SlowClock(Callback):
+    """A clock that is behind: in the second process, whose clock must not count."""
+
+    def spent(self) -> float:
+        return 0.0
+
+
+def train(cases: dict[str, Case], folder: Path) -> dict[str, Result]:
+    """Run all of them in this process, one after the other."""
+    return {name: run(case, folder) for name, case in cases.items()}
+
+
+def run(case: Case, folder: Path) -> Result:
+    pixels, y = coloured(case.n)
+    origin = tiny_network()
+    network, head = copy_network(origin), zero_head(origin.channels[-1], **case.options)
+    rank = find_sharing("cpu").rank
+    if case.spoiled and rank:
+        torch.nn.init.ones_(head.linear.weight)
+    cache = make_cache(origin, pixels, origin.n_stages - case.recipe.unfrozen, folder, policy=case.recipe.policy)
+    read, real = [0], cache.batch
+
+    def batch(variant: int, rows: np.ndarray) -> Any:
+        read[0] += len(rows)
+        return real(variant, rows)
+
+    cache.batch = batch  # type: ignore[method-assign]
+    weights = None if case.weights is None else np.array(case.weights)
+    clocks = [] if case.seconds is None else [SlowClock() if rank else Deadline(case.seconds)]
+    if case.options:  # dropout draws other numbers in every process
+        head.fully_connected[2].p = 0.0  # type: ignore[index, union-attr]
+    trained = finetune(
+        Tunable(network, head, cache), Targets(y, weights), np.arange(case.n), case.recipe,
+        batch_size=case.batch_size, callbacks=clocks,
+    )  # fmt: skip
+    state = [*network.module.state_dict().values(), *head.state_dict().values()]
+    last = trained.history[-1].rate if trained.history else 0.0
+    parameters = torch.cat([value.flatten().float() for value in state]).numpy()
+    return Result(parameters, trained.losses, last, trained.shortened, read[0])
+
+
+def lose_one(folder: Path) -> str:
+    """Let the second process go away after an epoch; return how the first one hears of it."""
+
+    class Leaving(Callback):
+        def on_epoch_end(self, epoch: Epoch) -> Epoch:
+            if find_sharing("cpu").rank:
+                raise KeyError("gone")
+            return epoch
+
+    pixels, y = coloured(N)
+    origin = tiny_network()
+    tunable = Tunable(copy_network(origin), zero_head(16), make_cache(origin, pixels, 1, folder))
+    try:
+        finetune(tunable, Targets(y), np.arange(N), RECIPE, batch_size=8, callbacks=[Leaving()])
+    except (ConnectionError, KeyError) as error:
+        return type(error).__name__
+    return "not at all"
+
+
+def train_then_lose_one(folder: Path) -> tuple[dict[str, Result], str]:
+    """Do all that is done in a group of two: starting one takes seconds."""
+    return train(CASES, folder), lose_one(folder)
+
+
+@pytest.fixture(scope="module")
+def in_two(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[dict[str, Result], str]]:
+    """Return what each of two processes comes to, and how it hears of the other one's end."""
+    folder = tmp_path_factory.mktemp("two")
+    return together(train_then_lose_one, folder, store=folder / "store")
+
+
+@pytest.fixture(scope="module")
+def found(
+    in_two: list[tuple[dict[str, Result], str]], tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Result]]:
+    """Return what one process comes to, and each of two."""
+    torch.set_num_threads(1)
+    return [train(CASES, tmp_path_factory.mktemp("one")), *(results for results, _ in in_two)]
+
+
+EXACT = [name for name in CASES if name not in ("mixed", "little time")]
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_two_processes_come_to_what_one_comes_to(found: list[dict[str, Result]], name: str) -> None:
+    alone, *shared = (one[name] for one in found)
+    for other in shared:
+        np.testing.assert_allclose(other.parameters, alone.parameters, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(other.losses, alone.losses, rtol=1e-4)
+        assert other.rate == alone.rate
+        assert other.shortened == alone.shortened
+    assert (name == "no time") is (not alone.losses)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_all_processes_hold_the_same_and_share_out_the_work(found: list[dict[str, Result]], name: str) -> None:
+    alone, first, second = (one[name] for one in found)
+    np.testing.assert_array_equal(first.parameters, second.parameters)
+    assert first.losses == second.losses
+    if name != "little time":
+        assert first.read + second.read == alone.read
+        assert name == "single" or abs(first.read - second.read) <= len(alone.losses) * 3  # one picture of a batch
+
+
+def test_the_first_process_s_clock_ends_the_schedule_of_all(found: list[dict[str, Result]]) -> None:
+    first, second = (one["little time"] for one in found[1:])
+    assert first.shortened
+    assert second.shortened
+    assert len(first.losses) == len(second.losses) > 1
+    assert first.rate == second.rate < 0.05 * RECIPE.head_lr
+
+
+def test_a_process_that_is_lost_is_told_from_an_error(in_two: list[tuple[dict[str, Result], str]]) -> None:
+    assert [heard for _, heard in in_two] == ["ConnectionError", "KeyError"]
+
+
+def test_without_a_group_a_process_is_alone() -> None:
+    assert isinstance(find_sharing("cpu"), Alone)
+    assert torch.equal(Alone().gather(torch.arange(3)), torch.arange(3)[None])
