@@ -61,7 +61,7 @@ def sweep(task: Task, evidence: Evidence, *, solvable: bool, seconds: float | No
         outcomes += list(_solve_more(task, ranked, deadline))
     best = max(outcomes, key=lambda o: task.metric.sign * o.value)
     reference = score_frozen(task, best.configuration)
-    others = tuple(_scored(task, _best_of_others(task, outcomes, best), deadline))
+    others = tuple(_scored(task, best_of_others(task, outcomes, best), deadline))
     return Sweep(tuple(outcomes), Reference(reference, _l2(task, outcomes)), others)
 
 
@@ -73,7 +73,7 @@ def _scored(task: Task, outcomes: Sequence[Outcome], deadline: float) -> Iterato
         yield score_frozen(task, one.configuration)
 
 
-def _best_of_others(task: Task, outcomes: Sequence[Outcome], best: Outcome) -> list[Outcome]:
+def best_of_others(task: Task, outcomes: Sequence[Outcome], best: Outcome) -> list[Outcome]:
     """Return the best candidate of every backbone but the best one's."""
     ranked = sorted(outcomes, key=lambda o: -task.metric.sign * o.value)
     leading: dict[str, Outcome] = {}
