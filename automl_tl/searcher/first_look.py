@@ -13,6 +13,7 @@ from automl_tl.errors import BackboneError, OptionError
 from automl_tl.features.extract import Features
 from automl_tl.lab.considered import without_broken
 from automl_tl.lab.extraction import extract_each
+from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample, draw_sample
 from automl_tl.learning.activations import MAX_BYTES
 from automl_tl.options import SearchOptions
@@ -38,6 +39,10 @@ SLOWER = 1.5
 """How much longer than when it was timed a picture must take to count as slower: a few pictures say no more."""
 MOST_PICTURES = 20_000
 """Training pictures that are looked at without a budget."""
+FIRST_PICTURES = 10_000
+"""Training pictures that a search begins with, at most. A trained candidate is scored on a fifth of them: of 2,000
+pictures, two candidates that differ in one of twenty are told apart to half a point (the standard error), within which
+they count as equal (`lab.decision.INDIFFERENCE`). More pictures are for learning; see `growth`."""
 TRAINING_PARTS = ("train", "val")
 
 
@@ -62,22 +67,25 @@ class _Plan:
     slowdown: float = 1.0
 
 
-def look(session: Session, first: Callable[[Task, str], None]) -> FirstLook:
+def look(session: Session, first: Callable[[Task, str], None], most: int | None = None) -> FirstLook:
     """Extract features, the cheapest backbone first, others while there is time.
 
-    `first` is called with the task and the backbone as soon as anything can be solved.
+    Args:
+        session: what was asked for.
+        first: called with the task and the backbone as soon as anything can be solved.
+        most: training pictures that are looked at; default: as many as there is time for.
 
     Raises:
         BackboneError: no backbone can be used.
         OptionError: the budget is too short for the classes.
     """
     lab = session.lab
-    everything = draw_sample(lab.dataset, len(lab.dataset.frame), lab.seed, parts=TRAINING_PARTS, most_folds=MOST_FOLDS)
+    everything = drawn_part(lab, len(lab.dataset.frame))
     costs, notes = _costs(session, everything)
     if not costs:
         raise BackboneError(f"no backbone can be used: {'; '.join(notes)}")
     costs = dict(sorted(costs.items(), key=lambda item: item[1]))
-    plan = _plan(session, everything, *next(iter(costs.items())))
+    plan = _plan(session, everything, *next(iter(costs.items())), most)
     task = Task(
         lab.networks, plan.sample, lab.report.fit, lab.metric, lab.seed, session.folder.scratch, {},
         max_bytes=_cache_bytes(session.options),
@@ -86,7 +94,8 @@ def look(session: Session, first: Callable[[Task, str], None]) -> FirstLook:
     if not task.features:
         raise BackboneError(f"no backbone could compute features of these pictures: {'; '.join([*notes, *remarks])}")
     if task.sample.n < everything.n:
-        remarks.append(f"The budget allows {task.sample.n:,} of the {everything.n:,} training pictures (stratified).")
+        who = "The search begins with" if most is not None and task.sample.n >= most else "The budget allows"
+        remarks.append(f"{who} {task.sample.n:,} of the {everything.n:,} training pictures (stratified).")
     return FirstLook(task, plan.slowdown, (*notes, *remarks))
 
 
@@ -121,7 +130,7 @@ def _parameters(session: Session, name: str) -> float:
     return float(sum(p.numel() for stage in session.lab.networks.network(name).stages for p in stage.parameters()))
 
 
-def _plan(session: Session, everything: Sample, name: str, cost: float) -> _Plan:
+def _plan(session: Session, everything: Sample, name: str, cost: float, most: int | None) -> _Plan:
     """Return which pictures there is time for.
 
     Args:
@@ -129,22 +138,23 @@ def _plan(session: Session, everything: Sample, name: str, cost: float) -> _Plan
         everything: all training pictures.
         name: of the first backbone.
         cost: the seconds that a picture's features took it when it was timed.
+        most: pictures that are looked at, however much time there is.
     """
     budget = session.deadline.budget
     begun = session.folder.sample_size if session.options.resume else None
     least = min(LEAST_PER_CLASS * len(everything.classes), everything.n)
     if begun is not None:  # the pictures that the run began with: else what is known of its candidates would be lost
-        return _Plan(_drawn(session, everything, begun), _drawn(session, everything, least))
+        return _Plan(drawn(session, everything, begun), drawn(session, everything, least))
     if budget is None:
-        everything = _drawn(session, everything, MOST_PICTURES)
+        everything = drawn(session, everything, min(MOST_PICTURES, most or MOST_PICTURES))
         return _Plan(everything, everything)
     if least * cost > LARGEST_SHARE * budget:
         raise OptionError(_too_short(budget, least * cost / LARGEST_SHARE, len(everything.classes)))
     cost = max(cost, 1e-9)
-    fewest = _drawn(session, everything, max(least, int(min(PACE_SHARE * budget / cost, PACE_PICTURES))))
+    fewest = drawn(session, everything, max(least, int(min(PACE_SHARE * budget / cost, PACE_PICTURES))))
     slowdown = _slowdown(session, name, fewest, cost)
-    affordable = int(_planned_seconds(session) / (slowdown * cost))
-    return _Plan(_drawn(session, everything, max(fewest.n, affordable)), fewest, slowdown)
+    affordable = min(int(_planned_seconds(session) / (slowdown * cost)), most or everything.n)
+    return _Plan(drawn(session, everything, max(fewest.n, affordable)), fewest, slowdown)
 
 
 def _planned_seconds(session: Session) -> float:
@@ -159,12 +169,19 @@ def _slowdown(session: Session, name: str, fewest: Sample, cost: float) -> float
     return now / cost if now > SLOWER * cost else 1.0
 
 
-def _drawn(session: Session, everything: Sample, most: int) -> Sample:
+def drawn(session: Session, everything: Sample, most: int) -> Sample:
     """Return all training pictures, or a stratified part of `most`."""
-    if everything.n <= most:
-        return everything
-    lab = session.lab
-    return draw_sample(lab.dataset, most, lab.seed, parts=TRAINING_PARTS, most_folds=MOST_FOLDS)
+    return everything if everything.n <= most else drawn_part(session.lab, most)
+
+
+def n_training(lab: Lab) -> int:
+    """Return how many training pictures there are."""
+    return int(lab.dataset.frame["split"].isin(TRAINING_PARTS).sum())
+
+
+def drawn_part(lab: Lab, size: int) -> Sample:
+    """Return a stratified part of `size` training pictures; one of twice as many, or more, contains it."""
+    return draw_sample(lab.dataset, size, lab.seed, parts=TRAINING_PARTS, most_folds=MOST_FOLDS)
 
 
 def _too_short(budget: float, needed: float, n_classes: int) -> str:

@@ -17,7 +17,7 @@ from automl_tl.lab.sample import LARGEST_SAMPLE, lonely_note
 from automl_tl.lab.timing import SHARE, STEP_OVER_FORWARD, TIMING, stage_seconds, whole_step_seconds
 from automl_tl.learning.activations import HALF_PRECISION
 from automl_tl.options import SearchOptions
-from automl_tl.searcher.first_look import TRAINING_PARTS, FirstLook, look
+from automl_tl.searcher.first_look import FirstLook, look, n_training
 from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.space_for import is_solvable
@@ -39,15 +39,19 @@ SOLVING_SHARE = 0.05
 """Of the time that is left, for solving further sources: training earns more where time is short."""
 
 
-def prepare(session: Session, first: Callable[[Task, str], None]) -> Prepared:
+def prepare(session: Session, first: Callable[[Task, str], None], most: int | None = None) -> Prepared:
     """Extract features, assess the data set, sweep the frozen candidates, and time a training step.
 
-    `first` is called with the task and the backbone as soon as anything can be solved.
+    Args:
+        session: what was asked for.
+        first: called with the task and the backbone as soon as anything can be solved.
+        most: training pictures that are looked at; default: as many as there is time for.
     """
     lab, options = session.lab, session.options
     with lab.clock("features"):
-        seen = look(session, first)
-    session.folder.keep_sample(seen.task.sample.n)
+        seen = look(session, first, most)
+    if seen.task.sample.n != session.folder.sample_size:  # else it may have begun to grow
+        session.folder.keep_sample(seen.task.sample.n)
     spare = session.deadline.spare(OPTIONAL_ENDS)
     with lab.clock("timing"):
         task, costs, untrainable = _time_training(session, seen, spare.part(SHARE))
@@ -63,9 +67,8 @@ def prepare(session: Session, first: Callable[[Task, str], None]) -> Prepared:
             evidence = replace(evidence, screened_all=False)
         seconds = _sweep_seconds(session)
         swept = sweep(task, evidence, _leading(found), solvable=is_solvable(task), seconds=seconds)
-    n_training = int(lab.dataset.frame["split"].isin(TRAINING_PARTS).sum())
     notes = (*lab.notes, *seen.remarks, *untrainable, *lonely_note(task.sample), *spare.note())
-    everything = lab.held_aside and task.sample.n >= n_training
+    everything = lab.held_aside and task.sample.n >= n_training(lab)
     return Prepared(task, found, swept, costs, everything, notes)
 
 

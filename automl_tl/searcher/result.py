@@ -15,7 +15,7 @@ from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import Estimate
 from automl_tl.model.evaluation import Evaluation
 from automl_tl.notebook import accuracy_words, html_table
-from automl_tl.searcher.summary import SearchSummary
+from automl_tl.searcher.summary import Sampled, SearchSummary
 from automl_tl.searcher.trials.comparison import Comparison
 from automl_tl.strategies import Strategy
 
@@ -62,6 +62,8 @@ class SearchResult:
     metric: str
     budget: float | None
     notes: tuple[str, ...]
+    sample: Sampled | None = None
+    """Of the training pictures; None where all of them were looked at."""
 
     @property
     def recommended(self) -> Strategy:
@@ -85,6 +87,7 @@ class SearchResult:
             predicted=self.predicted, recommended=self.recommended, n_trials=self.n_trials, seconds=self.seconds,
             budget=self.budget, stopped_because=self.stopped_because, bundle=self.bundle,
             leaderboard=self.leaderboard, notes=self.notes,
+            sample=self.sample,
         )  # fmt: skip
 
     def _repr_html_(self) -> str:
@@ -127,6 +130,7 @@ class SearchResult:
             "bundle": str(self.bundle.resolve()),
             "leaderboard": str(self.leaderboard.resolve()),
             "notes": list(self.notes),
+            **({} if self.sample is None else {"sample": self.sample.to_dict()}),
         }  # fmt: skip
 
     def _best(self) -> dict[str, Any]:

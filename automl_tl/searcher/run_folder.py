@@ -182,14 +182,22 @@ class RunFolder:
             self.write_json(_STORAGE, known)
         return str(known["study"])
 
-    def keep_sample(self, n: int) -> None:
-        """Write down how many pictures the run looks at."""
-        self.write_json(_SAMPLE, {"n": n})
+    def keep_sample(self, n: int, *, growing_to: int | None = None) -> None:
+        """Write down how many pictures the run looks at, and of how many the larger sample is that it has begun."""
+        self.write_json(_SAMPLE, {"n": n} if growing_to is None else {"n": n, "growing_to": growing_to})
 
     @property
     def sample_size(self) -> int | None:
         """How many pictures the run looks at, or None where it has not begun to."""
-        n = (self.read_json(_SAMPLE) or {}).get("n")
+        return self._kept_size("n")
+
+    @property
+    def growing_to(self) -> int | None:
+        """The size of a larger sample that was begun, and on which the best candidate was not tried to its end."""
+        return self._kept_size("growing_to")
+
+    def _kept_size(self, name: str) -> int | None:
+        n = (self.read_json(_SAMPLE) or {}).get(name)
         return n if type(n) is int and n > 0 else None
 
     @property

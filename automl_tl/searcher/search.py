@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-
-from optuna.trial import TrialState
 
 from automl_tl.data.forms.memory import Data
 from automl_tl.data.names import printable
@@ -18,11 +16,13 @@ from automl_tl.lab.lab import Lab, open_lab
 from automl_tl.learning.tracking import tracked, trackers_asked_for
 from automl_tl.model.bundle import save_bundle
 from automl_tl.options import SearchOptions, takes
+from automl_tl.searcher.beginning import begin_loop, save_interim
 from automl_tl.searcher.delivery.deliver import Delivered, deliver, final_seconds
 from automl_tl.searcher.delivery.members import frozen_member
-from automl_tl.searcher.delivery.models import first_interim_model, interim_model
+from automl_tl.searcher.delivery.models import first_interim_model
 from automl_tl.searcher.experience import keep_experience
-from automl_tl.searcher.first_look import GETTING_READY_SHARE
+from automl_tl.searcher.first_look import FIRST_PICTURES, GETTING_READY_SHARE, n_training
+from automl_tl.searcher.larger_sample import try_candidates
 from automl_tl.searcher.preparation import prepare
 from automl_tl.searcher.record import TEST, VALIDATION, keep_evaluation, keep_findings, keep_origin, out_of_fold
 from automl_tl.searcher.result import SearchResult
@@ -30,20 +30,14 @@ from automl_tl.searcher.run_folder import RunFolder, default_out
 from automl_tl.searcher.same_run import identities
 from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.space.limits import Limits, measure_limits
-from automl_tl.searcher.space.search_space import Space, outside, parameters
-from automl_tl.searcher.space.space_for import space_for
+from automl_tl.searcher.space.search_space import parameters
+from automl_tl.searcher.summary import Sampled
 from automl_tl.searcher.task import Task
-from automl_tl.searcher.trials.allotment import Allotment
-from automl_tl.searcher.trials.candidates import Candidates
 from automl_tl.searcher.trials.deadline import Deadline
 from automl_tl.searcher.trials.frozen import first_model
-from automl_tl.searcher.trials.journal import open_storage
 from automl_tl.searcher.trials.leaderboard import leaderboard, write_leaderboard
 from automl_tl.searcher.trials.loop import Loop
-from automl_tl.searcher.trials.openings import folds_to_score, openings
-from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.study import Study
-from automl_tl.strategies import FROZEN
 
 LEAST_FOR_CHOOSING = 150.0
 """Seconds of a search below which no runtimes are measured: preparing and timing them takes some 8 s a backbone, and a
@@ -105,23 +99,22 @@ def search_in(session: Session) -> SearchResult:
         folder.begin(asked, pictures)
     keep_origin(session)
     follow = _mirroring(session)
-    prepared = prepare(session, partial(_first_bundle, folder))
+    prepared = prepare(session, partial(_first_bundle, folder), FIRST_PICTURES)
     keep_findings(session, prepared)
     _check_time_left(session, prepared)
     if not options.resume:
-        _save_interim(folder, prepared.task, prepared.sweep.reference.outcome)
-    loop, clock = _make_loop(session, prepared), session.lab.clock
+        save_interim(folder, prepared.task, prepared.sweep.reference.outcome)
+    loop = first = begin_loop(session, prepared)
     try:
         with follow(loop.study):
-            with clock("trials"):
-                wanted = options.parts["trained"] or options.trials
-                stopped = loop.run() if wanted else "only the sweep was asked for"
+            wanted = options.parts["trained"] or options.trials
+            loop, stopped = try_candidates(loop) if wanted else (loop, "only the sweep was asked for")
             delivered = deliver(loop)
     finally:
         _write_table(loop)
     result = _result(loop, delivered, stopped)
     _keep_answers(loop, delivered)
-    keep_experience(loop)
+    keep_experience(first)  # on a larger sample the first trials are chosen ones
     folder.write_result(result.to_dict())
     folder.forget_checkpoints()
     return result
@@ -157,60 +150,12 @@ def _check_time_left(session: Session, prepared: Prepared) -> None:
         )
 
 
-def _make_loop(session: Session, prepared: Prepared) -> Loop:
-    """Return the loop with its study: a new one is told of the sweep and given the openings."""
-    task, options, folder, sweep = prepared.task, session.options, session.folder, prepared.sweep
-    reserved = final_seconds(session, prepared)
-    left = session.deadline.left - reserved if session.deadline.is_set else None
-    today = _narrowed(space_for(task, prepared.assessment, parts=options.parts), options.strategies)
-    space = folder.space(today)
-    first = openings(prepared, space, session.limits, left)
-    first = [c for c in first if outside(c, space) is None]  # a resumed run keeps to what it began with
-    trained = [c for c in first if c.is_trained]
-    task = replace(task, n_folds=folds_to_score(task, prepared.costs, trained, left))
-    prepared = replace(prepared, task=task)
-    study = Study(open_storage(folder.journal), space, options.seed, greater_is_better=task.metric.sign > 0)
-    study.tell_kept(folder.load(study.begun))
-    study.retry_lost()
-    if not study.has_sweep:
-        study.add_sweep([o for o in sweep.outcomes if outside(o.configuration, space) is None])
-        for configuration in first if options.parts["enqueued"] else []:
-            if not options.strategies or configuration.strategy in options.strategies:
-                study.enqueue(configuration)
-    known = folder.load([t.number for t in study.finished if t.state == TrialState.COMPLETE])
-    priors, before = prepared.assessment.priors, _comparable(task, known)
-    candidates = Candidates(task, sweep.reference, priors, before, sweep.others)
-    allotment = Allotment(session, prepared, candidates, reserved)
-    return Loop(session, prepared, study, today, candidates, allotment, partial(_save_interim, folder, task))
-
-
-def _narrowed(space: Space, strategies: Sequence[str]) -> Space:
-    """Return the space without the kinds of training that were not asked for."""
-    if not strategies:
-        return space
-    asked = {"frozen" if name in FROZEN else name for name in strategies}
-    kinds = tuple(kind for kind in space.training if kind in asked)
-    return replace(space, training=kinds or ("frozen",))
-
-
-def _comparable(task: Task, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Return the candidates of an earlier session whose pictures and backbones are still those of this one."""
-    same = (o for o in outcomes if o.sample == task.digest and o.configuration.backbone in task.features)
-    return [o for o in same if o.rows.max() < task.sample.n and o.scores.shape[1] == task.n_classes]
-
-
 def _first_bundle(folder: RunFolder, task: Task, backbone: str) -> None:
     """Write a model as soon as the first features are there; an earlier session's stays."""
     if folder.bundle.exists():
         return
     configuration, head = first_model(task, backbone)
     save_bundle(first_interim_model(task, frozen_member(task, configuration, head)), folder.bundle)
-
-
-def _save_interim(folder: RunFolder, task: Task, outcome: Outcome) -> None:
-    """Write a candidate as the model so far; what an earlier session delivered stays until this one delivers."""
-    if not folder.is_finished:
-        save_bundle(interim_model(task, outcome), folder.bundle)
 
 
 def _write_table(loop: Loop) -> None:
@@ -247,4 +192,11 @@ def _result(loop: Loop, delivered: Delivered, stopped: str) -> SearchResult:
         metric=metric.name,
         budget=session.options.budget,
         notes=(*loop.prepared.notes, *delivered.notes),
+        sample=_sampled(loop, delivered),
     )
+
+
+def _sampled(loop: Loop, delivered: Delivered) -> Sampled | None:
+    n, there = loop.task.sample.n, n_training(loop.lab)
+    learned_from = tuple(delivered.model.details["data"]["learned_from"])
+    return Sampled(n, there, learned_from) if n < there else None

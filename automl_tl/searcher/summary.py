@@ -16,6 +16,27 @@ from automl_tl.strategies import Strategy
 Interval = tuple[float, float]
 
 
+@dataclass(frozen=True)
+class Sampled:
+    """The part of the training pictures that a search has looked at."""
+
+    chosen_on: int
+    """Pictures on which the model was chosen."""
+    of: int
+    """Training pictures that there are."""
+    refitted_on: tuple[int, ...]
+    """Pictures that each member has learned from."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Sampled:
+        """Return what was kept as JSON."""
+        return cls(int(values["chosen_on"]), int(values["of"]), tuple(map(int, values["refitted_on"])))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {"chosen_on": self.chosen_on, "of": self.of, "refitted_on": list(self.refitted_on)}
+
+
 @dataclass(frozen=True, eq=False)
 class SearchSummary:
     """The delivered model of a search, how good it is, and what was spent."""
@@ -44,6 +65,8 @@ class SearchSummary:
     bundle: Path
     leaderboard: Path
     notes: tuple[str, ...]
+    sample: Sampled | None = None
+    """None where every training picture was looked at."""
 
     @property
     def best(self) -> Configuration:
@@ -76,6 +99,7 @@ class SearchSummary:
             bundle=folder / "bundle",
             leaderboard=folder / "leaderboard.csv",
             notes=tuple(values["notes"]),
+            sample=Sampled.from_dict(values["sample"]) if "sample" in values else None,
         )
 
 

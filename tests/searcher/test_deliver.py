@@ -134,7 +134,7 @@ def test_a_rejected_refit_on_everything_leaves_the_tested_model(
 def test_without_time_the_tested_model_is_delivered(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("automl_tl.searcher.search.final_seconds", lambda *_: 1e6)
+    monkeypatch.setattr("automl_tl.searcher.beginning.final_seconds", lambda *_: 1e6)
     monkeypatch.setattr(everything, "_everything_seconds", lambda *_: 1e6)
     result = quick_search(many, tmp_path / "run", budget=600)
     assert result.stopped_because == "the budget is used up"

@@ -14,7 +14,8 @@ from tiny_backbone import TinyBackbone
 
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.recipe import Recipe
-from automl_tl.searcher import search as engine
+from automl_tl.searcher import beginning
+from automl_tl.searcher.search import search
 from automl_tl.searcher.space.search_space import IMBALANCED, Space, parameters, suggest
 from automl_tl.searcher.trials import openings as module
 from automl_tl.searcher.trials.openings import CLASSES_ALIKE
@@ -25,13 +26,13 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Configuration], S
     """Return a list that gets the openings of every search, with their space; nothing of them is tried."""
     install(monkeypatch, tiny=TinyBackbone())
     kept: list[tuple[list[Configuration], Space]] = []
-    real = engine.openings
+    real = beginning.openings
 
     def keeping(prepared: Any, space: Space, *rest: Any) -> list[Configuration]:
         kept.append((real(prepared, space, *rest), space))
         return []
 
-    monkeypatch.setattr(engine, "openings", keeping)
+    monkeypatch.setattr(beginning, "openings", keeping)
     return kept
 
 
@@ -49,7 +50,7 @@ def test_what_is_hardly_ever_the_best_comes_last(
     opened: Opened, make_pictures: MakePictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "UNLIKELY", 1.1)
-    engine.search(make_pictures(per_class=12), trials=1, out=tmp_path / "run", backbones=["tiny"])
+    search(make_pictures(per_class=12), trials=1, out=tmp_path / "run", backbones=["tiny"])
     strategies = [c.strategy for c in opened[0][0]]
     assert strategies[-1] == "pretrained_initialization"
     assert strategies.count("pretrained_initialization") == 1
@@ -59,7 +60,7 @@ def test_every_cell_comes_before_variations_in_one_thing_each(
     opened: Opened, make_pictures: MakePictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "UNLIKELY", 0.0)
-    engine.search(make_pictures(per_class=12), trials=1, out=tmp_path / "run", backbones=["tiny"])
+    search(make_pictures(per_class=12), trials=1, out=tmp_path / "run", backbones=["tiny"])
     ((configurations, _),) = opened
     strategies = [c.strategy for c in configurations]
     variations = configurations[-2:]  # so few pictures are gone round as often as may be: no longer training
@@ -76,7 +77,7 @@ def test_every_cell_comes_before_variations_in_one_thing_each(
 def test_openings_lie_in_the_space(opened: Opened, make_pictures: MakePictures, tmp_path: Path) -> None:
     from optuna.trial import FixedTrial
 
-    engine.search(make_pictures(per_class=12), trials=1, out=tmp_path / "run", backbones=["tiny"])
+    search(make_pictures(per_class=12), trials=1, out=tmp_path / "run", backbones=["tiny"])
     ((configurations, space),) = opened
     for configuration in configurations:
         assert suggest(FixedTrial(parameters(configuration, space)), space) == configuration
@@ -88,7 +89,7 @@ def test_classes_weigh_the_same_only_where_the_metric_says_so(
 ) -> None:
     """Balanced weights cost a seventh of the accuracy on uneven blood cells."""
     root = make_pictures(per_class=(int(6 * IMBALANCED), 6, 6))
-    engine.search(root, trials=1, out=tmp_path / "run", backbones=["tiny"], metric=metric)
+    search(root, trials=1, out=tmp_path / "run", backbones=["tiny"], metric=metric)
     ((configurations, space),) = opened
     assert space.imbalanced
     trained = [c for c in configurations if isinstance(c.how, Recipe)]

@@ -23,9 +23,10 @@ from automl_tl.features.picture import Picture
 from automl_tl.lab.sample import Sample
 from automl_tl.learning import trainer
 from automl_tl.learning.finetune import TrainingError
+from automl_tl.searcher.beginning import comparable
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.run_folder import RunFolder
-from automl_tl.searcher.search import _comparable, search
+from automl_tl.searcher.search import search
 from automl_tl.searcher.trials import candidates
 from automl_tl.searcher.trials import loop as trials_module
 
@@ -579,7 +580,7 @@ def test_scores_of_other_pictures_are_not_taken_for_these(change: Any, same: boo
     before, now = bare_task(np.arange(40) % 2), bare_task(np.arange(40) % 2)
     kept = outcome(before, 0.8, configuration=TUNED, rows=np.arange(10), sample=before.digest)
     now = replace(now, sample=change(now.sample), features=cast(Any, {"tiny": None}))
-    assert _comparable(now, [kept]) == ([kept] if same else [])
+    assert comparable(now, [kept]) == ([kept] if same else [])
 
 
 NARROW, WIDE = TinyBackbone((1, 1, 1), seed=1), TinyBackbone((8, 12, 16, 20))

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from generated_pictures import MakePictures, picture
@@ -20,7 +21,9 @@ from tiny_backbone import TinyBackbone
 from torch import nn
 
 import automl_tl
+from automl_tl.learning.curve import curve_through
 from automl_tl.monitor import Progress, Silent, Status
+from automl_tl.searcher import growth
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.search import search
 
@@ -197,3 +200,16 @@ def test_a_machine_that_is_slower_than_when_it_was_timed_gets_fewer_pictures(
     result = search(other, budget=BUDGET, out=data.parent / "second")
     assert clock.now - begun <= ALLOWED
     assert any("The budget allows" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("at", ["", "Solving the best sources on more pictures"])
+def test_a_search_whose_sample_grows_keeps_its_budget(
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock, data: Path, at: str
+) -> None:
+    install(monkeypatch, slow=SlowBackbone(0.01, clock))
+    sizes, right = np.array([5.0, 10.0, 20.0, 32.0]), np.arange(1000) < np.array([[500], [600], [700], [800]])
+    monkeypatch.setattr(growth, "_curve", lambda *_: curve_through(sizes, right, np.arange(1000)))
+    monkeypatch.setattr("automl_tl.searcher.search.FIRST_PICTURES", 40)
+    result, took = searched(clock, data, at, budget=100.0)
+    assert took <= 100.0 * 1.05 + 5.0
+    assert any("The sample grew from 64 to 128 " in note for note in result.notes)

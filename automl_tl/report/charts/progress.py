@@ -26,7 +26,8 @@ def progress_chart(table: pd.DataFrame, metric: str) -> Markup | None:
     if scored.empty:
         return None
     values = scored[metric].to_numpy(float)
-    best = np.minimum.accumulate(values) if metric == "log_loss" else np.maximum.accumulate(values)
+    samples = scored[metric].groupby(scored["pictures"] if "pictures" in scored else np.zeros(len(scored)))
+    best = (samples.cummin() if metric == "log_loss" else samples.cummax()).to_numpy(float)  # of the sample at the time
     spent = table.sort_values("number").set_index("number")["seconds"].astype(float).fillna(0.0).cumsum()
     unit, named = next((size, name) for size, name in _UNITS if size <= max(spent.max(), 1))
     done = spent[scored["number"]].to_numpy() / unit

@@ -10,7 +10,7 @@ from automl_tl.data.majority import Majority
 from automl_tl.data.quality import QualityReport
 from automl_tl.durations import format_duration
 from automl_tl.learning.configuration import Configuration, Frozen
-from automl_tl.searcher.summary import SearchSummary
+from automl_tl.searcher.summary import Sampled, SearchSummary
 from automl_tl.wording import clean, metric_words, plural
 
 VIEWS = {"flips": " on every picture, mirrored as well", "flips+zoom": " on every picture, mirrored and zoomed as well"}
@@ -82,12 +82,19 @@ def effort(found: SearchSummary, table: pd.DataFrame) -> Iterator[tuple[str, str
     pruned += f"; {plural(refused, 'proposal')} did not fit" if refused > 0 else ""
     swept = int((table["kind"] == "sweep").sum())
     yield "tried", f"{plural(swept, 'frozen candidate')} in the sweep, then {plural(found.n_trials, 'trial')}{pruned}"
+    if found.sample is not None:
+        yield "pictures", _sampled(found.sample)
     budget = "" if found.budget is None else f" of {format_duration(found.budget)}"
     yield "time", f"{format_duration(found.seconds)}{budget}"
     yield "ended because", found.stopped_because
     yield "model", str(found.bundle)
     yield "leaderboard", str(found.leaderboard)
     yield "run", str(found.bundle.parent)
+
+
+def _sampled(sample: Sampled) -> str:
+    learned = " and ".join(f"{n:,}" for n in dict.fromkeys(sample.refitted_on))
+    return f"chosen on {sample.chosen_on:,} of {sample.of:,} for training, learned from {learned}"
 
 
 def notes_of(notes: Iterable[str], report: QualityReport | None) -> tuple[str, ...]:

@@ -50,6 +50,8 @@ def open_storage(path: Path | None) -> BaseStorage:
 def read_trials(path: Path) -> list[FrozenTrial]:
     """Return the trials of the journal at `path`, none where there is no such file.
 
+    Where the sample grew, the study of the larger one holds those of the smaller one too.
+
     A copy is read: what a search that runs at the moment writes is neither repaired nor locked.
 
     Raises:
@@ -59,7 +61,8 @@ def read_trials(path: Path) -> list[FrozenTrial]:
         return []
     with tempfile.TemporaryDirectory() as folder:
         storage = open_storage(Path(shutil.copy(path, folder)))
-        return [trial for study in storage.get_all_studies() for trial in storage.get_all_trials(study._study_id)]
+        studies = [storage.get_all_trials(study._study_id) for study in storage.get_all_studies()]
+        return max(studies, key=len, default=[])
 
 
 class _Journal(JournalFileBackend):

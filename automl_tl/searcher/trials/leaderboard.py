@@ -14,9 +14,10 @@ from automl_tl.learning.recipe import Recipe
 from automl_tl.output import whole
 
 KIND, CONFIGURATION, SECONDS, REASON, PLANNED = "kind", "configuration", "seconds", "reason", "planned_seconds"
-"""Names of a trial's user attributes."""
+PICTURES, EARLIER = "pictures", "earlier"
+"""Names of a trial's user attributes; EARLIER holds the state and the value of one that a smaller sample knows."""
 SWEEP, TRIAL = "sweep", "trial"
-_STATES = {
+STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
@@ -29,15 +30,23 @@ def leaderboard(trials: Iterable[FrozenTrial], metric: str, *, greater_is_better
     """Return one row per trial that was begun, the best first, those without a score last.
 
     Columns: `number`, `kind` ("sweep" or "trial"), `state`, `strategy`, `backbone`, `cuts`, `pooling`, `head`,
-    the metric's name, `seconds`, `epochs`, `folds`, `reason`, then one column `param.NAME` per parameter.
+    the metric's name, `seconds`, `epochs`, `folds`, `reason`, then one column `param.NAME` per parameter. Where the
+    sample grew, `pictures` is the size of the one that a candidate was scored on, and the largest sample comes first:
+    scores of different samples cannot be compared.
     """
-    rows = [_row(trial, metric) for trial in trials if trial.state != TrialState.WAITING]
+    rows = [row for row in (_row(trial, metric) for trial in trials) if row["state"] != "waiting"]
     fixed = ["number", "kind", "state", "strategy", "backbone", "cuts", "pooling", "head", metric, "seconds"]
     fixed += ["epochs", "folds", "reason"]
     table = pd.DataFrame(rows)
+    grew = "pictures" in table and table["pictures"].nunique() > 1
+    fixed += ["pictures"] if grew else []
     names = [*fixed, *sorted(column for column in table.columns if column.startswith("param."))]
     table = table.reindex(columns=names)
-    return table.sort_values([metric, "number"], ascending=[not greater_is_better, True]).reset_index(drop=True)
+    keys, ascending = [metric, "number"], [not greater_is_better, True]
+    if grew:
+        table["pictures"] = table["pictures"].fillna(table["pictures"].max()).astype(int)
+        keys, ascending = ["pictures", *keys], [False, *ascending]
+    return table.sort_values(keys, ascending=ascending).reset_index(drop=True)
 
 
 def write_leaderboard(table: pd.DataFrame, path: Path) -> None:
@@ -48,16 +57,18 @@ def write_leaderboard(table: pd.DataFrame, path: Path) -> None:
 
 def _row(trial: FrozenTrial, metric: str) -> dict[str, Any]:
     attributes = trial.user_attrs
+    value = trial.value if trial.state == TrialState.COMPLETE else None
     row: dict[str, Any] = {
         "number": trial.number,
         "kind": attributes.get(KIND, TRIAL),
-        "state": _STATES[trial.state],
-        metric: trial.value if trial.state == TrialState.COMPLETE else None,
+        **attributes.get(EARLIER, {"state": STATES[trial.state], "value": value}),
+        "pictures": attributes.get(PICTURES),
         "seconds": attributes.get(SECONDS),
         "epochs": attributes.get("epochs"),
         "folds": attributes.get("folds"),
         "reason": attributes.get(REASON, ""),
     }
+    row[metric] = row.pop("value")
     row |= {f"param.{name}": value for name, value in trial.params.items()}
     if CONFIGURATION in attributes:
         row |= _described(Configuration.from_dict(attributes[CONFIGURATION]))

@@ -36,6 +36,7 @@ by luck, and better ones were never tried."""
 MOST_REFUSED = 8
 """Proposals in a row that do not fit the time left, after which the search ends; so many of trained ones, after which
 only frozen ones are tried."""
+PAUSED = "it paused"
 Improved = Callable[[Outcome], None]
 
 
@@ -60,6 +61,8 @@ class Loop:
     candidates: Candidates
     allotment: Allotment
     improved: Improved
+    pauses: Callable[[], bool] = lambda: False
+    """Asked before every trial whether it stops here, to go on later or with another loop."""
     interrupted: bool = False
     refused: int = 0
     """Proposals in a row that were not tried."""
@@ -105,6 +108,8 @@ class Loop:
             return f"all {wanted} trials are done"
         if self.allotment.left <= 0:
             return "the budget is used up"
+        if self.pauses():
+            return PAUSED
         if self._perfect():
             return "no picture of the validation part is wrong any more"
         if wanted is None and self.study.exhausted():

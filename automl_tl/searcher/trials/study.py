@@ -14,7 +14,8 @@ from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState, create_tria
 from automl_tl.errors import OptionError
 from automl_tl.learning.configuration import Configuration
 from automl_tl.searcher.space.search_space import Space, parameters, suggest
-from automl_tl.searcher.trials.leaderboard import CONFIGURATION, KIND, PLANNED, REASON, SECONDS, SWEEP, TRIAL
+from automl_tl.searcher.trials.earlier import is_earlier, out_of_competition
+from automl_tl.searcher.trials.leaderboard import CONFIGURATION, KIND, PICTURES, PLANNED, REASON, SECONDS, SWEEP, TRIAL
 from automl_tl.searcher.trials.outcome import Outcome
 
 NAME = "automl-tl"
@@ -37,31 +38,51 @@ class Study:
         space: what may be chosen.
         seed: of the sampler.
         greater_is_better: the metric's direction.
+        pictures: of the sample on which candidates are scored.
     """
 
-    def __init__(self, storage: BaseStorage, space: Space, seed: int, *, greater_is_better: bool = True) -> None:
+    def __init__(
+        self, storage: BaseStorage, space: Space, seed: int, *, greater_is_better: bool = True, pictures: int = 0
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space, self.seed, self.greater_is_better = space, seed, greater_is_better
+        self.pictures, self._storage = pictures, storage
         self.trains = space.training != ("frozen",)
         """Whether training may be proposed; whoever sees that none fits any more takes it back."""
+        grown = _grown_name(pictures)
+        known = any(study.study_name == grown for study in storage.get_all_studies())
+        self._study = self._opened(grown if known else NAME)
+        self._rng = np.random.default_rng(seed)
+
+    def _opened(self, name: str) -> optuna.Study:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._study = optuna.create_study(
-                storage=storage,
-                study_name=NAME,
+            study = optuna.create_study(
+                storage=self._storage,
+                study_name=name,
                 load_if_exists=True,
-                direction="maximize" if greater_is_better else "minimize",
+                direction="maximize" if self.greater_is_better else "minimize",
             )
-            self._study.sampler = optuna.samplers.TPESampler(
+            study.sampler = optuna.samplers.TPESampler(
                 multivariate=True,
                 group=True,
                 n_startup_trials=STARTUP_TRIALS,
-                seed=(seed + 7919 * len(self._study.trials)) % 2**32,
+                seed=(self.seed + 7919 * len(study.trials)) % 2**32,
             )
-        self._study.pruner = optuna.pruners.MedianPruner(
-            n_startup_trials=0, n_warmup_steps=1, n_min_trials=_PRUNE_AFTER
-        )
-        self._rng = np.random.default_rng(seed)
+        study.pruner = optuna.pruners.MedianPruner(n_startup_trials=0, n_warmup_steps=1, n_min_trials=_PRUNE_AFTER)
+        return study
+
+    def grow(self, pictures: int) -> None:
+        """Go on with a larger sample, whether for the first time or again after a kill.
+
+        What was tried on the smaller one stays in the table with its number, and neither sampler nor pruner sees it:
+        a score of other pictures is no evidence. What still waited there is not tried any more.
+        """
+        before, smaller = self.trials, self.pictures
+        self._study, self.pictures = self._opened(_grown_name(pictures)), pictures
+        self.trains = self.space.training != ("frozen",)
+        for trial in before[len(self.trials) :]:
+            self._study.add_trial(out_of_competition(trial, smaller))
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -82,7 +103,7 @@ class Study:
     @property
     def has_sweep(self) -> bool:
         """Whether the sweep's candidates are in it."""
-        return any(t.user_attrs.get(KIND) == SWEEP for t in self.trials)
+        return any(t.user_attrs.get(KIND) == SWEEP and not is_earlier(t) for t in self.trials)
 
     def add_sweep(self, outcomes: Sequence[Outcome]) -> None:
         """Enter solved candidates as finished trials."""
@@ -92,7 +113,8 @@ class Study:
         """Let a configuration be tried next, after those enqueued before; raises OptionError for one out of range."""
         values = parameters(configuration, self.space)
         _check(values, self.space)
-        self._study.enqueue_trial(values, skip_if_exists=True)
+        anew = any(map(is_earlier, self.trials))  # what a smaller sample knows is tried again
+        self._study.enqueue_trial(values, skip_if_exists=not anew)
 
     @property
     def begun(self) -> list[int]:
@@ -115,6 +137,7 @@ class Study:
         for trial in lost:
             self._study.tell(trial.number, state=TrialState.FAIL)
         abandoned = [t for t in self.trials if t.user_attrs.get(_ABANDONED) and t.state == TrialState.FAIL]
+        abandoned = [t for t in abandoned if not is_earlier(t)]
         for trial in [*abandoned, *lost]:
             crashes = trial.user_attrs.get(_CRASHES, 0) + (trial in lost)
             if trial.number not in again and crashes <= 1 and CONFIGURATION in trial.user_attrs:
@@ -176,7 +199,7 @@ class Study:
 
     def complete(self, trial: Trial, outcome: Outcome) -> None:
         """End a trial with its value."""
-        for name, value in _attributes(outcome).items():
+        for name, value in self._attributes(outcome).items():
             trial.set_user_attr(name, value)
         self._study.tell(trial, outcome.value)
 
@@ -239,18 +262,22 @@ class Study:
         values = parameters(outcome.configuration, self.space)
         fixed = FixedTrial(values)
         suggest(fixed, self.space)
-        attributes = {KIND: SWEEP, CONFIGURATION: outcome.configuration.to_dict(), **_attributes(outcome)}
+        attributes = {KIND: SWEEP, CONFIGURATION: outcome.configuration.to_dict(), **self._attributes(outcome)}
         return create_trial(
             params=fixed.params, distributions=fixed.distributions, value=outcome.value, user_attrs=attributes
         )
 
+    def _attributes(self, outcome: Outcome) -> dict[str, Any]:
+        seconds = round(outcome.seconds, 3)
+        return {SECONDS: seconds, "epochs": outcome.epochs, "folds": outcome.n_folds, PICTURES: self.pictures}
+
+
+def _grown_name(pictures: int) -> str:
+    return f"{NAME} on {pictures} pictures"
+
 
 def _is_trained(trial: FrozenTrial) -> bool:
     return bool(trial.user_attrs.get(CONFIGURATION, {}).get("training", "frozen") != "frozen")
-
-
-def _attributes(outcome: Outcome) -> dict[str, Any]:
-    return {SECONDS: round(outcome.seconds, 3), "epochs": outcome.epochs, "folds": outcome.n_folds}
 
 
 def _check(values: dict[str, Any], space: Space) -> None:

@@ -77,7 +77,7 @@ def sweep(task: Task, evidence: Evidence, leading: Leading, *, solvable: bool, s
     eligible = [o for o in outcomes if _is(leading, o)] or outcomes
     best = max(eligible, key=lambda o: task.metric.sign * o.value)
     reference = score_frozen(task, best.configuration)
-    others = tuple(_scored(task, _best_of_others(task, eligible, best), deadline))
+    others = tuple(_scored(task, best_of_others(task, eligible, best), deadline))
     return Sweep(tuple(outcomes), Reference(reference, _l2(task, outcomes), leading.ahead), others)
 
 
@@ -93,7 +93,7 @@ def _scored(task: Task, outcomes: Sequence[Outcome], deadline: float) -> Iterato
         yield score_frozen(task, one.configuration)
 
 
-def _best_of_others(task: Task, outcomes: Sequence[Outcome], best: Outcome) -> list[Outcome]:
+def best_of_others(task: Task, outcomes: Sequence[Outcome], best: Outcome) -> list[Outcome]:
     """Return the best candidate of every backbone but the best one's."""
     ranked = sorted(outcomes, key=lambda o: -task.metric.sign * o.value)
     leading: dict[str, Outcome] = {}

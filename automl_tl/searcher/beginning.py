@@ -1,0 +1,99 @@
+"""A loop of trials as it begins: with its study, what is known already, and what is tried first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from optuna.trial import TrialState
+
+from automl_tl.learning.configuration import Configuration
+from automl_tl.model.bundle import save_bundle
+from automl_tl.searcher.delivery.deliver import final_seconds
+from automl_tl.searcher.delivery.models import interim_model
+from automl_tl.searcher.run_folder import RunFolder
+from automl_tl.searcher.session import Prepared, Session
+from automl_tl.searcher.space.search_space import Space, outside
+from automl_tl.searcher.space.space_for import space_for
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials.allotment import Allotment
+from automl_tl.searcher.trials.candidates import Candidates
+from automl_tl.searcher.trials.journal import open_storage
+from automl_tl.searcher.trials.loop import Loop
+from automl_tl.searcher.trials.openings import folds_to_score, openings
+from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.study import Study
+from automl_tl.strategies import FROZEN
+
+
+def begin_loop(session: Session, prepared: Prepared) -> Loop:
+    """Return the loop with its study: a new one is told of the sweep and given the openings."""
+    task, options, folder = prepared.task, session.options, session.folder
+    space, greater = folder.space(_today(session, prepared)), task.metric.sign > 0
+    study = Study(open_storage(folder.journal), space, options.seed, greater_is_better=greater, pictures=task.sample.n)
+    return _begun(session, prepared, study)
+
+
+def begin_again(before: Loop, prepared: Prepared, carried: Sequence[Configuration]) -> Loop:
+    """Return the loop on a larger sample, in the study of the one before.
+
+    Args:
+        before: of the smaller sample.
+        prepared: of the larger one.
+        carried: what is tried first; then those openings that the smaller sample had no time for.
+    """
+    before.study.grow(prepared.task.sample.n)
+    tried = [outcome.configuration for outcome in before.candidates.outcomes]
+    return _begun(before.session, prepared, before.study, carried, tried)
+
+
+def _begun(
+    session: Session, prepared: Prepared, study: Study, carried: Sequence[Configuration] = (),
+    tried: Sequence[Configuration] = (),
+) -> Loop:  # fmt: skip
+    """Return the loop in a study; see `begin_again`."""
+    options, folder, sweep = session.options, session.folder, prepared.sweep
+    reserved = final_seconds(session, prepared)
+    left = session.deadline.left - reserved if session.deadline.is_set else None
+    first = openings(prepared, study.space, session.limits, left)
+    first = [c for c in first if outside(c, study.space) is None]  # a resumed run keeps to what it began with
+    trained = [c for c in first if c.is_trained]
+    task = replace(prepared.task, n_folds=folds_to_score(prepared.task, prepared.costs, trained, left))
+    prepared = replace(prepared, task=task)
+    study.tell_kept(folder.load(study.begun))
+    study.retry_lost()
+    if not study.has_sweep:
+        study.add_sweep([o for o in sweep.outcomes if outside(o.configuration, study.space) is None])
+        rest = [c for c in first if c not in (*tried, *carried)] if options.parts["enqueued"] else []
+        for configuration in (*carried, *rest):
+            if not options.strategies or configuration.strategy in options.strategies:
+                study.enqueue(configuration)
+    known = folder.load([t.number for t in study.finished if t.state == TrialState.COMPLETE])
+    priors, kept = prepared.assessment.priors, comparable(task, known)
+    candidates = Candidates(task, sweep.reference, priors, kept, sweep.others)
+    allotment, improved = Allotment(session, prepared, candidates, reserved), partial(save_interim, folder, task)
+    return Loop(session, prepared, study, _today(session, prepared), candidates, allotment, improved)
+
+
+def _today(session: Session, prepared: Prepared) -> Space:
+    """Return what may be chosen in this session, without the kinds of training that were not asked for."""
+    space = space_for(prepared.task, prepared.assessment, parts=session.options.parts)
+    strategies = session.options.strategies
+    if not strategies:
+        return space
+    asked = {"frozen" if name in FROZEN else name for name in strategies}
+    kinds = tuple(kind for kind in space.training if kind in asked)
+    return replace(space, training=kinds or ("frozen",))
+
+
+def comparable(task: Task, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return the candidates of an earlier session whose pictures and backbones are still those of this one."""
+    same = (o for o in outcomes if o.sample == task.digest and o.configuration.backbone in task.features)
+    return [o for o in same if o.rows.max() < task.sample.n and o.scores.shape[1] == task.n_classes]
+
+
+def save_interim(folder: RunFolder, task: Task, outcome: Outcome) -> None:
+    """Write a candidate as the model so far; what an earlier session delivered stays until this one delivers."""
+    if not folder.is_finished:
+        save_bundle(interim_model(task, outcome), folder.bundle)
