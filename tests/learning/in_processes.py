@@ -14,11 +14,12 @@ T = TypeVar("T")
 def together(work: Callable[..., T], *args: object, store: Path, size: int = 2) -> list[T]:
     """Return what each process's `work(*args)` returns, by rank; `store` is a file that is not there yet."""
     with ProcessPoolExecutor(size, get_context("spawn")) as pool:
-        found = [pool.submit(_in_group, rank, size, store, work, args) for rank in range(size)]
+        found = [pool.submit(in_group, rank, size, store, work, args) for rank in range(size)]
         return [one.result(timeout=120) for one in found]
 
 
-def _in_group(rank: int, size: int, store: Path, work: Callable[..., T], args: tuple[object, ...]) -> T:
+def in_group(rank: int, size: int, store: Path, work: Callable[..., T], args: tuple[object, ...]) -> T:
+    """Do the work in this process, the `rank`-th of `size`."""
     from datetime import timedelta
 
     import torch
