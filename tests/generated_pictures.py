@@ -40,3 +40,11 @@ def write_pictures(
         for index in range(count):
             picture(kind, 1000 * seed + index, size).save(folder / f"{index:03d}.png")
     return root
+
+
+def add_odd_pictures(root: Path, per_class: int) -> Path:
+    """Add pictures to each of three classes that look like another one: no classifier is right on all of them."""
+    for number, name in enumerate(("apple", "leaf", "sky")):
+        for index in range(per_class):
+            picture((number + 1) % 3, 500 + index).save(root / name / f"odd{index}.png")
+    return root

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from generated_pictures import picture, write_pictures
+from generated_pictures import add_odd_pictures, write_pictures
 from tiny_models import tiny_alone
 
 from automl_tl.cli import main
@@ -30,11 +30,7 @@ def run(*arguments: str | Path) -> Result:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return pictures of three classes, some of which look like another class."""
-    root = write_pictures(tmp_path_factory.mktemp("panel") / "toys", per_class=8)
-    for number, name in enumerate(("apple", "leaf", "sky")):
-        for index in range(3):
-            picture((number + 1) % 3, 500 + index).save(root / name / f"odd{index}.png")
-    return root
+    return add_odd_pictures(write_pictures(tmp_path_factory.mktemp("panel") / "toys", per_class=8), per_class=3)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
-from generated_pictures import MakePictures, picture
+from generated_pictures import MakePictures, add_odd_pictures
 from hypothesis import given
 from hypothesis import strategies as st
 from loops import STATE, make_loop
@@ -221,11 +221,7 @@ def short_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def data(make_pictures: MakePictures) -> Path:
     """Return 60 pictures of 3 classes, some of which look like another class."""
-    root = make_pictures(per_class=17)
-    for number, name in enumerate(("apple", "leaf", "sky")):
-        for index in range(3):
-            picture((number + 1) % 3, 500 + index).save(root / name / f"odd{index}.png")
-    return root
+    return add_odd_pictures(make_pictures(per_class=17), per_class=3)
 
 
 def curve(end: float) -> LearningCurve:

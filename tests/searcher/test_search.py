@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from generated_pictures import MakePictures, picture, write_pictures
+from generated_pictures import MakePictures, add_odd_pictures, write_pictures
 from tasks import TUNED, bare_task, install, outcome
 from tiny_backbone import TinyBackbone, counting
 
@@ -56,11 +56,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> TinyBackbone:
 @pytest.fixture
 def data(make_pictures: MakePictures) -> Path:
     """Return 42 pictures of 3 classes, some of which look like another class."""
-    root = make_pictures(per_class=12)
-    for number, name in enumerate(("apple", "leaf", "sky")):
-        for index in range(2):
-            picture((number + 1) % 3, 500 + index).save(root / name / f"odd{index}.png")
-    return root
+    return add_odd_pictures(make_pictures(per_class=12), per_class=2)
 
 
 def board(result: SearchResult) -> pd.DataFrame:

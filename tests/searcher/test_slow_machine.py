@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from generated_pictures import MakePictures, picture
+from generated_pictures import MakePictures, add_odd_pictures, picture
 from tasks import install
 from tiny_backbone import TinyBackbone
 from torch import nn
@@ -103,11 +103,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 @pytest.fixture
 def data(make_pictures: MakePictures) -> Path:
     """Return 204 pictures of 3 classes, some of which look like another class; 40 are held aside."""
-    root = make_pictures(per_class=60)
-    for number, name in enumerate(("apple", "leaf", "sky")):
-        for index in range(8):
-            picture((number + 1) % 3, 500 + index).save(root / name / f"odd{index}.png")
-    return root
+    return add_odd_pictures(make_pictures(per_class=60), per_class=8)
 
 
 def searched(

@@ -28,7 +28,7 @@ from automl_tl.searcher.trials.reference import Reference, estimated
 from automl_tl.wording import plural
 from automl_tl.work import Executor
 
-FEWEST_EPOCHS = 2
+SCORED_EPOCHS = 2
 """After fewer a trial that its time has cut short says nothing of its configuration, and is no model to deliver."""
 GO_ON_LR = 0.3
 """Share of the learning rates when training goes on with more pictures instead of beginning again."""
@@ -124,7 +124,7 @@ def score_fold(
     learned_from = np.flatnonzero(task.sample.folds != fold)
     start = Start(reference.l2)
     tunable, trained = train(material, configuration, learned_from, start, cache=cache, callbacks=callbacks)
-    if trained.epochs < min(FEWEST_EPOCHS, configuration.tuned.epochs):
+    if trained.epochs < min(SCORED_EPOCHS, configuration.tuned.epochs):
         raise TrainingError(f"its time sufficed for {plural(trained.epochs, 'epoch')} of {configuration.tuned.epochs}")
     scores = tunable.scores(rows)
     last = replace(trained.history[-1], score=value_of(scores))
