@@ -22,7 +22,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -200,12 +200,15 @@ def main() -> None:
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--budget", type=float, help="seconds of the search")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     engine = choose_engine(asked.device, asked.batch_size, asked.workers)
+    size = QUICK if asked.quick else FULL
+    size = replace(size, budget=asked.budget or size.budget)
     with tempfile.TemporaryDirectory() as folder:
-        bench = prepared(Path(folder), asked.backbone, engine, QUICK if asked.quick else FULL)
+        bench = prepared(Path(folder), asked.backbone, engine, size)
         print(machine(bench), flush=True)
         parts = (decoding, forward, features, training, search)
         rows = [one for part in parts for one in part(bench)]

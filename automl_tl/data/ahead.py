@@ -13,9 +13,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+FEWEST, MOST = 2, 8
+"""Threads: some wait for a disk, and more than eight wait for Python's lock. Beside an H100, on 16 cores, 8 decoded 889
+pictures a second and 16 of them 824; features came out at 975 and 754."""
+
+
 def default_threads() -> int:
-    """Return the processors that this process may use, at least 2, as some threads wait for a disk, at most 16."""
-    return max(2, min(16, available_cores()))
+    """Return the processors that this process may use, from FEWEST to MOST."""
+    return max(FEWEST, min(MOST, available_cores()))
 
 
 def ahead(

@@ -68,4 +68,4 @@ def test_an_error_comes_where_its_result_would_and_ends_the_work() -> None:
 
 
 def test_threads() -> None:
-    assert 2 <= default_threads() <= 16
+    assert 2 <= default_threads() <= 8
