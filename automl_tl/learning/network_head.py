@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -48,7 +47,7 @@ class NetworkHead(nn.Module):
                 (module.linear.weight, head.weight),
                 (module.linear.bias, head.bias),
             ):
-                target.copy_(torch.as_tensor(np.ascontiguousarray(values)))
+                target.copy_(torch.tensor(values))  # a copy: what Ray hands over may only be read
         return module
 
     def refine(self, output: Tensor) -> Tensor:

@@ -32,6 +32,20 @@ def test_a_solved_head_is_where_training_starts_whatever_is_added(
     assert torch.equal(module(features), NetworkHead.from_linear(head)(features))
 
 
+def test_arrays_of_a_head_that_may_only_be_read_raise_no_warning(
+    solved: tuple[LinearHead, np.ndarray], recwarn: pytest.WarningsRecorder
+) -> None:
+    for array in (solved[0].weight, solved[0].bias, solved[0].center, solved[0].scale):
+        array.flags.writeable = False  # as what comes from Ray's memory
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        NetworkHead.from_linear(solved[0])
+    finally:
+        torch.set_warn_always(before)
+    assert not [one for one in recwarn if "writable" in str(one.message)]
+
+
 def test_the_convolution_block_changes_nothing_at_first_and_no_output_where_there_is_none() -> None:
     maps = torch.randn(2, 10, 4, 4)
     assert torch.equal(NetworkHead(10, 3, channels=10).refine(maps), maps)
