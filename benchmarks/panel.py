@@ -74,7 +74,7 @@ def measure(one: Opened) -> dict[str, Any]:
 
 def known_again(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
     """Return a row with what is known before training as the code of today finds it; what was trained stays."""
-    came_true = ("set", "kind", "change", "per_class", "draw", "backbone", "trainer", "n_test", "oracle")
+    came_true = ("set", "kind", "change", "per_class", "draw", "backbone", "trainer", "engine", "n_test", "oracle")
     prefixes = ("true_", "pictures_", "stages_", "tried_")
     measured = {k: v for k, v in kept.items() if k in came_true or k.startswith(prefixes)}
     return {**measured, **known(assessed(one.lab))}
@@ -121,7 +121,7 @@ def identity(one: Opened) -> dict[str, Any]:
     row, lab = one.row, one.lab
     return {
         "set": row.data, "kind": one.listed.kind, "change": row.change, "per_class": row.per_class, "draw": row.draw,
-        "backbone": row.backbone, "trainer": TRAINER_VERSION,
+        "backbone": row.backbone, "trainer": TRAINER_VERSION, "engine": lab.engine.for_training.name,
         "n_test": int((lab.dataset.frame["split"] == "test").sum()),
     }  # fmt: skip
 
