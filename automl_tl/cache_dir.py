@@ -17,7 +17,7 @@ from automl_tl.errors import CacheError
 from automl_tl.wording import clean
 
 ENVIRONMENT_VARIABLE = "AUTOML_TL_CACHE_DIR"
-KINDS = ("scan", "features", "domain", "timing", "preflight")
+KINDS = ("scan", "features", "domain", "evidence", "short_training", "timing", "preflight")
 MARK = "CACHEDIR.TAG"  # also tells backup programs to leave the folder out, see bford.info/cachedir
 MARK_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache that automl-tl made; it can be deleted.\n"
 

@@ -19,6 +19,8 @@ WHAT = {
     "scan": "which pictures are readable, and their hashes",
     "features": "statistics of every stage of a backbone",
     "domain": "domain distances",
+    "evidence": "what linear classifiers on the features reached",
+    "short_training": "what short fine-tunings came to",
     "timing": "measured speeds of this machine",
     "preflight": "plugins that were tried and work",
 }

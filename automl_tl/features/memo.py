@@ -23,7 +23,12 @@ def unchanged(values: Any) -> Any:
 
 
 def remember(
-    folder: Path, depends_on: Mapping[str, Any], compute: Callable[[], Any], read: Callable[[Any], T] = unchanged
+    folder: Path,
+    depends_on: Mapping[str, Any],
+    compute: Callable[[], Any],
+    read: Callable[[Any], T] = unchanged,
+    *,
+    most: int | None = None,
 ) -> T:
     """Return what `read` makes of `compute()`'s JSON-able result, from disk where it was computed before.
 
@@ -32,6 +37,7 @@ def remember(
         depends_on: everything that changes the result.
         compute: called when nothing, or something damaged, is kept. What cannot be kept is not.
         read: makes a value of JSON's; it raises KeyError, TypeError or ValueError for what `compute` never gives.
+        most: results that are kept in the folder, the newest; default: all of them.
     """
     path = folder / f"{digest(depends_on)[:32]}.json"
     try:
@@ -46,7 +52,16 @@ def remember(
         text = json.dumps({"depends_on": depends_on, "result": result, "sha256": digest(result)}, default=str)
         with whole(path) as new:
             new.write_text(text, encoding="utf-8")
+        if most is not None:
+            _forget_all_but(most, folder)
     return read(result)
+
+
+def _forget_all_but(most: int, folder: Path) -> None:
+    """Delete the oldest results of a folder; raises OSError where another process deletes them too."""
+    oldest_first = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+    for file in oldest_first[:-most]:
+        file.unlink(missing_ok=True)
 
 
 def _kept(path: Path, read: Callable[[Any], T]) -> T:

@@ -14,9 +14,10 @@ from automl_tl.lab.advice import Advice, Unfreezing, advise, stages_to_unfreeze
 from automl_tl.lab.calibration import GainPrior
 from automl_tl.lab.decision import Choice, choose
 from automl_tl.lab.domains import measure_domains, picture_extremes
-from automl_tl.lab.evidence import Candidate, Evidence, gather_evidence
+from automl_tl.lab.evidence import Candidate, Evidence
 from automl_tl.lab.expectations import Expectations, expect
 from automl_tl.lab.flips import FLIPS, MAX_PICTURES, FlipHarm, judge_flips
+from automl_tl.lab.kept_evidence import evidence_of
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.matrix import Matrix, Size, judge_size, place
 from automl_tl.lab.neighbours import Neighbour, nearest
@@ -101,7 +102,7 @@ def assess(
     with clock("domain"), activity("Measuring the domain distance") as update:
         domains = measure_domains(lab, features, sample, update, spare)
     with clock("evidence"), activity("Screening feature sources") as update:
-        evidence = gather_evidence(lab, features, sample, update, deadline=deadline)
+        evidence = evidence_of(lab, features, sample, update, deadline=deadline)
     domain, size = domains[evidence.backbone], _size(lab, evidence.backbone, sample)
     matrix = place(size.large, domain.different, lab.calibration.borders.different)
     with clock("timing"), activity("Timing a training step"):

@@ -99,6 +99,8 @@ def test_sizes_count_files_and_bytes(filled: Path) -> None:
         ("scan", 1, 10),
         ("features", 1, 1500),
         ("domain", 0, 0),
+        ("evidence", 0, 0),
+        ("short_training", 0, 0),
         ("timing", 0, 0),
         ("preflight", 0, 0),
     ]
