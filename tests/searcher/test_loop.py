@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from loops import FINAL_SECONDS, make_loop, seconds, trained
+from optuna.trial import TrialState
 from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, reference, retuned, space
 
 from automl_tl.errors import AutomlTlError
@@ -364,6 +365,22 @@ def test_what_was_tried_already_is_not_tried_again(tmp_path: Path, scores: Score
     assert [configuration for configuration, _ in scores] == [TEN, SCRATCH]
     assert reasons(loop)[1] == "the same has been tried already"
     assert len(loop.study.finished) == 2
+
+
+@pytest.mark.parametrize("kills", [1, 2])
+def test_what_a_killed_process_left_running_counts_for_nothing(tmp_path: Path, scores: Scores, kills: int) -> None:
+    """Of three trials that were asked for three end by themselves, the one that was lost among them while it may be."""
+    loop = make_loop(tmp_path, left=None, trials=3)
+    loop.study.enqueue(TEN)
+    for _ in range(kills):
+        loop.study.ask()  # and the process is killed
+        assert loop.study.retry_lost() == 1
+    assert loop.study.retry_lost() == 0
+    assert loop.run() == "all 3 trials are done"
+    complete = [trial for trial in loop.study.trials if trial.state == TrialState.COMPLETE]
+    assert loop.study.finished == complete
+    assert len(complete) == len({configuration for configuration, _ in scores}) == 3
+    assert (TEN in [configuration for configuration, _ in scores]) == (kills == 1)
 
 
 def test_where_no_training_fits_frozen_trials_go_on(tmp_path: Path, scores: Scores) -> None:

@@ -27,7 +27,8 @@ PATIENCE, LEAST_TRIALS = 12, 16
 """The search ends when so many finished trials in a row were no better, and so many there were in all."""
 _PRUNE_AFTER = 4
 _LAST_STEP = 1000
-_ABANDONED, _REFUSED, _RETRY_OF, _CRASHES = "abandoned", "refused", "retry_of", "crashes"
+_ABANDONED, _KILLED, _REFUSED = "abandoned", "killed", "refused"
+_RETRY_OF, _CRASHES = "retry_of", "crashes"
 
 
 class Study:
@@ -91,9 +92,9 @@ class Study:
 
     @property
     def finished(self) -> list[FrozenTrial]:
-        """Trials of the search itself that have ended, in order, without those that were abandoned or refused."""
+        """Trials of the search itself that have ended by themselves, in order: not abandoned, killed or refused."""
         ended = [t for t in self.trials if t.state.is_finished() and t.user_attrs.get(KIND, TRIAL) == TRIAL]
-        return [t for t in ended if not (t.user_attrs.get(_ABANDONED) or t.user_attrs.get(_REFUSED))]
+        return [t for t in ended if not t.user_attrs.keys() & {_ABANDONED, _KILLED, _REFUSED}]
 
     @property
     def has_waiting(self) -> bool:
@@ -130,18 +131,19 @@ class Study:
         """Give up trials that a killed process left running; return how many.
 
         They and those that were abandoned for want of time are enqueued once more; one that was left running twice
-        is not: it may be what ends the process.
+        is not: it may be what ends the process. Neither counts as a trial, only what ends by itself.
         """
+        lost = self.begun
+        for number in lost:
+            trial = Trial(self._study, self.trials[number]._trial_id)
+            trial.set_user_attr(_KILLED, True)
+            self._study.tell(trial, state=TrialState.FAIL)
         again = {t.user_attrs.get(_RETRY_OF) for t in self.trials}
-        lost = [t for t in self.trials if t.state == TrialState.RUNNING]
-        for trial in lost:
-            self._study.tell(trial.number, state=TrialState.FAIL)
-        abandoned = [t for t in self.trials if t.user_attrs.get(_ABANDONED) and t.state == TrialState.FAIL]
-        abandoned = [t for t in abandoned if not is_earlier(t)]
-        for trial in [*abandoned, *lost]:
-            crashes = trial.user_attrs.get(_CRASHES, 0) + (trial in lost)
-            if trial.number not in again and crashes <= 1 and CONFIGURATION in trial.user_attrs:
-                self._study.enqueue_trial(trial.params, user_attrs={_RETRY_OF: trial.number, _CRASHES: crashes})
+        unended = [t for t in self.trials if t.user_attrs.keys() & {_ABANDONED, _KILLED} and not is_earlier(t)]
+        for ended in unended:
+            crashes = ended.user_attrs.get(_CRASHES, 0) + ended.user_attrs.get(_KILLED, False)
+            if ended.number not in again and crashes <= 1 and CONFIGURATION in ended.user_attrs:
+                self._study.enqueue_trial(ended.params, user_attrs={_RETRY_OF: ended.number, _CRASHES: crashes})
         return len(lost)
 
     def ask(self, avoid: frozenset[str] = frozenset()) -> tuple[Trial, Configuration]:
