@@ -19,6 +19,7 @@ from automl_tl.data.names import natural, printable, quoted
 from automl_tl.data.remarks import are_grey, remarks, value_remarks
 from automl_tl.data.source import sources_of
 from automl_tl.data.split import leaks_by_part
+from automl_tl.data.stored import fetched_once
 from automl_tl.data.value_range import ValueRange, common_range
 from automl_tl.errors import DataError
 from automl_tl.notebook import html_table
@@ -120,10 +121,13 @@ def scan(
     out with the reason. With `train`, so are byte-identical pictures with different labels, all copies of
     them, and the rest must be fit for training (`dataset.for_training`); without, they stay.
     Measurements are kept below `cache_dir`, one file for each root, so a second scan of unchanged files
-    opens none of them; None keeps nothing. `progress` is called in this thread with (done, total).
+    opens none of them; what is fetched from an object store is kept there while this process needs it. None keeps
+    nothing. `progress` is called in this thread with (done, total).
     """
     sample = dataset.drawn is not None
     store = MeasurementStore.of(dataset.root, cache_dir, of_sample=sample) if cache_dir is not None else None
+    if cache_dir is not None:
+        dataset = dataset.with_frame(fetched_once(dataset.frame, cache_dir))
     measurements = measure_all(sources_of(dataset.frame), store, progress, threads)
     everything = _measured_frame(dataset.frame, measurements)
     conflicting = _has_conflict(everything) if train else np.zeros(len(everything), bool)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import BinaryIO
+
+import pandas as pd
 
 from automl_tl.data.address import Address
 from automl_tl.data.ahead import ahead
+from automl_tl.data.fetched import Fetched
 from automl_tl.data.listing import Listing
 from automl_tl.data.names import printable
 from automl_tl.data.object_store import Info, content, info, listed, version_of
@@ -24,7 +28,7 @@ _AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A picture that is an object of a store; it is fetched as a whole, each time that it is opened."""
+    """A picture that is an object of a store; it is fetched as a whole, when it is opened and not at hand."""
 
     name: str
     """Its address."""
@@ -32,6 +36,8 @@ class Stored:
     """See `Source`; as it was listed."""
     size: int | None = None
     """Bytes; None where it was not listed."""
+    fetched: Fetched | None = field(default=None, compare=False, repr=False)
+    """What keeps it at hand; None: nothing does."""
 
     @property
     def place(self) -> tuple[str, int]:
@@ -44,11 +50,20 @@ class Stored:
             size = info(self.name)["size"] if self.size is None else self.size
             if size is not None and size > MAX_BYTES:
                 raise PictureError(f"too large: {size:,} bytes are more than {MAX_BYTES:,}")
-            return io.BytesIO(content(self.name))
+            return io.BytesIO(self.fetched.read(self.name, content) if self.fetched else content(self.name))
         except FileNotFoundError:
             raise PictureError(NO_OBJECT) from None
         except PermissionError:
             raise PictureError("the store gives no permission to read it") from None
+
+
+def fetched_once(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Return a data set's frame whose objects are kept in `folder` from when they are first opened."""
+    if "source" not in frame or not any(isinstance(source, Stored) for source in frame["source"]):
+        return frame
+    kept = Fetched(folder)
+    sources = [replace(one, fetched=kept) if isinstance(one, Stored) else one for one in frame["source"]]
+    return frame.assign(source=pd.Series(sources, frame.index, dtype=object))
 
 
 def stored_tree(root: Address, listing: Listing) -> Folder:

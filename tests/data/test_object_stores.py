@@ -18,6 +18,9 @@ from automl_tl.data.dataset import open_dataset
 from automl_tl.data.quality import scan
 from automl_tl.data.stored import MAX_BYTES, Stored, look_up
 from automl_tl.errors import DataError, OptionError, PictureError, StoreError
+from automl_tl.features.picture import pictures_of
+from automl_tl.lab.lab import open_lab
+from automl_tl.options import LabOptions
 
 Upload = Callable[..., str]
 
@@ -149,6 +152,24 @@ def test_a_second_scan_fetches_what_has_changed_alone(
     store.pipe_file(changed, store.cat_file(f"{root}/sky/000.png")[:-12] + b"\0" * 12)
     scan(open_dataset(root), cache_dir=tmp_path / "cache")
     assert fetched[12:] == [changed]
+
+
+def test_what_the_scan_has_fetched_is_not_fetched_for_the_features(
+    upload: Upload, fetched: list[str], tmp_path: Path
+) -> None:
+    lab = open_lab(
+        upload(per_class=4), LabOptions(backbones=("efficientnet_lite0",), cache_dir=str(tmp_path / "cache"))
+    )
+    assert len(fetched) == 12
+    lab.features("efficientnet_lite0", pictures_of(lab.dataset.frame))
+    assert len(fetched) == 12
+    assert not list((tmp_path / "cache").rglob("*.png"))  # what keeps them has no name
+    source = lab.dataset.frame["source"][0]
+    travelled = pickle.loads(pickle.dumps(source))
+    assert travelled == source
+    assert travelled.fetched is None  # another process has no such file
+    assert travelled.open().read() == source.open().read()
+    assert fetched[12:] == [source.name]
 
 
 def test_the_same_pictures_on_the_disk_have_the_same_fingerprint(upload: Upload, tmp_path: Path) -> None:
