@@ -64,6 +64,7 @@ class RayExecutor:
         self._starting = self._ray.remote(_work).options(num_cpus=0, max_retries=1)
         self._numbers = itertools.count()
         self._sent: OrderedDict[int, tuple[Any, Any]] = OrderedDict()
+        self._sending = threading.Lock()
         self._running: set[Any] = set()
 
     def __str__(self) -> str:
@@ -113,6 +114,9 @@ class RayExecutor:
             if report is not None:
                 self._hear(result, number, report)
             return self._ray.get(result)
+        except KeyboardInterrupt:  # of whoever waits here: nobody else would end it
+            self._ray.cancel(result, force=True)
+            raise
         except TaskCancelledError:
             raise CancelledError from None
         except OutOfMemoryError as error:
@@ -141,11 +145,13 @@ class RayExecutor:
         """Return a reference to what may be sent again; anything else as it is."""
         if not is_dataclass(value):
             return value
-        if id(value) not in self._sent:
-            self._sent[id(value)] = value, self._ray.put(value)  # with the value itself, so that its id stays its own
+        with self._sending:  # several threads submit
+            kept = self._sent.get(id(value)) or (value, self._ray.put(value))
+            self._sent[id(value)] = kept  # with the value itself, so that its id stays its own
+            self._sent.move_to_end(id(value))
             while len(self._sent) > _KEPT:
                 self._sent.popitem(last=False)
-        return self._sent[id(value)][1]
+        return kept[1]
 
     def _nodes(self) -> list[tuple[float, float]]:
         """Return the cores and GPUs of each machine that is there."""

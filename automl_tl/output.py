@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -38,7 +39,7 @@ def check_new_folder(folder: Path, option: str) -> None:
 @contextmanager
 def whole(file: Path, ending: str = ".tmp") -> Iterator[Path]:
     """Yield a name beside `file` to write to, which becomes `file` if nothing is raised, and else is deleted."""
-    new = file.with_name(f".{file.name}.{os.getpid()}{ending}")
+    new = file.with_name(f".{file.name}.{secrets.token_hex(4)}{ending}")  # machines that share a folder share numbers
     try:
         yield new
         new.replace(file)

@@ -124,13 +124,16 @@ class FeatureTable:
         try:
             with _opened(shard) as file:
                 keys = file.get_tensor(_KEYS)
+                fits = _has_rows_for(keys, file)
         except SafetensorError:
-            _drop([shard])
-            return
+            fits = False
         except FileNotFoundError:  # another process trimmed it
             return
         except OSError as error:
             _say_once(f"'{clean(shard)}' in the cache cannot be read ({error.strerror or error}): it is computed again")
+            return
+        if not fits:
+            _drop([shard])
             return
         self._where.update({key.tobytes().hex(): (shard, row) for row, key in enumerate(keys)})
 
@@ -198,6 +201,14 @@ def names(slices: Sequence[Slice]) -> frozenset[str]:
     """Return the names of the arrays that the shards hold; raises CacheError as `read` does."""
     with _still(slices[0].shard) as file:
         return frozenset(file.keys()) - {_KEYS}
+
+
+def _has_rows_for(keys: np.ndarray, file: Any) -> bool:
+    """Return whether keys are hashes, uint8 (n, 32), and every array of an opened shard has n rows."""
+    if keys.dtype != np.uint8 or keys.ndim != 2 or keys.shape[1] != 32:
+        return False
+    shapes = [file.get_slice(name).get_shape() for name in set(file.keys()) - {_KEYS}]
+    return all(len(shape) == 2 and shape[0] == len(keys) for shape in shapes)
 
 
 @contextmanager

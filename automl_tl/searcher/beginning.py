@@ -63,12 +63,13 @@ def _begun(
     prepared = replace(prepared, task=task)
     study.tell_kept(folder.load(study.begun))
     study.retry_lost()
-    if not study.has_sweep:
+    if not study.has_begun:
         study.add_sweep([o for o in sweep.outcomes if outside(o.configuration, study.space) is None])
         rest = [c for c in first if c not in (*tried, *carried)] if options.parts["enqueued"] else []
         for configuration in (*carried, *rest):
             if not options.strategies or configuration.strategy in options.strategies:
                 study.enqueue(configuration)
+        study.note_beginning()
     known = folder.load([t.number for t in study.finished if t.state == TrialState.COMPLETE])
     priors, kept = prepared.assessment.priors, comparable(task, known)
     candidates = Candidates(task, sweep.reference, priors, kept, sweep.others)

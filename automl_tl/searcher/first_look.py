@@ -62,8 +62,8 @@ class _Plan:
     """Which pictures are looked at."""
 
     sample: Sample
-    fewest: Sample
-    """Where there is no time for the sample."""
+    fewest: Sample | None
+    """Where there is no time for the sample; None: no other will do."""
     slowdown: float = 1.0
 
 
@@ -144,7 +144,7 @@ def _plan(session: Session, everything: Sample, name: str, cost: float, most: in
     begun = session.folder.sample_size if session.options.resume else None
     least = min(LEAST_PER_CLASS * len(everything.classes), everything.n)
     if begun is not None:  # the pictures that the run began with: else what is known of its candidates would be lost
-        return _Plan(drawn(session, everything, begun), drawn(session, everything, least))
+        return _Plan(drawn(session, everything, begun), None)
     if budget is None:
         everything = drawn(session, everything, min(MOST_PICTURES, most or MOST_PICTURES))
         return _Plan(everything, everything)
@@ -193,7 +193,7 @@ def _too_short(budget: float, needed: float, n_classes: int) -> str:
 
 
 def _features(
-    session: Session, task: Task, fewest: Sample, costs: Mapping[str, float], first: Callable[[Task, str], None]
+    session: Session, task: Task, fewest: Sample | None, costs: Mapping[str, float], first: Callable[[Task, str], None]
 ) -> tuple[Task, list[str]]:
     """Return the task with the features of the backbones that there is time for, in order, and remarks on the others.
 
@@ -216,6 +216,11 @@ def _features(
             if features:
                 remarks.append(f"{name} was left out: there was no time for its features.")
                 continue
+            if fewest is None:
+                raise OptionError(
+                    f"the budget is too short to look again at the {task.sample.n:,} pictures that the run began with, "
+                    "of which the cache lacks features; give a longer --budget"
+                ) from None
             task = replace(task, sample=fewest)
             some, more = extract_each(lab, [name], fewest.pictures)
         remarks += more

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -244,8 +245,8 @@ class RunFolder:
 
     def histories(self) -> dict[int, tuple[Configuration, tuple[Epoch, ...]]]:
         """Return what was trained in each trial, and the epochs of its first fold, by number; no tensor is read."""
-        files = sorted((self.path / "trials").glob("*.safetensors"), key=lambda one: int(one.stem))
-        found = {int(file.stem): read_history(file) for file in files}
+        files = [one for one in (self.path / "trials").glob("*.safetensors") if re.fullmatch(r"[0-9]{1,9}", one.stem)]
+        found = {int(file.stem): read_history(file) for file in sorted(files, key=lambda one: int(one.stem))}
         return {number: history for number, history in found.items() if history is not None and history[1]}
 
     def forget_states(self, outcomes: Sequence[Outcome], sign: int) -> list[Outcome]:

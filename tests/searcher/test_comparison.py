@@ -145,3 +145,17 @@ def test_the_expected_accuracy_lies_between_prior_and_measurement() -> None:
     assert 0 < sd < 0.05
     assert accuracy_gain(task, ours, ours.outcome, PRIORS) == (0.0, 0.0)
     assert accuracy_gain(task, ours, outcome(task, 0.9, configuration=RIDGE, seed=1), PRIORS)[0] < gain
+
+
+@pytest.mark.parametrize(("cuts", "early"), [((3,), False), ((1,), True)])
+def test_what_training_gains_is_told_from_the_feature_extractor(cuts: tuple[int, ...], early: bool) -> None:
+    """An early cut that is ahead of it has a part of that gain already."""
+    task = make_task()
+    ours = reference(task, 0.7)
+    configuration = replace(ours.outcome.configuration, cuts=cuts)
+    assert configuration.strategy == ("early_feature_extractor" if early else "feature_extractor")
+    ours = replace(ours, outcome=replace(ours.outcome, configuration=configuration), ahead=0.04)
+    errors = 1 - ours.outcome.value
+    found = compare(task, ours, outcome(task, 0.7, seed=3, configuration=TUNED), SURE)
+    expected = 0.2 * (errors + 0.04) - 0.04 if early else 0.2 * errors
+    assert found.expected == pytest.approx(expected, abs=0.01)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 from optuna.trial import TrialState
 from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, retuned, rounded, space
@@ -52,9 +53,10 @@ SWEPT = [
 
 def test_the_sweep_is_known_before_the_first_trial() -> None:
     study = make_study()
-    assert not study.has_sweep
+    assert not study.has_begun
     study.add_sweep(SWEPT)
-    assert study.has_sweep
+    study.note_beginning()
+    assert study.has_begun
     assert study.finished == []
     assert [t.state for t in study.trials] == [TrialState.COMPLETE] * 3
     assert [t.value for t in study.trials] == [0.70, 0.80, 0.75]
@@ -114,7 +116,7 @@ def test_a_trial_that_a_killed_process_left_is_tried_once_more(tmp_path: Path) -
     _, lost = first.ask()  # never told
 
     again = make_study(path)
-    assert again.has_sweep
+    assert again.has_begun
     assert again.retry_lost() == 1
     assert [t.state for t in again.finished] == [TrialState.COMPLETE]
     trial, configuration = again.ask()
@@ -194,6 +196,37 @@ def test_a_kill_while_it_is_tried_again_counts_as_one_kill(tmp_path: Path) -> No
         assert sum(t.state == TrialState.WAITING for t in study.trials) == left
         if left:
             study.ask()  # and the process is killed
+
+
+@pytest.mark.parametrize("written", range(5))
+def test_a_kill_before_the_first_trial_costs_nothing_of_what_is_known_or_tried_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    def begin(study: Study) -> None:
+        study.add_sweep(SWEPT)
+        for configuration in (OPENING, TUNED):
+            study.enqueue(configuration)
+        study.note_beginning()
+
+    path, real, calls = tmp_path / "study.journal", optuna.Study.add_trial, iter(range(99))
+
+    def add_trial(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        if next(calls) == written:
+            raise KeyboardInterrupt
+        real(study, trial)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(optuna.Study, "add_trial", add_trial)
+        with pytest.raises(KeyboardInterrupt):
+            begin(make_study(path))
+    again, whole = make_study(path), make_study(tmp_path / "whole.journal")
+    assert not again.has_begun
+    begin(again)
+    begin(whole)
+    assert [(t.state, t.value, t.system_attrs.get("fixed_params")) for t in again.trials] == [
+        (t.state, t.value, t.system_attrs.get("fixed_params")) for t in whole.trials
+    ]
+    assert make_study(path).has_begun
 
 
 def test_what_was_enqueued_survives_a_kill(tmp_path: Path) -> None:

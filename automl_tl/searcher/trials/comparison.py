@@ -88,9 +88,13 @@ def _prior(task: Task, reference: Reference, outcome: Outcome, priors: Priors) -
 
 
 def _expected(reference: Reference, outcome: Outcome, priors: Priors, errors: float) -> tuple[float, float]:
-    """Return the same in accuracy, of so many errors of the reference."""
-    strategy = outcome.configuration.strategy
+    """Return the same in accuracy, of so many errors of the reference.
+
+    Priors speak of gains over the feature extractor: what an early cut is ahead of it is no gain any more.
+    """
+    strategy, leading = outcome.configuration.strategy, reference.outcome.configuration.strategy
     if outcome.configuration.is_trained:
-        prior = priors[strategy]
-        return prior.mean * errors, max(prior.sd * errors, FROZEN_PRIOR_SD)
-    return (0.0 if strategy == reference.outcome.configuration.strategy else -reference.ahead), FROZEN_PRIOR_SD
+        prior, ahead = priors[strategy], reference.ahead if leading == "early_feature_extractor" else 0.0
+        errors += ahead
+        return prior.mean * errors - ahead, max(prior.sd * errors, FROZEN_PRIOR_SD)
+    return (0.0 if strategy == leading else -reference.ahead), FROZEN_PRIOR_SD

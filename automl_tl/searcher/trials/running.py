@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -76,12 +76,16 @@ class Running:
         future = self._threads.submit(score, trial, configuration, *args)
         self._attempts[future] = Attempt(trial, configuration, started, future)
 
-    def ended(self, overdue: float | None) -> list[Attempt]:
-        """Wait until something ends and return it; all are ended where nothing has after so many seconds."""
+    def ended(self, overdue: float | None) -> Iterator[Attempt]:
+        """Wait until something ends and yield it; all are ended where nothing has after so many seconds.
+
+        What is not asked for any more stays here: it is not lost where settling the one before was interrupted.
+        """
         done = wait(self._attempts, overdue, FIRST_COMPLETED).done
         if not done:
             self.executor.cancel()
-        return [self._attempts.pop(future) for future in done]
+        for future in done:
+            yield self._attempts.pop(future)
 
     def end_all(self) -> list[Attempt]:
         """End what runs; return it, together with what had ended by itself."""

@@ -28,7 +28,7 @@ PATIENCE, LEAST_TRIALS = 12, 16
 _PRUNE_AFTER = 4
 _LAST_STEP = 1000
 _ABANDONED, _KILLED, _REFUSED = "abandoned", "killed", "refused"
-_RETRY_OF, _CRASHES = "retry_of", "crashes"
+_RETRY_OF, _CRASHES, _BEGUN = "retry_of", "crashes", "begun"
 
 
 class Study:
@@ -102,18 +102,29 @@ class Study:
         return any(t.state == TrialState.WAITING for t in self.trials)
 
     @property
-    def has_sweep(self) -> bool:
-        """Whether the sweep's candidates are in it."""
-        return any(t.user_attrs.get(KIND) == SWEEP and not is_earlier(t) for t in self.trials)
+    def has_begun(self) -> bool:
+        """Whether the sweep and all that is tried first are in it; a kill may have come between."""
+        begun = self._study.user_attrs.get(_BEGUN, False)  # older runs have no such note, but a trial
+        return begun or any(t.user_attrs.get(KIND) == TRIAL and not is_earlier(t) for t in self.trials)
+
+    def note_beginning(self) -> None:
+        """Write down that the sweep and all that is tried first are in it."""
+        self._study.set_user_attr(_BEGUN, True)
 
     def add_sweep(self, outcomes: Sequence[Outcome]) -> None:
-        """Enter solved candidates as finished trials."""
-        self._study.add_trials([self._finished_trial(outcome) for outcome in outcomes])
+        """Enter solved candidates as finished trials, but those that are in it."""
+        swept = [t for t in self.trials if t.user_attrs.get(KIND) == SWEEP and not is_earlier(t)]
+        there = [Configuration.from_dict(t.user_attrs[CONFIGURATION]) for t in swept]
+        new = [outcome for outcome in outcomes if outcome.configuration not in there]
+        self._study.add_trials([self._finished_trial(outcome) for outcome in new])
 
     def enqueue(self, configuration: Configuration) -> None:
         """Let a configuration be tried next, after those enqueued before; raises OptionError for one out of range."""
         values = parameters(configuration, self.space)
         _check(values, self.space)
+        waiting = [t.system_attrs.get("fixed_params") for t in self.trials if t.state == TrialState.WAITING]
+        if values in waiting:
+            return
         anew = any(map(is_earlier, self.trials))  # what a smaller sample knows is tried again
         self._study.enqueue_trial(values, skip_if_exists=not anew)
 
