@@ -1,7 +1,7 @@
 """What the panel of data sets says of the strategies: the gain of each over the feature extractor, and the borders.
 
-Everything here was fitted by `benchmarks/calibrate.py` on `datasets_meta/panel.csv`, nothing is typed in by hand, and
-learns from the user's own runs. The model is one that a person can read: for every strategy a linear regression of the
+Coefficients, spreads and the border of size were fitted by `benchmarks/calibrate.py` on `datasets_meta/panel.csv`, and
+learn from the user's own runs; which terms there are was chosen. The model is one that a person can read: for every strategy a linear regression of the
 share of the feature extractor's errors that it removes, on a few things that are known before anything is trained.
 """
 
@@ -145,7 +145,7 @@ class Calibration:
     """Runs that count besides the panel."""
 
     def with_own(self, runs: Sequence[OwnRun]) -> Calibration:
-        """Return what the panel and these runs say together; each counts as a data set of one row."""
+        """Return what the panel and these runs say together; each counts as one row of average weight."""
         gains = dict(self.gains)
         for run in runs:
             for strategy, (gain, stderr) in run.gains.items():

@@ -98,11 +98,13 @@ class RunFolder:
 
     def _check_links(self) -> None:
         """Raise OptionError where something in the folder is a link: what is written would lie elsewhere."""
-        if self.path.is_dir() and (links := sorted(one.name for one in self.path.iterdir() if one.is_symlink())):
-            raise OptionError(
-                f"'{printable(self.path)}' holds a link, '{printable(links[0])}', but a run is written into its own "
-                "folder alone: put what it leads to in its place, or give another --out"
-            )
+        for folder, folders, files in os.walk(self.path):
+            links = (one for one in (Path(folder, name) for name in sorted([*folders, *files])) if one.is_symlink())
+            if link := next(links, None):
+                raise OptionError(
+                    f"'{printable(self.path)}' holds a link, '{printable(link.relative_to(self.path))}', but a run is "
+                    "written into its own folder alone: put what it leads to in its place, or give another --out"
+                )
 
     @contextmanager
     def claimed(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.same_run import option_change
 from automl_tl.searcher.space.search_space import Space
-from automl_tl.searcher.trials.journal import open_storage
+from automl_tl.searcher.trials.journal import LARGEST, open_storage, read_trials
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.outcome_file import read_outcome, write_outcome
 
@@ -36,7 +37,20 @@ def run(tmp_path: Path) -> RunFolder:
 
 
 @pytest.mark.parametrize(
-    "name", ["study.journal", "leaderboard.csv", "bundle", "trials", "scratch", ".lock", "run.json", "notes"]
+    "name",
+    [
+        "study.journal",
+        "leaderboard.csv",
+        "bundle",
+        "trials",
+        "scratch",
+        ".lock",
+        "run.json",
+        "notes",
+        "trials/7.safetensors",
+        "trials/.7.safetensors.tmp",
+        "refits/ray",
+    ],
 )
 @pytest.mark.parametrize("resume", [True, False])
 def test_a_run_folder_with_links_is_not_written_through(
@@ -45,10 +59,34 @@ def test_a_run_folder_with_links_is_not_written_through(
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (run.path / name).unlink(missing_ok=True)
+    (run.path / name).parent.mkdir(exist_ok=True)
     (run.path / name).symlink_to(victim)
     with pytest.raises(OptionError, match=f"holds a link, '{name}'"):
         run.check(resume=resume)
     assert victim.read_text() == "precious"
+
+
+def test_a_journal_that_claims_to_be_huge_is_not_read(run: RunFolder) -> None:
+    run.journal.touch()
+    os.truncate(run.journal, LARGEST + 1)  # it takes no room on the disk
+    for read in (open_storage, read_trials):
+        with pytest.raises(OptionError, match="1,073,741,825 bytes, more than"):
+            read(run.journal)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_a_journal_that_is_a_pipe_is_not_waited_for(run: RunFolder) -> None:
+    os.mkfifo(run.journal)
+    for read in (open_storage, read_trials):
+        with pytest.raises(OptionError, match="is no file"):
+            read(run.journal)
+
+
+def test_a_file_that_is_named_like_no_trial_is_none(run: RunFolder) -> None:
+    (run.path / "trials").mkdir(exist_ok=True)
+    for name in ("x.safetensors", "-1.safetensors", "١.safetensors", "1" * 99 + ".safetensors"):
+        (run.path / "trials" / name).touch()
+    assert run.histories() == {}
 
 
 @pytest.mark.parametrize("text", [DEEP, "[1]", "null", '{"a":' * 100 + "1" + "}" * 100, '"x"', "\ud800"])

@@ -13,6 +13,7 @@ from automl_tl.data.decode import FORMATS, MAX_PIXELS
 from automl_tl.data.forms.entries import MAX_BYTES
 from automl_tl.model.manifest import MOST_MEMBERS
 from automl_tl.searcher import run_folder
+from automl_tl.searcher.trials import journal
 from automl_tl.tryout.server import LOOPBACK
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +27,7 @@ SOURCES = [*(ROOT / "automl_tl").rglob("*.py"), *(ROOT / "plugins").glob("*/src/
         f"members are at most {MOST_MEMBERS}",
         f"at most {SIZES[1]:,} pixels a side",
         f"JSON is at most {foreign.LARGEST_JSON // 2**20} MiB ({run_folder.LARGEST_JSON // 2**20} MiB in a run)",
-        f"{foreign.DEEPEST} levels deep",
+        f"{foreign.DEEPEST} levels deep, a run's journal at most {journal.LARGEST // 2**30} GiB",
         f"more than {MAX_PIXELS // 10**6} million pixels",
         f"what it declares, {MAX_BYTES // 10**6} MB at most",
         f"listens on {LOOPBACK} alone",

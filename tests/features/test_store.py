@@ -4,12 +4,14 @@ import errno
 import hashlib
 import os
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save
 
 from automl_tl.errors import CacheError
 from automl_tl.features.memo import remember
@@ -56,6 +58,32 @@ def test_a_damaged_shard_is_deleted_its_pictures_are_missing_and_that_is_said_on
         assert sum(key in again for key in keys(2) + keys(2, "b")) == 2
     assert not shard.exists()
     assert caplog.messages == [f"'{shard}' in the cache is damaged; what it held is computed again"]
+
+
+@pytest.mark.parametrize(
+    "shard",
+    [
+        {"keys": np.zeros((), np.uint8), **values(2)},
+        {"keys": np.zeros(64, np.uint8), **values(2)},
+        {"keys": np.zeros((2, 31), np.uint8), **values(2)},
+        {"keys": np.zeros((2, 32), np.float32), **values(2)},
+        {"keys": np.zeros((3, 32), np.uint8), **values(2)},
+        {"keys": np.zeros((2, 32), np.uint8), "1/mean": np.zeros(2, np.float32)},
+        values(2),
+    ],
+)
+def test_a_whole_file_that_is_no_shard_is_dropped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, shard: dict[str, np.ndarray]
+) -> None:
+    table, content = FeatureStore(tmp_path).table(RECIPE), save(shard)
+    table.add(keys(2), values(2))
+    file = table.folder / f"{'0' * 32}-{zlib.crc32(content):08x}.safetensors"
+    file.write_bytes(content)
+    again = FeatureStore(tmp_path).table(RECIPE)
+    assert read(again.slices(keys(2)), "1/mean").tolist() == [[0, 1], [2, 3]]
+    assert "00" * 32 not in again
+    assert not file.exists()
+    assert "damaged" in caplog.text
 
 
 FAULTS = {

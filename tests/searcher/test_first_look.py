@@ -12,9 +12,10 @@ from small_lab import bare_networks
 from tasks import bare_task, install
 from tiny_backbone import TinyBackbone
 
-from automl_tl.errors import BackboneError
+from automl_tl.errors import BackboneError, OptionError
 from automl_tl.searcher import first_look
 from automl_tl.searcher.trials.deadline import Deadline
+from automl_tl.spare_time import LateError
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,18 @@ def test_a_backbone_whose_features_are_kept_costs_no_pass(
     assert list(found.features) == looked_at
     assert [remark for remark in remarks if remark.startswith("slow was left out: it needs about 50 s")] == remarks
     assert len(remarks) == 2 - len(looked_at)
+
+
+def test_a_resumed_search_looks_at_no_other_pictures_than_it_began_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials of fewer pictures would be written over those that are kept."""
+
+    def late(*arguments: object) -> None:
+        raise LateError
+
+    monkeypatch.setattr(first_look, "extract_each", late)
+    session: Any = SimpleNamespace(
+        lab=SimpleNamespace(n_missing=lambda name, pictures: len(pictures)), deadline=Deadline(100.0)
+    )
+    task = bare_task(np.arange(40) % 4)
+    with pytest.raises(OptionError, match=r"too short to look again at the 40 pictures.*longer --budget"):
+        first_look._features(session, task, None, {"tiny": 0.1}, lambda task, name: None)

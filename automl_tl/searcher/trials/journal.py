@@ -17,6 +17,9 @@ from optuna.trial import FrozenTrial
 from automl_tl.errors import OptionError
 from automl_tl.wording import clean
 
+LARGEST = 1024**3
+"""Bytes of a journal: a hundred thousand trials have about half of them."""
+
 
 def open_storage(path: Path | None) -> BaseStorage:
     """Return the journal at `path`, repaired where a kill tore its last line, or memory for None.
@@ -26,11 +29,12 @@ def open_storage(path: Path | None) -> BaseStorage:
     holds a lock, so a lock of the journal's own that a killed process left behind can go.
 
     Raises:
-        OptionError: it is damaged before its last line.
+        OptionError: it is damaged before its last line, no file, or larger than LARGEST.
         OSError: it cannot be read or written.
     """
     if path is None:
         return InMemoryStorage()
+    _check(path)
     for stale in path.parent.glob(f"{path.name}.lock*"):
         stale.unlink(missing_ok=True)
     _cut_torn_line(path)
@@ -55,14 +59,25 @@ def read_trials(path: Path) -> list[FrozenTrial]:
     A copy is read: what a search that runs at the moment writes is neither repaired nor locked.
 
     Raises:
-        OptionError: it is damaged before its last line.
+        OptionError: it is damaged before its last line, no file, or larger than LARGEST.
     """
     if not path.exists():
         return []
+    _check(path)
     with tempfile.TemporaryDirectory() as folder:
         storage = open_storage(Path(shutil.copy(path, folder)))
         studies = [storage.get_all_trials(study._study_id) for study in storage.get_all_studies()]
         return max(studies, key=len, default=[])
+
+
+def _check(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise OptionError(f"the journal '{clean(path)}' is no file: begin another run with another --out")
+    if path.exists() and path.stat().st_size > LARGEST:
+        raise OptionError(
+            f"the journal '{clean(path)}' has {path.stat().st_size:,} bytes, more than the {LARGEST:,} that are read: "
+            "begin another run with another --out"
+        )
 
 
 class _Journal(JournalFileBackend):
