@@ -1,14 +1,16 @@
 """What workers bring: trials and pictures per second, the engine's overhead, and where the driver becomes the limit.
 
     python benchmarks/workers.py DATA [--workers 1 2 4] [--trials 24] [--tasks 200]     # on Ray, on this machine
-    python benchmarks/workers.py simulate RUN/leaderboard.csv [--workers 8 64 256] [--trials 300] [--draws 5]
+    python benchmarks/workers.py simulate RUN/leaderboard.csv [--workers 8 64 256] [--trials 10] [--draws 2]
 
 The first looks at DATA with 1, 2 and 4 workers: seconds per empty task, pictures per second of one backbone's features,
 and frozen trials per second on kept features, of a search that follows one with the same seed which filled the cache.
 The second trains nothing: the search's own study proposes for as many workers as are given, in the search's own space.
-What a trial takes is drawn from the seconds of a real run's trials, what asking and telling takes is measured here, and
-what a trial comes to is a smooth function whose best place the seed draws. It prints how busy workers and driver are,
-and the best value after all trials, for one worker as well. Both write to `results/`.
+What a trial takes is drawn from the seconds of a real run's trials; what the driver takes is measured here: to ask, to
+keep an outcome of 500 pictures and 10 classes, and to tell, with the journal on the disk; sending a task is not in it.
+What a trial comes to is a smooth function whose best place the seed draws. It prints how busy workers and driver are
+with so many trials for each worker, what a trial takes the driver, and the best value after the first 80 trials. Both
+write to `results/`.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from automl_tl.options import LabOptions
 from automl_tl.searcher.space.search_space import Space
 from automl_tl.searcher.trials.journal import open_storage
 from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.outcome_file import write_outcome
 from automl_tl.searcher.trials.study import Study
 from automl_tl.strategies import FROZEN
 
@@ -109,21 +112,25 @@ def value(trial: Trial, seed: int) -> float:
     return float(np.mean(closeness))
 
 
-def simulate(seconds: np.ndarray, workers: int, trials: int, seed: int) -> dict[str, float]:
+def simulate(seconds: np.ndarray, workers: int, trials: int, seed: int, folder: Path) -> dict[str, float]:
     """Return how a search with so many workers goes; its clock is simulated, but for what the driver itself takes."""
     stages = 9
     cuts = frozenset(range(1, stages + 1))
-    study = Study(open_storage(None), Space({BACKBONE: stages}, {BACKBONE: cuts}, {BACKBONE: cuts}), seed)
-    chance, clock, driver, busy, best = np.random.default_rng(seed), 0.0, 0.0, 0.0, 0.0
+    space = Space({BACKBONE: stages}, {BACKBONE: cuts}, {BACKBONE: cuts})
+    study = Study(open_storage(folder / "study.journal"), space, seed)
+    scores, rows = np.random.default_rng(seed).random((500, 10), np.float32), np.arange(500)
+    chance, clock, driver, busy, values = np.random.default_rng(seed), 0.0, 0.0, 0.0, list[float]()
     running: list[tuple[float, int, Trial, Configuration]] = []
     for number in range(trials + workers):
         began = time.perf_counter()
         if len(running) == workers or number >= trials:
             ends, _, trial, configuration = heapq.heappop(running)
             clock, found = max(clock, ends), value(trial, seed)
-            best = max(best, found)
+            values.append(found)
             began = time.perf_counter()
-            study.complete(trial, Outcome(configuration, found, np.empty(0), np.empty((0, 0)), 0.0))
+            outcome = Outcome(configuration, found, rows, scores, 0.0, number=trial.number)
+            write_outcome(folder / f"{trial.number}.safetensors", outcome)
+            study.complete(trial, outcome)
         if number < trials:
             trial, configuration = study.ask()
         took = time.perf_counter() - began
@@ -134,16 +141,23 @@ def simulate(seconds: np.ndarray, workers: int, trials: int, seed: int) -> dict[
             heapq.heappush(running, (clock + takes, number, trial, configuration))
         if not running:
             break
-    return {"seconds": clock, "workers busy": busy / (workers * clock), "driver busy": driver / clock, "best": best}
+    return {
+        "trials": trials, "seconds": clock, "workers busy": busy / (workers * clock), "driver busy": driver / clock,
+        "driver ms per trial": 1e3 * driver / trials, "best of 80": max(values[:80]),
+    }  # fmt: skip
 
 
 def simulated(leaderboard: Path, workers: list[int], trials: int, draws: int) -> pd.DataFrame:
     table = pd.read_csv(leaderboard)
     seconds = table.loc[(table["kind"] == "trial") & (table["state"] == "complete"), "seconds"].to_numpy()
-    rows = [
-        {"workers": n, **pd.DataFrame([simulate(seconds, n, trials, seed) for seed in range(draws)]).mean()}
-        for n in sorted({1, *workers})
-    ]
+    rows = []
+    for n in sorted({1, *workers}):
+        found = []
+        for seed in range(draws):
+            with tempfile.TemporaryDirectory() as folder:
+                found.append(simulate(seconds, n, max(trials * n, 80), seed, Path(folder)))
+        rows.append({"workers": n, **pd.DataFrame(found).mean()})
+        print(rows[-1], flush=True)
     return pd.DataFrame(rows)
 
 
@@ -154,9 +168,9 @@ def main() -> None:
     parser.add_argument(
         "--workers", type=int, nargs="+", default=[8, 16, 32, 64, 128, 256] if simulating else [1, 2, 4]
     )
-    parser.add_argument("--trials", type=int, default=300 if simulating else 24)
+    parser.add_argument("--trials", type=int, default=10 if simulating else 24)
     parser.add_argument("--tasks", type=int, default=200)
-    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--draws", type=int, default=2)
     given = parser.parse_args(sys.argv[2:] if simulating else None)
     if simulating:
         table, name = simulated(given.data, given.workers, given.trials, given.draws), "workers_simulated"
