@@ -1,8 +1,9 @@
 """What the panel of data sets says of the strategies: the gain of each over the feature extractor, and the borders.
 
 Coefficients, spreads and the border of size were fitted by `benchmarks/calibrate.py` on `datasets_meta/panel.csv`, and
-learn from the user's own runs; which terms there are was chosen. The model is one that a person can read: for every strategy a linear regression of the
-share of the feature extractor's errors that it removes, on a few things that are known before anything is trained.
+learn from the user's own runs; which terms there are was chosen. The model is one that a person can read: for every
+strategy a linear regression of the share of the feature extractor's errors that it removes, on a few things that are
+known before anything is trained.
 """
 
 from __future__ import annotations
