@@ -94,11 +94,20 @@ def _borders(rows: pd.DataFrame) -> tuple[float, float]:
     return float(nearest[0]), float(nearest[1])
 
 
+def usual(rows: pd.DataFrame) -> dict[Strategy, float]:
+    """Return how often each strategy is the best of the four, each set counting as `weights` says; ties are shared."""
+    rows = rows.dropna(subset=[f"true_{strategy}" for strategy in STRATEGIES])
+    true = rows[[f"true_{strategy}" for strategy in STRATEGIES]].to_numpy()
+    best = true == true.max(axis=1, keepdims=True)
+    shares = np.average(best / best.sum(axis=1, keepdims=True), axis=0, weights=weights(rows))
+    return dict(zip(STRATEGIES, map(float, shares), strict=True))
+
+
 def calibrated(rows: pd.DataFrame) -> Calibration:
     """Return everything that is fitted on some rows."""
     gains = {name: regression(rows.dropna(subset=[f"true_{name}"]), name) for name in STRATEGIES if name != BASE}
     sets = tuple(sorted(rows["set"].unique()))
-    return Calibration(gains, borders(rows), len(rows), sets, int(rows["trainer"].iloc[0]))
+    return Calibration(gains, usual(rows), borders(rows), len(rows), sets, int(rows["trainer"].iloc[0]))
 
 
 def left_out(rows: pd.DataFrame) -> dict[str, Calibration]:

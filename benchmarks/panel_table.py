@@ -24,7 +24,7 @@ from automl_tl.backbones.prior import static_prior
 from automl_tl.cache_dir import cache_dir
 from automl_tl.features.engine import choose_engine
 from automl_tl.lab.calibration import Calibration
-from automl_tl.lab.decision import FrontRow, choose
+from automl_tl.lab.decision import FrontRow, choose, probabilities_of_being_best
 from automl_tl.lab.expectations import expecting
 from automl_tl.lab.matrix import judge_size, place
 from automl_tl.lab.neighbours import known_row
@@ -208,7 +208,11 @@ def judged(rows: pd.DataFrame) -> pd.DataFrame:
             floor = floors.get(rule.partition(", ")[2], row["oracle"])
             values[f"regret {rule}"] = floor - row[f"true_{answer}"]
             values[f"answer {rule}"] = answer
-        for one in with_trying(row, fit, front_of(row, fit, seconds_of(row)), None):
+        front = front_of(row, fit, seconds)
+        for name, shares in (("alone", None), ("pooled", fit.usual)):
+            values |= {f"best {name} {one}": share for one, share in probabilities_of_being_best(front, shares).items()}
+        values |= {f"best usual {one}": share for one, share in fit.usual.items()}
+        for one in with_trying(row, fit, front, None):
             values |= {f"our_{one.strategy}": one.accuracy, f"our_low_{one.strategy}": one.interval[0],
                        f"our_high_{one.strategy}": one.interval[1]}  # fmt: skip
         for name, gain in gains_before(row).items():
@@ -234,6 +238,24 @@ def regrets(rows: pd.DataFrame) -> pd.DataFrame:
             mean, error = clustered(part[f"regret {rule}"], part["set"])
             table.setdefault(rule, {})[f"{name} ({len(part)})"] = f"{100 * mean:.2f}+-{100 * error:.2f}"
     return pd.DataFrame(table).T
+
+
+def being_best(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return how good the probabilities of being the best strategy are; smaller scores are better (Brier 1950)."""
+    rows = rows.dropna(subset=[f"true_{strategy}" for strategy in STRATEGIES])
+    true = rows[[f"true_{strategy}" for strategy in STRATEGIES]].to_numpy()
+    best = true == true.max(axis=1, keepdims=True)
+    best = best / best.sum(axis=1, keepdims=True)
+    scores, table = {}, {}
+    for name in ("pooled", "usual", "alone"):
+        said = rows[[f"best {name} {strategy}" for strategy in STRATEGIES]].to_numpy()
+        scores[name] = pd.Series(((said - best) ** 2).sum(axis=1), rows.index)
+        table[name] = {"Brier score": f"{scores[name].mean():.3f}"} | dict(
+            zip(STRATEGIES, said.mean(0).round(3), strict=True)
+        )
+        mean, error = clustered(scores["pooled"] - scores[name], rows["set"])
+        table[name]["pooled less this"] = f"{mean:+.3f}+-{error:.3f}"
+    return pd.DataFrame({**table, "was best": dict(zip(STRATEGIES, best.mean(axis=0).round(3), strict=True))}).T
 
 
 def expectations(rows: pd.DataFrame) -> pd.DataFrame:
@@ -300,6 +322,7 @@ def main() -> None:
     pd.set_option("display.width", 250, "display.max_columns", 50)
     print(regrets(rows).to_string())
     print(expectations(rows).to_string())
+    print(being_best(rows).to_string())
     worst = rows[rows["regret ours, time no object"] > 0.03]
     shown = ["set", "change", "n_train", "n_classes", "answer ours, time no object", *(f"true_{s}" for s in STRATEGIES)]
     print(worst[shown].to_string())

@@ -74,7 +74,7 @@ class Assessment:
 
     def chosen_again(self, budget: float | None) -> Assessment:
         """Return the same with the choice and the advice that follow from its front, which has changed."""
-        choice = choose(self.expectations.front, self.matrix, budget)
+        choice = choose(self.expectations.front, self.matrix, budget, self.expectations.usual)
         advice = advise(choice.strategy, self.unfreezing, self.flips, self.fine_tuning)
         return replace(self, choice=choice, advice=advice)
 
@@ -109,7 +109,7 @@ def assess(
         unfreezing = stages_to_unfreeze(domain, evidence.late(lab.metric.name).n_stages)
         speed = tuning_speed(lab, evidence, unfreezing, sample, spare.part(SHARE))
         expectations = expect(lab, evidence, features[evidence.backbone], sample, domain, speed)
-    choice = choose(expectations.front, matrix, budget)
+    choice = choose(expectations.front, matrix, budget, expectations.usual)
     with clock("flips"):
         screened = evidence.screened(expectations.start(choice.strategy))
         flips = spare.attempt(

@@ -135,6 +135,8 @@ class Calibration:
     """What was fitted on the panel."""
 
     gains: Mapping[Strategy, Regression]
+    usual: Mapping[Strategy, float]
+    """How often each strategy was the best of the four; the shares add up to 1."""
     borders: Borders
     n_rows: int
     sets: tuple[str, ...]
@@ -181,7 +183,8 @@ def from_dict(values: Mapping[str, Any]) -> Calibration:
         strategy: Regression(np.array(one["coefficients"]), np.array(one["covariance"]), one["spread"], one["floor"])
         for strategy, one in values["gains"].items()
     }
-    return Calibration(gains, Borders(**values["borders"]), values["n_rows"], tuple(values["sets"]), values["trainer"])
+    borders, sets = Borders(**values["borders"]), tuple(values["sets"])
+    return Calibration(gains, values["usual"], borders, values["n_rows"], sets, values["trainer"])
 
 
 def to_dict(one: Calibration) -> dict[str, Any]:
@@ -191,5 +194,6 @@ def to_dict(one: Calibration) -> dict[str, Any]:
                    "spread": round(r.spread, 6), "floor": round(r.floor, 6)}
         for strategy, r in one.gains.items()
     }  # fmt: skip
-    return {"gains": gains, "borders": vars(one.borders), "n_rows": one.n_rows, "sets": list(one.sets),
+    usual = {strategy: round(share, 4) for strategy, share in one.usual.items()}
+    return {"gains": gains, "usual": usual, "borders": vars(one.borders), "n_rows": one.n_rows, "sets": list(one.sets),
             "trainer": one.trainer}  # fmt: skip

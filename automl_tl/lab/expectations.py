@@ -37,6 +37,8 @@ class Expectations:
     known: MetaFeatures
     gains: Mapping[Strategy, GainPrior]
     """What the panel of other data sets lets expect of every strategy but the feature extractor."""
+    usual: Mapping[Strategy, float]
+    """How often each strategy was the best one of the panel."""
 
     def expected(self, strategy: Strategy) -> Estimate:
         """Return the estimate of a frozen strategy, with what the front says of it."""
@@ -85,7 +87,7 @@ def expect(
             continue
         row = replace(row, seconds=row.seconds + frozen_seconds)
         rows.append(row if gain is None else expecting(row, base, gain, known.headroom))
-    return Expectations(tuple(rows), candidates, estimates, curve, known, gains)
+    return Expectations(tuple(rows), candidates, estimates, curve, known, gains, lab.calibration.usual)
 
 
 def _known(estimate: Estimate, sample: Sample, domain: Domain) -> MetaFeatures:

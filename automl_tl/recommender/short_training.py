@@ -30,6 +30,7 @@ from automl_tl.learning.pixels import load_pixels
 from automl_tl.learning.recipe import epochs_for
 from automl_tl.learning.trainer import TRAINER_VERSION, Material, Start, train
 from automl_tl.monitor import Progress
+from automl_tl.recommender.value_of_trying import SHORT_RUN_SD
 
 LEAST_PER_CLASS, LEAST_SHARE = 2, 0.2
 """Fewer pictures of a class or a smaller share of the pictures are no evidence, nor are fewer than half of the epochs
@@ -47,8 +48,6 @@ MOST_FOLDS = 5
 """Parts of the pictures, each held out once while there is time."""
 HEAD_L2 = 0.1
 """Strength of the solved head, as a multiple of columns over pictures."""
-SHORT_RUN_SD = 0.1
-"""Spread of the share of errors that a short run on all pictures removes around that of a whole one."""
 
 
 @dataclass(frozen=True)

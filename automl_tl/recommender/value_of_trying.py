@@ -12,6 +12,8 @@ WORTH = 0.003
 """Accuracy that a short training must be expected to gain for the recommendation; it takes about a minute."""
 _DISAGREEMENT = 0.15
 """Share of pictures that exactly one of two models gets right, for the error of a paired difference."""
+SHORT_RUN_SD = 0.1
+"""Spread of the share of errors that a short run on all pictures removes around that of a whole one."""
 
 
 def value_of_trying(front: Sequence[FrontRow], n_scored: int, budget: float | None) -> float:
@@ -19,7 +21,8 @@ def value_of_trying(front: Sequence[FrontRow], n_scored: int, budget: float | No
 
     The expected value of sample information of two normal alternatives (Raiffa and Schlaifer 1961): what fine-tuning
     gains has the standard deviation s before, and a measurement of error m moves its expectation by
-    s~ = s^2 / sqrt(s^2 + m^2); then it or the best other strategy is taken, whichever is the better.
+    s~ = s^2 / sqrt(s^2 + m^2); then it or the best other strategy is taken, whichever is the better. The error is that
+    of a difference on so many pictures, and that of a short run as such.
 
     Args:
         front: before anything is tried.
@@ -29,7 +32,7 @@ def value_of_trying(front: Sequence[FrontRow], n_scored: int, budget: float | No
     >>> tuned = FrontRow("fine_tuning", .8, (.7, .9), 60, False, 0.0, 0.08, "")
     >>> frozen = FrontRow("feature_extractor", .8, (.7, .9), 1, True, 0.0, 0.0, "")
     >>> round(value_of_trying([frozen, tuned], 100, None), 3)
-    0.029
+    0.028
     >>> value_of_trying([frozen, tuned], 100, 30)
     0.0
     """
@@ -41,7 +44,8 @@ def value_of_trying(front: Sequence[FrontRow], n_scored: int, budget: float | No
     rival = max(others, key=lambda row: row.gain)
     if tuned.gain_stderr == 0:
         return 0.0
-    error = math.sqrt(_DISAGREEMENT / max(n_scored, 1))
+    errors = 1 - (tuned.accuracy - tuned.gain)  # the feature extractor's
+    error = math.hypot(math.sqrt(_DISAGREEMENT / max(n_scored, 1)), SHORT_RUN_SD * errors)
     moved = tuned.gain_stderr**2 / math.hypot(tuned.gain_stderr, error)
     normal, distance = NormalDist(), abs(tuned.gain - rival.gain) / moved
     return moved * (normal.pdf(distance) - distance * (1 - normal.cdf(distance)))

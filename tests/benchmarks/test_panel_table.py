@@ -60,3 +60,14 @@ def test_rows_of_one_set_count_as_one_observation(table: ModuleType) -> None:
     together = table.clustered(values, pd.Series(np.repeat(["a", "b"], 50)))
     assert alone[0] == together[0] == 0.5
     assert together[1] > 5 * alone[1]
+
+
+def test_probabilities_are_scored_against_the_strategy_that_was_best(table: ModuleType) -> None:
+    one = {f"true_{name}": [value] for name, value in TRUE.items()}
+    for name, right in (("pooled", 1.0), ("alone", 0.5), ("usual", 0.25)):
+        one |= {
+            f"best {name} {strategy}": [right if strategy == "fine_tuning" else (1 - right) / 3] for strategy in ALL
+        }
+    rows = pd.concat([pd.DataFrame(one).assign(set=name) for name in "ab"], ignore_index=True)
+    scores = table.being_best(rows)["Brier score"]
+    assert [float(scores[name]) for name in ("pooled", "alone", "usual")] == pytest.approx([0, 1 / 3, 0.75], abs=1e-3)

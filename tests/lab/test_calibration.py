@@ -41,6 +41,7 @@ def test_the_kept_calibration_is_of_the_kept_panel_and_of_this_trainer() -> None
     assert kept.trainer == TRAINER_VERSION
     assert set(PANEL["trainer"]) == {TRAINER_VERSION}
     assert set(kept.gains) == set(STRATEGIES) - {"feature_extractor"}
+    assert sum(kept.usual.values()) == pytest.approx(1, abs=1e-3)
 
 
 def test_a_calibration_without_a_set_has_not_seen_it() -> None:
@@ -58,6 +59,7 @@ def test_writing_and_reading_gives_the_same() -> None:
     again = from_dict(json.loads(json.dumps(to_dict(kept))))
     assert again.expect(MANY) == kept.expect(MANY)
     assert again.borders == kept.borders
+    assert again.usual == kept.usual
 
 
 def test_every_row_of_the_panel_is_on_the_scale() -> None:

@@ -122,6 +122,17 @@ def test_the_probability_of_being_best_is_that_of_the_normal_difference() -> Non
     assert probabilities_of_being_best(pair)["fine_tuning"] == pytest.approx(0.8413, abs=0.003)
 
 
+def test_what_is_usual_counts_as_much_as_is_in_doubt() -> None:
+    pair = [row("feature_extractor", 1, 0.0, 0.0), row("fine_tuning", 2, 0.02, 0.02)]
+    usual: dict[Strategy, float] = {**dict.fromkeys(STRATEGIES, 0.3), "fine_tuning": 0.1}
+    alone = probabilities_of_being_best(pair)["fine_tuning"]
+    best = probabilities_of_being_best(pair, usual)
+    assert best["fine_tuning"] == pytest.approx(alone**2 + (1 - alone) * 0.25)  # 0.1 of the 0.4 that can be had here
+    assert sum(best.values()) == pytest.approx(1)
+    sure = [pair[0], replace(pair[1], gain_stderr=0.001)]
+    assert probabilities_of_being_best(sure, usual)["fine_tuning"] == 1
+
+
 def test_no_more_than_every_error_can_be_gained() -> None:
     sure, spread = row("fine_tuning", 2, 0.098, 0.0), row("pretrained_initialization", 3, 0.05, 0.2)
     few = [replace(r, accuracy=0.9 + r.gain) for r in (row("feature_extractor", 1, 0.0, 0.0), sure, spread)]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from automl_tl.lab.calibration import GainPrior
 from automl_tl.learning.estimate import Estimate
 from automl_tl.learning.recipe import EPOCHS
-from automl_tl.recommender.short_training import SHORT_RUN_SD, ShortTraining
+from automl_tl.recommender.short_training import ShortTraining
+from automl_tl.recommender.value_of_trying import SHORT_RUN_SD
 
 TRIED = ShortTraining(0.8, 0.9, 0.02, 400, 400, n_scored=100, epochs=EPOCHS, unfrozen=3, seconds=30.0)
 BASE = Estimate(accuracy=0.8, interval=(0.7, 0.9), optimism=0.0, n=500, a=80.0, b=20.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from automl_tl.lab.decision import FrontRow
@@ -25,6 +27,13 @@ def test_it_is_worth_most_where_two_are_close_and_nobody_knows() -> None:
 
 def test_few_pictures_to_score_make_it_worth_less() -> None:
     assert value(0.0, 0.08, n=10) < value(0.0, 0.08, n=200)
+
+
+def test_what_a_short_run_does_not_tell_of_a_whole_one_makes_it_worth_less() -> None:
+    hard = [
+        replace(r, accuracy=r.accuracy - 0.6) for r in (row("feature_extractor", 0, 0), row("fine_tuning", 0, 0.08))
+    ]
+    assert value_of_trying(hard, 10**9, None) < value(0.0, 0.08, n=10**9)
 
 
 def test_what_is_clear_or_does_not_fit_is_not_tried() -> None:
