@@ -42,7 +42,7 @@ class Mirror:
         self.url, self.name = url, name
         self._direction = StudyDirection.MAXIMIZE if greater_is_better else StudyDirection.MINIMIZE
         self._known: set[int] = set()
-        self._over = threading.Event()
+        self._over, self._abandoned = threading.Event(), threading.Event()
         try:
             self._there: optuna.Study | None = self._opened()
         except Exception as error:  # whatever a database's driver raises
@@ -60,6 +60,7 @@ class Mirror:
         finally:
             self._over.set()
             follower.join(_LAST)
+            self._abandoned.set()  # else it might copy beside the one of a next session
             if missing := len(self._missing(study)):
                 say(f"{missing} trials are not in --storage, which did not answer; they are in the run folder, and "
                     "--resume copies them")  # fmt: skip
@@ -67,7 +68,7 @@ class Mirror:
     def _follow(self, study: Study) -> None:
         """Copy until nothing is missing at the end, or nobody waits any more."""
         pause, given_up = _EVERY, float("inf")
-        while True:
+        while not self._abandoned.is_set():
             over = self._over.wait(pause)
             given_up = min(given_up, time.monotonic() + _LAST) if over else given_up
             try:
@@ -84,6 +85,8 @@ class Mirror:
         if self._there is None:
             self._there = self._opened()
         for trial in self._missing(study):
+            if self._abandoned.is_set():
+                return
             copied = copy.copy(trial)
             copied.user_attrs = {**trial.user_attrs, NUMBER: trial.number}
             self._there.add_trial(copied)
