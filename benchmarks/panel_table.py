@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ import pandas as pd
 from calibrate import BASE, META, left_out
 from scipy.stats import beta, norm
 
-from automl_tl.backbones.prior import static_prior
+from automl_tl.backbones.registry import get_backbone
 from automl_tl.cache_dir import cache_dir
 from automl_tl.features.engine import choose_engine
 from automl_tl.lab.calibration import Calibration
@@ -61,6 +62,14 @@ def seconds_of(row: pd.Series) -> dict[Strategy, float]:
         "feature_extractor": frozen, "early_feature_extractor": frozen, "fine_tuning": frozen + tuned,
         "pretrained_initialization": frozen + whole,
     }  # fmt: skip
+
+
+@cache
+def parameters_of(name: str) -> int:
+    """Return the parameters of a backbone's stages, as `recommend` counts them: without the source task's head."""
+    backbone = get_backbone(name)
+    module = backbone.build(pretrained=False)
+    return sum(p.numel() for stage in backbone.stages(module) for p in stage.parameters())
 
 
 def estimated(row: pd.Series) -> Estimate:
@@ -115,9 +124,8 @@ def answers(row: pd.Series, calibration: Calibration) -> dict[str, str]:
     """Return what every rule says of a row."""
     seconds = seconds_of(row)
     front = front_of(row, calibration, seconds)
-    parameters = float(static_prior()["params_millions"][row["backbone"]]) * 1e6
     n, per_class = int(row["n_train"]), row["n_train"] / row["n_classes"]
-    size = judge_size(n, per_class, int(parameters), calibration.borders)
+    size = judge_size(n, per_class, parameters_of(row["backbone"]), calibration.borders)
     different = None if np.isnan(row["different"]) else float(row["different"])
     matrix = place(size.large, different, calibration.borders.different)
     said = {
