@@ -252,7 +252,7 @@ def _joined(address: str) -> Any:
     if not ray.is_initialized():
         dashboard = False if address == "local" else None
         try:
-            with _own_signals():
+            with _own_handler(), _own_signals():
                 ray.init(address, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
@@ -264,7 +264,7 @@ def _joined(address: str) -> Any:
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
+def _own_handler() -> Iterator[None]:
     """Put back who handles SIGTERM: Ray would end this process without a word."""
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -272,3 +272,20 @@ def _own_signals() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep SIGTERM and SIGHUP from the processes that are started meanwhile, as Ray itself keeps SIGINT from them.
+
+    A closed terminal, timeout(1) and schedulers tell every process of a group, and this one could not end well if Ray's
+    were gone; they end with it. What comes meanwhile comes afterwards.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,4 +1,4 @@
-"""A real search of a small backbone, ended by SIGTERM at random moments: a valid model and the line, each time."""
+"""A real search of a small backbone, ended by a signal at random moments: a valid model and the line, each time."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ TESTS = Path(__file__).parents[1]
 N_MOMENTS, LATEST_SECONDS = 10, 8.0
 
 
-def start(data: Path, out: Path) -> subprocess.Popen[str]:
-    """Begin a search that does not end by itself, with the tiny backbone as an installed plugin."""
+def start(data: Path, out: Path, *more: str) -> subprocess.Popen[str]:
+    """Begin a search that does not end by itself, with the tiny backbone as an installed plugin; in its own group."""
     words = [sys.executable, "-m", "automl_tl", "search", str(data), "--out", str(out), "--trials", "5000"]
     path = os.pathsep.join(map(str, (TESTS.parent, TESTS, TESTS / "fixtures" / "plugin")))
     return subprocess.Popen(
-        [*words, "--backbone", "tiny", "--device", "cpu"], env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [*words, "--backbone", "tiny", "--device", "cpu", *more], env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
 
@@ -39,6 +39,16 @@ def wait_for(file: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.1)
     assert process.poll() is None, process.communicate()
     assert file.exists()
+
+
+def check_ended(process: subprocess.Popen[str], code: int, data: Path, out: Path) -> None:
+    """Wait for the end of a search: there must be a model that predicts, and the line to go on with."""
+    said = " ".join(process.communicate(timeout=120))
+    assert process.returncode == code, said
+    assert f"--out{out}--resume" in "".join(said.split()), said  # lines are wrapped
+    assert "Traceback" not in said
+    assert automl_tl.load(out / "bundle").predict(sorted(data.rglob("*.png"))[:3])
+    assert (out / "leaderboard.csv").exists() or not (out / "study.journal").exists()
 
 
 def test_at_any_moment_there_is_a_valid_model_and_the_line(
@@ -52,9 +62,46 @@ def test_at_any_moment_there_is_a_valid_model_and_the_line(
         wait_for(out / "bundle" / "bundle.json", process)
         time.sleep(draw.uniform(0, LATEST_SECONDS))
         process.send_signal(signal.SIGTERM)
-        said = " ".join(process.communicate(timeout=120))
-        assert process.returncode == 143, said
-        assert f"--out{out}--resume" in "".join(said.split()), said  # lines are wrapped
-        assert "Traceback" not in said
-        assert automl_tl.load(out / "bundle").predict(sorted(data.rglob("*.png"))[:3])
-        assert (out / "leaderboard.csv").exists() or not (out / "study.journal").exists()
+        check_ended(process, 143, data, out)
+
+
+RAY = ("--ray", "local", "--workers", "2")
+
+
+@pytest.mark.parametrize(("name", "code", "more"), [("SIGHUP", 129, ()), ("SIGHUP", 129, RAY), ("SIGTERM", 143, RAY)])
+def test_what_tells_every_process_of_a_group_leaves_a_model_the_line_and_no_process(
+    name: str, code: int, more: tuple[str, ...], make_pictures: MakePictures, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """As a closed terminal, timeout(1) or a scheduler does: what Ray has started is told as well."""
+    if signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
+        pytest.skip(f"{name} is ignored here")
+    if more:
+        pytest.importorskip("ray", reason="--ray needs the extra automl-tl[ray]")
+    if sys.platform != "linux":
+        pytest.skip("processes are found in /proc")
+    register(monkeypatch, TinyBackbone(widths=(6, 8, 10)))
+    data, out = make_pictures(per_class=12), tmp_path / "run"
+    process = start(data, out, *more)
+    wait_for(out / "trials", process)
+    time.sleep(random.uniform(0, LATEST_SECONDS / 2))
+    os.killpg(process.pid, getattr(signal, name))
+    check_ended(process, code, data, out)
+    assert (out / "leaderboard.csv").exists()
+    wait_for_nobody(process.pid)
+
+
+def wait_for_nobody(session: int) -> None:
+    """Return when no process of a session is left; Ray's workers have groups of their own."""
+    for _ in range(300):
+        if not any(is_of(session, int(folder.name)) for folder in Path("/proc").glob("[0-9]*")):
+            return
+        time.sleep(0.1)
+    pytest.fail("there are processes left")
+
+
+def is_of(session: int, process: int) -> bool:
+    try:
+        return os.getsid(process) == session
+    except ProcessLookupError:
+        return False
