@@ -29,9 +29,14 @@ _HEARD_EVERY = 0.2
 """Seconds between two looks at what is reported."""
 _KEPT = 16
 """Arguments that stay in Ray's memory: what every trial is given, the task above all, is sent once."""
-_ANY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_task_oom_retries": "1"}
+_ANY = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_task_oom_retries": "1",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+}
 """Ray's settings: it tells nobody that it is used; no warning of what its next version does anyway; what takes too much
-memory is not begun for ever."""
+memory is not begun for ever; no traceback of work whose result is no longer waited for, as that of a pruned trial."""
 _ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 """The same of a Ray of this machine alone: on every system it listens on loopback, and to who knows its token."""
 
