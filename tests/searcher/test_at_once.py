@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -139,6 +140,29 @@ def test_an_interruption_ends_all_and_keeps_what_had_ended(tmp_path: Path, monke
     assert not [trial for trial in loop.study.trials if trial.state == TrialState.RUNNING]
     interrupted = [t for t in loop.study.trials if t.user_attrs.get("reason") == "interrupted"]
     assert 1 <= len(interrupted) <= WORKERS
+
+
+def test_one_that_cannot_be_kept_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All end at the same moment; one cannot be written down when the search is interrupted."""
+    together = threading.Barrier(WORKERS)
+    scoring(monkeypatch, lambda _: together.wait(timeout=30) and None)
+    loop = at_once(make_loop(tmp_path, left=None, trials=WORKERS), Pool())
+    keep, full = Loop._keep, [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EIO, "I/O error")]
+
+    def interrupted(loop: Loop) -> None:
+        raise KeyboardInterrupt
+
+    def keep_one(loop: Loop, *what: Any) -> None:
+        if full:
+            raise full.pop(0)
+        keep(loop, *what)
+
+    monkeypatch.setattr(Loop, "_await_some", interrupted)
+    monkeypatch.setattr(Loop, "_keep", keep_one)
+    with pytest.raises(OSError, match="No space left"):
+        loop.run()
+    assert len(loop.candidates.outcomes) == WORKERS - 2
+    assert not [trial for trial in loop.study.trials if trial.state == TrialState.RUNNING]
 
 
 def test_an_interruption_between_asking_and_beginning_leaves_no_trial_running(

@@ -97,9 +97,7 @@ class Loop:
             self.interrupted = True
             return "it was interrupted"
         finally:
-            for attempt in self.running.end_all():
-                self._settle(attempt)
-            self.study.abandon_begun("interrupted")
+            self._settle_all()
 
     def _finished(self) -> str | None:
         """Return why nothing more is tried, or None."""
@@ -182,6 +180,18 @@ class Loop:
         for attempt in self.running.ended(overdue):
             self._settle(attempt)
             self.refused = 0  # with what came out, other things are proposed
+
+    def _settle_all(self) -> None:
+        """End what runs and settle all of it, whatever happens to one of them; then raise the first error there was."""
+        errors: list[Exception] = []
+        for attempt in self.running.end_all():
+            try:
+                self._settle(attempt)
+            except Exception as error:
+                errors.append(error)
+        self.study.abandon_begun("interrupted")
+        if errors:
+            raise errors[0]
 
     def _settle(self, attempt: Attempt) -> None:
         """Tell the study what a trial came to, whatever happened."""
