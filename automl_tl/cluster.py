@@ -81,6 +81,11 @@ class RayExecutor:
         """As many as were asked for, else as there is room for now: machines come and go."""
         return self._workers or max(1, self._room(self.cores))
 
+    @property
+    def per_machine(self) -> int:
+        """As many as the largest machine has room for now."""
+        return max(1, min(self.n_workers, max(self._rooms(self.cores), default=1)))
+
     def submit(
         self, work: Callable[..., T], /, *args: Any, report: Callable[..., None] | None = None, **options: Any
     ) -> Future[T]:
@@ -178,7 +183,11 @@ class RayExecutor:
 
     def _room(self, cores: float) -> int:
         """Return how many workers with so many cores there is room for."""
-        return sum(int(min(has / cores + 1e-9, gpus if self._gpus else math.inf)) for has, gpus in self._nodes())
+        return sum(self._rooms(cores))
+
+    def _rooms(self, cores: float) -> list[int]:
+        """Return the same of each machine."""
+        return [int(min(has / cores + 1e-9, gpus if self._gpus else math.inf)) for has, gpus in self._nodes()]
 
 
 class _Awaited(Future[T]):

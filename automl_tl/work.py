@@ -20,6 +20,10 @@ class Executor(Protocol):
     def n_workers(self) -> int:
         """How much may be submitted before the first result is waited for."""
 
+    @property
+    def per_machine(self) -> int:
+        """How many of the workers are on one machine at most, and share its memory."""
+
     def submit(
         self, work: Callable[..., T], /, *args: Any, report: Callable[..., None] | None = None, **options: Any
     ) -> Future[T]:
@@ -53,7 +57,7 @@ class Executor(Protocol):
 class ThisProcess:
     """Does the work at once, in this process and thread; an interruption is raised, not kept as a result."""
 
-    n_workers = 1
+    n_workers = per_machine = 1
 
     def submit(
         self, work: Callable[..., T], /, *args: Any, report: Callable[..., None] | None = None, **options: Any

@@ -43,7 +43,7 @@ def test_what_is_reported_is_heard_in_order_and_cores_are_shared_out(executor: R
     assert heard == [0, 1, 2, 3, 4]
     assert process != os.getpid()
     assert int(threads) == max(1, int(executor.cores))
-    assert executor.n_workers == 2
+    assert executor.n_workers == executor.per_machine == 2
 
 
 def test_an_error_is_what_the_work_raised_and_nothing_is_tried_again(executor: RayExecutor) -> None:

@@ -23,6 +23,7 @@ from automl_tl.learning.configuration import Configuration
 from automl_tl.monitor import Epoch, Silent
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import loop as module
+from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.running import Running
 
@@ -32,7 +33,7 @@ WORKERS = 3
 class Pool:
     """Work in threads, which end when they are told to."""
 
-    n_workers = WORKERS
+    n_workers = per_machine = WORKERS
 
     def __init__(self) -> None:
         self.threads = ThreadPoolExecutor(WORKERS)
@@ -82,6 +83,20 @@ def test_there_are_as_many_at_once_as_workers_and_no_more_in_all(
     kept = {one.number: one.configuration for one in loop.candidates.outcomes}
     for trial in loop.study.finished:
         assert Configuration.from_dict(trial.user_attrs["configuration"]) == kept[trial.number]
+
+
+def test_a_trained_one_knows_how_many_share_its_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+
+    def score(*_: Any, allowance: Allowance, **__: Any) -> None:
+        told.append(allowance.at_once)
+        raise BackboneError("tiny is broken")
+
+    monkeypatch.setattr(module, "score_trained", score)
+    loop = at_once(make_loop(tmp_path, left=None, trials=1), Pool())
+    loop.study.enqueue(TUNED)
+    loop.run()
+    assert told == [WORKERS]
 
 
 def test_one_that_fails_ends_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from automl_tl.features.engine import Engine
 from automl_tl.learning.recipe import batch_size_for
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import foresight
+from automl_tl.searcher.trials.allowance import UNBOUNDED, Allowance
 from automl_tl.searcher.trials.foresight import check_room, least_bytes
 
 WEIGHTS = (3 * 8 * 9 + 3 * 8, 8 * 12 * 9 + 3 * 12, 12 * 16 * 9 + 3 * 16)
@@ -44,19 +45,27 @@ def test_what_does_not_fit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None
     needed = least_bytes(task(), TUNED)
     monkeypatch.setattr(foresight, "free_memory", lambda: needed - 1)
     with pytest.raises(ShortageError, match=r"training tiny takes at least .* of memory, but .* are free; end other"):
-        check_room(task(), TUNED, None)
-    check_room(task(Engine("cuda", "float32")), TUNED, None)
+        check_room(task(), TUNED, UNBOUNDED)
+    check_room(task(Engine("cuda", "float32")), TUNED, UNBOUNDED)
     for free in (needed, None):
         monkeypatch.setattr(foresight, "free_memory", lambda free=free: free)
-        check_room(task(), TUNED, None)
+        check_room(task(), TUNED, UNBOUNDED)
+
+
+def test_what_is_free_is_shared_out_among_those_who_train_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = least_bytes(task(), TUNED)
+    monkeypatch.setattr(foresight, "free_memory", lambda: 3 * needed)
+    check_room(task(), TUNED, Allowance(at_once=3))
+    with pytest.raises(ShortageError, match=r"but .* are free for 4 at once; end other programs, give fewer --workers"):
+        check_room(task(), TUNED, Allowance(at_once=4))
 
 
 def test_what_would_be_more_than_is_allowed_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "held_memory", lambda: 10**9)
     needed = least_bytes(task(), TUNED)
     with pytest.raises(AutomlTlError, match=r"it would use 1\.0 GB of memory, more than the 1\.0 GB allowed"):
-        check_room(task(), TUNED, 10**9 + needed - 1)
-    check_room(task(), TUNED, 10**9 + needed)
+        check_room(task(), TUNED, Allowance(memory=10**9 + needed - 1))
+    check_room(task(), TUNED, Allowance(memory=10**9 + needed))
 
 
 def test_a_control_group_bounds_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

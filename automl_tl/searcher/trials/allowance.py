@@ -17,6 +17,8 @@ class Allowance:
     """Bytes that the process which trains may hold."""
     epochs: int | None = None
     """Of a refit that has no time for the whole schedule: it goes on from the trial's weights for so many."""
+    at_once: int = 1
+    """Training runs of one machine that may go on at the same time."""
 
     def share(self, spent: float, parts: int = 1) -> Allowance:
         """Return what one of `parts` equal parts may take of what is left after `spent` seconds."""

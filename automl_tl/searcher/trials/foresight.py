@@ -11,6 +11,7 @@ from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.recipe import batch_size_for
 from automl_tl.memory import check_memory, free_memory
 from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.wording import format_bytes
 
 _FLOAT = 4  # bytes
@@ -31,27 +32,32 @@ def least_bytes(task: Task, configuration: Configuration) -> int:
     return weights + _BESIDE_WEIGHTS * learning + outputs
 
 
-def check_room(task: Task, configuration: Configuration, most: int | None) -> None:
+def check_room(task: Task, configuration: Configuration, allowance: Allowance) -> None:
     """Raise where training would take more memory than there is, or than may be held.
+
+    What is free is shared out among what may go on at once: the others are taken to hold as much as this process does
+    already, and to need as much more.
 
     Args:
         task: the data.
         configuration: a trained one.
-        most: bytes that this process may hold, or None.
+        allowance: with the bytes that this process may hold, and how many train on this machine at once.
 
     Raises:
         ShortageError: the machine has less. A GPU's memory is not foreseen: what does not fit there ends no process.
-        AutomlTlError: `most` is less.
+        AutomlTlError: less is allowed.
     """
     if task.networks.engine.device != "cpu":
         return
     needed, free = least_bytes(task, configuration), free_memory()
-    if free is not None and needed > free:
+    if free is not None and needed > free // allowance.at_once:
+        alone = allowance.at_once == 1
+        each, way_out = ("", "") if alone else (f" for {allowance.at_once} at once", "give fewer --workers, ")
         raise ShortageError(
             f"training {configuration.backbone} takes at least {format_bytes(needed)} of memory, but "
-            f"{format_bytes(free)} are free; end other programs, or choose a smaller --backbone"
+            f"{format_bytes(free)} are free{each}; end other programs, {way_out}or choose a smaller --backbone"
         )
-    check_memory(most, needed)
+    check_memory(allowance.memory, needed)
 
 
 def _bytes(stages: Iterable[nn.Module]) -> int:

@@ -232,7 +232,7 @@ class Loop:
         watch = None if self.running.at_once else self.lab.monitor.learned
         return score_trained(
             task, configuration, self.candidates.reference, executor,
-            allowance=Allowance(limit, most), observer=Observer(watch, report),
+            allowance=Allowance(limit, most, at_once=executor.per_machine), observer=Observer(watch, report),
         )  # fmt: skip
 
     def _learn_from(self, outcome: Outcome) -> None:

@@ -115,7 +115,7 @@ def score_fold(
         parts: of the schedule; the fold is scored after each of them but the last as well; 0 for at the end alone.
         report: called with every epoch.
     """
-    check_room(task, configuration, allowance.memory)
+    check_room(task, configuration, allowance)
     rows = task.held_out(fold)
     value_of = partial(estimated, task, reference, rows)
     validation = [Validation(lambda tunable: value_of(tunable.scores(rows)), parts)] if parts else []
