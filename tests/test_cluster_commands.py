@@ -1,17 +1,23 @@
-"""Commands on Ray, as a user starts them: they end with their budget."""
+"""Commands on Ray, as a user starts them: they end with their budget, and say what they say without Ray."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from generated_pictures import MakePictures, add_odd_pictures
+from tiny_backbone import TinyBackbone
 from tiny_models import register
 
 import automl_tl
@@ -59,3 +65,36 @@ def test_a_search_ends_with_its_budget_though_a_worker_hangs(place: Path, monkey
     assert any(file.stat().st_mtime > hung for file in out.glob("trials/*.safetensors")), "the other worker waited"
     register(monkeypatch, name="hanging", distribution="hanging-plugin")  # the same, but it never hangs
     assert len(automl_tl.load(out / "bundle").predict(place / "pictures")) == N_PICTURES
+
+
+def test_recommend_says_what_it_says_in_one_process(place: Path) -> None:
+    words = ("recommend", "--backbone", "tiny", "--format", "json")
+    assert answer(run(place, "ray", *words, *RAY)) == answer(run(place, "alone", *words), about)
+
+
+def test_train_finds_what_it_finds_in_one_process(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, TinyBackbone(widths=(6, 8, 10)))
+
+    def trained(name: str, *more: str) -> subprocess.CompletedProcess[str]:
+        words = ("--backbone", "tiny", "--strategy", "fine_tuning", "--format", "json", "--out", str(place / name))
+        return run(place, name, "train", *words, *more)
+
+    assert answer(trained("ray", *RAY)) == answer(trained("alone"), about)
+    pictures = sorted((place / "pictures").rglob("*.png"))
+    found = [automl_tl.load(place / name / "bundle").probabilities(pictures) for name in ("ray", "alone")]
+    np.testing.assert_allclose(*found, rtol=0, atol=1e-3)
+
+
+def about(number: str) -> Any:
+    """Return what equals the number up to rounding."""
+    return pytest.approx(float(number), rel=1e-3, abs=1e-3)
+
+
+def answer(done: subprocess.CompletedProcess[str], parse_float: Callable[[str], Any] = float) -> Any:
+    """Return what a command says, but for where its model lies and how long anything took."""
+
+    def timeless(one: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in one.items() if name not in ("bundle", "seconds")}
+
+    reasons_timeless = re.sub(r", \d+ s\)", ")", done.stdout)
+    return json.loads(reasons_timeless, object_hook=timeless, parse_float=parse_float)
