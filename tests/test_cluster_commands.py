@@ -67,8 +67,9 @@ def test_a_search_ends_with_its_budget_though_a_worker_hangs(place: Path, monkey
     assert len(automl_tl.load(out / "bundle").predict(place / "pictures")) == N_PICTURES
 
 
-def test_recommend_says_what_it_says_in_one_process(place: Path) -> None:
-    words = ("recommend", "--backbone", "tiny", "--format", "json")
+@pytest.mark.parametrize("command", ["recommend", "labels"])
+def test_a_command_says_what_it_says_in_one_process(place: Path, command: str) -> None:
+    words = (command, "--backbone", "tiny", "--format", "json")
     assert answer(run(place, "ray", *words, *RAY)) == answer(run(place, "alone", *words), about)
 
 
