@@ -67,6 +67,25 @@ class _Plan:
     slowdown: float = 1.0
 
 
+@dataclass
+class Pace:
+    """How long features took, over what they took when they were timed."""
+
+    pictures: int = 0
+    planned: float = 0.0
+    took: float = 0.0
+
+    def learn(self, pictures: int, cost: float, seconds: float) -> None:
+        """Take note of what so many pictures took, each of which was timed at `cost` seconds."""
+        self.pictures += pictures
+        self.planned += pictures * cost
+        self.took += seconds
+
+    def slowdown(self, before: float) -> float:
+        """Return what they show, 1 or more; where they are few it is that of `before`."""
+        return max(self.took / max(self.planned, 1e-9), 1.0) if self.pictures >= PACE_PICTURES else before
+
+
 def look(session: Session, first: Callable[[Task, str], None], most: int | None = None) -> FirstLook:
     """Extract features, the cheapest backbone first, others while there is time.
 
@@ -90,13 +109,13 @@ def look(session: Session, first: Callable[[Task, str], None], most: int | None 
         lab.networks, plan.sample, lab.report.fit, lab.metric, lab.seed, session.folder.scratch, {},
         max_bytes=_cache_bytes(session.options),
     )  # fmt: skip
-    task, remarks = _features(session, task, plan.fewest, costs, first)
+    task, remarks, pace = _features(session, task, plan.fewest, costs, first)
     if not task.features:
         raise BackboneError(f"no backbone could compute features of these pictures: {'; '.join([*notes, *remarks])}")
     if task.sample.n < everything.n:
         who = "The search begins with" if most is not None and task.sample.n >= most else "The budget allows"
         remarks.append(f"{who} {task.sample.n:,} of the {everything.n:,} training pictures (stratified).")
-    return FirstLook(task, plan.slowdown, (*notes, *remarks))
+    return FirstLook(task, pace.slowdown(plan.slowdown), (*notes, *remarks))
 
 
 def _costs(session: Session, sample: Sample) -> tuple[dict[str, float], tuple[str, ...]]:
@@ -194,24 +213,26 @@ def _too_short(budget: float, needed: float, n_classes: int) -> str:
 
 def _features(
     session: Session, task: Task, fewest: Sample | None, costs: Mapping[str, float], first: Callable[[Task, str], None]
-) -> tuple[Task, list[str]]:
+) -> tuple[Task, list[str], Pace]:
     """Return the task with the features of the backbones that there is time for, in order, and remarks on the others.
 
-    Where the first one takes too long, the task is of the fewest pictures.
+    Where the first one takes too long, the task is of the fewest pictures. And how long they took.
     """
-    lab, deadline = session.lab, session.deadline
+    lab, deadline, pace = session.lab, session.deadline, Pace()
     features: dict[str, Features] = {}
     remarks: list[str] = []
     task = replace(task, features=features)
     spare, spent = SpareTime(time.monotonic() + PATIENCE * _planned_seconds(session)), 0.0
     for name, cost in costs.items():
-        needed = lab.n_missing(name, task.sample.pictures) * cost + (FURTHER_SECONDS if features else 0.0)
+        missing, begun = lab.n_missing(name, task.sample.pictures), time.monotonic()
+        needed = missing * cost + (FURTHER_SECONDS if features else 0.0)
         spent += needed
         if features and deadline.is_set and spent > FURTHER_SHARE * (deadline.budget or 0.0):
             remarks.append(f"{name} was left out: it needs about {needed:.0f} s, which a longer budget has.")
             continue
         try:
             some, more = extract_each(lab, [name], task.sample.pictures, spare)
+            pace.learn(missing, cost, time.monotonic() - begun)
         except LateError:
             if features:
                 remarks.append(f"{name} was left out: there was no time for its features.")
@@ -227,7 +248,7 @@ def _features(
         features |= some
         if len(features) == 1 and some:
             first(task, name)
-    return task, remarks
+    return task, remarks, pace
 
 
 def _cache_bytes(options: SearchOptions) -> int:

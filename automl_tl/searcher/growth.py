@@ -128,8 +128,8 @@ def _seconds(loop: Loop, what: Carried, size: int) -> float:
 
 def _extracting(loop: Loop, what: Carried, size: int) -> float:
     """Return the seconds that the features of further pictures take."""
-    pictures, slowdown = loop.task.sample.pictures, loop.prepared.costs.slowdown
-    return (size - len(pictures)) * slowdown * sum(loop.lab.picture_seconds(name, pictures) for name in what.backbones)
+    pictures, pace = loop.task.sample.pictures, loop.prepared.costs.pace
+    return (size - len(pictures)) * pace * sum(loop.lab.picture_seconds(name, pictures) for name in what.backbones)
 
 
 def grown(loop: Loop, size: int) -> Prepared | None:

@@ -12,6 +12,7 @@ from automl_tl.learning.trainer import n_variants
 from automl_tl.searcher.trials.costs import UNMEASURED, Costs, StageCosts
 from automl_tl.searcher.trials.deadline import MARGIN, Deadline
 
+TEN = retuned(TUNED, epochs=10)
 STAGES = StageCosts(forward=(0.1, 0.2, 0.4), training=3.0)
 
 
@@ -85,3 +86,12 @@ def test_a_run_without_an_epoch_says_nothing() -> None:
     known = costs()
     known.learn(TUNED, 10, 0, 100.0)
     assert known.correction == UNMEASURED
+
+
+def test_a_machine_that_others_have_left_is_taken_to_be_as_fast_as_its_trials_are() -> None:
+    known = Costs({"tiny": STAGES}, slowdown=2.0)
+    assert known.pace == 2.0
+    for took, pace in ((1.3, 1.3), (0.5, 1.0), (9.0, 2.0)):
+        busy = Costs({"tiny": STAGES}, slowdown=2.0)
+        busy.learn(TEN, 10, 10, took * known.seconds(TEN, 10) / known.correction)
+        assert busy.pace == pytest.approx(pace)

@@ -14,6 +14,7 @@ from tiny_backbone import TinyBackbone
 
 from automl_tl.errors import BackboneError, OptionError
 from automl_tl.searcher import first_look
+from automl_tl.searcher.first_look import PACE_PICTURES, Pace
 from automl_tl.searcher.trials.deadline import Deadline
 from automl_tl.spare_time import LateError
 
@@ -59,7 +60,7 @@ def test_a_backbone_whose_features_are_kept_costs_no_pass(
     task = bare_task(np.arange(40) % 4)
     lab = SimpleNamespace(n_missing=lambda name, pictures: missing if name == "slow" else len(pictures))
     session: Any = SimpleNamespace(lab=lab, deadline=Deadline(100.0))
-    found, remarks = first_look._features(
+    found, remarks, _ = first_look._features(
         session, task, task.sample, {"fast": 0.01, "slow": 1.0}, lambda task, name: None
     )
     assert list(found.features) == looked_at
@@ -80,3 +81,13 @@ def test_a_resumed_search_looks_at_no_other_pictures_than_it_began_with(monkeypa
     task = bare_task(np.arange(40) % 4)
     with pytest.raises(OptionError, match=r"too short to look again at the 40 pictures.*longer --budget"):
         first_look._features(session, task, None, {"tiny": 0.1}, lambda task, name: None)
+
+
+def test_how_slow_the_machine_is_follows_from_all_pictures_where_they_are_many() -> None:
+    pace = Pace()
+    pace.learn(PACE_PICTURES - 1, 0.1, 100.0)
+    assert pace.slowdown(2.5) == 2.5  # what the first ones showed, which may have waited for something else
+    pace.learn(1000, 0.2, 100.0)
+    assert pace.slowdown(2.5) == 1.0
+    pace.learn(1000, 0.1, 300.0)
+    assert pace.slowdown(2.5) == pytest.approx(500 / (300 + 0.1 * (PACE_PICTURES - 1)))

@@ -24,7 +24,7 @@ class Allotment:
         session: has the deadline.
         prepared: knows what training costs.
         candidates: that are known so far.
-        final_seconds: what everything after the trials takes, the refit excepted.
+        final_seconds: what everything after the trials takes, the refit excepted, as it was foreseen at the beginning.
     """
 
     session: Session
@@ -35,7 +35,8 @@ class Allotment:
     @property
     def left(self) -> float:
         """Seconds until everything after the trials must begin, the refit excepted."""
-        return self.session.deadline.left - self.final_seconds
+        costs = self.prepared.costs
+        return self.session.deadline.left - self.final_seconds * costs.pace / costs.slowdown
 
     def limit(self, configuration: Configuration) -> tuple[Configuration, float | None]:
         """Return what is tried within which seconds: None for no limit, 0 where it would not be worth beginning.
@@ -72,13 +73,19 @@ class Allotment:
         return task.n_folds * self.prepared.costs.seconds(configuration, task.n_trained)
 
     def refit_seconds(self, configuration: Configuration | None) -> float:
-        """Return what the refit of a trained candidate, or of the best one so far, takes."""
-        task, costs = self.prepared.task, self.prepared.costs
+        """Return what the refit of a trained candidate, or of the best one so far, and of a trained partner takes."""
         if configuration is None:
             best = self.candidates.best_trained
             if best is None:
                 return 0.0
             configuration = best.configuration
+        beside = self.candidates.trained_beside(configuration.backbone)
+        partner = 0.0 if beside is None or not self.session.options.combines else self._alone(beside.configuration)
+        return self._alone(configuration) + partner
+
+    def _alone(self, configuration: Configuration) -> float:
+        """Return what refitting one trained candidate takes."""
+        task, costs = self.prepared.task, self.prepared.costs
         seconds = costs.seconds(configuration, task.sample.n)
         if self.prepared.learns_from_everything:
             seconds += costs.seconds(configuration, len(self.session.lab.dataset.frame))
@@ -104,7 +111,7 @@ class Allotment:
         missing = [view for view in task.views(configuration.frozen.views) if not task.has_view(backbone, view)]
         if not missing:
             return 0.0
-        each = self.prepared.costs.slowdown * self.session.lab.picture_seconds(backbone, task.sample.pictures)
+        each = self.prepared.costs.pace * self.session.lab.picture_seconds(backbone, task.sample.pictures)
         return len(missing) * task.sample.n * each
 
 

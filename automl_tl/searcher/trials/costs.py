@@ -47,7 +47,7 @@ class Costs:
     max_bytes: float = math.inf
     """Bound of the activations that a trial keeps."""
     slowdown: float = 1.0
-    """What a frozen pass takes over what it took when it was timed."""
+    """What a frozen pass took over what it took when it was timed, when the search began."""
     _ratios: list[float] = field(default_factory=list)
 
     def seconds(self, configuration: Configuration, n: int, epochs: int | None = None) -> float:
@@ -65,6 +65,11 @@ class Costs:
         planned = self._planned(configuration, n, epochs)
         if planned > 0 and epochs > 0:
             self._ratios.append(seconds / planned)
+
+    @property
+    def pace(self) -> float:
+        """The same now: less where trials were faster than that, as others left the machine."""
+        return min(self.slowdown, max(self.correction, 1.0)) if self._ratios else self.slowdown
 
     @property
     def correction(self) -> float:
