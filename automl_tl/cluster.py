@@ -18,6 +18,7 @@ from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from automl_tl.cluster_clock import Countdown
 from automl_tl.cluster_group import Group, do_together
 from automl_tl.errors import AutomlTlError, OptionError, ShortageError
 from automl_tl.memory import tune_malloc
@@ -100,6 +101,10 @@ class RayExecutor:
         each = {"CPU": self.cores, "GPU": self._gpus} if self._gpus else {"CPU": self.cores}
         group = Group(min(processes, max(1, self._room(self.cores))), each, folder)
         return self._send(self._starting, do_together, (group, work, options, *args), {}, report)
+
+    def countdown(self, seconds: float) -> Callable[[], float]:
+        """Count down by a clock on the driver's machine; see `Executor`."""
+        return Countdown.of(seconds)
 
     def _send(
         self, how: Any, work: Callable[..., T], args: Sequence[Any], options: dict[str, Any],

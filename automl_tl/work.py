@@ -5,6 +5,7 @@ Whoever drives a search submits, and alone decides, keeps and delivers; where th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -50,6 +51,13 @@ class Executor(Protocol):
             report: what the first one reports reaches this function.
         """
 
+    def countdown(self, seconds: float) -> Callable[[], float]:
+        """Return what tells how many of so many seconds from now are left.
+
+        Work that is given it knows that too, in whatever process and however often it is begun again, whatever the
+        machines' clocks are set to.
+        """
+
     def cancel(self) -> None:
         """End whatever has not ended; its results are `concurrent.futures.CancelledError`."""
 
@@ -76,6 +84,11 @@ class ThisProcess:
     ) -> Future[T]:  # fmt: skip
         """Do the work at once, alone."""
         return self.submit(work, *args, report=report, **options)
+
+    def countdown(self, seconds: float) -> Callable[[], float]:
+        """Count down by the clock that is never set."""
+        ends = time.monotonic() + seconds
+        return lambda: ends - time.monotonic()
 
     def cancel(self) -> None:
         """Do nothing: what was submitted has ended."""

@@ -68,6 +68,15 @@ def test_what_processes_share_is_what_one_learns_though_one_is_killed(
     assert begun == ([0, dies_after] if dies_after else [0])
 
 
+def test_what_begins_again_has_the_time_that_is_left_whatever_clocks_say(executor: RayExecutor, tmp_path: Path) -> None:
+    from shared_refit import timed
+
+    (marks := tmp_path / "marks").mkdir()
+    executor.together(timed, marks, left=executor.countdown(1000.0), processes=2, folder=tmp_path).result()
+    first, second = map(float, (marks / "left").read_text().split())
+    assert 500 < second < first - 2 < 998
+
+
 def test_an_error_of_one_process_ends_all_and_is_not_tried_again(executor: RayExecutor, tmp_path: Path) -> None:
     from shared_refit import failing
 

@@ -50,6 +50,7 @@ FOUNDATIONS = (
     "notebook",
     "work",
     "cluster",
+    "cluster_clock",
     "cluster_group",
     "output",
     "surroundings",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ import pytest
 from click.testing import CliRunner
 from optuna.storages.journal import JournalFileBackend
 
+import automl_tl
 from automl_tl.cli import main
 from automl_tl.lab import recommended
 from automl_tl.model.bundle import load_bundle
 from automl_tl.searcher.space import search_space
+from automl_tl.searcher.trials import study as module
 from automl_tl.searcher.trials.journal import open_storage
+from automl_tl.searcher.trials.study import Study
 
 
 def begun(path: Path, name: str = "x") -> optuna.Study:
@@ -59,6 +63,42 @@ def test_a_kill_leaves_half_a_line_which_is_cut(tmp_path: Path, left: int) -> No
     again = begun(path)
     again.tell(again.ask(), 2.0)
     assert [trial.value for trial in begun(path).trials] == [1.0, 2.0]
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, seconds: float, after: int) -> None:
+    """Set the clock by so many seconds when so many trials have been asked for."""
+    ask, asked, now = Study.ask, list[None](), time.time
+
+    def counted(self: Study, *args: Any) -> Any:
+        asked.append(None)
+        return ask(self, *args)
+
+    monkeypatch.setattr(Study, "ask", counted)
+    monkeypatch.setattr(time, "time", lambda: now() + (seconds if len(asked) > after else 0))
+
+
+def test_a_clock_that_is_set_ahead_does_not_end_a_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_pictures: Callable[..., Path]
+) -> None:
+    set_clock(monkeypatch, 3600, after=2)
+    found = automl_tl.search(
+        make_pictures(per_class=8), out=tmp_path / "run", backbones=["tiny"], device="cpu", budget=1800, trials=6,
+        without=("trained",),
+    )  # fmt: skip
+    assert (found.table["kind"] == "trial").sum() == 6
+
+
+def test_a_clock_that_is_set_back_does_not_prolong_a_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_pictures: Callable[..., Path]
+) -> None:
+    set_clock(monkeypatch, -3600, after=2)
+    monkeypatch.setattr(module, "PATIENCE", 10**6)
+    begun = time.monotonic()
+    found = automl_tl.search(
+        make_pictures(per_class=8), out=tmp_path / "run", backbones=["tiny"], device="cpu", budget=10, trials=1000
+    )
+    assert time.monotonic() - begun < 30
+    assert 2 < (found.table["kind"] == "trial").sum() < 1000
 
 
 @pytest.mark.slow

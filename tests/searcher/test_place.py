@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -27,6 +28,7 @@ from automl_tl.searcher.trials.trained import Learned, identity
 from automl_tl.work import ThisProcess
 
 START = Start(0.1)
+HOUR = 3600.0
 ADAPTING = retuned(TUNED, batchnorm="adapting")
 
 
@@ -74,7 +76,7 @@ def test_a_long_refit_is_shared_and_kept(task: Task, executor: Several, tmp_path
     learned = place.learned(task, TUNED, START)
     (shared,) = executor.shared
     assert shared == {
-        "processes": 4, "folder": tmp_path / "refits", "work": "learn_in_group", "ends": None,
+        "processes": 4, "folder": tmp_path / "refits", "work": "learn_in_group", "left": None,
         "checkpoints": tmp_path / "refits",
     }  # fmt: skip
     assert said == ["The refit is shared by 4 processes."]
@@ -109,13 +111,37 @@ def test_batchnorms_that_adapt_stay_in_one_process_which_is_said(
     assert said == ["The refit is done by one process: its BatchNorms learn the statistics of whole batches."]
 
 
-def test_the_deadline_holds_for_all_attempts(
+class Elsewhere(Several):
+    """Whoever shares the work begins on a machine whose time of day is another one."""
+
+    def __init__(self, jump: float, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.jump, self.patch = jump, monkeypatch
+
+    def together(self, *args: Any, **options: Any) -> Future[Any]:
+        now = time.time
+        self.patch.setattr(time, "time", lambda: now() + self.jump)
+        return super().together(*args, **options)
+
+
+@pytest.mark.parametrize("jump", [-HOUR, HOUR])
+@pytest.mark.parametrize(("seconds", "epochs"), [(1000.0, TUNED.tuned.all_epochs), (0.0, 0)])
+def test_a_clock_that_is_set_neither_ends_a_shared_refit_nor_prolongs_it(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: float, seconds: float, epochs: int
+) -> None:
+    place = place_for(Elsewhere(jump, monkeypatch), tmp_path)[0]
+    learned = place.learned(task, TUNED, START, allowance=Allowance(seconds))
+    assert len(learned.trained.losses) == epochs
+
+
+def test_whoever_begins_a_shared_refit_again_has_what_is_left(
     task: Task, executor: Several, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.time, "time", lambda: 1000.0)
-    learned = place_for(executor, tmp_path)[0].learned(task, TUNED, START, allowance=Allowance(-1.0))
-    assert executor.shared[0]["ends"] == 999.0
-    assert learned.trained.losses == ()
+    place_for(executor, tmp_path)[0].learned(task, TUNED, START, allowance=Allowance(1000.0))
+    left, now = executor.shared[0]["left"], time.monotonic
+    assert 0 < left() < 1000
+    monkeypatch.setattr(time, "monotonic", lambda: now() + 990)
+    assert left() < 10
 
 
 def test_its_name_changes_with_whatever_changes_the_result(task: Task) -> None:

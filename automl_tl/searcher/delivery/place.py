@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +56,9 @@ class Place:
                 learn, task, configuration, start, allowance=allowance, report=watch, checkpoints=kept
             ).result()
         self.say(f"The refit is shared by {processes} processes.")
-        ends = None if allowance.seconds is None else time.time() + allowance.seconds
+        left = None if allowance.seconds is None else self.executor.countdown(allowance.seconds)
         return self.executor.together(
-            learn_in_group, task, configuration, start, processes=processes, folder=kept, ends=ends, report=watch,
+            learn_in_group, task, configuration, start, processes=processes, folder=kept, left=left, report=watch,
             checkpoints=kept,
         ).result()  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -167,17 +167,17 @@ def learn(
 
 def learn_in_group(
     task: Task, configuration: Configuration, start: Start, *,
-    ends: float | None, checkpoints: Path, report: Watch | None = None,
+    left: Callable[[], float] | None, checkpoints: Path, report: Watch | None = None,
 ) -> Learned:  # fmt: skip
     """Do the same in one of several processes that share it.
 
     Args:
         task, configuration, start, report: see `learn`.
-        ends: `time.time()` at which it must have ended, however often it is begun again; None for no limit.
+        left: tells the seconds until it must have ended, however often it is begun again; None for no limit.
         checkpoints: folder that all processes see.
     """
-    left = Allowance(None if ends is None else ends - time.time())
-    return learn(task, configuration, start, allowance=left, report=report, checkpoints=checkpoints)
+    allowance = Allowance(None if left is None else left())
+    return learn(task, configuration, start, allowance=allowance, report=report, checkpoints=checkpoints)
 
 
 def identity(task: Task, configuration: Configuration, start: Start) -> str:
