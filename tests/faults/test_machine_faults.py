@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -23,7 +21,6 @@ from automl_tl import cache_dir as places
 from automl_tl.cli import main
 from automl_tl.data.decode import Preprocessing
 from automl_tl.errors import CacheError, DataError
-from automl_tl.features import store as module
 from automl_tl.features.engine import Engine
 from automl_tl.features.extract import Pass, extract
 from automl_tl.features.memo import remember
@@ -97,56 +94,6 @@ def test_entries_from_before_there_were_checksums_are_believed(some: list[Pictur
     shard.rename(shard.with_name("ab" * 16 + ".safetensors"))
     np.testing.assert_array_equal(features(some, tmp_path / "cache"), before)
     assert len(shards(tmp_path / "cache")) == 1
-
-
-def write_until_killed(folder: Path, some: list[Picture]) -> None:
-    """Write shards of one picture each, for ever; every picture's row says which it is."""
-    n = 0
-    while True:
-        table = FeatureStore(folder).table({"a": 1})
-        table.add([some[n % 12].sha256], {"1/mean": np.full((1, 8), n % 12, np.float32)})
-        n += 1
-
-
-@posix
-@pytest.mark.parametrize("seconds", [0.05, 0.15, 0.4])
-def test_a_kill_at_any_moment_leaves_only_whole_entries(some: list[Picture], tmp_path: Path, seconds: float) -> None:
-    writer = multiprocessing.get_context("fork").Process(target=write_until_killed, args=(tmp_path / "c", some))
-    writer.start()
-    while not shards(tmp_path / "c"):
-        time.sleep(0.01)
-    time.sleep(seconds)
-    assert writer.pid is not None
-    os.kill(writer.pid, signal.SIGKILL)
-    writer.join()
-    table = FeatureStore(tmp_path / "c").table({"a": 1})
-    known = [one.sha256 for one in some if one.sha256 in table]
-    table.forget_damaged(known)
-    assert all(key in table for key in known)
-    rows = module.read(table.slices(known), "1/mean")
-    assert [int(key, 16) for key in known] == rows[:, 0].astype(int).tolist()
-
-
-@posix
-def test_two_processes_fill_one_entry(some: list[Picture], tmp_path: Path) -> None:
-    fork = multiprocessing.get_context("fork")
-    both = [fork.Process(target=_fill, args=(tmp_path / "c",)) for _ in range(2)]
-    for one in both:
-        one.start()
-    for one in both:
-        one.join()
-    assert [one.exitcode for one in both] == [0, 0]
-    table = FeatureStore(tmp_path / "c").table({"a": 1})
-    keys = [f"{n:064x}" for n in range(40)]
-    table.forget_damaged(keys)
-    assert module.read(table.slices(keys), "1/mean")[:, 0].tolist() == list(range(40))
-
-
-def _fill(folder: Path) -> None:
-    for n in range(40):
-        table = FeatureStore(folder).table({"a": 1})
-        if f"{n:064x}" not in table:
-            table.add([f"{n:064x}"], {"1/mean": np.full((1, 8), n, np.float32)})
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
