@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
+import unprivileged
 from generated_pictures import MakePictures, write_pictures
+from unprivileged import Restricted
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 """Real data sets and weights beside the project; only tests marked slow may need them."""
@@ -47,6 +50,19 @@ def make_pictures(tmp_path: Path) -> MakePictures:
 def pictures(make_pictures: MakePictures) -> Path:
     """Return a folder of 3 classes with 6 pictures each."""
     return make_pictures()
+
+
+@pytest.fixture
+def restricted(tmp_path_factory: pytest.TempPathFactory) -> Restricted:
+    """Return what runs Python with the rights that files' modes give alone; skip where nothing is forbidden to it."""
+    (closed := tmp_path_factory.mktemp("closed")).chmod(0)
+    try:
+        may = unprivileged.python("-c", f"import os; os.listdir({str(closed)!r})").returncode == 0
+    except subprocess.SubprocessError:
+        may = True
+    if may:
+        pytest.skip("nothing can be forbidden to who runs the tests")
+    return unprivileged.python
 
 
 @pytest.fixture(scope="session")

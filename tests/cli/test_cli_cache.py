@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from unprivileged import Restricted
 
 from automl_tl.cache_dir import KINDS, MARK, cache_dir, cache_path, clear, sizes
 from automl_tl.cli import main
@@ -84,14 +84,11 @@ def test_a_cache_that_cannot_be_written_can_be_read(tmp_path: Path, monkeypatch:
         cache_dir(tmp_path / "other")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_a_folder_without_permission_is_a_sentence(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(CacheError, match="cannot be used"):
-            cache_dir(tmp_path / "store")
-    finally:
-        tmp_path.chmod(0o700)
+def test_a_folder_without_permission_is_a_sentence(tmp_path: Path, pictures: Path, restricted: Restricted) -> None:
+    (closed := tmp_path / "closed").mkdir(mode=0o500)
+    result = restricted("-m", "automl_tl", "inspect", str(pictures), "--cache-dir", str(closed / "store"))
+    assert result.returncode == 2
+    assert "cannot be used" in result.stderr
 
 
 def test_sizes_count_files_and_bytes(filled: Path) -> None:

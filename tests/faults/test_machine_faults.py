@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from generated_pictures import picture
 from tiny_backbone import tiny_network
+from unprivileged import Restricted
 
 from automl_tl import cache_dir as places
 from automl_tl.cli import main
@@ -27,9 +28,9 @@ from automl_tl.features.memo import remember
 from automl_tl.features.picture import Picture
 from automl_tl.features.store import FeatureStore
 from automl_tl.output import whole
+from automl_tl.searcher.run_folder import RunFolder
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")
-no_root = pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
 
 
 @pytest.fixture
@@ -189,13 +190,19 @@ def test_a_real_limit_of_open_files(make_pictures: Callable[..., Path]) -> None:
 # --- folders ----------------------------------------------------------------------------------------
 
 
-@no_root
-def test_a_read_only_run_folder_is_named(tmp_path: Path, make_pictures: Callable[..., Path]) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o500)
-    result = CliRunner().invoke(main, ["search", str(make_pictures()), "--out", str(closed / "run")])
-    assert result.exit_code == 2
-    assert "the run folder" in result.stderr
+@pytest.mark.parametrize("kind", ["a new one", "one that was begun"])
+def test_a_read_only_run_folder_is_named(
+    tmp_path: Path, make_pictures: Callable[..., Path], restricted: Restricted, kind: str
+) -> None:
+    (closed := tmp_path / "closed").mkdir()
+    out, more = (closed / "run", []) if kind == "a new one" else (closed, ["--resume"])
+    if more:
+        RunFolder(closed).begin({"seed": 0}, {})
+    closed.chmod(0o500)
+    result = restricted("-m", "automl_tl", "search", str(make_pictures()), "--out", str(out), *more)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert f"the run folder '{out}' cannot be written (Permission denied); give another --out" in result.stderr
+    assert [file.name for file in closed.iterdir()] == (["pictures.json", "run.json"] if more else [])
 
 
 def test_without_a_home_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
