@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 LARGEST_JSON = 16 * 1024**2
 """Bytes; the manifest of a model of 10,000 classes has a tenth of it. A file may take some 25 times that in memory."""
@@ -15,6 +15,7 @@ DEEPEST = 50
 """Lists and objects within one another; what is written here has at most 6."""
 LONGEST_NAME = 200
 """Characters of the name of a backbone, a distribution or a version."""
+_LONGEST_FAULT = 300
 T = TypeVar("T")
 
 
@@ -62,23 +63,23 @@ def _inside(value: dict[str, Any] | list[Any]) -> Iterator[Any]:
         )
 
 
+def fault(error: Exception) -> str:
+    """Return what is wrong with a value, on one line: what a ValueError says, of other errors their type as well."""
+    said = " ".join(str(error).split())[:_LONGEST_FAULT]
+    return said if said and isinstance(error, ValueError) else f"{type(error).__name__}: {said}"
+
+
 def leads_out(path: Path, folder: Path) -> bool:
     """Return whether a path in a folder is a link, or lies behind one, that leads out of the folder."""
     return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def number(value: Any) -> float:
-    """Return a finite number, or raise ValueError."""
-    fault = ValueError(f"{str(value)[:40]!r} is no number")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise fault
-    try:
-        found = float(value)
-    except OverflowError:
-        raise fault from None
-    if not math.isfinite(found):
-        raise fault
-    return found
+    """Return a finite number, or raise ValueError; a whole one has 64 bits, as arrays and tables have them."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    if not is_whole and not (isinstance(value, float) and math.isfinite(value)):
+        raise ValueError(f"{str(value)[:40]!r} is no number")
+    return float(value)
 
 
 def whole_number(value: Any, least: int, most: int = 2**31 - 1) -> int:
@@ -88,11 +89,33 @@ def whole_number(value: Any, least: int, most: int = 2**31 - 1) -> int:
     return value
 
 
-def name(value: Any) -> str:
-    """Return a text of at most `LONGEST_NAME` characters, or raise ValueError."""
-    if len(is_a(value, str)) > LONGEST_NAME:
+def name(value: Any, longest: int = LONGEST_NAME) -> str:
+    """Return a text of at most `longest` characters, or raise ValueError."""
+    if len(is_a(value, str)) > longest:
         raise ValueError(f"a name of {len(value):,} characters")
     return str(value)
+
+
+def one_of(value: Any, choices: Collection[str]) -> str:
+    """Return one of several texts, or raise ValueError."""
+    if is_a(value, str) not in choices:
+        raise ValueError(f"{value[:40]!r} is unknown")
+    return str(value)
+
+
+def check_fields(values: Any, kind: type) -> dict[str, Any]:
+    """Return an object, or raise ValueError where a value is none that a field of a dataclass may have.
+
+    Looked at are fields of numbers, names, truths and Literals; whole numbers are 0 or more.
+    """
+    types = get_type_hints(kind)
+    for field, value in is_a(values, dict).items():
+        expected = types.get(field)
+        if get_origin(expected) is Literal:
+            one_of(value, get_args(expected))
+        elif expected in _CHECKS:
+            _CHECKS[expected](value)
+    return dict(values)
 
 
 def listed(values: Any) -> Sequence[Any]:
@@ -121,3 +144,11 @@ def is_a(value: Any, kind: type[T]) -> T:
     if not isinstance(value, kind):
         raise ValueError(f"{kind.__name__} expected, but got {type(value).__name__}")
     return value
+
+
+_CHECKS: Mapping[Any, Callable[[Any], object]] = {
+    float: number,
+    int: lambda value: whole_number(value, 0),
+    str: name,
+    bool: lambda value: is_a(value, bool),
+}

@@ -22,8 +22,8 @@ from search_table import BACKBONE, known, table_of
 from automl_tl import search
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.run_folder import RunFolder
+from automl_tl.searcher.trials.attributes import PLANNED, SECONDS
 from automl_tl.searcher.trials.journal import open_storage
-from automl_tl.searcher.trials.leaderboard import PLANNED, SECONDS
 from automl_tl.searcher.trials.study import NAME
 
 RESULTS = Path(__file__).parent / "results"

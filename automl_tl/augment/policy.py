@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from automl_tl.devices import to_device
+from automl_tl.foreign import check_fields, numbers
 
 if TYPE_CHECKING:
     import torch
@@ -48,8 +49,9 @@ class AugmentationPolicy:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> AugmentationPolicy:
-        """Return the policy that `to_dict` described."""
-        return cls(**{**values, "scale": tuple(values["scale"])})
+        """Return the policy that `to_dict` described; raises KeyError, TypeError or ValueError where it is none."""
+        low, high = numbers(values["scale"])
+        return cls(**{**check_fields(values, cls), "scale": (low, high)})
 
     def describe(self) -> str:
         """Return the policy as a short phrase.

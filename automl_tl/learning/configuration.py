@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from automl_tl.augment.policy import AugmentationPolicy
-from automl_tl.learning.recipe import Recipe
+from automl_tl.foreign import check_fields, listed, one_of, whole_number
+from automl_tl.learning.recipe import LAYERS, Recipe
 from automl_tl.strategies import Strategy, frozen_strategy
 
 Training = Literal["frozen", "fine_tuning", "pretrained_initialization"]
 CLASSIFIERS = ("ridge", "softmax", "ovr_logistic", "linear_svm")
+MOST_STAGES = 10_000
 VIEW_SETS = {"plain": (), "flips": ("hflip", "vflip"), "flips+zoom": ("hflip", "vflip", "zoom")}
 """Further views of every training picture that a frozen model learns from, as far as flips are allowed."""
 
@@ -99,10 +101,35 @@ class Configuration:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Configuration:
-        """Return the configuration that `to_dict` described."""
-        rest = {k: v for k, v in values.items() if k not in ("how", "cuts", "strategy")}
-        how = values["how"]
+        """Return the configuration that `to_dict` described.
+
+        Raises:
+            AttributeError, KeyError, TypeError, ValueError: it is none.
+        """
+        rest = {k: v for k, v in check_fields(values, cls).items() if k not in ("how", "cuts", "strategy")}
+        cuts = _cuts(values["cuts"], whole_number(values["n_stages"], 1, MOST_STAGES))
         if values["training"] == "frozen":
-            return cls(**rest, cuts=tuple(values["cuts"]), how=Frozen(**how))
-        tuned = Recipe(**{**how, "policy": AugmentationPolicy.from_dict(how["policy"])})
-        return cls(**rest, cuts=tuple(values["cuts"]), how=tuned)
+            return cls(**rest, cuts=cuts, how=_frozen(values["how"]))
+        return cls(**rest, cuts=cuts, how=_recipe(values["how"]))
+
+
+def _cuts(values: Any, n_stages: int) -> tuple[int, ...]:
+    """Return cuts; raises ValueError where they are not stages in their order."""
+    cuts = tuple(whole_number(cut, 1, n_stages) for cut in listed(values))
+    if not cuts or list(cuts) != sorted(set(cuts)):
+        raise ValueError("cuts that are not in their order")
+    return cuts
+
+
+def _recipe(values: Any) -> Recipe:
+    how = check_fields(values, Recipe)
+    found = Recipe(**{**how, "policy": AugmentationPolicy.from_dict(how["policy"])})
+    one_of(found.layers, LAYERS)
+    return found
+
+
+def _frozen(values: Any) -> Frozen:
+    found = Frozen(**check_fields(values, Frozen))
+    one_of(found.classifier, CLASSIFIERS)
+    one_of(found.views, VIEW_SETS)
+    return found

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from optuna.trial import FrozenTrial
 
 from automl_tl.data.dataset import ImageDataset, open_dataset
 from automl_tl.data.names import printable
 from automl_tl.data.quality import QualityReport, scan
 from automl_tl.data.split import assign_splits
 from automl_tl.errors import AutomlTlError, DataError, OptionError
+from automl_tl.foreign import fault
 from automl_tl.lab.findings import Findings
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.scores import get_metric
@@ -36,6 +36,7 @@ from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.summary import SearchSummary, TrainSummary
 from automl_tl.searcher.trials.journal import read_trials
 from automl_tl.searcher.trials.leaderboard import leaderboard
+from automl_tl.wording import clean
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,7 @@ def open_run(path: str | Path) -> Run:
     """Return the run in a folder.
 
     Raises:
-        OptionError: there is none.
+        OptionError: there is none, or it is damaged.
     """
     folder = RunFolder(Path(path).expanduser())
     asked = folder.read_json("run.json")
@@ -83,10 +84,19 @@ def open_run(path: str | Path) -> Run:
         raise OptionError(
             f"'{printable(folder.path)}' holds no run; give the --out folder of automl-tl search or train"
         )
+    try:
+        return _read(folder, asked)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise OptionError(
+            f"the run in '{printable(folder.path)}' is damaged and cannot be shown ({clean(fault(error))})"
+        ) from error
+
+
+def _read(folder: RunFolder, asked: Mapping[str, Any]) -> Run:
     origin, (found, doubted) = kept_origin(folder), kept_findings(folder)
     result, test = folder.read_json("result.json") or {}, kept_evaluation(folder, TEST)
     metric = get_metric(asked.get("metric") or result.get("metric") or "accuracy")
-    trials = _trials(folder.journal)
+    trials = read_trials(folder.journal)
     return Run(
         folder=folder.path,
         is_training=asked.get("command") == "train",
@@ -134,14 +144,6 @@ def _summary(
         return TrainSummary.from_dict(result, folder)
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
-
-
-def _trials(journal: Path) -> list[FrozenTrial]:
-    """Return the trials of a study, none where its journal is damaged."""
-    try:
-        return read_trials(journal)
-    except (AttributeError, KeyError, OptionError, OSError, TypeError, ValueError):
-        return []
 
 
 def _manifest(bundle: Path) -> Manifest | None:

@@ -19,12 +19,24 @@ from automl_tl.searcher.space.space_for import space_for
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allotment import Allotment
 from automl_tl.searcher.trials.candidates import Candidates
-from automl_tl.searcher.trials.journal import open_storage
+from automl_tl.searcher.trials.checking import check_space
+from automl_tl.searcher.trials.journal import damaged, open_storage, read_trials
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.openings import folds_to_score, openings
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.study import Study
 from automl_tl.strategies import FROZEN
+
+
+def check_journal(folder: RunFolder) -> None:
+    """Raise OptionError where a run's journal is damaged, or of another search space: before the work, not after it."""
+    space = folder.known_space()
+    try:
+        trials = read_trials(folder.journal)
+        if space is not None:
+            check_space(trials, space)
+    except ValueError as error:
+        raise damaged(folder.journal, error) from error
 
 
 def begin_loop(session: Session, prepared: Prepared) -> Loop:

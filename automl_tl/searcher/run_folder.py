@@ -167,9 +167,15 @@ class RunFolder:
 
         Optuna knows no categorical parameter whose choices change within a study.
         """
-        if not (self.path / _SPACE).exists():
+        known = self.known_space()
+        if known is None:
             self.write_json(_SPACE, space_to_dict(today))
-            return today
+        return known or today
+
+    def known_space(self) -> Space | None:
+        """Return the search space that the run began with, None where it has not come so far."""
+        if not (self.path / _SPACE).exists():
+            return None
         try:
             return space_from_dict(self.read_json(_SPACE) or {})
         except (AttributeError, KeyError, TypeError, ValueError):

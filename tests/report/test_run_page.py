@@ -80,14 +80,19 @@ def test_pictures_that_have_changed_are_not_shown(pages: Mapping[str, Path], run
 
 
 @pytest.mark.parametrize("name", ["findings.json", "origin.json", "test.safetensors", "result.json", "study.journal"])
-def test_what_is_damaged_counts_as_missing(run: Path, tmp_path: Path, name: str) -> None:
+def test_what_is_damaged_counts_as_missing_but_for_a_journal(run: Path, tmp_path: Path, name: str) -> None:
     whole = (run / name).read_bytes()
     (run / name).write_bytes(whole[: len(whole) // 3])
     text, _ = text_of(run, tmp_path / "page.html")
     assert "Next" in text
     assert (run / name).stat().st_size == len(whole) // 3  # nothing is repaired
     (run / name).write_bytes(b'{"reading": [], "members": 1, "doubts": 2}\n' * 2)
-    assert "Next" in text_of(run, tmp_path / "page.html")[0]
+    if name != "study.journal":
+        assert "Next" in text_of(run, tmp_path / "page.html")[0]
+        return
+    refused = report(run, tmp_path / "page.html")
+    assert refused.exit_code == 2
+    assert "study.journal' is damaged (KeyError: 'op_code')" in refused.stderr
 
 
 def test_the_page_of_recommend_ends_with_the_command_that_does_it(pages: Mapping[str, Path], tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from automl_tl.searcher.trials.leaderboard import EARLIER, KIND, PICTURES, STATES
+from automl_tl.searcher.trials.attributes import EARLIER, KIND, NOT_BEGUN, PICTURES, STATES
 
 
 def out_of_competition(trial: FrozenTrial, pictures: int) -> FrozenTrial:
@@ -14,7 +14,7 @@ def out_of_competition(trial: FrozenTrial, pictures: int) -> FrozenTrial:
     """
     value = trial.value if trial.state == TrialState.COMPLETE else None
     said = {"state": STATES[trial.state], "value": value}
-    begun = {} if trial.state.is_finished() else {KIND: "not begun"}
+    begun = {} if trial.state.is_finished() else {KIND: NOT_BEGUN}
     attributes = {EARLIER: said, PICTURES: pictures, **trial.user_attrs, **begun}  # that of a yet smaller one is kept
     return create_trial(
         state=TrialState.FAIL, params=trial.params, distributions=trial.distributions, user_attrs=attributes

@@ -15,6 +15,8 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial
 
 from automl_tl.errors import OptionError
+from automl_tl.foreign import fault
+from automl_tl.searcher.trials.checking import check_storage
 from automl_tl.wording import clean
 
 LARGEST = 1024**3
@@ -29,7 +31,7 @@ def open_storage(path: Path | None) -> BaseStorage:
     holds a lock, so a lock of the journal's own that a killed process left behind can go.
 
     Raises:
-        OptionError: it is damaged before its last line, no file, or larger than LARGEST.
+        OptionError: it is damaged before its last line, says what no search writes, is no file, or larger than LARGEST.
         OSError: it cannot be read or written.
     """
     if path is None:
@@ -38,17 +40,7 @@ def open_storage(path: Path | None) -> BaseStorage:
     for stale in path.parent.glob(f"{path.name}.lock*"):
         stale.unlink(missing_ok=True)
     _cut_torn_line(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        try:
-            return JournalStorage(_Journal(str(path)))  # it reads the whole file
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:  # a line that is no JSON, or says what Optuna does not know
-            raise OptionError(
-                f"the journal '{clean(path)}' is damaged, so this run cannot be resumed ({type(error).__name__}); its "
-                "model stays as it is: begin another run with another --out"
-            ) from error
+    return _opened(path, path)
 
 
 def read_trials(path: Path) -> list[FrozenTrial]:
@@ -59,13 +51,15 @@ def read_trials(path: Path) -> list[FrozenTrial]:
     A copy is read: what a search that runs at the moment writes is neither repaired nor locked.
 
     Raises:
-        OptionError: it is damaged before its last line, no file, or larger than LARGEST.
+        OptionError: see `open_storage`.
     """
     if not path.exists():
         return []
     _check(path)
     with tempfile.TemporaryDirectory() as folder:
-        storage = open_storage(Path(shutil.copy(path, folder)))
+        copy = Path(shutil.copy(path, folder))
+        _cut_torn_line(copy)
+        storage = _opened(copy, path)
         studies = [storage.get_all_trials(study._study_id) for study in storage.get_all_studies()]
         return max(studies, key=len, default=[])
 
@@ -78,6 +72,28 @@ def _check(path: Path) -> None:
             f"the journal '{clean(path)}' has {path.stat().st_size:,} bytes, more than the {LARGEST:,} that are read: "
             "begin another run with another --out"
         )
+
+
+def damaged(path: Path, error: Exception) -> OptionError:
+    """Return the error that says what is wrong with a journal."""
+    return OptionError(
+        f"the journal '{clean(path)}' is damaged ({clean(fault(error))}); the run's model stays as it is: begin "
+        "another run with another --out"
+    )
+
+
+def _opened(path: Path, named: Path) -> BaseStorage:
+    """Return the storage in a file, of which an error names another one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        try:
+            storage = JournalStorage(_Journal(str(path)))  # it reads the whole file
+            check_storage(storage)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # a line that is no JSON, or says what neither Optuna nor a search would
+            raise damaged(named, error) from error
+    return storage
 
 
 class _Journal(JournalFileBackend):

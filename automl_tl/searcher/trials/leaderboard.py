@@ -12,18 +12,18 @@ from optuna.trial import FrozenTrial, TrialState
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.recipe import Recipe
 from automl_tl.output import whole
-
-KIND, CONFIGURATION, SECONDS, REASON, PLANNED = "kind", "configuration", "seconds", "reason", "planned_seconds"
-PICTURES, EARLIER = "pictures", "earlier"
-"""Names of a trial's user attributes; EARLIER holds the state and the value of one that a smaller sample knows."""
-SWEEP, TRIAL = "sweep", "trial"
-STATES = {
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
+from automl_tl.searcher.trials.attributes import (
+    CONFIGURATION,
+    EARLIER,
+    EPOCHS,
+    FOLDS,
+    KIND,
+    PICTURES,
+    REASON,
+    SECONDS,
+    STATES,
+    TRIAL,
+)
 
 
 def leaderboard(trials: Iterable[FrozenTrial], metric: str, *, greater_is_better: bool = True) -> pd.DataFrame:
@@ -64,8 +64,8 @@ def _row(trial: FrozenTrial, metric: str) -> dict[str, Any]:
         **attributes.get(EARLIER, {"state": STATES[trial.state], "value": value}),
         "pictures": attributes.get(PICTURES),
         "seconds": attributes.get(SECONDS),
-        "epochs": attributes.get("epochs"),
-        "folds": attributes.get("folds"),
+        "epochs": attributes.get(EPOCHS),
+        "folds": attributes.get(FOLDS),
         "reason": attributes.get(REASON, ""),
     }
     row[metric] = row.pop("value")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,26 @@ from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState, create_tria
 from automl_tl.errors import OptionError
 from automl_tl.learning.configuration import Configuration
 from automl_tl.searcher.space.search_space import Space, parameters, suggest
+from automl_tl.searcher.space.within import asked_for
+from automl_tl.searcher.trials.attributes import (
+    ABANDONED,
+    BLAMES,
+    CONFIGURATION,
+    CRASHES,
+    EPOCHS,
+    FOLDS,
+    KILLED,
+    KIND,
+    PICTURES,
+    PLANNED,
+    REASON,
+    REFUSED,
+    RETRY_OF,
+    SECONDS,
+    SWEEP,
+    TRIAL,
+)
 from automl_tl.searcher.trials.earlier import is_earlier, out_of_competition
-from automl_tl.searcher.trials.leaderboard import CONFIGURATION, KIND, PICTURES, PLANNED, REASON, SECONDS, SWEEP, TRIAL
 from automl_tl.searcher.trials.outcome import Outcome
 
 NAME = "automl-tl"
@@ -27,8 +45,7 @@ PATIENCE, LEAST_TRIALS = 12, 16
 """The search ends when so many finished trials in a row were no better, and so many there were in all."""
 _PRUNE_AFTER = 4
 _LAST_STEP = 1000
-_ABANDONED, _KILLED, _REFUSED = "abandoned", "killed", "refused"
-_RETRY_OF, _CRASHES, _BEGUN = "retry_of", "crashes", "begun"
+_BEGUN = "begun"
 
 
 class Study:
@@ -94,7 +111,7 @@ class Study:
     def finished(self) -> list[FrozenTrial]:
         """Trials of the search itself that have ended by themselves, in order: not abandoned, killed or refused."""
         ended = [t for t in self.trials if t.state.is_finished() and t.user_attrs.get(KIND, TRIAL) == TRIAL]
-        return [t for t in ended if not t.user_attrs.keys() & {_ABANDONED, _KILLED, _REFUSED}]
+        return [t for t in ended if not t.user_attrs.keys() & {ABANDONED, KILLED, REFUSED}]
 
     @property
     def has_waiting(self) -> bool:
@@ -121,7 +138,10 @@ class Study:
     def enqueue(self, configuration: Configuration) -> None:
         """Let a configuration be tried next, after those enqueued before; raises OptionError for one out of range."""
         values = parameters(configuration, self.space)
-        _check(values, self.space)
+        try:
+            asked_for(values, self.space)
+        except ValueError as error:
+            raise OptionError(str(error)) from None
         waiting = [t.system_attrs.get("fixed_params") for t in self.trials if t.state == TrialState.WAITING]
         if values in waiting:
             return
@@ -147,14 +167,14 @@ class Study:
         lost = self.begun
         for number in lost:
             trial = Trial(self._study, self.trials[number]._trial_id)
-            trial.set_user_attr(_KILLED, True)
+            trial.set_user_attr(KILLED, True)
             self._study.tell(trial, state=TrialState.FAIL)
-        again = {t.user_attrs.get(_RETRY_OF) for t in self.trials}
-        unended = [t for t in self.trials if t.user_attrs.keys() & {_ABANDONED, _KILLED} and not is_earlier(t)]
+        again = {t.user_attrs.get(RETRY_OF) for t in self.trials}
+        unended = [t for t in self.trials if t.user_attrs.keys() & {ABANDONED, KILLED} and not is_earlier(t)]
         for ended in unended:
-            crashes = ended.user_attrs.get(_CRASHES, 0) + ended.user_attrs.get(_KILLED, False)
+            crashes = ended.user_attrs.get(CRASHES, 0) + ended.user_attrs.get(KILLED, False)
             if ended.number not in again and crashes <= 1 and CONFIGURATION in ended.user_attrs:
-                self._study.enqueue_trial(ended.params, user_attrs={_RETRY_OF: ended.number, _CRASHES: crashes})
+                self._study.enqueue_trial(ended.params, user_attrs={RETRY_OF: ended.number, CRASHES: crashes})
         return len(lost)
 
     def ask(self, avoid: frozenset[str] = frozenset()) -> tuple[Trial, Configuration]:
@@ -200,8 +220,8 @@ class Study:
         """Backbones that failed BROKEN_AFTER times; they are not asked for again."""
         failures: dict[str, int] = {}
         for trial in self.finished:
-            if trial.user_attrs.get("blames"):
-                name = trial.user_attrs["blames"]
+            if trial.user_attrs.get(BLAMES):
+                name = trial.user_attrs[BLAMES]
                 failures[name] = failures.get(name, 0) + 1
         return frozenset(name for name, count in failures.items() if count >= BROKEN_AFTER)
 
@@ -227,7 +247,7 @@ class Study:
         trial.set_user_attr(REASON, reason)
         trial.set_user_attr(SECONDS, round(seconds, 3))
         if blames:
-            trial.set_user_attr("blames", blames)
+            trial.set_user_attr(BLAMES, blames)
         if failed:  # Optuna takes the last reported value for the trial's own
             trial.report(worst, _LAST_STEP)
         self._study.tell(trial, state=TrialState.PRUNED)
@@ -235,20 +255,20 @@ class Study:
     def refuse(self, trial: Trial, reason: str, *, worst: float) -> None:
         """End a trial that may not be tried: the sampler learns it, and it does not count as a trial."""
         trial.set_user_attr(REASON, reason)
-        trial.set_user_attr(_REFUSED, True)
+        trial.set_user_attr(REFUSED, True)
         trial.report(worst, _LAST_STEP)
         self._study.tell(trial, state=TrialState.PRUNED)
 
     def skip(self, trial: Trial, reason: str) -> None:
         """End a trial of which nothing new is to be learned; it does not count as one."""
         trial.set_user_attr(REASON, reason)
-        trial.set_user_attr(_REFUSED, True)
+        trial.set_user_attr(REFUSED, True)
         self._study.tell(trial, state=TrialState.FAIL)
 
     def abandon(self, trial: Trial, reason: str) -> None:
         """End a trial that was interrupted or has no time left; it says nothing about its configuration."""
         trial.set_user_attr(REASON, reason)
-        trial.set_user_attr(_ABANDONED, True)
+        trial.set_user_attr(ABANDONED, True)
         self._study.tell(trial, state=TrialState.FAIL)
 
     def abandon_begun(self, reason: str) -> None:
@@ -282,7 +302,7 @@ class Study:
 
     def _attributes(self, outcome: Outcome) -> dict[str, Any]:
         seconds = round(outcome.seconds, 3)
-        return {SECONDS: seconds, "epochs": outcome.epochs, "folds": outcome.n_folds, PICTURES: self.pictures}
+        return {SECONDS: seconds, EPOCHS: outcome.epochs, FOLDS: outcome.n_folds, PICTURES: self.pictures}
 
 
 def _grown_name(pictures: int) -> str:
@@ -291,19 +311,3 @@ def _grown_name(pictures: int) -> str:
 
 def _is_trained(trial: FrozenTrial) -> bool:
     return bool(trial.user_attrs.get(CONFIGURATION, {}).get("training", "frozen") != "frozen")
-
-
-def _check(values: dict[str, Any], space: Space) -> None:
-    """Raise OptionError where a value lies outside its range, which Optuna itself would accept."""
-    fixed = FixedTrial(values)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna warns of what the error below says
-        suggest(fixed, space)
-    for name, fault in _faults(values, fixed.distributions):
-        raise OptionError(f"{name} = {values[name]!r} lies outside the search space ({fault})")
-
-
-def _faults(values: dict[str, Any], distributions: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, distribution in distributions.items():
-        if not distribution._contains(distribution.to_internal_repr(values[name])):
-            yield name, distribution
