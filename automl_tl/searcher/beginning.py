@@ -6,20 +6,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from automl_tl.learning.configuration import Configuration
 from automl_tl.model.bundle import save_bundle
 from automl_tl.searcher.delivery.deliver import final_seconds
 from automl_tl.searcher.delivery.models import interim_model
-from automl_tl.searcher.run_folder import RunFolder
+from automl_tl.searcher.run_folder import SAMPLE, RunFolder
 from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.space.search_space import Space, outside
 from automl_tl.searcher.space.space_for import space_for
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allotment import Allotment
+from automl_tl.searcher.trials.attributes import PICTURES
 from automl_tl.searcher.trials.candidates import Candidates
 from automl_tl.searcher.trials.checking import check_space
+from automl_tl.searcher.trials.earlier import is_earlier
 from automl_tl.searcher.trials.journal import damaged, open_storage, read_trials
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.openings import folds_to_score, openings
@@ -28,15 +30,25 @@ from automl_tl.searcher.trials.study import Study
 from automl_tl.strategies import FROZEN
 
 
-def check_journal(folder: RunFolder) -> None:
-    """Raise OptionError where a run's journal is damaged, or of another search space: before the work, not after it."""
-    space = folder.known_space()
+def check_kept(folder: RunFolder) -> None:
+    """Raise OptionError where what a run has kept is damaged, or does not fit together: before the work is begun."""
+    space, trials = folder.known_space(), read_trials(folder.journal)
+    if not _are_of_sample(trials, folder):
+        raise folder.damaged(SAMPLE)  # the study of another sample would be gone on with
     try:
-        trials = read_trials(folder.journal)
         if space is not None:
             check_space(trials, space)
     except ValueError as error:
         raise damaged(folder.journal, error) from error
+
+
+def _are_of_sample(trials: Sequence[FrozenTrial], folder: RunFolder) -> bool:
+    """Return whether trials are of the sample that a run looks at; those of earlier versions do not say of which."""
+    looked_at, larger = folder.sample_size, folder.growing_to
+    sized = [trial for trial in trials if PICTURES in trial.user_attrs]
+    sizes = {trial.user_attrs[PICTURES] for trial in sized}
+    now = {trial.user_attrs[PICTURES] for trial in sized if not is_earlier(trial)}
+    return not sizes or (looked_at in sizes and now <= {looked_at, larger})
 
 
 def begin_loop(session: Session, prepared: Prepared) -> Loop:

@@ -50,7 +50,7 @@ def prepare(session: Session, first: Callable[[Task, str], None], most: int | No
     lab, options = session.lab, session.options
     with lab.clock("features"):
         seen = look(session, first, most)
-    if seen.task.sample.n != session.folder.sample_size:  # else it may have begun to grow
+    if not options.resume or seen.task.sample.n != session.folder.sample_size:  # else it may have begun to grow
         session.folder.keep_sample(seen.task.sample.n)
     spare = session.deadline.spare(OPTIONAL_ENDS)
     with lab.clock("timing"):

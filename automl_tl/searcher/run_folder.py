@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -21,7 +22,7 @@ from automl_tl.data.forms.memory import Data
 from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
 from automl_tl.features.scratch import seldom_read
-from automl_tl.foreign import is_a, parse_json, read_bytes
+from automl_tl.foreign import is_a, parse_json, read_bytes, whole_number
 from automl_tl.learning.configuration import Configuration
 from automl_tl.model.checking import MANIFEST
 from automl_tl.monitor import Epoch
@@ -35,7 +36,7 @@ STATES_KEPT = 3
 """Trained candidates whose weights are kept, the best ones and the best of each backbone; of the others only the scores
 are."""
 _RUN, _SPACE, _RESULT = "run.json", "space.json", "result.json"
-_SAMPLE, _STORAGE = "sample.json", "storage.json"
+SAMPLE, _STORAGE = "sample.json", "storage.json"
 _LOCK = ".lock"
 LARGEST_JSON = 256 * 1024**2
 """Bytes; a million pictures take 40 MB of `pictures.json`."""
@@ -179,10 +180,13 @@ class RunFolder:
         try:
             return space_from_dict(self.read_json(_SPACE) or {})
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise OptionError(
-                f"{_SPACE} of the run in '{printable(self.path)}' is damaged, so it cannot be resumed; give another "
-                "--out"
-            ) from None
+            raise self.damaged(_SPACE) from None
+
+    def damaged(self, name: str) -> OptionError:
+        """Return the error that says so of one of the run's files."""
+        return OptionError(
+            f"{name} of the run in '{printable(self.path)}' is damaged, so it cannot be resumed; give another --out"
+        )
 
     def study_name(self) -> str:
         """Return the name of the run's study in a storage that others watch: the same in every session."""
@@ -194,21 +198,28 @@ class RunFolder:
 
     def keep_sample(self, n: int, *, growing_to: int | None = None) -> None:
         """Write down how many pictures the run looks at, and of how many the larger sample is that it has begun."""
-        self.write_json(_SAMPLE, {"n": n} if growing_to is None else {"n": n, "growing_to": growing_to})
+        self.write_json(SAMPLE, {"n": n} if growing_to is None else {"n": n, "growing_to": growing_to})
 
     @property
     def sample_size(self) -> int | None:
-        """How many pictures the run looks at, or None where it has not begun to."""
-        return self._kept_size("n")
+        """How many pictures the run looks at, or None where it has not begun to; OptionError where it is damaged."""
+        return self._kept_sizes().get("n")
 
     @property
     def growing_to(self) -> int | None:
         """The size of a larger sample that was begun, and on which the best candidate was not tried to its end."""
-        return self._kept_size("growing_to")
+        return self._kept_sizes().get("growing_to")
 
-    def _kept_size(self, name: str) -> int | None:
-        n = (self.read_json(_SAMPLE) or {}).get(name)
-        return n if type(n) is int and n > 0 else None
+    def _kept_sizes(self) -> dict[str, int]:
+        if not (self.path / SAMPLE).exists():
+            return {}
+        try:
+            sizes = {name: whole_number(n, 1) for name, n in is_a(self.read_json(SAMPLE), dict).items()}
+            if sizes["n"] >= sizes.get("growing_to", math.inf):
+                raise ValueError(f"{sizes} do not grow")
+        except (KeyError, ValueError):
+            raise self.damaged(SAMPLE) from None
+        return sizes
 
     @property
     def is_finished(self) -> bool:

@@ -16,7 +16,7 @@ from automl_tl.lab.lab import Lab, open_lab
 from automl_tl.learning.tracking import tracked, trackers_asked_for
 from automl_tl.model.bundle import save_bundle
 from automl_tl.options import SearchOptions, takes
-from automl_tl.searcher.beginning import begin_loop, check_journal, save_interim
+from automl_tl.searcher.beginning import begin_loop, check_kept, save_interim
 from automl_tl.searcher.delivery.deliver import Delivered, deliver, final_seconds
 from automl_tl.searcher.delivery.members import frozen_member
 from automl_tl.searcher.delivery.models import first_interim_model
@@ -95,7 +95,7 @@ def search_in(session: Session) -> SearchResult:
     asked, pictures = {**options.kept_by_resume(), "fingerprint": dataset.fingerprint}, identities(dataset.frame)
     if options.resume:
         folder.check_same(asked, pictures)
-        check_journal(folder)
+        check_kept(folder)
     else:
         folder.begin(asked, pictures)
     keep_origin(session)

@@ -20,7 +20,7 @@ from automl_tl.cli import main
 from automl_tl.errors import AutomlTlError
 from automl_tl.report.run import run_page
 from automl_tl.reviewer.run import open_run
-from automl_tl.searcher.beginning import check_journal
+from automl_tl.searcher.beginning import check_kept
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.trials.journal import open_storage
 from automl_tl.searcher.trials.leaderboard import leaderboard
@@ -89,9 +89,17 @@ HOSTILE: dict[str, tuple[Callable[[Lines], object], str]] = {
     "another backbone to choose from": (another_choice, "CategoricalDistribution does not support dynamic value space"),
     "a rate that is enqueued": (lambda lines: waiting(lines).update(head_lr=1e30), "head_lr = 1e+30 lies outside"),
     "epochs that are enqueued": (lambda lines: waiting(lines).update(epochs="many"), "epochs = many lies outside"),
+    "a text that is a number": (lambda lines: waiting(lines).update(warmup="0.05"), "warmup = 0.05 lies outside"),
+    "a truth that is a number": (lambda lines: waiting(lines).update(warmup=False), "warmup = False lies outside"),
     "a backbone that is enqueued": (lambda lines: waiting(lines).update(backbone=[1]), "'[1]' is no number"),
 }
-OF_THE_SPACE = {"another backbone to choose from", "a rate that is enqueued", "epochs that are enqueued"}
+OF_THE_SPACE = {
+    "another backbone to choose from",
+    "a rate that is enqueued",
+    "epochs that are enqueued",
+    "a text that is a number",
+    "a truth that is a number",
+}
 """What can be shown, and not gone on with."""
 
 
@@ -150,7 +158,7 @@ def shown(folder: RunFolder) -> None:
 
 
 def gone_on_with(folder: RunFolder) -> None:
-    check_journal(folder)
+    check_kept(folder)
     space = folder.known_space()
     assert space is not None
     study = Study(open_storage(folder.journal), space, 0, pictures=folder.sample_size or 0)

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from automl_tl.errors import OptionError
 from automl_tl.learning.configuration import Configuration, Frozen
+from automl_tl.searcher.beginning import check_kept
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.same_run import option_change
 from automl_tl.searcher.space.search_space import Space
@@ -90,11 +91,10 @@ def test_a_file_that_is_named_like_no_trial_is_none(run: RunFolder) -> None:
 
 
 @pytest.mark.parametrize("text", [DEEP, "[1]", "null", '{"a":' * 100 + "1" + "}" * 100, '"x"', "\ud800"])
-@pytest.mark.parametrize("name", ["run.json", "sample.json", "result.json", "pictures.json"])
+@pytest.mark.parametrize("name", ["run.json", "result.json", "pictures.json"])
 def test_damaged_notes_of_a_run_are_as_none(run: RunFolder, name: str, text: str) -> None:
     (run.path / name).write_text(text, encoding="utf-8", errors="surrogatepass")
     assert run.read_json(name) is None
-    assert run.sample_size is None
     if name == "run.json":
         with pytest.raises(OptionError, match="holds no run to resume"):
             run.check(resume=True)
@@ -108,10 +108,16 @@ def test_a_damaged_space_is_named(run: RunFolder, values: Any) -> None:
         run.space(SPACE)
 
 
-@pytest.mark.parametrize("n", [-1, 0, 1.5, "many", None, [3], True])
-def test_a_sample_of_a_senseless_size_is_none(run: RunFolder, n: object) -> None:
-    (run.path / "sample.json").write_text(json.dumps({"n": n}))
-    assert run.sample_size is None
+SAMPLES = [DEEP, "[1]", "null", "", "{}", '{"growing_to": 9}', '{"n": 9, "growing_to": 9}', '{"n": 9, "growing_to": 3}']
+SAMPLES += [json.dumps({"n": n}) for n in (-1, 0, 1.5, "many", None, [3], True, 2**70)]
+
+
+@pytest.mark.parametrize("text", SAMPLES)
+def test_a_damaged_size_of_the_sample_is_named(run: RunFolder, text: str) -> None:
+    assert (run.sample_size, run.growing_to) == (None, None)
+    (run.path / "sample.json").write_text(text)
+    with pytest.raises(OptionError, match=r"sample\.json of the run in .* is damaged, so it cannot be resumed"):
+        check_kept(run)
 
 
 @pytest.mark.parametrize("before", [None, "x", [], [1], {"a": 1}, 7])

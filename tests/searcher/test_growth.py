@@ -23,6 +23,7 @@ from tiny_backbone import TinyBackbone
 
 import automl_tl
 from automl_tl.data.folds import stratified_sample
+from automl_tl.errors import OptionError
 from automl_tl.learning.configuration import Frozen
 from automl_tl.learning.curve import LearningCurve, curve_through
 from automl_tl.report.facts.search import effort
@@ -301,6 +302,13 @@ def test_an_interruption_on_the_larger_sample_delivers_from_the_smaller_one_and_
     assert any("--resume goes on with the larger one" in note for note in first.notes)
     assert RunFolder(out).growing_to == 60
     done = first.table.query("state == 'complete'").set_index("number")
+
+    kept = (out / "sample.json").read_text()
+    for other in ('{"n": 24', '{"n": 24}', '{"n": 23, "growing_to": 60}', None):  # it would go on with the smaller one
+        (out / "sample.json").unlink() if other is None else (out / "sample.json").write_text(other)
+        with pytest.raises(OptionError, match=r"sample\.json of the run in .* is damaged"):
+            searched(data, out, resume=True)
+    (out / "sample.json").write_text(kept)
 
     result = searched(data, out, resume=True)
     assert result.sample is None

@@ -8,6 +8,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from automl_tl.foreign import number
 from automl_tl.searcher.space.search_space import Space, suggest
 
 
@@ -55,7 +56,10 @@ class _Given:
 
 
 def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    """Return whether a value is one of a distribution's; Optuna takes texts and truths for numbers as well."""
+    if isinstance(distribution, CategoricalDistribution):
+        return any(isinstance(one, bool) == isinstance(value, bool) and one == value for one in distribution.choices)
     try:
-        return distribution._contains(distribution.to_internal_repr(value))
-    except (ArithmeticError, TypeError, ValueError):
+        return distribution._contains(number(value))
+    except ValueError:
         return False
