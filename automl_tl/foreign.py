@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 LARGEST_JSON = 16 * 1024**2
-"""Bytes; the manifest of a model of 10,000 classes has a tenth of it. A file may take some 25 times that in memory."""
+"""Bytes; the manifest of a model of 10,000 classes has a tenth of it."""
+JSON_IN_MEMORY = 25
+"""Times its bytes that a file of JSON may take in memory."""
 DEEPEST = 50
 """Lists and objects within one another; what is written here has at most 6."""
 LONGEST_NAME = 200
@@ -53,6 +55,14 @@ def parse_json(text: str | bytes) -> Any:
     if level:
         raise ValueError(too_deep)
     return values
+
+
+def facts_of(metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return the facts in the header of a file of tensors, JSON under "facts"; raises KeyError or ValueError."""
+    text = is_a(metadata, dict)["facts"]
+    if len(text) > LARGEST_JSON:
+        raise ValueError(f"facts of {len(text):,} characters, more than {LARGEST_JSON:,}")
+    return is_a(parse_json(text), dict)
 
 
 def _inside(value: dict[str, Any] | list[Any]) -> Iterator[Any]:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from automl_tl.errors import AutomlTlError, ShortageError
+from automl_tl.wording import clean, format_bytes
 
 # The parameters' numbers in glibc's <malloc.h>.
 M_TRIM_THRESHOLD = -1
@@ -77,6 +78,16 @@ def free_memory() -> int | None:
     """
     known = [one for one in (_available(), _left_in_group(_GROUP)) if one is not None]
     return min(known, default=None)
+
+
+def check_readable(file: Path, needed: int) -> None:
+    """Raise ShortageError where reading a file takes more memory, so many bytes, than is free: before it is read."""
+    free = free_memory()
+    if free is not None and needed > free:
+        raise ShortageError(
+            f"reading '{clean(file)}' takes at least {format_bytes(needed)} of memory, but {format_bytes(free)} are "
+            "free; end other programs, or put the file away"
+        )
 
 
 def _available() -> int | None:

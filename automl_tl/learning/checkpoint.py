@@ -1,7 +1,7 @@
 """How far a training run has come, on the disk: from there it goes on, whatever has ended it.
 
 A checkpoint may come from elsewhere, with the run folder that it lies in, so what is read is checked; one that is
-damaged, or of something else, counts as none.
+damaged, or of something else, counts as none, which is said.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from automl_tl.errors import sentence
-from automl_tl.foreign import is_a, listed, parse_json, read_bytes, whole_number
+from automl_tl.foreign import facts_of, fault, listed, read_bytes, whole_number
 from automl_tl.learning.callbacks import Callback
 from automl_tl.learning.state import State
 from automl_tl.monitor import Epoch
 from automl_tl.output import whole
+from automl_tl.wording import clean
 
 _LEARNED, _MOMENTS, _RANDOM = "learned.", "moments.", "random."
 _MOMENT_NAMES = {"step", "exp_avg", "exp_avg_sq"}
-_LARGEST = 64 * 1024**3
-"""Bytes of a file: three times what is learned."""
+_BESIDE = 64 * 1024**2
+"""Bytes of a file at most beside three times what is learned: facts, and the random states of all processes."""
 
 
 class Checkpoint(Callback):
@@ -94,9 +95,9 @@ def _write(file: Path, facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> 
 def _put_back(file: Path, state: State) -> None:
     """Let a state be the one in a file; where there is none, or it does not fit, it stays as it is."""
     try:
-        content = read_bytes(file, _LARGEST)
+        content = read_bytes(file, _most_bytes(state.learned))
         with safe_open(file, "pt") as opened:
-            facts = is_a(parse_json(opened.metadata()["facts"]), dict)
+            facts = facts_of(opened.metadata())
         tensors = load(content)
         done = whole_number(facts["done"], 0, state.schedule.steps)
         history = [Epoch.from_dict(values) for values in listed(facts["history"])]
@@ -105,7 +106,11 @@ def _put_back(file: Path, state: State) -> None:
         moments = _moments(_under(_MOMENTS, tensors), state.optimizer)
         random = _random(_under(_RANDOM, tensors), state)
         scaler = {name: facts["scaler"][name] for name in state.scaler.state_dict()}
-    except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError):
+    except FileNotFoundError:
+        return
+    except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        what = "%s is damaged, or of another training run, which begins anew: %s"
+        logging.getLogger(__name__).warning(what, file.name, clean(fault(error)))
         return
     state.learned.load_state_dict(learned)
     state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": moments})
@@ -117,6 +122,11 @@ def _put_back(file: Path, state: State) -> None:
             torch.cuda.set_rng_state(random["cuda"])
     state.schedule.done = done
     state.history[:] = history
+
+
+def _most_bytes(learned: nn.Module) -> int:
+    """Return the bytes that a checkpoint has at most: with what is learned AdamW's two averages of it."""
+    return 3 * sum(int(value.nbytes) for value in learned.state_dict().values()) + _BESIDE
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -30,6 +30,7 @@ from automl_tl.data.names import printable, quoted
 from automl_tl.errors import AutomlTlError, BackboneError
 from automl_tl.features.engine import choose_engine
 from automl_tl.learning.network_head import NetworkHead
+from automl_tl.memory import check_readable
 from automl_tl.model import tensors
 from automl_tl.model.card import CARD, model_card
 from automl_tl.model.checking import FILES, MANIFEST, TENSORS, foreign, read_manifest
@@ -145,12 +146,14 @@ def load_bundle(folder: str | os.PathLike[str], device: str = "auto") -> Model:
         BundleError: It is missing, damaged, of another version of the format, or its backbone's plugin is missing or
             builds other layers than then.
         OptionError: The device is not on this machine.
+        ShortageError: It is larger than the memory.
     """
     place = choose_engine(device).device
     named = _of_run(_absolute(folder))
     found = recover(named)
     try:
         manifest = read_manifest(found)
+        check_readable(found / TENSORS, (found / TENSORS).stat().st_size)
         state = load_file(found / TENSORS)
         state.update({name: state[other] for name, other in manifest.aliases.items()})
         return _built(named, manifest, state, place)

@@ -12,8 +12,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from automl_tl.data.address import absolute
+from automl_tl.foreign import is_a, listed, parse_json
 from automl_tl.lab.findings import Findings, findings
 from automl_tl.learning.label_errors import likely_errors
+from automl_tl.memory import check_readable
 from automl_tl.model.evaluation import Answer, Evaluation, evaluate_probabilities
 from automl_tl.model.manifest import jsonable
 from automl_tl.options import TableOptions, of_group
@@ -30,6 +32,8 @@ VALIDATION, TEST = "validation", "test"
 """Names of evaluations."""
 MOST_DOUBTED = 24
 """Answers that are kept of labels that are likely wrong."""
+_FLOAT, _COPIES = 8, 6
+"""Bytes of a number, and arrays of the size of all probabilities that an evaluation makes beside its confusion."""
 
 
 @dataclass(frozen=True)
@@ -139,14 +143,23 @@ def keep_evaluation(folder: RunFolder, name: str, evaluation: Evaluation | None)
 
 
 def kept_evaluation(folder: RunFolder, name: str) -> Evaluation | None:
-    """Return an evaluation that was kept, or None where it is missing or damaged."""
+    """Return an evaluation that was kept, or None where it is missing or damaged.
+
+    Raises:
+        ShortageError: it is larger than the memory.
+    """
+    file = folder.path / f"{name}.safetensors"
     try:
-        with safe_open(folder.path / f"{name}.safetensors", "numpy") as file:
-            facts = json.loads(file.metadata()["facts"])
-            y, probabilities = file.get_tensor("y"), file.get_tensor("probabilities")
-        found = evaluate_probabilities(y, probabilities, facts["classes"])
-        return replace(found, paths=tuple(facts["paths"]))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        with safe_open(file, "numpy") as opened:
+            facts = is_a(parse_json(opened.metadata()["facts"]), dict)
+            classes, paths = ([is_a(one, str) for one in listed(facts[what])] for what in ("classes", "paths"))
+            (n,), shape = (opened.get_slice(what).get_shape() for what in ("y", "probabilities"))
+            if shape != [n, len(classes)] or len(paths) not in (0, n):
+                raise ValueError(f"{shape} of {n} pictures in {len(classes)} classes with {len(paths)} paths")
+            check_readable(file, _FLOAT * len(classes) * (len(classes) + _COPIES * n))
+            y, probabilities = opened.get_tensor("y"), opened.get_tensor("probabilities")
+        return replace(evaluate_probabilities(y, probabilities, classes), paths=tuple(paths))
+    except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError):
         return None
 
 

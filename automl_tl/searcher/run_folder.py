@@ -22,8 +22,9 @@ from automl_tl.data.forms.memory import Data
 from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
 from automl_tl.features.scratch import seldom_read
-from automl_tl.foreign import is_a, parse_json, read_bytes, whole_number
+from automl_tl.foreign import JSON_IN_MEMORY, is_a, parse_json, read_bytes, whole_number
 from automl_tl.learning.configuration import Configuration
+from automl_tl.memory import check_readable
 from automl_tl.model.checking import MANIFEST
 from automl_tl.monitor import Epoch
 from automl_tl.output import whole
@@ -287,9 +288,15 @@ class RunFolder:
         return kept
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """Return one of the run's JSON files, or None where it is missing, damaged or larger than any run's."""
+        """Return one of the run's JSON files, or None where it is missing, damaged or larger than any run's.
+
+        Raises:
+            ShortageError: it is larger than the memory.
+        """
         try:
-            return is_a(parse_json(read_bytes(self.path / name, LARGEST_JSON)), dict)
+            file = self.path / name
+            check_readable(file, JSON_IN_MEMORY * file.stat().st_size)
+            return is_a(parse_json(read_bytes(file, LARGEST_JSON)), dict)
         except (OSError, ValueError):
             return None
 

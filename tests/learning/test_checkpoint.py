@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -134,6 +135,18 @@ def test_a_damaged_checkpoint_counts_as_none(tmp_path: Path, damage: str) -> Non
     trained, parameters = run(tmp_path, Checkpoint(file))
     np.testing.assert_array_equal(parameters, expected)
     assert trained.epochs == 5
+
+
+def test_one_that_is_larger_than_it_could_be_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = broken_after(2, tmp_path)
+    os.truncate(file, 10**8)  # it takes no room on the disk
+    monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail("it was read"))
+    assert run(tmp_path, Checkpoint(file))[0].epochs == 5
+    (said,) = caplog.messages
+    assert said.startswith("state.safetensors is damaged, or of another training run, which begins anew: ")
+    assert "has 100,000,000 bytes, more than" in said
 
 
 def test_one_of_another_network_counts_as_none(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial
 
 from automl_tl.errors import OptionError
-from automl_tl.foreign import fault
+from automl_tl.foreign import JSON_IN_MEMORY, fault
+from automl_tl.memory import check_readable
 from automl_tl.searcher.trials.checking import check_storage
 from automl_tl.wording import clean
 
@@ -72,6 +73,8 @@ def _check(path: Path) -> None:
             f"the journal '{clean(path)}' has {path.stat().st_size:,} bytes, more than the {LARGEST:,} that are read: "
             "begin another run with another --out"
         )
+    if path.exists():
+        check_readable(path, JSON_IN_MEMORY * path.stat().st_size)
 
 
 def damaged(path: Path, error: Exception) -> OptionError:

@@ -14,15 +14,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
 
-from automl_tl.foreign import is_a, listed, number, parse_json, read_bytes, whole_number
+from automl_tl.foreign import facts_of, is_a, listed, number, whole_number
 from automl_tl.learning.configuration import Configuration
+from automl_tl.memory import check_readable
 from automl_tl.monitor import Epoch
 from automl_tl.output import whole
 from automl_tl.searcher.trials.outcome import Outcome
 
 _STATE = "state."
-_LARGEST = 16 * 1024**3
-"""Bytes of a file; the weights of the largest networks in use take a few GB."""
+_IN_MEMORY = 2
+"""Times its bytes that a file takes while it is read: its content, and the tensors of it."""
 
 
 def write_outcome(file: Path, outcome: Outcome) -> None:
@@ -39,12 +40,16 @@ def write_outcome(file: Path, outcome: Outcome) -> None:
 
 
 def read_outcome(file: Path) -> Outcome | None:
-    """Return the outcome in a file, or None where it is missing, damaged, or not what `write_outcome` writes."""
+    """Return the outcome in a file, or None where it is missing, damaged, or not what `write_outcome` writes.
+
+    Raises:
+        ShortageError: it is larger than the memory.
+    """
     try:
-        content = read_bytes(file, _LARGEST)  # a mapped file could not be replaced on Windows
         with safe_open(file, "pt") as opened:
-            facts = is_a(parse_json(opened.metadata()["facts"]), dict)
-        tensors = load(content)
+            facts = facts_of(opened.metadata())
+        check_readable(file, _IN_MEMORY * file.stat().st_size)
+        tensors = load(file.read_bytes())  # a mapped file could not be replaced on Windows
         rows, scores = tensors["rows"].numpy().astype(np.int64), tensors["scores"].numpy()
         _check(rows, scores)
         state = {name.removeprefix(_STATE): value for name, value in tensors.items() if name.startswith(_STATE)}
@@ -70,7 +75,7 @@ def read_history(file: Path) -> tuple[Configuration, tuple[Epoch, ...]] | None:
     """Return what was trained and the epochs of its first fold, without a tensor; None where `read_outcome` would."""
     try:
         with safe_open(file, "pt") as opened:
-            facts = is_a(parse_json(opened.metadata()["facts"]), dict)
+            facts = facts_of(opened.metadata())
         history = tuple(map(Epoch.from_dict, listed(facts.get("history", []))))
         return Configuration.from_dict(facts["configuration"]), history
     except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError):
