@@ -18,13 +18,13 @@ from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.searcher.beginning import check_kept
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.same_run import option_change
-from automl_tl.searcher.space.search_space import Space
+from automl_tl.searcher.space.search_space import Space, space_to_dict
 from automl_tl.searcher.trials.journal import LARGEST, open_storage, read_trials
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.outcome_file import read_outcome, write_outcome
 
 RIDGE = Configuration("frozen", "tiny", 3, (3,), "mean", Frozen("ridge", 1.0))
-SPACE = Space({"tiny": 3}, {}, {})
+SPACE = Space({"tiny": 3}, {"tiny": frozenset({1})}, {"tiny": frozenset({1})})
 DEEP = "[" * 100_000
 
 
@@ -100,7 +100,28 @@ def test_damaged_notes_of_a_run_are_as_none(run: RunFolder, name: str, text: str
             run.check(resume=True)
 
 
-@pytest.mark.parametrize("values", [{}, {"n_stages": 1}, {"n_stages": {}, "grids": {}, "maps": {}, "x": 1}, [], DEEP])
+KNOWN = space_to_dict(SPACE)
+SPACES: list[Any] = [{}, {"n_stages": 1}, {"n_stages": {}, "grids": {}, "maps": {}, "x": 1}, [], DEEP]
+SPACES += [
+    {**KNOWN, **change}
+    for change in (
+        {"n_stages": {}},
+        {"n_stages": {"tiny": "three"}},
+        {"n_stages": {"tiny": 10**9}},
+        {"grids": {}},
+        {"maps": {"tiny": 3}},
+        {"layer_decay": {"tiny": None}},
+        {"training": []},
+        {"training": [["frozen"]]},
+        {"classifiers": ["nearest"]},
+        {"views": "plain"},
+        {"hflip": "yes"},
+        {"many": 1},
+    )
+]
+
+
+@pytest.mark.parametrize("values", SPACES)
 def test_a_damaged_space_is_named(run: RunFolder, values: Any) -> None:
     text = values if isinstance(values, str) else json.dumps(values)
     (run.path / "space.json").write_text(text)

@@ -144,6 +144,7 @@ ANSWERS: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_answers_that_make_no_sense_count_as_none(tmp_path: Path, kind: str) -> None:
     facts: dict[str, Any] = {"classes": ["a", "b"], "paths": ["a.png", "b.png", "c.png"]}

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, get_args
 
 from automl_tl.augment.policy import AugmentationPolicy
+from automl_tl.foreign import check_fields, listed, number, whole_number
 from automl_tl.lab.feature_sources import LONGEST_JOIN
-from automl_tl.learning.configuration import CLASSIFIERS, VIEW_SETS, Configuration, Frozen, Training
+from automl_tl.learning.configuration import CLASSIFIERS, MOST_STAGES, VIEW_SETS, Configuration, Frozen, Training
 from automl_tl.learning.recipe import LAYERS, MOST_EPOCHS, Recipe
 
 MANY_PICTURES = 20_000
@@ -82,14 +83,33 @@ def space_to_dict(space: Space) -> dict[str, Any]:
 
 
 def space_from_dict(values: Mapping[str, Any]) -> Space:
-    """Return the space that `space_to_dict` described."""
-    rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    """Return the space that `space_to_dict` described.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: it is none.
+    """
+    known = check_fields(values, Space)
+    rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in known.items()}
     for name in ("grids", "maps"):
-        rest[name] = {backbone: frozenset(cuts) for backbone, cuts in values[name].items()}
+        rest[name] = {backbone: frozenset(listed(values[name][backbone])) for backbone in values["n_stages"]}
     for name in ("patches", "with_batchnorm"):
         if values.get(name) is not None:
             rest[name] = frozenset(values[name])
-    return Space(**rest)
+    space = Space(**rest)
+    _check(space)
+    return space
+
+
+def _check(space: Space) -> None:
+    """Raise TypeError or ValueError where nothing can be chosen, or what no search knows."""
+    for n in space.n_stages.values():
+        whole_number(n, 1, MOST_STAGES)
+    for decay in space.layer_decay.values():
+        number(decay)
+    choices = ((space.n_stages, space.n_stages), (space.training, get_args(Training)))
+    for some, known in (*choices, (space.classifiers, CLASSIFIERS), (space.views, VIEW_SETS)):
+        if not set(some) or not set(some) <= set(known):
+            raise ValueError(f"{some} to choose from")
 
 
 def outside(configuration: Configuration, space: Space) -> str | None:
