@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from automl_tl.augment.policy import AugmentationPolicy
-from automl_tl.backbones.network import Network
 from automl_tl.features.extract import Features
 from automl_tl.lab.assessment import Assessment
 from automl_tl.lab.evidence import Candidate
@@ -47,17 +45,6 @@ def fine_tuning(
         **vars(starting_rates("fine_tuning", found.fine_tuning)),
     )
     return Configuration("fine_tuning", late.backbone, late.n_stages, (cut,), "mean", how)
-
-
-def of_backbone(tuned: Configuration, network: Network) -> Configuration:
-    """Return the same fine-tuning of another backbone: as large a share of its stages learns, at its own rates."""
-    n = network.n_stages
-    how = replace(
-        tuned.tuned,
-        unfrozen=max(1, round(tuned.tuned.unfrozen * n / tuned.n_stages)),
-        **vars(starting_rates("fine_tuning", network.fine_tuning)),
-    )
-    return replace(tuned, backbone=network.name, n_stages=n, cuts=(n,), how=how)
 
 
 def from_pretrained(found: Assessment, metric: str, *, policy: AugmentationPolicy | None = None) -> Configuration:

@@ -34,8 +34,7 @@ from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.outcome_file import read_history, read_outcome, write_outcome
 
 STATES_KEPT = 3
-"""Trained candidates whose weights are kept, the best ones and the best of each backbone; of the others only the scores
-are."""
+"""Trained candidates whose weights are kept, the best ones; of the others only the scores are."""
 _RUN, _SPACE, _RESULT = "run.json", "space.json", "result.json"
 SAMPLE, _STORAGE = "sample.json", "storage.json"
 _LOCK = ".lock"
@@ -271,14 +270,9 @@ class RunFolder:
         return {number: history for number, history in found.items() if history is not None and history[1]}
 
     def forget_states(self, outcomes: Sequence[Outcome], sign: int) -> list[Outcome]:
-        """Drop the weights of all but the best trained candidates and the best of each backbone.
-
-        Returns:
-            the candidates without those weights.
-        """
+        """Drop the weights of all but the best trained candidates; return the candidates without those."""
         trained = sorted((o for o in outcomes if o.state), key=lambda o: -sign * o.value)
-        best = {o.configuration.backbone: id(o) for o in reversed(trained)}
-        dropped = {id(o) for o in trained[STATES_KEPT:]} - set(best.values())
+        dropped = {id(o) for o in trained[STATES_KEPT:]}
         kept = []
         for outcome in outcomes:
             if id(outcome) in dropped:

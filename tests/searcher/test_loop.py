@@ -81,17 +81,6 @@ def test_the_refit_on_the_test_part_counts_as_well(tmp_path: Path) -> None:
     assert plain.allotment.refit_seconds(None) == held.allotment.refit_seconds(None) == 0  # nothing trained is known
 
 
-def test_the_refit_of_a_trained_partner_of_another_backbone_counts_as_well(tmp_path: Path) -> None:
-    loop, other = make_loop(tmp_path), replace(TEN, backbone="wide")
-    loop.prepared.costs.stages = {**loop.prepared.costs.stages, "wide": loop.prepared.costs.stages[TEN.backbone]}
-    alone = loop.allotment.refit_seconds(TEN)
-    loop.candidates.outcomes = [trained(loop.task, retuned(TEN, epochs=20), 0.9, 1)]
-    assert loop.allotment.refit_seconds(TEN) == alone  # never two of one backbone
-    assert loop.allotment.refit_seconds(other) == pytest.approx(alone + seconds(loop, retuned(TEN, epochs=20), N))
-    single = replace(loop.session, options=replace(loop.session.options, max_params=10**9))
-    assert replace(loop.allotment, session=single).refit_seconds(other) == pytest.approx(alone)
-
-
 @pytest.mark.parametrize("configuration", [TEN, LAYERED])
 @pytest.mark.parametrize("epochs", [9, 6, USEFUL_EPOCHS])
 def test_the_first_fine_tuning_is_shortened_where_it_does_not_fit(

@@ -56,21 +56,6 @@ def test_what_is_hardly_ever_the_best_comes_last(
     assert strategies.count("pretrained_initialization") == 1
 
 
-def test_fine_tuning_is_tried_with_every_backbone(
-    opened: Opened, make_pictures: MakePictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    install(monkeypatch, tiny=TinyBackbone(), wide=TinyBackbone((8, 12, 12, 12, 16, 24)), other=TinyBackbone(seed=3))
-    names = ["tiny", "wide", "other"]
-    search(make_pictures(per_class=12), trials=1, out=tmp_path / "run", backbones=names)
-    tuned = [c for c in opened[0][0] if c.strategy == "fine_tuning"]
-    first, second, third = tuned[:3]
-    assert {c.backbone for c in (first, second, third)} == set(names)
-    for one in (second, third):
-        assert one.cuts == (one.n_stages,)
-        assert one.tuned.unfrozen == max(1, round(first.tuned.unfrozen * one.n_stages / first.n_stages))
-        assert differences(replace(first, backbone=one.backbone), one) <= {"n_stages", "cuts", "unfrozen"}
-
-
 def test_every_cell_comes_before_variations_in_one_thing_each(
     opened: Opened, make_pictures: MakePictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

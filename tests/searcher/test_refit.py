@@ -75,18 +75,6 @@ def at(loop: Loop, share: float) -> Loop:
     return loop
 
 
-def test_of_two_trained_ones_the_best_is_last_and_each_has_its_share(loop: Loop, calls: list[dict[str, Any]]) -> None:
-    longer = retuned(TEN, epochs=30)
-    chosen = [trained(loop.task, TEN), trained(loop.task, longer), outcome(loop.task, 0.8, configuration=RIDGE)]
-    loop = at(loop, 8.0)
-    module.refit_chosen(loop, chosen)
-    assert [call["trained"] for call in calls] == [False, True, True]
-    first, second = (call["allowance"].seconds for call in calls[1:])
-    own, others = seconds(loop, longer, N), whole(loop)
-    assert first == pytest.approx(8 * whole(loop) * own / (own + others))
-    assert second == pytest.approx(8 * whole(loop))  # the clock stands still, so all of it is left
-
-
 def refit(loop: Loop) -> list[Any]:
     task = loop.task
     return module.refit_chosen(loop, [trained(task, TEN), outcome(task, 0.8, configuration=RIDGE)])[0]

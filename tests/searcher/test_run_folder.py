@@ -96,13 +96,6 @@ def test_only_the_best_keep_what_they_learned(folder: RunFolder, sign: int) -> N
     np.testing.assert_array_equal(read[0].scores, some[0].scores)  # scores stay
 
 
-def test_the_best_of_every_backbone_keeps_what_it_learned(folder: RunFolder) -> None:
-    some = [trained(number, 0.9 - 0.1 * number) for number in range(STATES_KEPT + 2)]
-    some[-1] = replace(some[-1], configuration=replace(some[-1].configuration, backbone="wide"))
-    kept = folder.forget_states(some, 1)
-    assert [bool(one.state) for one in kept] == [*[True] * STATES_KEPT, False, True]
-
-
 def _search_beside(path: Path, answers: Any) -> None:
     try:
         with RunFolder(path).claimed():

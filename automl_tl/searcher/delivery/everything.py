@@ -13,7 +13,7 @@ from automl_tl.model.model import Model
 from automl_tl.searcher.delivery.members import Refitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
 from automl_tl.searcher.delivery.place import place_of
-from automl_tl.searcher.delivery.refit import frozen_first, share_of_time
+from automl_tl.searcher.delivery.refit import frozen_first
 from automl_tl.searcher.first_look import MOST_FOLDS, TRAINING_PARTS
 from automl_tl.searcher.task import Computed
 from automl_tl.searcher.trials.allowance import Allowance
@@ -58,9 +58,8 @@ def _learn_from_everything(
 
     place = place_of(loop.session, loop.prepared)
 
-    def refit(outcome: Outcome, later: Sequence[Outcome]) -> Refitted:
-        share = share_of_time(loop.prepared.costs, outcome, later, whole.n) if outcome.configuration.is_trained else 1.0
-        left = Allowance((deadline.left - EXPORT_SECONDS) * share if deadline.is_set else None)
+    def refit(outcome: Outcome) -> Refitted:
+        left = Allowance(deadline.left - EXPORT_SECONDS if deadline.is_set else None)
         return refitted(everything, outcome, loop.candidates.reference.l2, place, allowance=left)
 
     refits = frozen_first(chosen, refit)

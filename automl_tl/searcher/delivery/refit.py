@@ -8,7 +8,6 @@ from automl_tl.errors import sentence
 from automl_tl.searcher.delivery.members import Refitted, kept_member, refitted
 from automl_tl.searcher.delivery.place import place_of
 from automl_tl.searcher.trials.allowance import Allowance
-from automl_tl.searcher.trials.costs import Costs
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
 
@@ -26,44 +25,33 @@ def refit_chosen(loop: Loop, chosen: Sequence[Outcome]) -> tuple[list[Refitted],
         chosen: the best one first.
     """
 
-    def refit(outcome: Outcome, later: Sequence[Outcome]) -> Refitted:
-        return _refit(loop, outcome, later)
+    def refit(outcome: Outcome) -> Refitted:
+        return _refit(loop, outcome)
 
     try:
         refits, notes = frozen_first(chosen, refit), []
     except Exception as error:  # whatever a plugin's code raises must not cost the best one its delivery
         if len(chosen) == 1:
             raise
-        refits = [refit(chosen[0], [])]
+        refits = [refit(chosen[0])]
         name = chosen[1].configuration.strategy
         notes = [f"{name} is not in the model, since its refit failed: {sentence(error)}"]
     return refits, notes + [one.note for one in refits if one.note]
 
 
-def frozen_first(chosen: Sequence[Outcome], refit: Callable[[Outcome, Sequence[Outcome]], Refitted]) -> list[Refitted]:
-    """Refit each candidate: a frozen one before a trained one, and the best one last, which takes what time is left.
-
-    Args:
-        chosen: the best one first.
-        refit: called with a candidate and those that come after it.
-    """
-    order = sorted(range(len(chosen)), key=lambda i: (chosen[i].configuration.is_trained, -i))
-    refits = {i: refit(chosen[i], [chosen[j] for j in order[place + 1 :]]) for place, i in enumerate(order)}
+def frozen_first(chosen: Sequence[Outcome], refit: Callable[[Outcome], Refitted]) -> list[Refitted]:
+    """Refit each candidate; a frozen one before a trained one, which takes the time that is left."""
+    order = sorted(range(len(chosen)), key=lambda i: chosen[i].configuration.is_trained)
+    refits = {i: refit(chosen[i]) for i in order}
     return [refits[i] for i in range(len(chosen))]
 
 
-def share_of_time(costs: Costs, outcome: Outcome, later: Sequence[Outcome], n: int) -> float:
-    """Return the share of the time that is left which a trained candidate may take, others after it on `n` pictures."""
-    own, *others = (costs.seconds(o.configuration, n) for o in (outcome, *later) if o.configuration.is_trained)
-    return own / max(own + sum(others), 1e-9)
-
-
-def _refit(loop: Loop, outcome: Outcome, later: Sequence[Outcome]) -> Refitted:
-    """Refit a candidate on every training picture, as far as there is time for it and for those that come later."""
+def _refit(loop: Loop, outcome: Outcome) -> Refitted:
+    """Refit a candidate on every training picture, as far as there is time."""
     task, l2, place = loop.task, loop.candidates.reference.l2, place_of(loop.session, loop.prepared)
     if not outcome.configuration.is_trained:
         return refitted(task, outcome, l2, place)
-    left = loop.allotment.left * share_of_time(loop.prepared.costs, outcome, later, task.sample.n)
+    left = loop.allotment.left
     epochs = _affordable(loop, outcome, left)
     if epochs == 0 or loop.interrupted:
         member = kept_member(task, outcome.configuration, outcome.state)

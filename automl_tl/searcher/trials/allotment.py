@@ -73,19 +73,13 @@ class Allotment:
         return task.n_folds * self.prepared.costs.seconds(configuration, task.n_trained)
 
     def refit_seconds(self, configuration: Configuration | None) -> float:
-        """Return what the refit of a trained candidate, or of the best one so far, and of a trained partner takes."""
+        """Return what the refit of a trained candidate, or of the best one so far, takes."""
+        task, costs = self.prepared.task, self.prepared.costs
         if configuration is None:
             best = self.candidates.best_trained
             if best is None:
                 return 0.0
             configuration = best.configuration
-        beside = self.candidates.trained_beside(configuration.backbone)
-        partner = 0.0 if beside is None or not self.session.options.combines else self._alone(beside.configuration)
-        return self._alone(configuration) + partner
-
-    def _alone(self, configuration: Configuration) -> float:
-        """Return what refitting one trained candidate takes."""
-        task, costs = self.prepared.task, self.prepared.costs
         seconds = costs.seconds(configuration, task.sample.n)
         if self.prepared.learns_from_everything:
             seconds += costs.seconds(configuration, len(self.session.lab.dataset.frame))

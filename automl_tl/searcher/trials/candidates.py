@@ -52,8 +52,3 @@ class Candidates:
         """The trained one of the best score whose weights are kept."""
         trained = [o for o in self.outcomes if o.state]
         return max(trained, key=lambda o: self.task.metric.sign * o.value, default=None)
-
-    def trained_beside(self, backbone: str) -> Outcome | None:
-        """The same of all other backbones: what a trained one of this backbone may be delivered with."""
-        trained = [o for o in self.outcomes if o.state and o.configuration.backbone != backbone]
-        return max(trained, key=lambda o: self.task.metric.sign * o.value, default=None)

@@ -1,4 +1,4 @@
-"""What is tried first: the recommendation, with every backbone, the runner-up, then every other cell of the matrix."""
+"""What is tried first: the recommendation, the runner-up, then every other cell of the matrix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from automl_tl.augment.policy import AugmentationPolicy
-from automl_tl.lab.recommended import fine_tuning, from_pretrained, of_backbone
+from automl_tl.lab.recommended import fine_tuning, from_pretrained
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.recipe import LR_RATIO, MOST_EPOCHS
 from automl_tl.searcher.session import Prepared
@@ -35,10 +35,6 @@ FOLDS_BY_SIZE = ((300, 5), (1000, 2))
 
 def openings(prepared: Prepared, space: Space, limits: Limits, seconds: float | None) -> list[Configuration]:
     """Return what is tried first: the recommended strategy, the runner-up, every other one by its expectation.
-
-    Fine-tuning is tried with every backbone: frozen features do not tell which is best when trained, and two of them
-    err on different pictures. On six draws of ten pictures a class EfficientNet-Lite0 and 2 reached .750 and .769
-    fine-tuned, .758 and .772 each with a frozen partner, .780 together.
 
     Frozen cells come last: the sweep has tried them already, and what is left of them is their best with further
     views of every picture. Of the stages that should learn, the first trial takes as many as there is time for. After
@@ -108,20 +104,11 @@ def _trained(prepared: Prepared, space: Space, limits: Limits, seconds: float | 
     some = [tune(unfrozen=count) for count in counts]
     first = next((c for c in some if seconds is None or _with_refit(task, costs, c) <= seconds), some[-1])
     yield first
-    yield from _of_other_backbones(prepared, limits, first)
     if most == late.n_stages:
         yield from_pretrained(found, metric, policy=policy)
     for count in dict.fromkeys((advised, most)):
         if count > first.tuned.unfrozen:
             yield tune(unfrozen=count)
-
-
-def _of_other_backbones(prepared: Prepared, limits: Limits, tuned: Configuration) -> Iterator[Configuration]:
-    """Yield the same fine-tuning of every other backbone of which all may be used, the cheapest one first."""
-    for name in prepared.task.features:
-        network = prepared.task.networks.network(name)
-        if name != tuned.backbone and limits.largest_cut.get(network.name, network.n_stages) == network.n_stages:
-            yield of_backbone(tuned, network)
 
 
 def _with_refit(task: Task, costs: Costs, configuration: Configuration) -> float:
