@@ -37,6 +37,7 @@ def executor() -> Iterator[RayExecutor]:
     with pytest.MonkeyPatch.context() as patch:
         paths = [str(TESTS), str(TESTS / "learning")]
         patch.setenv("PYTHONPATH", os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")]))
+        patch.delenv("OMP_NUM_THREADS", raising=False)  # what a user says of threads stays
         patch.syspath_prepend(str(TESTS / "learning"))
         yield RayExecutor("local", 2, "cpu")
         sys.modules["ray"].shutdown()
