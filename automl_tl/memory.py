@@ -76,7 +76,16 @@ def free_memory() -> int | None:
 
     On Linux MemAvailable of proc(5), or what the control group of a container (cgroup v2) leaves, if that is less.
     """
-    known = [one for one in (_available(), _left_in_group(_GROUP)) if one is not None]
+    known = [one for one in (_of_machine("MemAvailable:"), _left_in_group(_GROUP)) if one is not None]
+    return min(known, default=None)
+
+
+def all_memory() -> int | None:
+    """Return the bytes that processes may take together, whoever has them now; None where that is not known.
+
+    On Linux MemTotal of proc(5), or the bound of a container's control group (cgroup v2), if that is less.
+    """
+    known = [one for one in (_of_machine("MemTotal:"), _bound_of_group(_GROUP)) if one is not None]
     return min(known, default=None)
 
 
@@ -90,11 +99,18 @@ def check_readable(file: Path, needed: int) -> None:
         )
 
 
-def _available() -> int | None:
+def _of_machine(what: str) -> int | None:
     try:
-        text = Path("/proc/meminfo").read_text(encoding="utf-8").partition("MemAvailable:")[2]
+        text = Path("/proc/meminfo").read_text(encoding="utf-8").partition(what)[2]
         return 1024 * int(text.split()[0])
     except (OSError, ValueError, IndexError):
+        return None
+
+
+def _bound_of_group(group: Path) -> int | None:
+    try:
+        return int((group / "memory.max").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # no such group, or "max" for no bound
         return None
 
 

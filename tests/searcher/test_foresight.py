@@ -52,12 +52,18 @@ def test_what_does_not_fit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None
         check_room(task(), TUNED, UNBOUNDED)
 
 
-def test_what_is_free_is_shared_out_among_those_who_train_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_memory_is_shared_out_among_those_who_train_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = least_bytes(task(), TUNED)
-    monkeypatch.setattr(foresight, "free_memory", lambda: 3 * needed)
+    monkeypatch.setattr(foresight, "held_memory", lambda: needed)
+    monkeypatch.setattr(foresight, "all_memory", lambda: 6 * needed)
+    monkeypatch.setattr(foresight, "free_memory", lambda: needed)  # two others train: what they hold counts once
     check_room(task(), TUNED, Allowance(at_once=3))
-    with pytest.raises(ShortageError, match=r"but .* are free for 4 at once; end other programs, give fewer --workers"):
+    monkeypatch.setattr(foresight, "free_memory", lambda: 5 * needed)  # nobody else has begun
+    with pytest.raises(ShortageError, match=r"holds .* of the .* that are its part of 4; give fewer --workers"):
         check_room(task(), TUNED, Allowance(at_once=4))
+    check_room(task(), TUNED, Allowance(at_once=1))
+    monkeypatch.setattr(foresight, "all_memory", lambda: None)
+    check_room(task(), TUNED, Allowance(at_once=4))
 
 
 def test_what_would_be_more_than_is_allowed_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,16 +79,19 @@ def test_a_control_group_bounds_what_is_free(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "memory.current").write_text("900\n")
     (tmp_path / "memory.stat").write_text("anon 700\ninactive_file 150\n")
     monkeypatch.setattr(memory, "_GROUP", tmp_path)
-    monkeypatch.setattr(memory, "_available", lambda: None)
+    monkeypatch.setattr(memory, "_of_machine", lambda what: None)
     assert memory.free_memory() == 250
+    assert memory.all_memory() == 1000
     (tmp_path / "memory.max").write_text("max\n")
     assert memory.free_memory() is None
-    monkeypatch.setattr(memory, "_available", lambda: 5)
+    monkeypatch.setattr(memory, "_of_machine", {"MemAvailable:": 5, "MemTotal:": 9}.get)
     assert memory.free_memory() == 5
+    assert memory.all_memory() == 9
 
 
 @pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="needs proc(5)")
 def test_this_machine_has_memory() -> None:
-    free = memory.free_memory()
+    free, everything = memory.free_memory(), memory.all_memory()
     assert free is not None
-    assert 10**7 < free < 10**14
+    assert everything is not None
+    assert 10**7 < free < everything < 10**14

@@ -9,7 +9,7 @@ from torch import nn
 from automl_tl.errors import ShortageError
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.recipe import batch_size_for
-from automl_tl.memory import check_memory, free_memory
+from automl_tl.memory import all_memory, check_memory, free_memory, held_memory
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.wording import format_bytes
@@ -35,8 +35,8 @@ def least_bytes(task: Task, configuration: Configuration) -> int:
 def check_room(task: Task, configuration: Configuration, allowance: Allowance) -> None:
     """Raise where training would take more memory than there is, or than may be held.
 
-    What is free is shared out among what may go on at once: the others are taken to hold as much as this process does
-    already, and to need as much more.
+    With several processes that may train at once on this machine, each may hold its equal part of all of its memory:
+    what is free now says nothing of those who have not begun, and counts those who have twice.
 
     Args:
         task: the data.
@@ -49,14 +49,17 @@ def check_room(task: Task, configuration: Configuration, allowance: Allowance) -
     """
     if task.networks.engine.device != "cpu":
         return
-    needed, free = least_bytes(task, configuration), free_memory()
-    if free is not None and needed > free // allowance.at_once:
-        alone = allowance.at_once == 1
-        each, way_out = ("", "") if alone else (f" for {allowance.at_once} at once", "give fewer --workers, ")
-        raise ShortageError(
-            f"training {configuration.backbone} takes at least {format_bytes(needed)} of memory, but "
-            f"{format_bytes(free)} are free{each}; end other programs, {way_out}or choose a smaller --backbone"
-        )
+    needed, free, everything = least_bytes(task, configuration), free_memory(), all_memory()
+    said = f"training {configuration.backbone} takes at least {format_bytes(needed)} of memory, but"
+    if free is not None and needed > free:
+        raise ShortageError(f"{said} {format_bytes(free)} are free; end other programs, or choose a smaller --backbone")
+    if allowance.at_once > 1 and everything is not None:
+        held, part = held_memory() or 0, everything // allowance.at_once
+        if held + needed > part:
+            raise ShortageError(
+                f"{said} this process holds {format_bytes(held)} of the {format_bytes(part)} that are its part of "
+                f"{allowance.at_once}; give fewer --workers, or choose a smaller --backbone"
+            )
     check_memory(allowance.memory, needed)
 
 
