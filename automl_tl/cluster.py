@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,6 +73,8 @@ class RayExecutor:
         self._sent: OrderedDict[int, tuple[Any, Any]] = OrderedDict()
         self._sending = threading.Lock()
         self._running: set[Any] = set()
+        self._loading = [self._ray.remote(_load).options(**needs).remote() for _ in range(self.n_workers)]
+        """Not waited for: workers load what they need while the driver is busy, else the first pictures seem slow."""
 
     def __str__(self) -> str:
         each = "a GPU" if self._gpus else f"{self.cores:.2g} cores"
@@ -236,6 +239,11 @@ class _Mailbox:
         self._letters.pop(number, None)
 
 
+def _load() -> None:
+    """Load torch and what is called first, in a process of Ray's."""
+    import_module("automl_tl.features.extract")
+
+
 def _work(mailbox: Any, number: int, work: Callable[..., T], options: dict[str, Any], *args: Any) -> T:
     """Do a piece of work in a process of Ray's."""
     tune_malloc()
@@ -271,7 +279,7 @@ def _joined(address: str) -> Any:
     if not ray.is_initialized():
         dashboard = False if address == "local" else None
         try:
-            with _own_handler(), _own_signals():
+            with _signals_for_later(), _handler_as_it_was():  # the handler is back before what came is heard
                 ray.init(address, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
@@ -283,7 +291,7 @@ def _joined(address: str) -> Any:
 
 
 @contextmanager
-def _own_handler() -> Iterator[None]:
+def _handler_as_it_was() -> Iterator[None]:
     """Put back who handles SIGTERM: Ray would end this process without a word."""
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -294,7 +302,7 @@ def _own_handler() -> Iterator[None]:
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
+def _signals_for_later() -> Iterator[None]:
     """Keep SIGTERM and SIGHUP from the processes that are started meanwhile, as Ray itself keeps SIGINT from them.
 
     A closed terminal, timeout(1) and schedulers tell every process of a group, and this one could not end well if Ray's

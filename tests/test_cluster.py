@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -121,3 +122,22 @@ def test_where_no_ray_can_be_is_refused(where: str) -> None:
 def test_ray_leaves_the_handling_of_signals_as_it_was(executor: RayExecutor) -> None:
     """SIGTERM ends a search with its best model, also on Ray, which brings a handler of its own."""
     assert "ray" not in getattr(signal.getsignal(signal.SIGTERM), "__module__", "")
+
+
+def test_a_signal_that_comes_while_ray_starts_is_heard_by_who_heard_it_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    from automl_tl import cluster
+
+    heard, main_thread = list[str](), threading.main_thread().ident
+    assert main_thread is not None
+
+    def init(*_: object, **__: object) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: heard.append("ray"))
+        signal.pthread_kill(main_thread, signal.SIGTERM)
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init))
+    before = signal.signal(signal.SIGTERM, lambda *_: heard.append("search"))
+    try:
+        cluster._joined("auto")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == ["search"]

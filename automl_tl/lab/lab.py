@@ -125,12 +125,13 @@ def open_lab(data: Data, options: LabOptions, *, most: int | None = None, spare:
         scanned, report = scan(listed, cache_dir=networks.cache, progress=update)
         networks = replace(networks, value_range=report.value_range, n_pictures=len(scanned.frame))
         dataset = assign_splits(scanned, options.seed, drop_leaks=options.drop_leaks)
+    executor = _executor(options, networks.engine, monitor)  # before what takes time: its workers load meanwhile
     with clock("backbones"), monitor.activity("Loading backbones"):
         names, notes = usable_backbones(networks, options.backbones, monitor.say, spare)
     named = data if isinstance(data, str | PathLike) else dataset.root
     return Lab(
         str(named), dataset, report, scanned, networks, names, metric, options.seed, monitor,
-        (*dataset.notes, *notes), clock, _executor(options, networks.engine, monitor), experience,
+        (*dataset.notes, *notes), clock, executor, experience,
     )  # fmt: skip
 
 
