@@ -6,6 +6,7 @@ import copy
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from click.testing import CliRunner
 from generated_pictures import MakePictures
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState, create_trial
 
 import automl_tl
 from automl_tl.cli import main
@@ -22,6 +25,8 @@ from automl_tl.report.run import run_page
 from automl_tl.reviewer.run import open_run
 from automl_tl.searcher.beginning import check_kept
 from automl_tl.searcher.run_folder import RunFolder
+from automl_tl.searcher.space.search_space import Space
+from automl_tl.searcher.trials.checking import check_space
 from automl_tl.searcher.trials.journal import open_storage
 from automl_tl.searcher.trials.leaderboard import leaderboard
 from automl_tl.searcher.trials.study import Study
@@ -66,7 +71,6 @@ HOSTILE: dict[str, tuple[Callable[[Lines], object], str]] = {
     "no number of seconds": (lambda lines: swept(lines)["user_attrs"].update(seconds=float("nan")), "'nan' is no num"),
     "epochs below 0": (lambda lines: swept(lines)["user_attrs"].update(epochs=-3), "'epochs': '-3' is no whole number"),
     "an unknown kind": (lambda lines: swept(lines)["user_attrs"].update(kind="\x1b[31m"), r"'kind': '\x1b[31m' is"),
-    "an unknown attribute": (lambda lines: swept(lines)["user_attrs"].update(evil=1), "'evil': 'evil' is unknown"),
     "no attributes": (lambda lines: swept(lines).update(user_attrs=["kind"]), "dict expected, but got list"),
     "no configuration": (lambda lines: swept(lines)["user_attrs"].pop("configuration"), "no 'configuration'"),
     "a huge list of cuts": (
@@ -130,7 +134,9 @@ def test_both_commands_name_and_refuse_it(data: Path, tmp_path: Path) -> None:
         words = [again] if kind in OF_THE_SPACE else [again, ("report", out, "--output", page)]
         refused = [(kind, invoked(*command)) for command in words]
         assert [one for one in refused if said not in one[1]] == []
-    write_lines(out / "study.journal", sound)
+    lines = copy.deepcopy(sound)
+    swept(lines)["user_attrs"].update(newer={"unknown": [1, 2]})
+    write_lines(out / "study.journal", lines)
     assert CliRunner().invoke(main, ["report", str(out), "--output", str(page)]).exit_code == 0
 
 
@@ -206,3 +212,19 @@ def test_any_change_of_a_value(tmp_path: Path, changes: list[tuple[tuple[Any, ..
 @given(CHANGES)
 def test_many_more_changes(tmp_path: Path, changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     tried(tmp_path, changes)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "again"),
+    [({}, False), ({"refused": True}, False), ({"abandoned": True}, True), ({"killed": True}, True),
+     ({"abandoned": True, "earlier": {"state": "failed", "value": None}}, False)],
+)  # fmt: skip
+def test_only_what_may_be_tried_again_must_lie_in_the_ranges_of_today(attributes: dict[str, Any], again: bool) -> None:
+    today = Space({"tiny": 3}, {"tiny": frozenset({1, 2, 3})}, {"tiny": frozenset({1, 2, 3})})
+    wider = {"training": CategoricalDistribution(today.training), "lr_ratio": FloatDistribution(1, 1e9, log=True)}
+    ended = create_trial(
+        state=TrialState.FAIL, params={"training": "fine_tuning", "lr_ratio": 1e8}, distributions=wider,
+        user_attrs=attributes,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"lr_ratio = 1.* lies outside") if again else nullcontext():
+        check_space([ended], today)

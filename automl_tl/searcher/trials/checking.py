@@ -9,15 +9,16 @@ from typing import Any
 from optuna.distributions import check_distribution_compatibility
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from automl_tl.foreign import fault, is_a, name, number, whole_number
 from automl_tl.searcher.space.search_space import Space
 from automl_tl.searcher.space.within import asked_for
-from automl_tl.searcher.trials.attributes import check_attributes
+from automl_tl.searcher.trials.attributes import ABANDONED, KILLED, check_attributes
+from automl_tl.searcher.trials.earlier import is_earlier
 
 _DIRECTIONS = ([StudyDirection.MAXIMIZE], [StudyDirection.MINIMIZE])
-_SCORED = {TrialState.COMPLETE, TrialState.PRUNED}
+_TRIED_AGAIN = {ABANDONED, KILLED}
 
 
 def check_storage(storage: BaseStorage) -> None:
@@ -62,13 +63,20 @@ def _check_parameter(value: Any) -> None:
         number(value)
 
 
+def _is_to_be_tried(trial: FrozenTrial) -> bool:
+    """Return whether a resumed search may try it: see `Study.retry_lost`."""
+    if trial.state.is_finished():
+        return bool(trial.user_attrs.keys() & _TRIED_AGAIN) and not is_earlier(trial)
+    return True
+
+
 def _enqueued(trial: FrozenTrial) -> Mapping[str, Any]:
     """Return the parameters that are not asked of the sampler."""
     return is_a(is_a(trial.system_attrs, dict).get("fixed_params", {}), dict)
 
 
 def _check_space(trial: FrozenTrial, space: Space) -> None:
-    """Raise where a trial is of another space; what was scored may lie outside of ranges that have become narrower."""
-    known = asked_for({**_enqueued(trial), **trial.params}, space, strict=trial.state not in _SCORED)
+    """Raise where a trial is of another space; what has ended may lie outside of ranges that have become narrower."""
+    known = asked_for({**_enqueued(trial), **trial.params}, space, strict=_is_to_be_tried(trial))
     for parameter in known.keys() & trial.distributions.keys():
         check_distribution_compatibility(known[parameter], trial.distributions[parameter])
