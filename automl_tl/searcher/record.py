@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from automl_tl.data.address import absolute
-from automl_tl.foreign import is_a, listed, parse_json
+from automl_tl.foreign import facts_of, is_a, listed
 from automl_tl.lab.findings import Findings, findings
 from automl_tl.learning.label_errors import likely_errors
 from automl_tl.memory import check_readable
@@ -151,7 +151,7 @@ def kept_evaluation(folder: RunFolder, name: str) -> Evaluation | None:
     file = folder.path / f"{name}.safetensors"
     try:
         with safe_open(file, "numpy") as opened:
-            facts = is_a(parse_json(opened.metadata()["facts"]), dict)
+            facts = facts_of(opened.metadata())
             classes, paths = ([is_a(one, str) for one in listed(facts[what])] for what in ("classes", "paths"))
             (n,), shape = (opened.get_slice(what).get_shape() for what in ("y", "probabilities"))
             if shape != [n, len(classes)] or len(paths) not in (0, n):
