@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from generated_pictures import MakePictures
+from safetensors import SafetensorError, safe_open
 
 import automl_tl
 from automl_tl.errors import AutomlTlError
@@ -121,17 +123,43 @@ def search(place: Path, run: str, *more: str) -> subprocess.Popen[str]:
         )
 
 
+def steps_done(run: Path) -> int | None:
+    """Return how many steps of the refit are kept in a run folder; None where it keeps none, or no longer."""
+    try:
+        (file,) = run.glob("refits/*.safetensors")
+        with safe_open(file, "pt") as opened:
+            return int(json.loads(opened.metadata()["facts"])["done"])
+    except (OSError, RuntimeError, ValueError, SafetensorError):  # it goes when the model is delivered
+        return None
+
+
+def followed(process: subprocess.Popen[str], run: Path) -> list[int]:
+    """Return what a search keeps of its refit, in order, until it ends."""
+    seen = [steps_done(run)]
+    while process.poll() is None:
+        if (done := steps_done(run)) != seen[-1]:
+            seen.append(done)
+        time.sleep(0.01)
+    return [done for done in seen if done is not None]
+
+
 def test_a_killed_driver_goes_on_from_where_its_refit_was(place: Path) -> None:
     ray, run = ("--ray", "local", "--workers", "2"), place / "run"
-    driver = search(place, "run", *ray)
-    while not list(run.glob("refits/*.safetensors")):
+    driver, first, kept = search(place, "run", *ray), None, None
+    while first is None or kept is None or kept == first:  # from the second epoch on a new beginning would be seen
         assert driver.poll() is None, (place / "run.log").read_text()
-        time.sleep(0.02)
+        kept = steps_done(run)
+        first = first or kept
+        time.sleep(0.01)
     driver.kill()
     driver.wait()
     shutil.copytree(run, place / "alone")
     for name, more in (("run", ray), ("alone", ())):
-        assert search(place, name, *more, "--resume").wait(timeout=1800) == 0, (place / f"{name}.log").read_text()
+        again = search(place, name, *more, "--resume")
+        seen = followed(again, place / name)
+        assert again.wait() == 0, (place / f"{name}.log").read_text()
+        assert kept <= seen[0] < seen[-1]
+        assert seen == sorted(seen)
         assert not (place / name / "refits").exists()
     assert "The refit is shared by 2 processes." in (place / "run.log").read_text()
     files = sorted((place / "pictures").rglob("*.png"))
