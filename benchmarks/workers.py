@@ -1,7 +1,7 @@
 """What workers bring: trials and pictures per second, the engine's overhead, and where the driver becomes the limit.
 
     python benchmarks/workers.py DATA [--workers 1 2 4] [--trials 24] [--tasks 200]     # on Ray, on this machine
-    python benchmarks/workers.py simulate RUN/leaderboard.csv [--workers 8 64 256] [--trials 10] [--draws 2]
+    python benchmarks/workers.py simulate RUN/leaderboard.csv [--workers 8 64 256] [--trials 640] [--draws 2]
 
 The first looks at DATA with 1, 2 and 4 workers: seconds per empty task, pictures per second of one backbone's features,
 and frozen trials per second on kept features, of a search that follows one with the same seed which filled the cache.
@@ -9,8 +9,9 @@ The second trains nothing: the search's own study proposes for as many workers a
 What a trial takes is drawn from the seconds of a real run's trials; what the driver takes is measured here: to ask, to
 keep an outcome of 500 pictures and 10 classes, and to tell, with the journal on the disk; sending a task is not in it.
 What a trial comes to is a smooth function whose best place the seed draws. It prints how busy workers and driver are
-with so many trials for each worker, what a trial takes the driver, and the best value after the first 80 trials. Both
-write to `results/`.
+in so many trials, as many for each number of workers, since the sampler takes longer the more it looks at; what a trial
+takes the driver; and the best value after the first 80 trials. What else the loop does, ranking and interim models, is
+not in it. Both write to `results/`.
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ def simulated(leaderboard: Path, workers: list[int], trials: int, draws: int) ->
         found = []
         for seed in range(draws):
             with tempfile.TemporaryDirectory() as folder:
-                found.append(simulate(seconds, n, max(trials * n, 80), seed, Path(folder)))
+                found.append(simulate(seconds, n, trials, seed, Path(folder)))
         rows.append({"workers": n, **pd.DataFrame(found).mean()})
         print(rows[-1], flush=True)
     return pd.DataFrame(rows)
@@ -168,7 +169,7 @@ def main() -> None:
     parser.add_argument(
         "--workers", type=int, nargs="+", default=[8, 16, 32, 64, 128, 256] if simulating else [1, 2, 4]
     )
-    parser.add_argument("--trials", type=int, default=10 if simulating else 24)
+    parser.add_argument("--trials", type=int, default=640 if simulating else 24)
     parser.add_argument("--tasks", type=int, default=200)
     parser.add_argument("--draws", type=int, default=2)
     given = parser.parse_args(sys.argv[2:] if simulating else None)
