@@ -36,8 +36,9 @@ ROWS, HELD_OUT = np.arange(16), np.arange(16, 24)
 
 
 @pytest.fixture(autouse=True)
-def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_trackers.install(monkeypatch)
+    monkeypatch.chdir(tmp_path)  # where callbacks write what they are given no folder for
 
 
 class StopError(Exception):
@@ -63,7 +64,7 @@ MADE: dict[type[Callback], Callable[[], Callback]] = {
     Pruning: lambda: Pruning(ignore, parts=4),
     Progress: lambda: Progress(ignore),
     History: History,
-    Checkpoint: lambda: Checkpoint(Path("no such folder/state.safetensors")),
+    Checkpoint: lambda: Checkpoint(Path("training/state.safetensors")),
     TensorBoard: lambda: TensorBoard(Path("run")),
     MLflow: lambda: MLflow("experiment", "run"),
 }

@@ -177,8 +177,10 @@ def test_a_process_that_dies_is_heard_of_at_once(tmp_path: Path) -> None:
         process.start()
     for process in processes:
         process.join(50)  # less than the group's patience
-    assert [process.exitcode for process in processes] == [0, 1]
-    assert (tmp_path / "heard").exists()
+    first, second = (process.exitcode for process in processes)
+    assert second == 1
+    assert first is not None  # rarely not 0: torch's own threads may abort an interpreter that ends (pytorch#179291)
+    assert "was lost" in (tmp_path / "heard").read_text()
 
 
 def test_without_a_group_a_process_is_alone() -> None:
