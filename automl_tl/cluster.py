@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import math
-import os
-import secrets
-import signal
-import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -21,6 +15,7 @@ from typing import Any, TypeVar
 
 from automl_tl.cluster_clock import Countdown
 from automl_tl.cluster_group import Group, do_together
+from automl_tl.cluster_join import joined
 from automl_tl.errors import AutomlTlError, OptionError, ShortageError
 from automl_tl.memory import tune_malloc
 
@@ -31,16 +26,6 @@ _HEARD_EVERY = 0.2
 """Seconds between two looks at what is reported."""
 _KEPT = 16
 """Arguments that stay in Ray's memory: what every trial is given, the task above all, is sent once."""
-_ANY = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_task_oom_retries": "1",
-    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
-}
-"""Ray's settings: it tells nobody that it is used; no warning of what its next version does anyway; what takes too much
-memory is not begun for ever; no traceback of work whose result is no longer waited for, as that of a pruned trial."""
-_ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
-"""The same of a Ray of this machine alone: on every system it listens on loopback, and to who knows its token."""
 
 
 class RayExecutor:
@@ -61,7 +46,7 @@ class RayExecutor:
     def __init__(self, address: str, workers: int | None, device: str) -> None:
         if device.startswith("cuda:"):
             raise OptionError(f"--ray shares out the GPUs itself: give --device cuda in place of {device}")
-        self._ray = _joined(address)
+        self._ray = joined(address)
         self._workers, self._gpus = workers, int(device == "cuda")
         self.cores = self._share(workers)
         """Of each worker; below 1 where several share a core."""
@@ -265,54 +250,3 @@ class _Report:
         if not ray.get(self.mailbox.put.remote(self.number, self.place, values)):
             raise CancelledError
         self.place += 1
-
-
-def _joined(address: str) -> Any:
-    """Return the module of a Ray that was joined or started; whoever has joined one already stays there."""
-    alone = address == "local" and "ray" not in sys.modules  # it reads its settings when it is imported
-    for name, value in {**_ANY, **({**_ALONE, "RAY_AUTH_TOKEN": secrets.token_hex(32)} if alone else {})}.items():
-        os.environ.setdefault(name, value)
-    try:
-        import ray
-    except ImportError as error:
-        raise OptionError("--ray needs a package that is missing: pip install 'automl-tl[ray]'") from error
-    if not ray.is_initialized():
-        dashboard = False if address == "local" else None
-        try:
-            with _signals_for_later(), _handler_as_it_was():  # the handler is back before what came is heard
-                ray.init(address, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise OptionError(
-                f"--ray {address}: no Ray answers ({reason}); --ray local starts one, and RAY_AUTH_MODE=token in the "
-                "environment joins one that asks for a token"
-            ) from error
-    return ray
-
-
-@contextmanager
-def _handler_as_it_was() -> Iterator[None]:
-    """Put back who handles SIGTERM: Ray would end this process without a word."""
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _signals_for_later() -> Iterator[None]:
-    """Keep SIGTERM and SIGHUP from the processes that are started meanwhile, as Ray itself keeps SIGINT from them.
-
-    A closed terminal, timeout(1) and schedulers tell every process of a group, and this one could not end well if Ray's
-    were gone; they end with it. What comes meanwhile comes afterwards.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -52,6 +52,7 @@ FOUNDATIONS = (
     "cluster",
     "cluster_clock",
     "cluster_group",
+    "cluster_join",
     "output",
     "surroundings",
 )
