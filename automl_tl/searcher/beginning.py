@@ -35,9 +35,14 @@ def check_kept(folder: RunFolder) -> None:
     space, trials = folder.known_space(), read_trials(folder.journal)
     if not _are_of_sample(trials, folder):
         raise folder.damaged(SAMPLE)  # the study of another sample would be gone on with
+    if space is not None:
+        _check_of_space(trials, space, folder)
+
+
+def _check_of_space(trials: Sequence[FrozenTrial], space: Space, folder: RunFolder) -> None:
+    """Raise OptionError where trials are of another search space than their run's."""
     try:
-        if space is not None:
-            check_space(trials, space)
+        check_space(trials, space)
     except ValueError as error:
         raise damaged(folder.journal, error) from error
 
@@ -56,6 +61,7 @@ def begin_loop(session: Session, prepared: Prepared) -> Loop:
     task, options, folder = prepared.task, session.options, session.folder
     space, greater = folder.space(_today(session, prepared)), task.metric.sign > 0
     study = Study(open_storage(folder.journal), space, options.seed, greater_is_better=greater, pictures=task.sample.n)
+    _check_of_space(study.trials, space, folder)  # a journal may have more studies than the one that is gone on with
     return _begun(session, prepared, study)
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from generated_pictures import write_pictures
 from resealing import reseal
 from tiny_models import CLASSES, member, register
 
+import automl_tl
 from automl_tl.model.bundle import save_bundle
 from automl_tl.model.model import Model
 
@@ -20,7 +22,18 @@ Change = Callable[[dict[str, Any]], object]
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch)
-    monkeypatch.setenv("AUTOML_TL_PREFLIGHT_SECONDS", "0")  # another process would not know the small backbone
+    monkeypatch.setenv("AUTOML_TL_PREFLIGHT_SECONDS", "0")
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Pictures, and the run folder of a small search of them, to be copied before anything is changed in it."""
+    data, out = write_pictures(tmp_path_factory.mktemp("pictures"), per_class=8), tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        register(patch)
+        patch.setenv("AUTOML_TL_PREFLIGHT_SECONDS", "0")  # another process would not know the small backbone
+        automl_tl.search(data, out=out, trials=1, backbones=["tiny"], device="cpu")
+    return data, out
 
 
 @pytest.fixture

@@ -12,13 +12,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from generated_pictures import MakePictures
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-import automl_tl
 from automl_tl.cli import main
 from automl_tl.errors import AutomlTlError
 from automl_tl.report.run import run_page
@@ -33,6 +31,7 @@ from automl_tl.searcher.trials.study import Study
 
 KEPT = Path(__file__).parents[1] / "fixtures" / "runs" / "interrupted"
 Lines = list[dict[str, Any]]
+Changed = Callable[[Callable[[Lines], object]], list[object]]
 CREATED, PARAMETER, ENDED, REPORTED, NOTED = 4, 5, 6, 7, 8
 """Optuna's numbers of operations."""
 
@@ -118,26 +117,43 @@ def invoked(*words: object) -> str:
 
 
 @pytest.fixture
-def data(make_pictures: MakePictures) -> Path:
-    return make_pictures(per_class=8)
+def changed(searched: tuple[Path, Path], tmp_path: Path) -> Changed:
+    """Return what changes the journal of a run of its own, and returns the words of the search that goes on with it."""
+    data, out = searched[0], tmp_path / "run"
+    shutil.copytree(searched[1], out)
 
-
-def test_both_commands_name_and_refuse_it(data: Path, tmp_path: Path) -> None:
-    out, page = tmp_path / "run", tmp_path / "page.html"
-    automl_tl.search(data, out=out, trials=1, backbones=["tiny"], device="cpu")
-    sound = read_lines(out / "study.journal")
-    again = ("search", data, "--out", out, "--resume", "--trials", 2, "--backbone", "tiny", "--device", "cpu")
-    for kind, (change, said) in HOSTILE.items():
-        lines = copy.deepcopy(sound)
+    def change_it(change: Callable[[Lines], object]) -> list[object]:
+        lines = read_lines(out / "study.journal")
         change(lines)
         write_lines(out / "study.journal", lines)
-        words = [again] if kind in OF_THE_SPACE else [again, ("report", out, "--output", page)]
-        refused = [(kind, invoked(*command)) for command in words]
-        assert [one for one in refused if said not in one[1]] == []
-    lines = copy.deepcopy(sound)
-    swept(lines)["user_attrs"].update(newer={"unknown": [1, 2]})
-    write_lines(out / "study.journal", lines)
-    assert CliRunner().invoke(main, ["report", str(out), "--output", str(page)]).exit_code == 0
+        return ["search", data, "--out", out, "--resume", "--trials", 2, "--backbone", "tiny", "--device", "cpu"]
+
+    return change_it
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_both_commands_name_and_refuse_it(changed: Changed, tmp_path: Path, kind: str) -> None:
+    change, said = HOSTILE[kind]
+    again = changed(change)
+    assert said in invoked(*again)
+    if kind not in OF_THE_SPACE:
+        assert said in invoked("report", tmp_path / "run", "--output", tmp_path / "page.html")
+
+
+def test_what_a_newer_version_notes_is_passed_over(changed: Changed, tmp_path: Path) -> None:
+    changed(lambda lines: swept(lines)["user_attrs"].update(newer={"unknown": [1, 2]}))
+    words = ["report", str(tmp_path / "run"), "--output", str(tmp_path / "page.html")]
+    assert CliRunner().invoke(main, words).exit_code == 0
+
+
+def test_a_longer_study_hides_none_that_is_gone_on_with(changed: Changed) -> None:
+    def hide(lines: Lines) -> None:
+        waiting(lines).update(head_lr=1e30)
+        decoy = {"study_name": "decoy", "directions": lines[0]["directions"], "op_code": 0, "worker_id": "w"}
+        trials = [copy.deepcopy(line) for line in lines if line["op_code"] == CREATED and "state" in line] * 9
+        lines.extend([decoy, *({**line, "study_id": 1} for line in trials)])
+
+    assert "head_lr = 1e+30 lies outside" in invoked(*changed(hide))
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
