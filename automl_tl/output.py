@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from automl_tl.errors import OptionError
 from automl_tl.wording import no_formula
@@ -38,13 +39,25 @@ def check_new_folder(folder: Path, option: str) -> None:
 
 @contextmanager
 def whole(file: Path, ending: str = ".tmp") -> Iterator[Path]:
-    """Yield a name beside `file` to write to, which becomes `file` if nothing is raised, and else is deleted."""
+    """Yield a name beside `file` to write to, which becomes `file` if nothing is raised, and else is deleted.
+
+    What is raised gets `file` as its `filename`, unless it has one.
+    """
     new = file.with_name(f".{file.name}.{secrets.token_hex(4)}{ending}")  # machines that share a folder share numbers
     try:
         yield new
         new.replace(file)
+    except Exception as error:
+        name_file(error, file)
+        raise
     finally:
         new.unlink(missing_ok=True)
+
+
+def name_file(error: Any, file: Path) -> None:
+    """Let an error of writing a file say which; a full disk's has no name, and that of safetensors is no OSError."""
+    if getattr(error, "filename", None) is None:
+        error.filename = str(file)
 
 
 @contextmanager

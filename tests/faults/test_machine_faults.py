@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 import time
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
-from generated_pictures import picture
-from tiny_backbone import tiny_network
+from generated_pictures import MakePictures, picture
+from tiny_backbone import TinyBackbone, tiny_network
+from tiny_models import register
 from unprivileged import Restricted
 
+import automl_tl
 from automl_tl import cache_dir as places
 from automl_tl.cli import main
 from automl_tl.data.decode import Preprocessing
@@ -241,3 +245,47 @@ def test_a_file_that_is_replaced_is_the_old_one_or_the_new_one(tmp_path: Path, e
     with pytest.raises(type(error)):
         half()
     assert [one.read_text() for one in tmp_path.iterdir()] == ["old"]
+
+
+ON_A_SMALL_DISK = """
+mount -t tmpfs -o size={size}k tmpfs "$1" || exit 77
+shift
+"$@" > first.txt 2>&1; echo $? > first.rc
+mount -o remount,size=20m tmpfs {disk}
+"$@" --resume > second.txt 2>&1; echo $? > second.rc
+cp -r {disk}/run kept
+"""
+"""What a search does on a full disk, and after room is made; nobody else sees the disk."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [60, 100, 160])
+def test_a_disk_that_is_full_and_then_has_room(
+    size: int, make_pictures: MakePictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, tests = tmp_path / "disk", Path(__file__).parents[1]
+    disk.mkdir()
+    script = ON_A_SMALL_DISK.format(size=size, disk=disk)
+    words = ["search", make_pictures(per_class=12), "--backbone", "tiny", "--device", "cpu", "--trials", "8"]
+    path = os.pathsep.join(map(str, (tests.parent, tests, tests / "fixtures" / "plugin")))
+    command = ["unshare", "-rm", "sh", "-c", script, "sh", disk, sys.executable, "-m", "automl_tl", *words]
+    try:
+        ended = subprocess.run(
+            [*map(str, command), "--out", str(disk / "run")], cwd=tmp_path, env={**os.environ, "PYTHONPATH": path},
+            capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+    except FileNotFoundError:
+        pytest.skip("unshare(1) is missing")
+    if not (tmp_path / "first.rc").exists():
+        pytest.skip(f"no disk can be mounted here: {ended.stderr}")
+    said = (tmp_path / "first.txt").read_text()
+    assert (tmp_path / "first.rc").read_text() == "2\n", said
+    sentence = rf"Error: .*'{disk}/run/.*No space left on device.*\): free some space, or give another"
+    assert re.search(sentence, said), said
+    assert "Traceback" not in said
+    assert (tmp_path / "second.rc").read_text() == "0\n", (tmp_path / "second.txt").read_text()
+    register(monkeypatch, TinyBackbone(widths=(6, 8, 10)))
+    assert len(automl_tl.load(tmp_path / "kept" / "bundle").predict(tmp_path / "pictures")) == 36
+    table = pd.read_csv(tmp_path / "kept" / "leaderboard.csv")
+    ended = table[(table.kind == "trial") & table.state.isin(["complete", "pruned"])]
+    assert (len(ended), ended.number.is_unique) == (8, True)

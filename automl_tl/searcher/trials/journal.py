@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 from automl_tl.errors import OptionError
 from automl_tl.foreign import JSON_IN_MEMORY, fault
 from automl_tl.memory import check_readable
+from automl_tl.output import name_file
 from automl_tl.searcher.trials.checking import check_storage
 from automl_tl.wording import clean
 
@@ -111,8 +112,9 @@ class _Journal(JournalFileBackend):
         before = self._path.stat().st_size
         try:
             super().append_logs(logs)
-        except BaseException:  # a full disk, an interruption
+        except BaseException as error:  # a full disk, an interruption
             os.truncate(self._path, before)
+            name_file(error, self._path)
             raise
 
 
