@@ -41,6 +41,13 @@ def test_it_counts_weights_what_the_optimiser_keeps_and_a_batch(unfrozen: int) -
     assert least_bytes(found, retuned(TUNED, unfrozen=unfrozen)) == expected
 
 
+def test_of_several_processes_each_holds_a_part_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, alone = task(), least_bytes(task(), TUNED)
+    monkeypatch.setattr(foresight, "find_sharing", lambda _: SimpleNamespace(size=2))
+    batch, outputs = batch_size_for(found.n_trained), sum(OUTPUTS[3 - min(TUNED.tuned.unfrozen, 3) :])
+    assert alone - least_bytes(found, TUNED) == 4 * (batch // 2) * outputs
+
+
 def test_what_does_not_fit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = least_bytes(task(), TUNED)
     monkeypatch.setattr(foresight, "free_memory", lambda: needed - 1)

@@ -25,6 +25,7 @@ from automl_tl.monitor import Epoch
 from automl_tl.searcher.delivery.members import kept_member, refitted, rescaled
 from automl_tl.searcher.delivery.place import Place
 from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials import foresight
 from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.searcher.trials.observer import QUARTERS, Observer
 from automl_tl.searcher.trials.outcome import Outcome
@@ -357,6 +358,16 @@ def test_a_refit_in_which_a_backbone_raises_is_not_delivered(task: Task, monkeyp
 
     monkeypatch.setattr(module, "finetune", fail)
     assert "since RuntimeError: the device is gone" in refitted(task, found, ours.l2, Place(HERE)).note
+
+
+def test_a_refit_that_would_not_fit_into_memory_is_not_begun(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = best_frozen(task)
+    found = score_trained(task, TUNED, ours, HERE)
+    monkeypatch.setattr(foresight, "free_memory", lambda: 1000)
+    refit = refitted(task, found, ours.l2, Place(HERE))
+    assert "since training tiny takes at least" in refit.note
+    assert "but 1.0 kB are free" in refit.note
+    assert not refit.is_refit
 
 
 def test_training_goes_on_in_the_candidate_s_own_variants(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:

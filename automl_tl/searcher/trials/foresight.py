@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from torch import nn
@@ -9,6 +10,7 @@ from torch import nn
 from automl_tl.errors import ShortageError
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.recipe import batch_size_for
+from automl_tl.learning.sharing import find_sharing
 from automl_tl.memory import all_memory, check_memory, free_memory, held_memory
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allowance import Allowance
@@ -28,7 +30,8 @@ def least_bytes(task: Task, configuration: Configuration) -> int:
     network, last = task.networks.network(configuration.backbone), max(configuration.cuts)
     first = max(last - configuration.tuned.unfrozen, 0)
     weights, learning = _bytes(network.stages[:last]), _bytes(network.stages[first:last])
-    outputs = _FLOAT * batch_size_for(task.n_trained) * sum(network.sizes[first:last])
+    part = math.ceil(batch_size_for(task.n_trained) / find_sharing("cpu").size)  # of a batch
+    outputs = _FLOAT * part * sum(network.sizes[first:last])
     return weights + _BESIDE_WEIGHTS * learning + outputs
 
 

@@ -151,7 +151,11 @@ def learn(
         allowance: with the epochs, where it goes on.
         report: called with every epoch.
         checkpoints: folder in which it is kept after every epoch, and from which it goes on; None keeps nothing.
+
+    Raises:
+        ShortageError: it is foreseen that training would not fit into memory.
     """
+    check_room(task, configuration, allowance)
     callbacks = [*allowance.callbacks(), *([] if report is None else [Progress(report)])]
     if checkpoints is not None:
         callbacks.insert(0, Checkpoint(checkpoints / f"{identity(task, configuration, start)}.safetensors"))
