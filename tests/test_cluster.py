@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -15,7 +17,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
+from generated_pictures import MakePictures
 from ray_work import counted, dying, endless, raising, sleeping
 
 from automl_tl.errors import AutomlTlError, OptionError
@@ -125,7 +129,7 @@ def test_ray_leaves_the_handling_of_signals_as_it_was(executor: RayExecutor) -> 
 
 
 def test_a_signal_that_comes_while_ray_starts_is_heard_by_who_heard_it_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    from automl_tl import cluster
+    from automl_tl import cluster_join
 
     heard, main_thread = list[str](), threading.main_thread().ident
     assert main_thread is not None
@@ -137,7 +141,34 @@ def test_a_signal_that_comes_while_ray_starts_is_heard_by_who_heard_it_before(mo
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init))
     before = signal.signal(signal.SIGTERM, lambda *_: heard.append("search"))
     try:
-        cluster._joined("auto")
+        cluster_join.joined("auto")
     finally:
         signal.signal(signal.SIGTERM, before)
     assert heard == ["search"]
+
+
+@pytest.mark.parametrize("named", ["127.0.0.1:1", "[::1]:1", "127.0.0.1:99999", "no.such.host.invalid:6379"])
+def test_nobody_at_the_named_address_is_said_at_once(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from automl_tl.cluster_join import joined
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+    monkeypatch.setenv("RAY_ADDRESS", named)
+    began = time.monotonic()
+    with pytest.raises(OptionError, match=f"^--ray auto with RAY_ADDRESS={re.escape(named)}: no Ray answers"):
+        joined("auto")
+    assert time.monotonic() - began < 30
+
+
+def test_a_search_with_ray(executor: RayExecutor, make_pictures: MakePictures, tmp_path: Path) -> None:
+    """The whole command, with the tiny backbone as an installed plugin, on a Ray of its own."""
+    tests, out = Path(__file__).parent, tmp_path / "run"
+    words = ["search", str(make_pictures(per_class=8)), "--backbone", "tiny", "--out", str(out), "--trials", "3"]
+    path = os.pathsep.join(map(str, (tests.parent, tests, tests / "fixtures" / "plugin")))
+    found = subprocess.run(
+        [sys.executable, "-m", "automl_tl", *words, "--ray", "local", "--workers", "1"],
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    table = pd.read_csv(out / "leaderboard.csv")
+    assert list(table[table.kind == "trial"].state.isin(["complete", "pruned"])) == [True] * 3
+    assert (out / "bundle" / "bundle.json").exists()

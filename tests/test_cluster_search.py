@@ -14,6 +14,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from generated_pictures import MakePictures
+from tiny_backbone import TinyBackbone
+from tiny_models import register
 
 import automl_tl
 
@@ -36,7 +38,12 @@ def command(place: Path, run: str, *more: str, trials: int = TRIALS) -> subproce
     words = ["search", str(place / "pictures"), "--backbone", "efficientnet_lite0", "--out", str(place / run)]
     words += ["--strategy", "feature_extractor", "--strategy", "early_feature_extractor", "--trials", str(trials)]
     words += ["--cache-dir", str(place / "cache"), *more]
-    command, environment = [sys.executable, "-m", "automl_tl", *words], {**os.environ, "OMP_NUM_THREADS": "1"}
+    return begin(place, run, words)
+
+
+def begin(place: Path, run: str, words: list[str], **environment: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "automl_tl", *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     with open(place / f"{run}.log", "a") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, text=True, env=environment)
 
@@ -77,13 +84,13 @@ def kill_a_worker(driver: subprocess.Popen[str], chance: random.Random) -> None:
 
 def test_killed_workers_and_a_killed_driver_lose_nothing(place: Path) -> None:
     chance, run = random.Random(), place / "run"
-    at = sorted(chance.sample(range(4, 30), 2))
-    (place / "run.log").write_text(f"workers are killed after {at} trials, the driver after 40\n")
+    *at, last = sorted(chance.sample(range(4, 54), 3))
+    (place / "run.log").write_text(f"workers are killed after {at} trials, the driver after {last}\n")
     driver = command(place, "run", "--ray", "local", "--workers", str(WORKERS))
     for n in at:
         wait_for(run, n, driver)
         kill_a_worker(driver, chance)
-    wait_for(run, 40, driver)
+    wait_for(run, last, driver)
     driver.kill()
     driver.wait()
     kept = {file.name: file.read_bytes() for file in (run / "trials").iterdir() if file.suffix == ".safetensors"}
@@ -101,6 +108,37 @@ def test_killed_workers_and_a_killed_driver_lose_nothing(place: Path) -> None:
     parameters = trials.filter(like="param.")
     assert not parameters.duplicated().any()
     assert len(automl_tl.load(run / "bundle").predict(place / "pictures")) == 36
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_killed_training_is_done_once_more_and_counts_once(
+    place: Path, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, TinyBackbone(widths=(6, 8, 10)))
+    tests, chance, run = Path(__file__).parent, random.Random(), place / "run"
+    path = os.pathsep.join(map(str, (tests.parent, tests, tests / "fixtures" / "plugin")))
+    words = ["search", str(place / "pictures"), "--backbone", "tiny", "--strategy", "fine_tuning", "--out", str(run)]
+    words += ["--trials", "3", "--ray", "local", "--workers", "1"]
+    driver = begin(place, "run", words, PYTHONPATH=path)
+    wait_until_said(place / "run.log", "Trial 1: fine_tuning", driver)
+    kill_a_worker(driver, chance)
+    while times > 1 and "Trial 2:" not in (place / "run.log").read_text():
+        kill_a_worker(driver, chance)  # whoever does it again
+    assert driver.wait(timeout=600) == 0, (place / "run.log").read_text()
+    table = pd.read_csv(run / "leaderboard.csv")
+    trials = table[table.kind == "trial"]
+    died = trials.reason.astype(str).str.contains("two processes that did it died")
+    assert (len(trials), died.sum()) == (3, times - 1)
+    assert set(trials.state[~died]) <= {"complete", "pruned"}
+    assert "complete" in set(trials.state)
+    assert table.number.is_unique
+    assert len(automl_tl.load(run / "bundle").predict(place / "pictures")) == 36
+
+
+def wait_until_said(log: Path, words: str, driver: subprocess.Popen[str]) -> None:
+    while words not in log.read_text():
+        assert driver.poll() is None, log.read_text()
+        time.sleep(0.02)
 
 
 def test_one_worker_finds_what_this_process_finds(place: Path) -> None:

@@ -19,12 +19,27 @@ import automl_tl
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="needs the signals of POSIX")]
 TESTS = Path(__file__).parents[1]
-N_MOMENTS, LATEST_SECONDS = 10, 8.0
+STAGES = {
+    "Screening feature sources": 0.05,
+    "Features of flipped pictures": 0.05,
+    "Solving the best sources": 0.4,
+    "Best so far": 0.05,
+    "Trial 1:": 1.0,
+    "Trial 2:": 1.0,
+    "Trial 4:": 1.0,
+    "Trial 8:": 0.2,
+    "Refitting on every training picture": 0.4,
+    "Testing once on pictures that nothing has seen": 0.1,
+}
+"""What a search that has a model says when it begins something, and seconds that this takes at least."""
+EARLY = {"": 1.0, "Reading pictures": 0.05, "Loading backbones": 0.05}
+"""The same of one that cannot have a model yet."""
+LATEST_SECONDS = 4.0
 
 
 def start(data: Path, out: Path, *more: str) -> subprocess.Popen[str]:
-    """Begin a search that does not end by itself, with the tiny backbone as an installed plugin; in its own group."""
-    words = [sys.executable, "-m", "automl_tl", "search", str(data), "--out", str(out), "--trials", "5000"]
+    """Begin a search, with the tiny backbone as an installed plugin; in its own group."""
+    words = [sys.executable, "-m", "automl_tl", "search", str(data), "--out", str(out)]
     path = os.pathsep.join(map(str, (TESTS.parent, TESTS, TESTS / "fixtures" / "plugin")))
     return subprocess.Popen(
         [*words, "--backbone", "tiny", "--device", "cpu", *more], env={**os.environ, "PYTHONPATH": path},
@@ -51,18 +66,44 @@ def check_ended(process: subprocess.Popen[str], code: int, data: Path, out: Path
     assert (out / "leaderboard.csv").exists() or not (out / "study.journal").exists()
 
 
+@pytest.mark.parametrize("stage", STAGES)
 def test_at_any_moment_there_is_a_valid_model_and_the_line(
-    make_pictures: MakePictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stage: str, make_pictures: MakePictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data, draw = make_pictures(per_class=12), random.Random(0)
     register(monkeypatch, TinyBackbone(widths=(6, 8, 10)))
-    for moment in range(N_MOMENTS):
-        out = tmp_path / f"run-{moment}"
-        process = start(data, out)
-        wait_for(out / "bundle" / "bundle.json", process)
-        time.sleep(draw.uniform(0, LATEST_SECONDS))
-        process.send_signal(signal.SIGTERM)
-        check_ended(process, 143, data, out)
+    data, out = pictures_to_test_on(make_pictures, tmp_path), tmp_path / "run"
+    process = start(data, out, "--trials", "8")
+    terminate_in(process, stage, STAGES[stage])
+    check_ended(process, 143, data, out)
+
+
+@pytest.mark.parametrize("stage", EARLY)
+def test_before_there_can_be_a_model_nothing_stands_in_the_way_of_the_same_command(
+    stage: str, make_pictures: MakePictures, tmp_path: Path
+) -> None:
+    data, out = pictures_to_test_on(make_pictures, tmp_path), tmp_path / "run"
+    process = start(data, out, "--trials", "8")
+    terminate_in(process, stage, EARLY[stage])
+    said = " ".join(process.communicate(timeout=120))
+    assert process.returncode == 143, said
+    assert "Traceback" not in said
+    said, _ = start(data, out, "--trials", "1").communicate(timeout=300)
+    assert (out / "result.json").exists(), said
+
+
+def pictures_to_test_on(make_pictures: MakePictures, folder: Path) -> Path:
+    make_pictures(folder / "pictures" / "train", per_class=12)
+    make_pictures(folder / "pictures" / "test", per_class=4, seed=1)
+    return folder / "pictures"
+
+
+def terminate_in(process: subprocess.Popen[str], stage: str, seconds: float) -> None:
+    """Send SIGTERM at a random moment of the first seconds after a search has said something."""
+    assert process.stderr is not None
+    while stage and stage not in (line := process.stderr.readline()):
+        assert line, "the search never said so"
+    time.sleep(random.uniform(0, seconds))
+    process.send_signal(signal.SIGTERM)
 
 
 RAY = ("--ray", "local", "--workers", "2")
@@ -82,9 +123,9 @@ def test_what_tells_every_process_of_a_group_leaves_a_model_the_line_and_no_proc
         pytest.skip("processes are found in /proc")
     register(monkeypatch, TinyBackbone(widths=(6, 8, 10)))
     data, out = make_pictures(per_class=12), tmp_path / "run"
-    process = start(data, out, *more)
+    process = start(data, out, "--trials", "5000", *more)
     wait_for(out / "trials", process)
-    time.sleep(random.uniform(0, LATEST_SECONDS / 2))
+    time.sleep(random.uniform(0, LATEST_SECONDS))
     os.killpg(process.pid, getattr(signal, name))
     check_ended(process, code, data, out)
     assert (out / "leaderboard.csv").exists()
