@@ -84,6 +84,7 @@ class Study:
             study.sampler = optuna.samplers.TPESampler(
                 multivariate=True,
                 group=True,
+                constant_liar=True,
                 n_startup_trials=STARTUP_TRIALS,
                 seed=(self.seed + 7919 * len(study.trials)) % 2**32,
             )
