@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -71,6 +72,22 @@ def test_all_memory_is_shared_out_among_those_who_train_at_once(monkeypatch: pyt
     check_room(task(), TUNED, Allowance(at_once=1))
     monkeypatch.setattr(foresight, "all_memory", lambda: None)
     check_room(task(), TUNED, Allowance(at_once=4))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc keeps what is freed")
+def test_what_was_freed_is_given_back_before_anything_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not memory.tune_malloc():
+        pytest.skip("this libc keeps nothing")
+    part = (memory.held_memory() or 0) + 150_000_000
+    monkeypatch.setattr(foresight, "all_memory", lambda: 2 * part)
+    check_room(task(), TUNED, Allowance(at_once=2))
+    kept = [np.ones(1_000_000) for _ in range(25)]  # 200 MB, which training of before has freed
+    with pytest.raises(ShortageError):
+        check_room(task(), TUNED, Allowance(at_once=2))
+    last = np.ones(1_000_000)  # above the others: glibc gives back by itself what is the topmost
+    del kept
+    check_room(task(), TUNED, Allowance(at_once=2))
+    assert last.any()
 
 
 def test_what_would_be_more_than_is_allowed_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:

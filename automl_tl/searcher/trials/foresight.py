@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from automl_tl.errors import ShortageError
+from automl_tl.errors import AutomlTlError, ShortageError
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.recipe import batch_size_for
 from automl_tl.learning.sharing import find_sharing
-from automl_tl.memory import all_memory, check_memory, free_memory, held_memory
+from automl_tl.memory import all_memory, check_memory, free_memory, give_back_freed, held_memory
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.wording import format_bytes
@@ -25,7 +25,7 @@ def least_bytes(task: Task, configuration: Configuration) -> int:
     """Return the bytes that training takes at least, beside what the process holds already.
 
     They are a copy of the weights, what an optimiser keeps of those that learn, and one batch's outputs of the stages
-    that learn. Layers within a stage keep more of a batch, so what is refused by this would never have fitted.
+    that learn. Layers within a stage keep more of a batch, so what does not fit by this would never have fitted.
     """
     network, last = task.networks.network(configuration.backbone), max(configuration.cuts)
     first = max(last - configuration.tuned.unfrozen, 0)
@@ -39,7 +39,8 @@ def check_room(task: Task, configuration: Configuration, allowance: Allowance) -
     """Raise where training would take more memory than there is, or than may be held.
 
     With several processes that may train at once on this machine, each may hold its equal part of all of its memory:
-    what is free now says nothing of those who have not begun, and counts those who have twice.
+    what is free now says nothing of those who have not begun, and counts those who have twice. Before anything is
+    refused, what earlier training has freed, and the process still has, is given back.
 
     Args:
         task: the data.
@@ -52,7 +53,17 @@ def check_room(task: Task, configuration: Configuration, allowance: Allowance) -
     """
     if task.networks.engine.device != "cpu":
         return
-    needed, free, everything = least_bytes(task, configuration), free_memory(), all_memory()
+    needed = least_bytes(task, configuration)
+    try:
+        _check(needed, configuration, allowance)
+    except AutomlTlError:
+        if not give_back_freed():
+            raise
+        _check(needed, configuration, allowance)
+
+
+def _check(needed: int, configuration: Configuration, allowance: Allowance) -> None:
+    free, everything = free_memory(), all_memory()
     said = f"training {configuration.backbone} takes at least {format_bytes(needed)} of memory, but"
     if free is not None and needed > free:
         raise ShortageError(f"{said} {format_bytes(free)} are free; end other programs, or choose a smaller --backbone")

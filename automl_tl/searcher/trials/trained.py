@@ -171,7 +171,7 @@ def learn(
 
 def learn_in_group(
     task: Task, configuration: Configuration, start: Start, *,
-    left: Callable[[], float] | None, checkpoints: Path, report: Watch | None = None,
+    left: Callable[[], float] | None, checkpoints: Path, at_once: int = 1, report: Watch | None = None,
 ) -> Learned:  # fmt: skip
     """Do the same in one of several processes that share it.
 
@@ -179,8 +179,9 @@ def learn_in_group(
         task, configuration, start, report: see `learn`.
         left: tells the seconds until it must have ended, however often it is begun again; None for no limit.
         checkpoints: folder that all processes see.
+        at_once: processes of one machine.
     """
-    allowance = Allowance(None if left is None else left())
+    allowance = Allowance(None if left is None else left(), at_once=at_once)
     return learn(task, configuration, start, allowance=allowance, report=report, checkpoints=checkpoints)
 
 
