@@ -207,3 +207,20 @@ def test_whoever_watches_hears_of_one_trial_after_the_other(tmp_path: Path, monk
     loop = at_once(make_loop(tmp_path, left=None, trials=8), Pool(), Watching())
     loop.run()
     assert len(heard) == sum(configuration.is_trained for configuration in tried) > 0
+
+
+def test_workers_that_come_later_are_given_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, together = Pool(), threading.Barrier(2)  # who comes alone waits until it breaks
+    pool.n_workers = 1
+    began: list[Configuration] = []
+
+    def during(configuration: Configuration) -> None:
+        began.append(configuration)
+        if len(began) == 1:
+            pool.n_workers = 2
+        else:
+            together.wait(timeout=30)
+
+    scoring(monkeypatch, during)
+    loop = at_once(make_loop(tmp_path, left=None, trials=5), pool)
+    assert loop.run() == "all 5 trials are done"

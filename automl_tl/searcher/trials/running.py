@@ -46,14 +46,14 @@ class Attempt:
 class Running:
     """Begins trials and waits for them.
 
-    With one worker a trial runs in the thread that begins it, where an interruption ends it at once; with more of
-    them each trial has a thread of its own, which waits for what it submits.
+    Without other processes a trial runs in the thread that begins it, where an interruption ends it at once; with
+    them, of which more may come, each trial has a thread of its own, which waits for what it submits.
     """
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
-        self.at_once = executor.n_workers > 1
-        """Whether several trials may run at the same time."""
+        self.at_once = not isinstance(executor, ThisProcess)
+        """Whether several trials may run at the same time, now or later."""
         self._threads = ThreadPoolExecutor(MOST_AT_ONCE, "trial") if self.at_once else ThisProcess()
         self._attempts: dict[Future[Outcome], Attempt] = {}
 
