@@ -54,6 +54,9 @@ def joined(address: str) -> Any:
                 ray.init(address, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise _unanswered(address, error) from error
+        except SystemExit:  # Ray's handler: the signal, kept from this thread, has met one that draws progress
+            signal.raise_signal(signal.SIGTERM)
+            raise
     return ray
 
 

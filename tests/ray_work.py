@@ -6,7 +6,16 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
+
+
+def skip_without_ray() -> None:
+    """Skip a test without importing Ray here: it reads its settings when it is imported, and keeps to them."""
+    if find_spec("ray") is None:
+        pytest.skip("--ray needs the extra automl-tl[ray]")
 
 
 def counted(n: int, *, report: Callable[[int], None]) -> tuple[int, str]:

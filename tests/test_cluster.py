@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
-from importlib.util import find_spec
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 from generated_pictures import MakePictures
-from ray_work import counted, dying, endless, raising, sleeping
+from processes import listening
+from ray_work import counted, dying, endless, raising, skip_without_ray, sleeping
 
 from automl_tl.errors import AutomlTlError, OptionError
 from automl_tl.options import LabOptions
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def executor() -> Iterator[RayExecutor]:
     """Return two of Ray's workers, whose processes find this folder's modules."""
-    if find_spec("ray") is None:
-        pytest.skip("--ray needs the extra automl-tl[ray]")
+    skip_without_ray()
     from automl_tl.cluster import RayExecutor
 
     with pytest.MonkeyPatch.context() as patch:
@@ -128,23 +128,54 @@ def test_ray_leaves_the_handling_of_signals_as_it_was(executor: RayExecutor) -> 
     assert "ray" not in getattr(signal.getsignal(signal.SIGTERM), "__module__", "")
 
 
-def test_a_signal_that_comes_while_ray_starts_is_heard_by_who_heard_it_before(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["in the main thread", "in the one that draws progress"])
+def test_a_signal_that_comes_while_ray_starts_is_heard_by_who_heard_it_before(
+    monkeypatch: pytest.MonkeyPatch, elsewhere: bool
+) -> None:
     from automl_tl import cluster_join
 
     heard, main_thread = list[str](), threading.main_thread().ident
     assert main_thread is not None
 
+    def end(*_: object) -> None:
+        raise SystemExit(15)
+
     def init(*_: object, **__: object) -> None:
-        signal.signal(signal.SIGTERM, lambda *_: heard.append("ray"))
-        signal.pthread_kill(main_thread, signal.SIGTERM)
+        signal.signal(signal.SIGTERM, end)
+        signal.pthread_kill(other.ident if elsewhere else main_thread, signal.SIGTERM)
+        time.sleep(0.1)
 
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init))
+    over = threading.Event()
+    (other := threading.Thread(target=over.wait)).start()
     before = signal.signal(signal.SIGTERM, lambda *_: heard.append("search"))
     try:
-        cluster_join.joined("auto")
+        with pytest.raises(SystemExit) if elsewhere else nullcontext():
+            cluster_join.joined("auto")
     finally:
         signal.signal(signal.SIGTERM, before)
+        over.set()
     assert heard == ["search"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sockets are found in /proc")
+def test_a_ray_of_this_machine_alone_listens_on_loopback(executor: RayExecutor) -> None:
+    """Whoever reaches a port of Ray's may run code as this user."""
+    places = listening(os.getpid())
+    assert places
+    assert places <= {"0100007F", "0000000000000000FFFF00000100007F"}  # 127.0.0.1, as IPv4 and within IPv6
+
+
+@pytest.mark.slow
+def test_a_ray_of_this_machine_alone_asks_for_its_token(executor: RayExecutor) -> None:
+    address = sys.modules["ray"].get_runtime_context().gcs_address
+    code = f"import ray; ray.init('{address}', logging_level='ERROR'); print('joined')"
+    for token, joins in ((os.environ["RAY_AUTH_TOKEN"], True), ("0" * 64, False)):
+        found = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "RAY_AUTH_TOKEN": token},
+            capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert ("joined" in found.stdout) is joins, found.stderr
 
 
 @pytest.mark.parametrize("named", ["127.0.0.1:1", "[::1]:1", "127.0.0.1:99999", "no.such.host.invalid:6379"])

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from generated_pictures import MakePictures, add_odd_pictures
+from ray_work import skip_without_ray
 from tiny_backbone import TinyBackbone
 from tiny_models import register
 
@@ -33,8 +33,7 @@ BUDGET, LATER = 40.0, 15.0
 @pytest.fixture
 def place(make_pictures: MakePictures, tmp_path: Path) -> Path:
     """Return a folder with pictures, some of which look like another class, and a plugin that hangs."""
-    if find_spec("ray") is None:
-        pytest.skip("--ray needs the extra automl-tl[ray]")
+    skip_without_ray()
     add_odd_pictures(make_pictures(tmp_path / "pictures", per_class=20), per_class=6)
     (plugin := tmp_path / "plugin" / "hanging_plugin-1.0.dist-info").mkdir(parents=True)
     (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: hanging-plugin\nVersion: 1.0\n")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from ray_work import skip_without_ray
 
 pytestmark = pytest.mark.slow
 DRIVER = r"""
@@ -38,8 +38,7 @@ cluster.shutdown()
 
 
 def test_what_a_lost_machine_did_is_done_on_another_one(tmp_path: Path) -> None:
-    if find_spec("ray") is None:
-        pytest.skip("--ray needs the extra automl-tl[ray]")
+    skip_without_ray()
     marks = tmp_path / "marks"
     marks.mkdir()
     paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]

@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from generated_pictures import MakePictures
+from ray_work import skip_without_ray
 from safetensors import SafetensorError, safe_open
 
 import automl_tl
@@ -32,8 +32,7 @@ TESTS = Path(__file__).parent
 @pytest.fixture(scope="module")
 def executor() -> Iterator[RayExecutor]:
     """Return two of Ray's workers, whose processes find the modules of tests."""
-    if find_spec("ray") is None:
-        pytest.skip("--ray needs the extra automl-tl[ray]")
+    skip_without_ray()
     from automl_tl.cluster import RayExecutor
 
     with pytest.MonkeyPatch.context() as patch:
@@ -103,7 +102,7 @@ def test_what_dies_again_and_again_is_given_up(executor: RayExecutor, tmp_path: 
 @pytest.fixture
 def place(make_pictures: MakePictures, tmp_path: Path) -> Path:
     """Return a folder with pictures."""
-    pytest.importorskip("ray", reason="--ray needs the extra automl-tl[ray]")
+    skip_without_ray()
     make_pictures(tmp_path / "pictures", per_class=12)
     return tmp_path
 

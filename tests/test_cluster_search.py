@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from generated_pictures import MakePictures
+from processes import below
+from ray_work import skip_without_ray
 from tiny_backbone import TinyBackbone
 from tiny_models import register
 
@@ -26,7 +27,7 @@ TRIALS, WORKERS = 60, 4
 @pytest.fixture
 def place(make_pictures: MakePictures, tmp_path: Path) -> Path:
     """Return a folder with pictures."""
-    pytest.importorskip("ray", reason="--ray needs the extra automl-tl[ray]")
+    skip_without_ray()
     if sys.platform != "linux":
         pytest.skip("processes are found in /proc")
     make_pictures(tmp_path / "pictures", per_class=12)
@@ -48,19 +49,6 @@ def begin(place: Path, run: str, words: list[str], **environment: str) -> subpro
         return subprocess.Popen(command, stdout=log, stderr=log, text=True, env=environment)
 
 
-def processes(parent: int) -> Iterator[tuple[int, str]]:
-    """Yield (id, title) of every process below `parent`, its children's included."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            above = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            title = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-        except (OSError, ValueError):
-            continue
-        if above == parent:
-            yield int(folder.name), title
-            yield from processes(int(folder.name))
-
-
 def done(run: Path) -> int:
     return len(list((run / "trials").glob("*.safetensors")))
 
@@ -75,7 +63,7 @@ def wait_for(run: Path, n: int, driver: subprocess.Popen[str]) -> None:
 def kill_a_worker(driver: subprocess.Popen[str], chance: random.Random) -> None:
     """Kill one of the processes that do trials; there is one as soon as a trial is done."""
     while True:
-        workers = [process for process, title in processes(driver.pid) if title.startswith("ray::_work")]
+        workers = [process for process, title in below(driver.pid) if title.startswith("ray::_work")]
         if workers:
             os.kill(chance.choice(workers), signal.SIGKILL)
             return
@@ -153,7 +141,7 @@ def test_one_worker_finds_what_this_process_finds(place: Path) -> None:
 def test_an_interruption_leaves_a_model_and_no_process(place: Path) -> None:
     driver = command(place, "run", "--ray", "local", "--workers", "2", trials=500)
     wait_for(place / "run", 4, driver)
-    started = [process for process, _ in processes(driver.pid)]
+    started = [process for process, _ in below(driver.pid)]
     driver.send_signal(signal.SIGINT)
     driver.wait(timeout=300)
     assert (place / "run" / "leaderboard.csv").exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from automl_tl.data import measurements
+from automl_tl.data import measurements, split
 from automl_tl.data.dataset import open_dataset
 from automl_tl.data.measure import MEASURED
 from automl_tl.data.measurements import MeasurementStore, measure_all
@@ -34,6 +34,21 @@ def test_a_listed_picture(tmp_path: Path) -> None:
         (folder / f"{number:06d}.png").touch()
     open_dataset(tmp_path)  # what is imported is not counted
     assert bytes_per_picture(lambda: open_dataset(tmp_path)) < 600
+
+
+def test_a_picture_that_is_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(N):
+        folder = tmp_path / f"class{number % 4}"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number:06d}.png").touch()
+    listed = open_dataset(tmp_path)
+    scanned = listed.frame.assign(
+        sha256=[f"{number:064x}" for number in range(N)], width=8, height=8, cluster=np.arange(N)
+    )
+    dataset = listed.with_frame(scanned)
+    monkeypatch.setattr(split, "LARGE", N - 1)
+    assert set(split.assign_splits(dataset, 0).frame["split"]) == {"train", "test"}  # what is imported is not counted
+    assert bytes_per_picture(lambda: split.assign_splits(dataset, 0)) < 600
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from generated_pictures import MakePictures
+from ray_work import skip_without_ray
 from tiny_backbone import TinyBackbone
 from tiny_models import register
 
@@ -85,7 +86,7 @@ def test_before_there_can_be_a_model_nothing_stands_in_the_way_of_the_same_comma
     process = start(data, out, "--trials", "8")
     terminate_in(process, stage, EARLY[stage])
     said = " ".join(process.communicate(timeout=120))
-    assert process.returncode == 143, said
+    assert process.returncode in ((143,) if stage else (143, -signal.SIGTERM)), said  # Python itself takes a moment
     assert "Traceback" not in said
     said, _ = start(data, out, "--trials", "1").communicate(timeout=300)
     assert (out / "result.json").exists(), said
@@ -118,7 +119,7 @@ def test_what_tells_every_process_of_a_group_leaves_a_model_the_line_and_no_proc
     if signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
         pytest.skip(f"{name} is ignored here")
     if more:
-        pytest.importorskip("ray", reason="--ray needs the extra automl-tl[ray]")
+        skip_without_ray()
     if sys.platform != "linux":
         pytest.skip("processes are found in /proc")
     register(monkeypatch, TinyBackbone(widths=(6, 8, 10)))
