@@ -106,13 +106,13 @@ def search_in(session: Session) -> SearchResult:
     if not options.resume:
         save_interim(folder, prepared.task, prepared.sweep.reference.outcome)
     loop = first = begin_loop(session, prepared)
-    try:
-        with follow(loop.study):
+    with follow(loop.study):  # it may wait for a database in the end
+        try:
             wanted = options.parts["trained"] or options.trials
             loop, stopped = try_candidates(loop) if wanted else (loop, "only the sweep was asked for")
             delivered = deliver(loop)
-    finally:
-        _write_table(loop)
+        finally:
+            _write_table(loop)
     result = _result(loop, delivered, stopped)
     _keep_answers(loop, delivered)
     keep_experience(first)  # on a larger sample the first trials are chosen ones
