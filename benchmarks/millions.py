@@ -1,11 +1,12 @@
-"""How time and memory grow with the number of pictures: listing, `recommend`, which opens a sample, and `inspect`.
+"""How time and memory grow with the number of pictures: listing, splitting, `inspect`, and `recommend` of a sample.
 
     python benchmarks/millions.py [--out benchmarks/results/millions.csv] [--sizes 10000 100000 1000000]
-                                  [--only listing recommend inspect] [--most-inspected 1000000] [--data FOLDER]
+                                  [--only listing split recommend inspect] [--most-inspected 1000000] [--data FOLDER]
 
 The pictures are BMPs of 8 pixels a side, all different, in 100 classes. Every step runs in a process of its own on a
 cold cache. Memory is the peak of what is not mapped from files; the bytes per picture are its growth from the size
-before; those of inspect between 100,000 and a million are fewer, as above 200,000 pictures their comparison ends.
+before. Those of split are the listing's too, with a hash of each picture that stands for the scan's; those of inspect
+between 100,000 and a million are fewer, as above 200,000 pictures their comparison ends.
 """
 
 from __future__ import annotations
@@ -26,7 +27,16 @@ HEADER = struct.pack(
     "<2sIIIIiiHHIIiiII", b"BM", 54 + 3 * SIDE**2, 0, 54, 40, SIDE, SIDE, 1, 24, 0, 3 * SIDE**2, *[0] * 4
 )
 LISTING = "import sys; from automl_tl.data.dataset import open_dataset; open_dataset(sys.argv[1])"
-STEPS = ("listing", "recommend", "inspect")
+SPLIT = """
+import hashlib, sys
+from automl_tl.data.dataset import open_dataset
+from automl_tl.data.split import assign_splits
+listed = open_dataset(sys.argv[1])
+hashes = [hashlib.sha256(path.encode()).hexdigest() for path in listed.frame["path"]]
+scanned = listed.frame.assign(sha256=hashes, width=8, height=8, cluster=range(len(hashes)))
+assign_splits(listed.with_frame(scanned), 0)
+"""
+STEPS = ("listing", "split", "recommend", "inspect")
 
 
 def write_pictures(root: Path, n: int) -> Path:
@@ -44,8 +54,8 @@ def write_pictures(root: Path, n: int) -> Path:
 
 def arguments_of(step: str, data: Path, cache: Path) -> tuple[str, ...]:
     """Return what is measured, as arguments of Python."""
-    if step == "listing":
-        return ("-c", LISTING, str(data))
+    if step in ("listing", "split"):
+        return ("-c", LISTING if step == "listing" else SPLIT, str(data))
     options = ("--backbone", BACKBONE, "--no-try-training") if step == "recommend" else ()
     return ("-m", "automl_tl", step, str(data), "--format", "json", "--cache-dir", str(cache), *options)
 
