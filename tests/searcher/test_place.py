@@ -35,7 +35,7 @@ ADAPTING = retuned(TUNED, batchnorm="adapting")
 class Several(ThisProcess):
     """Many workers; notes what they are asked to do together, and does it alone."""
 
-    n_workers = 100
+    n_workers, per_machine = 100, 3
 
     def __init__(self) -> None:
         self.shared = list[dict[str, Any]]()
@@ -77,7 +77,7 @@ def test_a_long_refit_is_shared_and_kept(task: Task, executor: Several, tmp_path
     (shared,) = executor.shared
     assert shared == {
         "processes": 4, "folder": tmp_path / "refits", "work": "learn_in_group", "left": None,
-        "checkpoints": tmp_path / "refits",
+        "checkpoints": tmp_path / "refits", "at_once": 3,
     }  # fmt: skip
     assert said == ["The refit is shared by 4 processes."]
     assert [file.stem for file in kept(tmp_path)] == [identity(task, TUNED, START)]
