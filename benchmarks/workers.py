@@ -1,6 +1,6 @@
 """What workers bring: trials and pictures per second, the engine's overhead, and where the driver becomes the limit.
 
-    python benchmarks/workers.py DATA [--workers 1 2 4] [--trials 24] [--tasks 200]     # on Ray, on this machine
+    python benchmarks/workers.py DATA [--workers 1 2 4] [--trials 60] [--tasks 200]     # on Ray, on this machine
     python benchmarks/workers.py simulate RUN/leaderboard.csv [--workers 8 64 256] [--trials 640] [--draws 2]
 
 The first looks at DATA with 1, 2 and 4 workers: seconds per empty task, pictures per second of one backbone's features,
@@ -169,7 +169,7 @@ def main() -> None:
     parser.add_argument(
         "--workers", type=int, nargs="+", default=[8, 16, 32, 64, 128, 256] if simulating else [1, 2, 4]
     )
-    parser.add_argument("--trials", type=int, default=640 if simulating else 24)
+    parser.add_argument("--trials", type=int, default=640 if simulating else 60)
     parser.add_argument("--tasks", type=int, default=200)
     parser.add_argument("--draws", type=int, default=2)
     given = parser.parse_args(sys.argv[2:] if simulating else None)
