@@ -29,8 +29,8 @@ STAGES = {
     "Trial 2:": 1.0,
     "Trial 4:": 1.0,
     "Trial 8:": 0.2,
-    "Refitting on every training picture": 0.4,
-    "Testing once on pictures that nothing has seen": 0.1,
+    "Refitting on every training picture": 0.2,
+    "Testing once on pictures that nothing has seen": 0.03,
 }
 """What a search that has a model says when it begins something, and seconds that this takes at least."""
 EARLY = {"": 1.0, "Reading pictures": 0.05, "Loading backbones": 0.05}
