@@ -2,8 +2,9 @@
 
     python benchmarks/training_step.py [--backbone efficientnet_lite0] [--weights FILE] [--threads 1 2]
 
-"plain" leaves every BatchNorm to torch and AdamW to its loop over tensors; "folded" is what the trainer does. Both
-train on the same generated pictures, in turns, in one process: processor time of a step with all that belongs to it
+"plain" leaves every BatchNorm to torch and AdamW to its loop over tensors; "folded" is what the trainer does where the
+CPU has no bfloat16, "bfloat16" what it does where it has. All train on the same generated pictures, in turns, in one
+process: processor time of a step with all that belongs to it
 (the last stages read activations that are kept), the smallest of all turns, so that what else runs counts little;
 without what is done once a training run. Prints a table, and the milliseconds that passed in each operation, and
 writes the backbone's rows into `results/training_step.csv`.
@@ -14,8 +15,9 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -23,17 +25,18 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.backbones.stages import Network
 from automl_tl.cache_dir import cache_dir
-from automl_tl.features.engine import choose_engine
+from automl_tl.features.engine import Engine, choose_engine
 from automl_tl.lab.networks import Networks, Overrides
 from automl_tl.learning import finetune as finetune_module
 from automl_tl.learning import optimizer as optimizer_module
 from automl_tl.learning.activations import ActivationCache
+from automl_tl.learning.fast_stages import FastStages
 from automl_tl.learning.finetune import Targets, finetune
-from automl_tl.learning.folding import Folding
 from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.recipe import Recipe
 from automl_tl.learning.tunable import Tunable, copy_network
@@ -47,10 +50,30 @@ SHOWN = 12
 @contextmanager
 def plain() -> Iterator[None]:
     """Let the trainer compute as torch does by itself."""
+
+    def slow(stages: Sequence[nn.Module], engine: Engine, **options: Any) -> FastStages:
+        return FastStages((), engine)
+
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(finetune_module, "Folding", lambda _, engine: Folding((), engine)))
+        stack.enter_context(mock.patch.object(finetune_module, "FastStages", slow))
         stack.enter_context(mock.patch.object(optimizer_module, "adamw", lambda groups, _: torch.optim.AdamW(groups)))
         yield
+
+
+@contextmanager
+def folded() -> Iterator[None]:
+    """Let stages that learn compute in float32."""
+
+    def single(stages: Sequence[nn.Module], engine: Engine, **options: Any) -> FastStages:
+        return FastStages(stages, replace(engine, learning=None), **options)
+
+    with mock.patch.object(finetune_module, "FastStages", single):
+        yield
+
+
+WAYS: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    "plain": plain, "folded": folded, "bfloat16": nullcontext,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -73,7 +96,8 @@ def main() -> None:
                     print(shares(train).to_string(), "\n")
             records.append({"backbone": network.name, "threads": threads, "stages that learn": unfrozen, **seconds})
     table = pd.DataFrame(records)
-    table["plain / folded"] = table["plain"] / table["folded"]
+    for way in list(WAYS)[1:]:
+        table[f"plain / {way}"] = table["plain"] / table[way]
     print(table.round(3).to_string(index=False))
     write(table)
 
@@ -94,27 +118,27 @@ def trained(network: Network, unfrozen: int, networks: Networks, folder: Path) -
 
 
 def in_turns(train: Callable[[], None], turns: int) -> dict[str, float]:
-    """Return the processor seconds of a step, plain and folded."""
+    """Return the processor seconds of a step, by way."""
     train()  # fills what is kept
-    seconds: dict[str, list[float]] = {"plain": [], "folded": []}
+    seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     for _ in range(turns):
-        with plain():
-            seconds["plain"].append(processor_seconds(train))
-        seconds["folded"].append(processor_seconds(train))
-    return {name: min(values) / STEPS for name, values in seconds.items()}
+        for way, computing in WAYS.items():
+            with computing():
+                seconds[way].append(processor_seconds(train))
+    return {way: min(values) / STEPS for way, values in seconds.items()}
 
 
 def processor_seconds(work: Callable[[], None]) -> float:
     """Return what all threads of this process took, without what is done once a training run."""
     once: list[float] = []
-    begin = Folding._begin
+    begin = FastStages._decide
 
     def timed(*arguments: Any) -> None:
         started = time.process_time()
         begin(*arguments)
         once.append(time.process_time() - started)
 
-    with mock.patch.object(Folding, "_begin", timed):
+    with mock.patch.object(FastStages, "_decide", timed):
         start = time.process_time()
         work()
         return time.process_time() - start - sum(once)
@@ -122,10 +146,11 @@ def processor_seconds(work: Callable[[], None]) -> float:
 
 def shares(train: Callable[[], None]) -> pd.DataFrame:
     """Return the milliseconds of a step by operation, the longest ones."""
-    with plain():
-        before = operations(train)
-    table = pd.DataFrame({"plain": before, "folded": operations(train)}).fillna(0.0)
-    return table.sort_values("plain", ascending=False).head(SHOWN).round(1)
+    found = {}
+    for way, computing in WAYS.items():
+        with computing():
+            found[way] = operations(train)
+    return pd.DataFrame(found).fillna(0.0).sort_values("plain", ascending=False).head(SHOWN).round(1)
 
 
 def operations(train: Callable[[], None]) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Literal
 
 import torch
@@ -11,6 +12,9 @@ import torch
 from automl_tl.errors import OptionError
 from automl_tl.memory import tune_malloc
 from automl_tl.options.texts import parse_device
+
+_MATRIX_UNITS = ("amx_bf16", "amx_tile")
+"""Names of torch's for instructions that multiply matrices in bfloat16."""
 
 RuntimeName = Literal["eager", "folded", "openvino"]
 
@@ -28,13 +32,16 @@ class Engine:
     workers: int | None = None
     """Threads that decode pictures; None for one a core."""
     runtime: RuntimeName = "eager"
-    """Of `features/runtimes/`; whatever else than features of frozen networks is computed, torch computes."""
+    """Of `features/runtimes/`; whatever else than frozen networks is computed, torch computes."""
+    learning: str | None = None
+    """Number format of the maps of stages that learn, where it is another one than `dtype`."""
 
     @property
     def name(self) -> str:
         """Part of every cache key: features of two engines differ in the third digit."""
         by = "" if self.runtime == "eager" else f"-{self.runtime}"
-        return f"{self.kind}-{self.dtype}{by}"
+        learning = "" if self.learning is None else f"-learning-{self.learning}"
+        return f"{self.kind}-{self.dtype}{by}{learning}"
 
     @property
     def kind(self) -> str:
@@ -43,9 +50,17 @@ class Engine:
 
     @property
     def for_training(self) -> Engine:
-        """The same device in the number format that trains fastest: float32 on a CPU, where the gradients of
-        depthwise convolutions in bfloat16 take 1.6 times as long."""
-        return replace(self, dtype="float32" if self.device == "cpu" else self.dtype, runtime="eager")
+        """The same device as training uses it.
+
+        On a CPU frozen stages and everything that is scored are float32, frozen stages by OpenVINO where it is
+        installed. Where there are instructions for bfloat16, stages that learn compute in it, their parameters stay
+        float32 (see `learning/mixed_precision.py`).
+        """
+        if self.kind != "cpu":
+            return replace(self, runtime="eager")
+        learning = "bfloat16" if _has("avx512_bf16", *_MATRIX_UNITS) else None
+        runtime: RuntimeName = "openvino" if find_spec("openvino") is not None else "eager"
+        return replace(self, dtype="float32", runtime=runtime, learning=learning)
 
     def autocast(self) -> AbstractContextManager:
         """Return a context in which a float32 network computes in this engine's number format."""
@@ -86,13 +101,14 @@ def _half_of_cuda(device: str) -> str:
 
 
 def _half_of_cpu(device: str) -> str:
-    return "bfloat16" if _has_fast_bfloat16() else "float32"
+    return "bfloat16" if _has(*_MATRIX_UNITS) else "float32"
 
 
 def _no_half(device: str) -> str:
     return "float32"
 
 
-def _has_fast_bfloat16() -> bool:
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("amx_tile"))
+def _has(*capabilities: str) -> bool:
+    """Return whether this CPU has one of torch's `capabilities`, all of which torch 2.10 learned to name."""
+    known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(known.get(name) for name in capabilities)

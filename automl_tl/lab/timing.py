@@ -26,8 +26,8 @@ from automl_tl.features.memo import remember
 from automl_tl.features.picture import Picture
 from automl_tl.features.pixels import PixelStore, batches
 from automl_tl.foreign import number, numbers
-from automl_tl.learning.activations import frozen_stages
-from automl_tl.learning.folding import Folding
+from automl_tl.learning.fast_stages import FastStages
+from automl_tl.learning.frozen_stages import fast_frozen
 from automl_tl.learning.optimizer import adamw
 from automl_tl.spare_time import UNLIMITED, SpareTime
 
@@ -139,7 +139,7 @@ def stage_seconds(network: Network, engine: Engine, folder: Path, spare: SpareTi
         x = x.contiguous(memory_format=torch.channels_last)
         seconds = []
         with torch.no_grad(), engine.autocast():
-            for stage in frozen_stages(network, network.n_stages, engine):
+            for stage in fast_frozen(network, network.n_stages, engine):
                 seconds.append(_fastest(partial(stage, x), engine, spare=spare) / _BATCH)
                 x = stage(x)
         return seconds
@@ -174,7 +174,7 @@ def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int, spa
     optimizer = adamw(parameters, engine, lr=1e-6)
     generator = torch.Generator().manual_seed(0)
 
-    folding = Folding(stages[frozen:], engine)
+    fast = FastStages(stages[frozen:], engine)
 
     def step() -> None:
         inputs = normalise(to_device(images, engine.device), network.backbone.mean, network.backbone.std)
@@ -183,7 +183,7 @@ def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int, spa
             with torch.no_grad():
                 for stage in spare.bounded(stages[:frozen]):
                     x = stage(x)
-            folding.see(x)
+            fast.see(x)
             for stage in spare.bounded(stages[frozen:]):
                 x = stage(x)
             scores = head(pool_stage(network, x, cut, "mean").mean)
@@ -192,7 +192,7 @@ def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int, spa
         optimizer.step()
         optimizer.zero_grad()
 
-    with folding:
+    with fast:
         return _fastest(step, engine, spare=spare) / _STEP_BATCH
 
 

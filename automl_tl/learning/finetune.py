@@ -21,7 +21,7 @@ from automl_tl.features.engine import Engine
 from automl_tl.features.halving import halving
 from automl_tl.learning.activations import Activations
 from automl_tl.learning.callbacks import Callback, History
-from automl_tl.learning.folding import Folding
+from automl_tl.learning.fast_stages import FastStages
 from automl_tl.learning.losses import Losses
 from automl_tl.learning.optimizer import make_optimizer
 from automl_tl.learning.recipe import Recipe, batch_size_for
@@ -105,7 +105,7 @@ def finetune(
     schedule = Schedule(recipe, _n_batches(len(rows), size), run.sharing.clock(partial(_spent, callbacks)))
     state = run.state(schedule, history.epochs)
     devices = _cuda_devices(tunable.cache.engine)
-    with _ending(callbacks), torch.random.fork_rng(devices=devices), run.folding:
+    with _ending(callbacks), torch.random.fork_rng(devices=devices), run.fast:
         torch.manual_seed(tunable.cache.seed + run.sharing.rank)
         before = _gone_on(callbacks, state, run, rows)
         while not schedule.finished:
@@ -171,7 +171,7 @@ class _Run:
         self.parts = math.ceil(largest / (engine.batch_size or largest))
         self.head_only = False
         stages = tunable.network.stages[self.cache.boundary : last]
-        self.folding = Folding(stages if recipe.batchnorm == "frozen" else (), engine)
+        self.fast = FastStages(stages, engine, folding=recipe.batchnorm == "frozen")
 
     @property
     def rate(self) -> float:
@@ -268,7 +268,7 @@ class _Run:
             return value
 
     def _forward(self, batch: Activations) -> Tensor:
-        self.folding.see(batch.output)
+        self.fast.see(batch.output)
         return self.tunable.forward(batch, frozen=self.head_only)
 
 

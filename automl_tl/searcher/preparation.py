@@ -84,12 +84,12 @@ def _time_training(session: Session, seen: FirstLook, spare: SpareTime) -> tuple
         network = networks.network(name)
         forward = stage_seconds(network, engine, networks.timing, spare)
         whole = whole_step_seconds(network, engine, networks.timing, spare)
-        return StageCosts(forward, whole / max(sum(forward), 1e-9), kept(name))
+        return StageCosts(forward, whole / max(sum(forward), 1e-9), kept(name), engine.runtime)
 
     def estimated(name: str) -> StageCosts:
         n_stages = networks.network(name).n_stages
         each = session.lab.picture_seconds(name, task.sample.pictures) / n_stages
-        return StageCosts((each,) * n_stages, STEP_OVER_FORWARD, kept(name))
+        return StageCosts((each,) * n_stages, STEP_OVER_FORWARD, kept(name), engine.runtime)
 
     def measured(name: str) -> StageCosts:
         return spare.attempt(TIMING, partial(timed, name), partial(estimated, name))

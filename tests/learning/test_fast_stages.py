@@ -1,4 +1,4 @@
-"""Stages that learn with their frozen BatchNorms folded learn what they learn otherwise."""
+"""Stages that learn with folded BatchNorms and in bfloat16 learn what they learn otherwise."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from trainable import CPU, coloured, make_cache, tiny_network, zero_head
 from automl_tl.features.engine import Engine
 from automl_tl.learning import finetune as module
 from automl_tl.learning.convolution import convolve, geometry_of
+from automl_tl.learning.fast_stages import FastStages
 from automl_tl.learning.finetune import Targets, finetune
-from automl_tl.learning.folding import Folding
 from automl_tl.learning.optimizer import adamw
 from automl_tl.learning.recipe import Recipe
 from automl_tl.learning.tunable import Tunable, copy_network
@@ -53,6 +53,14 @@ class Same(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         return self._conv_forward(nn.functional.pad(input, (0, 1, 0, 1)), self.weight, self.bias)
+
+
+class Standardised(nn.Conv2d):
+    """As timm's: a subclass that changes its weights before it uses them."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        return nn.functional.conv2d(input, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 class Residual(nn.Module):
@@ -125,6 +133,7 @@ FOLDABLE: dict[str, Callable[[], nn.Module]] = {
     "wide depthwise": lambda: nn.Sequential(nn.Conv2d(4, 4, 5, 2, 2, groups=4, bias=False), batchnorm(4)),
     "relu6": lambda: nn.Sequential(nn.Conv2d(4, 6, 1), batchnorm(6), nn.ReLU6(inplace=True)),
     "its own activation": lambda: nn.Sequential(nn.Conv2d(4, 6, 1), filled(WithActivation(6))),
+    "its own weights": lambda: nn.Sequential(Standardised(4, 6, 3), batchnorm(6)),
     "its own padding": lambda: nn.Sequential(Same(4, 6, 2, bias=False), batchnorm(6)),
     "padding by name": lambda: nn.Sequential(nn.Conv2d(4, 6, 3, padding="same"), batchnorm(6)),
     "reflected": lambda: nn.Sequential(nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect"), batchnorm(6)),
@@ -172,9 +181,9 @@ def computed(module: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:
 def test_outputs_and_gradients_are_those_of_the_network_as_it_is(name: str) -> None:
     one = stage(FOLDABLE[name])
     expected, gradients = computed(one, inputs())
-    with Folding([one], CPU) as folding:
-        folding.see(inputs())
-        assert folding.folds
+    with FastStages([one], CPU) as fast:
+        fast.see(inputs())
+        assert fast.folds
         output, others = computed(one, inputs())
     torch.testing.assert_close(output, expected, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(others, gradients, rtol=1e-10, atol=1e-10)
@@ -185,8 +194,8 @@ def test_afterwards_a_stage_is_what_it_was(name: str) -> None:
     one = stage({**FOLDABLE, **UNFOLDABLE}[name])
     before, keys = copy.deepcopy(one.state_dict()), [set(vars(m)) for m in one.modules()]
     one.train()
-    with Folding([one], CPU) as folding:
-        folding.see(inputs())
+    with FastStages([one], CPU) as fast:
+        fast.see(inputs())
         assert all(torch.equal(value, before[name]) for name, value in one.state_dict().items())
         assert all(m.training for m in one.modules())
     assert [set(vars(m)) for m in one.modules()] == keys
@@ -198,9 +207,9 @@ def test_afterwards_a_stage_is_what_it_was(name: str) -> None:
 def test_what_would_compute_something_else_is_left_alone(name: str) -> None:
     one = stage(UNFOLDABLE[name], double=False)
     expected, gradients = computed(one, inputs(double=False))
-    with Folding([one], CPU) as folding:
-        folding.see(inputs(double=False))
-        assert not folding.folds
+    with FastStages([one], CPU) as fast:
+        fast.see(inputs(double=False))
+        assert not fast.folds
         output, others = computed(one, inputs(double=False))
     assert torch.equal(output, expected)
     assert all(torch.equal(a, b) for a, b in zip(gradients, others, strict=True))
@@ -209,23 +218,23 @@ def test_what_would_compute_something_else_is_left_alone(name: str) -> None:
 def test_what_is_watched_is_left_alone() -> None:
     one, seen = stage(FOLDABLE["plain"]), list[Tensor]()
     one[0].register_forward_hook(lambda module, inputs, output: seen.append(output))  # type: ignore[index]
-    with Folding([one], CPU) as folding:
-        folding.see(inputs())
-        assert not folding.folds
+    with FastStages([one], CPU) as fast:
+        fast.see(inputs())
+        assert not fast.folds
 
 
 @pytest.mark.parametrize("engine", [Engine("cpu", "bfloat16"), Engine("cuda", "float32"), Engine("mps", "float32")])
 def test_nothing_is_folded_where_it_was_not_measured(engine: Engine) -> None:
-    with Folding([stage(FOLDABLE["plain"])], engine) as folding:
-        folding.see(inputs())
-        assert not folding.folds
+    with FastStages([stage(FOLDABLE["plain"])], engine) as fast:
+        fast.see(inputs())
+        assert not fast.folds
 
 
 def test_a_batchnorm_that_adapts_computes_as_ever() -> None:
     one, other = stage(FOLDABLE["relu6"]), stage(FOLDABLE["relu6"]).train()
-    with Folding([one], CPU) as folding:
-        folding.see(inputs())
-        assert folding.folds
+    with FastStages([one], CPU) as fast:
+        fast.see(inputs())
+        assert fast.folds
         one.train()
         assert torch.equal(one(inputs()), other(inputs()))
     assert all(torch.equal(a, b) for a, b in zip(one.buffers(), other.buffers(), strict=True))
@@ -238,9 +247,9 @@ def test_what_fails_while_it_is_tried_leaves_nothing_behind(monkeypatch: pytest.
         raise MemoryError
 
     monkeypatch.setattr("automl_tl.learning.folding.convolve", fail)
-    with Folding([one], CPU) as folding:
+    with FastStages([one], CPU) as fast:
         with pytest.raises(MemoryError):
-            folding.see(inputs())
+            fast.see(inputs())
         assert not any("forward" in vars(m) for m in one.modules())
 
 
@@ -263,7 +272,7 @@ def test_gradients_of_depthwise_kernels_of_any_size_are_torchs(
     asked = [x, scale, *layer.parameters()]
     scaled = layer.weight * scale.view(-1, 1, 1, 1)
     expected = torch.conv2d(x, scaled, layer.bias, stride, padding, groups=3)
-    found = convolve(x, layer.weight, scale, layer.bias, geometry)
+    found = convolve(x, layer.weight, layer.bias, geometry, scale)
     torch.testing.assert_close(found, expected)
     weights = torch.randn(expected.shape, generator=generator, dtype=torch.double)
     gradients, others = (torch.autograd.grad((weights * y).sum(), asked) for y in (expected, found))
@@ -281,14 +290,14 @@ def test_a_few_steps_end_where_they_end_otherwise() -> None:
     for stages in ([stage(network_of_all)], []):
         one = stages[0] if stages else stage(network_of_all)
         optimizer = adamw(one.parameters(), Engine("cpu" if stages else "mps", "float32"), lr=1e-2)
-        with Folding(stages, CPU) as folding:
+        with FastStages(stages, CPU) as fast:
             for step in range(5):
-                folding.see(inputs())
+                fast.see(inputs())
                 loss = (one(inputs(step + 2)) - 1).square().mean()
                 torch.autograd.backward(loss)
                 optimizer.step()
                 optimizer.zero_grad()
-            assert folding.folds == bool(stages)
+            assert fast.folds == bool(stages)
         states.append(one.state_dict())
     assert not torch.equal(states[0]["0.0.weight"], stage(network_of_all).state_dict()["0.0.weight"])
     torch.testing.assert_close(states[0], states[1], rtol=1e-8, atol=1e-8)
@@ -300,11 +309,11 @@ def test_the_trainer_folds_where_batchnorm_is_frozen(
 ) -> None:
     recipe = Recipe(unfrozen=2, epochs=2, head_lr=1e-3, lr_ratio=1.0, batchnorm=mode, head_epochs=head_epochs)
     folds = list[bool]()
-    real = Folding.__exit__
-    monkeypatch.setattr(Folding, "__exit__", lambda self, *error: (folds.append(self.folds), real(self, *error))[1])
+    real = FastStages.__exit__
+    monkeypatch.setattr(FastStages, "__exit__", lambda self, *error: (folds.append(self.folds), real(self, *error))[1])
     state = trained(tmp_path, recipe)
     assert folds == [mode == "frozen"]
-    monkeypatch.setattr(module, "Folding", lambda stages, engine: Folding((), engine))
+    monkeypatch.setattr(module, "FastStages", lambda stages, engine, **options: FastStages((), engine))
     plain = trained(tmp_path, recipe)
     assert folds[1:] == [False]
     torch.testing.assert_close(state, plain, rtol=1e-3, atol=1e-4)
