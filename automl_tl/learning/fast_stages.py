@@ -106,9 +106,9 @@ class FastStages(AbstractContextManager["FastStages"]):
         rewrite(forwards)
         try:
             same = bool(forwards) and are_same(expected, _result(self._stages, inputs))
-        except RuntimeError as error:
+        except Exception as error:  # of a backbone, or of autograd, as where what a ReLU6 has kept is written into
             if is_shortage(error):
-                raise  # else autograd refuses it, as where something writes into what a ReLU6 has kept
+                raise
         finally:
             restore(() if same else forwards)
             self._forwards = {**self._forwards, **forwards} if same else self._forwards

@@ -53,6 +53,20 @@ class Single(nn.Module):
         return found
 
 
+class Choosy(nn.Module):
+    """It says itself that it takes float32 alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(CHANNELS, CHANNELS, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype != torch.float32:
+            raise TypeError(f"I take no {x.dtype}")
+        found: Tensor = self.convolution(x)
+        return found
+
+
 class Cancelling(nn.Module):
     """What is left of its numbers is lost in bfloat16."""
 
@@ -127,7 +141,7 @@ def test_outputs_and_gradients_differ_by_rounding_and_are_float32(name: str) -> 
     assert torch.equal(again, expected)  # afterwards they are what they were
 
 
-@pytest.mark.parametrize("build", [Single, Cancelling])
+@pytest.mark.parametrize("build", [Single, Choosy, Cancelling])
 def test_what_bfloat16_would_change_stays_float32(build: Callable[[], nn.Module]) -> None:
     first = nn.Sequential(nn.Conv2d(CHANNELS, CHANNELS, 1), batchnorm(), nn.ReLU())
     some = [first.eval(), build().eval()]
