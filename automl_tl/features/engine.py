@@ -51,10 +51,9 @@ class Engine:
     def for_training(self) -> Engine:
         """The same device as training uses it.
 
-        On a CPU frozen stages and whatever is scored are float32; that of the pictures that are learned from, too:
-        bfloat16 there costs 1% of the log loss. Where there are instructions for bfloat16, stages that learn compute in
-        it, their parameters stay float32 (see `learning/mixed_precision.py`). OpenVINO runs frozen stages where it
-        computes features.
+        On a CPU frozen stages and whatever is scored are float32: with all that is learned from in bfloat16 the log
+        loss was 1% higher. Where there are instructions for bfloat16, stages that learn compute in it, their parameters
+        stay float32 (see `learning/mixed_precision.py`). OpenVINO runs frozen stages where it computes features.
         """
         if self.kind != "cpu":
             return replace(self, runtime="eager")
