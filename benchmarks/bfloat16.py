@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,14 +89,12 @@ def measured(networks: Networks, pictures: Pictures, unfrozen: int) -> Iterator[
         engine = replace(networks.engine.for_training, learning=learning)
         with tempfile.TemporaryDirectory() as folder:
             material = Material(network, pictures.pixels, X, y, int(y.max()) + 1, engine, SEED, Path(folder))
-            begun = time.perf_counter()
             tunable, _ = train(material, configuration, np.arange(n), start)
-            seconds = time.perf_counter() - begun
             scores = torch.from_numpy(tunable.scores(np.arange(n, len(y)))).log_softmax(1).numpy()
         right, tested = scores.argmax(1) == y[n:], np.arange(len(y) - n)
         yield {
             "format": number_format, "accuracy": right.mean(), "log_loss": -scores[tested, y[n:]].mean(),
-            "seconds": seconds, "n_test": len(right),
+            "n_test": len(right),
         }  # fmt: skip
 
 
@@ -116,7 +113,7 @@ def add(row: dict[str, object]) -> None:
 
 def summary(table: pd.DataFrame) -> str:
     """Return means by format, and the mean difference with a standard error that is clustered by data set."""
-    means = table.pivot_table(index="unfrozen", columns="format", values=["accuracy", "log_loss", "seconds"]).round(3)
+    means = table.pivot_table(index="unfrozen", columns="format", values=["accuracy", "log_loss"]).round(3)
     texts = [means.to_string()]
     for unfrozen, part in table.groupby("unfrozen"):
         for value in ("accuracy", "log_loss"):

@@ -31,7 +31,7 @@ class Engine:
     workers: int | None = None
     """Threads that decode pictures; None for one a core."""
     runtime: RuntimeName = "eager"
-    """Of `features/runtimes/`; whatever else than frozen networks is computed, torch computes."""
+    """Of `features/runtimes/`; whatever else than features of frozen networks is computed, torch computes."""
     learning: str | None = None
     """Number format of stages that learn, where it is another one than `dtype`."""
 
@@ -53,13 +53,12 @@ class Engine:
 
         On a CPU frozen stages and whatever is scored are float32: with all that is learned from in bfloat16 the log
         loss was 1% higher. Where there are instructions for bfloat16, stages that learn compute in it, their parameters
-        stay float32 (see `learning/mixed_precision.py`). OpenVINO runs frozen stages where it computes features.
+        stay float32 (see `learning/mixed_precision.py`). Each process finds that out of its own machine.
         """
         if self.kind != "cpu":
             return replace(self, runtime="eager")
-        runtime: RuntimeName = "openvino" if self.runtime == "openvino" else "eager"
         learning = "bfloat16" if _has("avx512_bf16", *_MATRIX_UNITS) else None
-        return replace(self, dtype="float32", runtime=runtime, learning=learning)
+        return replace(self, dtype="float32", runtime="eager", learning=learning)
 
     def autocast(self) -> AbstractContextManager:
         """Return a context in which a float32 network computes in this engine's number format."""

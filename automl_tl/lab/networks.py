@@ -124,14 +124,9 @@ class Networks:
         Raises:
             BackboneError: see `network`.
         """
-        return Pass(self.network(name), self.preprocessing(name, fit), self._fastest(name), view, pixels=self.pixels)
-
-    def training_engine(self, name: str) -> Engine:
-        """Return the engine that backbone `name` is trained on."""
-        return self._fastest(name).for_training
-
-    def _fastest(self, name: str) -> Engine:
-        return choose_runtime(self.network(name), self.engine, self.n_pictures, self.timing, hurried=self.hurried)
+        network = self.network(name)
+        engine = choose_runtime(network, self.engine, self.n_pictures, self.timing, hurried=self.hurried)
+        return Pass(network, self.preprocessing(name, fit), engine, view, pixels=self.pixels)
 
 
 _here: dict[str, Networks] = {}

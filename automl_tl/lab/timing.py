@@ -26,8 +26,8 @@ from automl_tl.features.memo import remember
 from automl_tl.features.picture import Picture
 from automl_tl.features.pixels import PixelStore, batches
 from automl_tl.foreign import number, numbers
+from automl_tl.learning.activations import frozen_stages
 from automl_tl.learning.fast_stages import FastStages
-from automl_tl.learning.frozen_stages import fast_frozen
 from automl_tl.learning.optimizer import adamw
 from automl_tl.spare_time import UNLIMITED, SpareTime
 
@@ -122,7 +122,7 @@ def _known_step(network: Network, engine: Engine, cut: int, unfrozen: int, folde
         with blaming(network.name, "could not be trained for a step"):
             return _step_seconds(network, engine, cut, unfrozen, spare)
 
-    key = {**machine(network, engine), "what": "folded training step", "cut": cut, "unfrozen": unfrozen}
+    key = {**machine(network, engine), "what": "training step with what is fast", "cut": cut, "unfrozen": unfrozen}
     return remember(folder, key, measure, number)
 
 
@@ -139,7 +139,7 @@ def stage_seconds(network: Network, engine: Engine, folder: Path, spare: SpareTi
         x = x.contiguous(memory_format=torch.channels_last)
         seconds = []
         with torch.no_grad(), engine.autocast():
-            for stage in fast_frozen(network, network.n_stages, engine):
+            for stage in frozen_stages(network, network.n_stages, engine):
                 seconds.append(_fastest(partial(stage, x), engine, spare=spare) / _BATCH)
                 x = stage(x)
         return seconds

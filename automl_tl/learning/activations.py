@@ -7,21 +7,22 @@ output for a picture in one random variant is kept, in half precision, and train
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from automl_tl.augment.policy import AugmentationPolicy, Variation, apply, vary
 from automl_tl.backbones.stages import Layout, Network, pool_stage
 from automl_tl.devices import to_device, to_host
+from automl_tl.errors import EngineError
 from automl_tl.features.engine import Engine
 from automl_tl.features.pixels import Pixels
+from automl_tl.features.runtimes import folded
 from automl_tl.features.scratch import scratch_array
-from automl_tl.learning.frozen_stages import Run, frozen_stages
 
 PLAIN = 0
 """The variant without any variation."""
@@ -101,13 +102,8 @@ class ActivationCache:
         return self.network.layouts[self.boundary - 1] if self.boundary else "map"
 
     @cached_property
-    def _frozen(self) -> Run:
-        n = len(self.pixels) * (1 + self.n_variants)
-        return frozen_stages(self.network, self.boundary, self._pooled_cuts, self.pooling, self.engine, n)
-
-    @property
-    def _pooled_cuts(self) -> tuple[int, ...]:
-        return tuple(sorted(cut for cut in self.cuts if cut <= self.boundary))
+    def _prefix(self) -> tuple[nn.Module, ...]:
+        return frozen_stages(self.network, self.boundary, self.engine)
 
     def _kept(self, variant: int) -> _Kept | None:
         number = variant if variant == PLAIN else 1 + (variant - 1) % max(1, self.n_variants)
@@ -148,8 +144,13 @@ class ActivationCache:
         return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
     def _run(self, variation: Variation | None, rows: np.ndarray) -> Activations:
-        output, *pooled = self._frozen(self._pixels(variation, rows))
-        return Activations(output, dict(zip(self._pooled_cuts, pooled, strict=True)))
+        x, pooled = self._pixels(variation, rows), {}
+        with torch.no_grad(), self.engine.autocast():
+            for number, stage in enumerate(self._prefix, 1):
+                x = stage(x)
+                if number in self.cuts:
+                    pooled[number] = self.columns(x, number)
+        return Activations(x.float(), pooled)
 
 
 class _Kept:
@@ -185,3 +186,17 @@ class _Kept:
 def _as_kept(output: Tensor) -> Tensor:
     """Return maps with their channels last, as the suffix reads them, anything else as it is."""
     return output.permute(0, 2, 3, 1) if output.ndim == 4 else output
+
+
+def frozen_stages(network: Network, k: int, engine: Engine) -> tuple[nn.Module, ...]:
+    """Return the first `k` stages as training runs them where they do not learn.
+
+    On a CPU in float32 these are copies with their BatchNorms folded, where that computes the same.
+    """
+    stages = network.stages[:k]
+    if not stages or engine.kind != "cpu" or engine.dtype != "float32":
+        return stages
+    try:
+        return folded(replace(network, stages=stages)).stages
+    except EngineError:
+        return stages

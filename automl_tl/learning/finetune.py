@@ -112,7 +112,8 @@ def finetune(
             number = len(history.epochs) + 1
             loss, seconds = run.epoch(rows, number, schedule), before + time.perf_counter() - started
             progress = min(schedule.progress, 1.0)
-            _tell([*callbacks, history], Epoch(number, recipe.all_epochs, progress, loss, run.rate, seconds))
+            with run.fast.paused():
+                _tell([*callbacks, history], Epoch(number, recipe.all_epochs, progress, loss, run.rate, seconds))
     tunable.eval()
     return Trained(tuple(history.epochs), schedule.shortened)
 

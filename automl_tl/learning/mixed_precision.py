@@ -19,12 +19,14 @@ def in_bfloat16(stages: Sequence[nn.Module], forwards: Mapping[nn.Module, Forwar
     """Return what modules may compute besides `forwards`: every stage under autocast, the last one's output float32.
 
     Convolutions that are not among `forwards` become `convolve`, since the gradients that torch computes of depthwise
-    ones in bfloat16 take longer than in float32.
+    ones in bfloat16 take longer than in float32. Nothing is given where a stage has a `forward` of its own.
 
     Args:
         stages: that learn.
         forwards: of their modules, which are computed already.
     """
+    if any("forward" in vars(stage) and stage not in forwards for stage in stages):
+        return {}
     found: dict[nn.Module, Forward] = {}
     for stage in stages:
         for module in stage.modules():

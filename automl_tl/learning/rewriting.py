@@ -17,7 +17,7 @@ def is_untouched(module: nn.Module) -> bool:
 
 
 def rewrite(forwards: Mapping[nn.Module, Forward]) -> None:
-    """Let modules compute what is given."""
+    """Let modules compute what is given; none may have a `forward` of its own."""
     for module, forward in forwards.items():
         module.forward = forward
 

@@ -28,8 +28,8 @@ from automl_tl.learning.tunable import Tunable, copy_network
 
 TRAINER_VERSION = 2
 """Raised with every change after which the same pictures, configuration and seed, or the same pictures and the
-defaults, come to another result. Outcomes, bundles and measured tables keep it, so that they say which trainer they are
-of; 0 is any before it was counted."""
+defaults, come to another result on the same engine: in which number format a device learns is no trainer's. Outcomes,
+bundles and measured tables keep it, so that they say which trainer they are of; 0 is any before it was counted."""
 HIDDEN = 256
 """Units of the fully connected layers."""
 MOST_VARIANTS, EPOCHS_PER_VARIANT = 4, 3

@@ -75,20 +75,21 @@ def prepare(session: Session, first: Callable[[Task, str], None], most: int | No
 def _time_training(session: Session, seen: FirstLook, spare: SpareTime) -> tuple[Task, Costs, tuple[str, ...]]:
     """Return what training costs, and a note for each backbone that cannot be trained: it leaves the task."""
     networks, task = session.lab.networks, seen.task
+    engine = networks.engine.for_training
 
     def kept(name: str) -> tuple[int, ...]:
         return tuple(HALF_PRECISION * size for size in networks.network(name).sizes)
 
     def timed(name: str) -> StageCosts:
-        network, engine = networks.network(name), networks.training_engine(name)
+        network = networks.network(name)
         forward = stage_seconds(network, engine, networks.timing, spare)
         whole = whole_step_seconds(network, engine, networks.timing, spare)
-        return StageCosts(forward, whole / max(sum(forward), 1e-9), kept(name), engine.runtime)
+        return StageCosts(forward, whole / max(sum(forward), 1e-9), kept(name))
 
     def estimated(name: str) -> StageCosts:
         n_stages = networks.network(name).n_stages
         each = session.lab.picture_seconds(name, task.sample.pictures) / n_stages
-        return StageCosts((each,) * n_stages, STEP_OVER_FORWARD, kept(name), networks.training_engine(name).runtime)
+        return StageCosts((each,) * n_stages, STEP_OVER_FORWARD, kept(name))
 
     def measured(name: str) -> StageCosts:
         return spare.attempt(TIMING, partial(timed, name), partial(estimated, name))

@@ -118,7 +118,7 @@ class Task:
         name = configuration.backbone
         return Material(
             self.networks.network(name), self.pixels(name), self.matrix(*configuration.source), self.y, self.n_classes,
-            self.networks.training_engine(name), self.seed, self.scratch, self.max_bytes, self.computed.solved,
+            self.networks.engine.for_training, self.seed, self.scratch, self.max_bytes, self.computed.solved,
             self.carried,
         )  # fmt: skip
 

@@ -145,6 +145,7 @@ def test_every_engine_has_a_name_of_its_own(device: str, dtype: str, runtime: st
     assert Engine(device, dtype).name == f"{device}-{dtype}"  # as before there were others: caches stay valid
     assert engine.name == f"{device}-{dtype}-{runtime}"
     assert Engine(device, dtype, learning="bfloat16").name == f"{device}-{dtype}-learning-bfloat16"
+    assert engine.for_training.runtime == "eager"
 
 
 @pytest.mark.slow

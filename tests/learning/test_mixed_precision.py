@@ -17,6 +17,7 @@ from trainable import CPU, coloured, make_cache, tiny_network, zero_head
 
 from automl_tl.backbones.stages import Network
 from automl_tl.features.engine import Engine
+from automl_tl.learning.callbacks import Progress
 from automl_tl.learning.convolution import convolve, geometry_of
 from automl_tl.learning.fast_stages import FastStages
 from automl_tl.learning.finetune import Targets, finetune
@@ -154,7 +155,39 @@ def test_what_bfloat16_would_change_stays_float32(build: Callable[[], nn.Module]
     torch.testing.assert_close(others, gradients, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("engine", [CPU, Engine("cuda", "bfloat16"), replace(HALF, device="mps")])
+def test_a_stage_with_a_forward_of_its_own_keeps_it() -> None:
+    some = stages("folded")
+    own = some[0].forward
+    some[0].forward = lambda x: 2 * own(x)  # type: ignore[method-assign]
+    mine = some[0].forward
+    with FastStages(some, HALF) as fast:
+        fast.see(inputs())
+        assert (fast.folds, fast.halves) == (True, False)
+    assert some[0].forward is mine
+
+
+def test_while_it_is_paused_stages_are_what_they_were() -> None:
+    some = stages("folded")
+    expected = computed(some)[0]
+    with FastStages(some, HALF) as fast:
+        fast.see(inputs())
+        with fast.paused():
+            assert torch.equal(computed(some)[0], expected)
+        assert not torch.equal(computed(some)[0], expected)
+    assert torch.equal(computed(some)[0], expected)
+
+
+def test_epochs_are_scored_in_float32(tmp_path: Path) -> None:
+    recipe = Recipe(unfrozen=2, epochs=2, head_lr=1e-3, lr_ratio=1.0)
+    tunable, y = tunable_of(tiny_network(), recipe, HALF, tmp_path)
+    seen = list[np.ndarray]()
+    watching = Progress(lambda epoch: seen.append(tunable.scores(np.arange(24))))
+    finetune(tunable, Targets(y), np.arange(24), recipe, batch_size=8, callbacks=[watching])
+    assert len(seen) == 2
+    np.testing.assert_array_equal(seen[-1], tunable.scores(np.arange(24)))
+
+
+@pytest.mark.parametrize("engine", [CPU, replace(HALF, device="cuda"), replace(HALF, dtype="bfloat16")])
 def test_it_is_for_cpus_that_have_it(engine: Engine) -> None:
     with FastStages(stages("a convolution"), engine) as fast:
         fast.see(inputs())
@@ -170,7 +203,7 @@ def test_the_engine_for_training_says_so(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     engine = Engine("cpu", "bfloat16", runtime="folded").for_training
-    assert (engine.dtype, engine.learning) == ("float32", learning)
+    assert (engine.dtype, engine.runtime, engine.learning) == ("float32", "eager", learning)
     assert Engine("cuda", "bfloat16").for_training == Engine("cuda", "bfloat16")
 
 
@@ -206,9 +239,13 @@ def test_training_ends_near_where_it_ends_in_float32(tmp_path: Path, mode: Any) 
 
 def scores(network: Network, recipe: Recipe, engine: Engine, folder: Path) -> np.ndarray:
     """Return the scores of the pictures that a tiny network has learned from, in float32 afterwards."""
-    folder.mkdir()
-    pixels, y = coloured(24)
-    cache = make_cache(network, pixels, network.n_stages - recipe.unfrozen, folder, engine=engine)
-    tunable = Tunable(copy_network(network), zero_head(network.channels[-1]), cache)
+    tunable, y = tunable_of(network, recipe, engine, folder)
     finetune(tunable, Targets(y), np.arange(24), recipe, batch_size=8)
     return tunable.scores(np.arange(24))
+
+
+def tunable_of(network: Network, recipe: Recipe, engine: Engine, folder: Path) -> tuple[Tunable, np.ndarray]:
+    folder.mkdir(exist_ok=True)
+    pixels, y = coloured(24)
+    cache = make_cache(network, pixels, network.n_stages - recipe.unfrozen, folder, engine=engine)
+    return Tunable(copy_network(network), zero_head(network.channels[-1]), cache), y

@@ -43,32 +43,29 @@ class OpenVinoGraph:
         sizes: (H, W) of each input.
         dtype: "bfloat16" or "float32", of the inner arithmetic.
         name: of the network, for errors.
-        batch: pictures of the graph.
 
     Raises:
         EngineError: it is not installed, or the module cannot be made a graph that it knows.
     """
 
-    def __init__(
-        self, module: nn.Module, sizes: Sequence[tuple[int, int]], dtype: str, name: str, batch: int = _BATCH
-    ) -> None:
+    def __init__(self, module: nn.Module, sizes: Sequence[tuple[int, int]], dtype: str, name: str) -> None:
         if not installed_openvino():
             raise EngineError("OpenVINO is not installed: pip install 'automl-tl[openvino]'")
         try:
-            self._compiled = _compiled(module, sizes, dtype, batch)
+            self._compiled = _compiled(module, sizes, dtype)
         except Exception as error:  # of an exporter or a compiler: anything
             raise EngineError(f"OpenVINO cannot run {name}: {type(error).__name__}: {error}") from error
-        self._batch, self._lock = batch, Lock()  # one request, which takes all cores
+        self._lock = Lock()  # one request, which takes all cores
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[np.ndarray]:
         """Return the module's outputs of N pictures, in its order; a batch that is not full is filled up."""
-        batches = zip(*(torch.split(values, self._batch) for values in inputs), strict=True)
+        batches = zip(*(torch.split(values, _BATCH) for values in inputs), strict=True)
         parts = [self._run([part.contiguous().numpy() for part in batch]) for batch in batches]
         return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
     def _run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        n, size = len(inputs[0]), self._batch
-        full = [np.concatenate([x, np.zeros((size - n, *x.shape[1:]), "f4")]) if n < size else x for x in inputs]
+        n = len(inputs[0])
+        full = [np.concatenate([x, np.zeros((_BATCH - n, *x.shape[1:]), "f4")]) if n < _BATCH else x for x in inputs]
         with self._lock:
             found = self._compiled(full, share_inputs=True)
         return [values[:n] for values in found.to_tuple()]
@@ -96,8 +93,8 @@ class OpenVino:
         return {name: torch.from_numpy(found) for name, found in zip(self._names, self._graph([inputs]), strict=True)}
 
 
-def _compiled(module: nn.Module, sizes: Sequence[tuple[int, int]], dtype: str, batch: int) -> Any:
-    openvino, inputs = _openvino(), tuple(torch.zeros(batch, 3, *size) for size in sizes)
+def _compiled(module: nn.Module, sizes: Sequence[tuple[int, int]], dtype: str) -> Any:
+    openvino, inputs = _openvino(), tuple(torch.zeros(_BATCH, 3, *size) for size in sizes)
     with torch.no_grad():
         program = torch.export.export(module, inputs)
     hints = {

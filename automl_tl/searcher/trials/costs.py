@@ -6,9 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from automl_tl.features.engine import RuntimeName
 from automl_tl.learning.configuration import Configuration
-from automl_tl.learning.frozen_stages import FASTER, is_compiled
 from automl_tl.learning.recipe import Recipe
 from automl_tl.learning.trainer import MOST_VARIANTS, prefix_passes
 
@@ -26,8 +24,6 @@ class StageCosts:
     """Of a whole training step over those of a whole forward pass."""
     kept_bytes: tuple[int, ...] = ()
     """Of each stage's output for a picture, as it is kept between epochs; none where everything fits."""
-    runtime: RuntimeName = "eager"
-    """That training may run frozen stages by."""
 
     def step(self, first: int, last: int) -> float:
         """Return the seconds per picture of a training step of the stages after `first` up to `last`."""
@@ -37,9 +33,9 @@ class StageCosts:
         """Return how many variants of `n` pictures can be kept at a boundary."""
         return int(max_bytes // (n * self.kept_bytes[boundary - 1])) if self.kept_bytes else MOST_VARIANTS
 
-    def prefix(self, boundary: int, n: int) -> float:
-        """Return the seconds of running the first `boundary` stages on `n` pictures, their variants counted."""
-        return n * sum(self.forward[:boundary]) * (FASTER if is_compiled(self.runtime, n) else 1.0)
+    def prefix(self, boundary: int) -> float:
+        """Return the seconds per picture of running the first `boundary` stages."""
+        return sum(self.forward[:boundary])
 
 
 @dataclass
@@ -88,4 +84,4 @@ class Costs:
         last = max(configuration.cuts)
         boundary = last - how.unfrozen
         passes = prefix_passes(rounds, costs.room(boundary, n, self.max_bytes)) if boundary else 0
-        return n * rounds * costs.step(boundary, last) + costs.prefix(boundary, n * passes)
+        return n * (rounds * costs.step(boundary, last) + passes * costs.prefix(boundary))
