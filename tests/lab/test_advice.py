@@ -68,6 +68,8 @@ def test_flips_follow_the_probe_and_say_why() -> None:
 
 def test_harm_within_noise_is_none() -> None:
     assert FlipHarm("hflip", 0.04, 0.05, 20).allowed
+    assert FlipHarm("hflip", 0.038, 0.025, 80).allowed  # 1.5 standard errors
+    assert not FlipHarm("hflip", 0.045, 0.025, 80).allowed
     assert not FlipHarm("hflip", 0.04, 0.01, 400).allowed
 
 
