@@ -74,6 +74,13 @@ def read(root: Path, cell: Cell) -> Pictures:
     return Pictures(pixels, both["label"].map(classes.index).to_numpy(), len(train_part), cell.data in MIRRORED)
 
 
+def configured(pictures: Pictures, unfrozen: int, n_stages: int) -> Configuration:
+    """Return how the search begins to fine-tune."""
+    policy = AugmentationPolicy(0.5 if pictures.mirrored else 0.0, 0.0, 10, (0.9, 1.1), 0.8)
+    recipe = Recipe(unfrozen, epochs_for(pictures.n), label_smoothing=LABEL_SMOOTHING, policy=policy)
+    return Configuration("fine_tuning", BACKBONE, n_stages, (n_stages,), "mean", recipe)
+
+
 def measured(networks: Networks, pictures: Pictures, unfrozen: int) -> Iterator[dict[str, object]]:
     """Yield a row for each number format."""
     network, n, y = networks.network(BACKBONE), pictures.n, pictures.y
@@ -81,10 +88,8 @@ def measured(networks: Networks, pictures: Pictures, unfrozen: int) -> Iterator[
     X = statistics(network, torch.from_numpy(pictures.pixels), networks.engine)[name]
     folds = np.random.default_rng(SEED).permutation(np.arange(n) % FOLDS)
     path = solve_path("softmax", Problem(X[:n], y[:n], folds, y.max() + 1), l2_grid(n, X.shape[1]))
-    start, last = Start(path.penalty * n / X.shape[1]), network.n_stages
-    policy = AugmentationPolicy(0.5 if pictures.mirrored else 0.0, 0.0, 10, (0.9, 1.1), 0.8)
-    recipe = Recipe(unfrozen, epochs_for(n), label_smoothing=LABEL_SMOOTHING, policy=policy)
-    configuration = Configuration("fine_tuning", BACKBONE, last, (last,), "mean", recipe)
+    start = Start(path.penalty * n / X.shape[1])
+    configuration = configured(pictures, unfrozen, network.n_stages)
     for number_format, learning in FORMATS.items():
         engine = replace(networks.engine.for_training, learning=learning)
         with tempfile.TemporaryDirectory() as folder:

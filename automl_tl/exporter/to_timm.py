@@ -1,7 +1,7 @@
 """A state that `timm.create_model(NAME, num_classes=C, checkpoint_path=FILE)` loads, where timm has such a model.
 
 timm's networks end in a linear layer on the pooled output of their last stage. A model of automl-tl is one if it reads
-the same: then the standardisation of its head and the temperature fold into that layer, so that the softmax of timm's
+the same: then the scaling of its head and the temperature fold into that layer, so that the softmax of timm's
 outputs is what the bundle gives. Decoding, resizing and normalisation are the user's; the file says which.
 """
 

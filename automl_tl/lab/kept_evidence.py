@@ -21,7 +21,7 @@ from automl_tl.learning.scores import PenaltyPath
 from automl_tl.monitor import Progress
 from automl_tl.version import __version__
 
-VERSION = 1
+VERSION = 2
 """Raised with every change after which the same features come to other results."""
 MOST_CLASSES = 100
 """Of a sample whose evidence is kept: its predictions are some 3 MB of JSON, of 1,000 classes 20."""

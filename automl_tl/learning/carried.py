@@ -58,7 +58,7 @@ def _by_class(head: NetworkHead) -> tuple[str, ...]:
 
 
 def _in_terms_of(head: NetworkHead, solved: LinearHead) -> tuple[Tensor, Tensor]:
-    """Return weight (C, d) and bias (C,) of a solved head on features that are standardised as `head` does it."""
+    """Return weight (C, d) and bias (C,) of a solved head on features that are scaled as `head` does it."""
     weight, bias, center, scale = (
         torch.as_tensor(part).double() for part in (solved.weight, solved.bias, solved.center, solved.scale)
     )

@@ -83,7 +83,7 @@ def get_loss(kind: str) -> Loss:
 def l2_grid(n: int, d: int, count: int = 7) -> np.ndarray:
     """A path of `count` L2 strengths for n pictures and d varying columns, descending, two per decade.
 
-    With standardised columns a strength means the same for every source as a multiple of d / n (compare
+    With scaled columns a strength means the same for every source as a multiple of d / n (compare
     `Spectrum.unit`); the multiples go down from 3.2. On pooled features of photos, hand signs and cells at early,
     late and joined cuts the best ones lay between 3 and .003.
     """
@@ -96,7 +96,7 @@ def solve_head(
     """The linear classifier of least sum_i w_i loss_i + l2 / 2 ||W||^2, its bias free.
 
     kind: "softmax", "ovr_logistic" or "linear_svm" (squared hinge, one against the rest).
-    X: features (n, d), or their Spectrum if it is at hand. y: int (n,), classes from 0. W is on standardised
+    X: features (n, d), or their Spectrum if it is at hand. y: int (n,), classes from 0. W is on scaled
     columns. The weights w_i sum to 1: they are 1 / n, or give every class the same total if `balanced`. So
     scikit-learn's C is 1 / (n l2) for LogisticRegression and LinearSVC alike.
 
@@ -111,7 +111,7 @@ def solve_head(
     solution = _solve(objective, l2, None, TOLERANCE)
     weight, bias = _spread(solution, objective.present, n_classes, len(y))
     on_columns = (spectrum.directions() @ weight).T.cpu().numpy()
-    return LinearHead.standardised(kind, on_columns, bias.cpu().numpy(), spectrum.scaling)
+    return LinearHead.on_scaled(kind, on_columns, bias.cpu().numpy(), spectrum.scaling)
 
 
 def solve_path(
@@ -127,7 +127,7 @@ def solve_path(
 
     kind, balanced: as in `solve_head`. l2s is descending, as `l2_grid` gives it; deadline is a time.monotonic() at
     which the path ends with the strengths that are done, one at least. A fold's solution starts where its own path
-    leads, and is solved to PATH_TOLERANCE. Only the standardisation and the choice of coordinates are from all
+    leads, and is solved to PATH_TOLERANCE. Only the scaling and the choice of coordinates are from all
     pictures. A class that is missing from the training part of a fold cannot be predicted there: its score is one
     below the lowest other.
     """

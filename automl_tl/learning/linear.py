@@ -1,4 +1,4 @@
-"""A linear classifier over pooled features, and the standardisation that it carries with it."""
+"""A linear classifier over pooled features, and the scaling that it carries with it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,18 @@ COLUMNS, NUMBERS = 2048, 2**24
 
 @dataclass(frozen=True)
 class Scaling:
-    """Standardisation of feature columns: (X - center) / scale.
+    """Pareto scaling of feature columns (van den Berg et al. 2006): (X - center) / scale.
+
+    The scale is the root of the standard deviation, so a column keeps half of its weight, on a logarithmic scale. Equal
+    weights (the standard deviation itself) raise the many columns of a ConvNet that hardly vary, which is noise where
+    pictures are few, and far out where one of them does vary. `benchmarks/scaling.py` has the figures.
 
     It is computed from all pictures at hand, test folds included. That is deliberate: it looks at no label, and
     one common scaling is what makes exact out-of-fold predictions from a single decomposition possible.
 
     center: (d,) float64, the column means.
-    scale: (d,) float64, the standard deviations (1/n); 1 for a constant column.
-    varies: (d,) bool, False for constant columns, which are standardised to 0.
+    scale: (d,) float64, the roots of the standard deviations (1/n) times their mean; 1 for a constant column.
+    varies: (d,) bool, False for constant columns, which become 0.
     """
 
     center: np.ndarray
@@ -39,13 +43,14 @@ class Scaling:
     def unit(self) -> float:
         """The mean diagonal of the kernel Xs Xs^T (its mean eigenvalue over pictures): the unit of penalties.
 
-        It equals the number of columns that vary, whatever n is, so one penalty means the same at every size:
+        It equals the number of columns that vary, whatever n is and whatever unit X has (the mean in `scale` sees to
+        it), so one penalty means the same at every size:
         in the Bayesian reading of ridge regression it is the noise variance in units of the signal's.
         """
         return float(max(int(self.varies.sum()), 1))
 
     def apply(self, X: Tensor, columns: slice = slice(None)) -> Tensor:
-        """Standardise columns of a tensor, (n, d) -> (n, len(columns)) float64; constant columns become 0."""
+        """Scale columns of a tensor, (n, d) -> (n, len(columns)) float64; constant columns become 0."""
         center, factor = (
             to_device(torch.as_tensor(part[columns]), X.device)
             for part in (self.center, np.where(self.varies, 1 / self.scale, 0.0))
@@ -54,8 +59,8 @@ class Scaling:
 
 
 @dataclass(frozen=True)
-class Standardised:
-    """Features X (n, d) as they came; their rows are standardised when they are asked for."""
+class Scaled:
+    """Features X (n, d) as they came; their rows are scaled when they are asked for."""
 
     X: Tensor
     scaling: Scaling
@@ -116,12 +121,13 @@ def _held(matrix: Tensor) -> float:
 
 
 def measure_scaling(X: Tensor) -> Scaling:
-    """Means and standard deviations of the columns of X (n, d), in float64, a block of columns at a time."""
+    """Measure the scaling of the columns of X (n, d), in float64, a block of columns at a time."""
     width = max(1, min(COLUMNS, NUMBERS // len(X)))
     parts = [_moments(X[:, start : start + width].double()) for start in range(0, X.shape[1], width)]
     mean, std, rms = torch.cat(parts, dim=1).cpu().numpy()
     varies = std > CONSTANT * rms
-    return Scaling(mean, np.where(varies, std, 1.0), varies)
+    usual = std[varies].mean() if varies.any() else 1.0
+    return Scaling(mean, np.where(varies, np.sqrt(std * usual), 1.0), varies)
 
 
 def _moments(block: Tensor) -> Tensor:
@@ -135,9 +141,9 @@ class LinearHead:
     """A linear classifier: scores = (X - center) / scale @ weight.T + bias.
 
     kind: "ridge", "softmax", "ovr_logistic" or "linear_svm".
-    weight: (C, d) float32, on standardised features; 0 for constant columns.
+    weight: (C, d) float32, on scaled features; 0 for constant columns.
     bias: (C,) float32.
-    center, scale: (d,) float32, the standardisation.
+    center, scale: (d,) float32, the scaling.
     """
 
     kind: str
@@ -147,8 +153,8 @@ class LinearHead:
     scale: np.ndarray
 
     @classmethod
-    def standardised(cls, kind: str, weight: np.ndarray, bias: np.ndarray, scaling: Scaling) -> LinearHead:
-        """The head of float64 weights (C, d) and bias (C,) on columns standardised by `scaling`."""
+    def on_scaled(cls, kind: str, weight: np.ndarray, bias: np.ndarray, scaling: Scaling) -> LinearHead:
+        """The head of float64 weights (C, d) and bias (C,) on columns that `scaling` was applied to."""
         weight = np.where(scaling.varies, weight, 0.0)
         center, scale = scaling.center.astype(np.float32), scaling.scale.astype(np.float32)
         # Rounding the means to float32 shifts every score by a constant: the bias takes it back.

@@ -11,7 +11,7 @@ HIDDEN_DROPOUT = 0.2
 
 
 class NetworkHead(nn.Module):
-    """Scores of pooled features: standardise, a linear classifier, optionally more layers beside or before it.
+    """Scores of pooled features: scale, a linear classifier, optionally more layers beside or before it.
 
     scores = linear(z) + fully_connected(z), z = (x - center) / scale. The layers that the source document adds, fully
     connected ones and a convolution block before the pooling, end in zeros at first: so a head that was solved on

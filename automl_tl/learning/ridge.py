@@ -24,11 +24,11 @@ PIECE = 2**26
 
 
 class Columns(Protocol):
-    """Centred columns that ridge regression runs on: a `Spectrum`, or `Standardised` features as they are."""
+    """Centred columns that ridge regression runs on: a `Spectrum`, or `Scaled` features as they are."""
 
     @property
     def scaling(self) -> Scaling:
-        """The standardisation that they have been through."""
+        """The scaling that they have been through."""
 
     @property
     def n(self) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from automl_tl.errors import OptionError
-from automl_tl.learning.linear import LinearHead, Standardised, as_matrix, measure_scaling, placed
+from automl_tl.learning.linear import LinearHead, Scaled, as_matrix, measure_scaling, placed
 from automl_tl.learning.problem import Problem, check_labels
 from automl_tl.learning.ridge import Columns, one_against_rest, out_of_fold, solve_columns
 from automl_tl.learning.scores import PenaltyPath, follow_path, get_metric
@@ -29,7 +29,7 @@ def ridge_path(
 ) -> PenaltyPath:
     """Exact K-fold out-of-fold scores of ridge regression at every penalty, without one refit (`ridge.out_of_fold`).
 
-    The targets are +-1, one against the rest; the intercept is free. The standardisation alone is from all pictures.
+    The targets are +-1, one against the rest; the intercept is free. The scaling alone is from all pictures.
 
     penalties: (p,) positive, lambda in units of `Scaling.unit`. metric: chooses the best penalty. device: where
     features that are large enough are solved (`linear.placed`). deadline: a time.monotonic() at which the path ends
@@ -60,7 +60,7 @@ def solve_ridge(
         with threads_for(columns.n * columns.rank**2):
             solved = solve_columns(columns, y, n_classes, strength)
         bias, weight = solved[0], solved[1:]
-    return LinearHead.standardised("ridge", weight.T.cpu().numpy(), bias.cpu().numpy(), columns.scaling)
+    return LinearHead.on_scaled("ridge", weight.T.cpu().numpy(), bias.cpu().numpy(), columns.scaling)
 
 
 def is_tall(shape: tuple[int, ...], smallest: int) -> bool:
@@ -77,7 +77,7 @@ def _columns(X: np.ndarray | Tensor | Spectrum, smallest: int, device: str | Non
     if not is_tall(matrix.shape, smallest):
         return decompose(matrix, device)
     matrix = placed(matrix, n * d**2, device)
-    return Standardised(matrix, measure_scaling(matrix))
+    return Scaled(matrix, measure_scaling(matrix))
 
 
 def _check_penalties(penalties: np.ndarray) -> None:

@@ -22,16 +22,16 @@ LARGE = 5e7
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The standardised features Xs (n, d) as Xs = U diag(sqrt(l)) V^T, without the directions of zero length.
+    """The scaled features Xs (n, d) as Xs = U diag(sqrt(l)) V^T, without the directions of zero length.
 
     Everything is float64 (but for very tall features, below): eigh of a 1,000 x 1,000 kernel takes .17 s in float64
     and .14 s in float32 on two cores, and small penalties need the digits.
 
-    scaling: the standardisation, from all n pictures.
+    scaling: of its columns, from all n pictures.
     eigenvalues: (r,) l, descending, all positive; r <= min(n - 1, d), as the columns are centred.
     rotated: (n, r) U diag(sqrt(l)), Xs in its own row space: the same inner products and norms as Xs, with at most n
         columns. float32 above LARGE numbers, rounded as the features themselves are; float64 else.
-    X: (n, d), the features as they came, which are standardised again where `directions` asks for them; None where
+    X: (n, d), the features as they came, which are scaled again where `directions` asks for them; None where
         there is a basis.
     basis: (d, r) V, or None where n <= d.
     """
@@ -83,7 +83,7 @@ class Spectrum:
         return reduce(torch.add, parts)
 
     def directions(self) -> Tensor:
-        """V (d, r): weights w on rotated features are V w on standardised ones."""
+        """V (d, r): weights w on rotated features are V w on scaled ones."""
         if self.basis is not None:
             return self.basis
         assert self.X is not None

@@ -26,7 +26,7 @@ from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.scores import class_weights
 from automl_tl.learning.tunable import Tunable, copy_network
 
-TRAINER_VERSION = 2
+TRAINER_VERSION = 3
 """Raised with every change after which the same pictures, configuration and seed, or the same pictures and the
 defaults, come to another result on the same engine: in which number format a device learns is no trainer's. Outcomes,
 bundles and measured tables keep it, so that they say which trainer they are of; 0 is any before it was counted."""
@@ -223,7 +223,7 @@ def _starting_head(material: Material, configuration: Configuration, rows: np.nd
     if configuration.training == "pretrained_initialization":
         X = as_matrix(material.features[rows])
         zeros = np.zeros((n_classes, X.shape[1]))
-        solved = LinearHead.standardised("softmax", zeros, np.zeros(n_classes), measure_scaling(X))
+        solved = LinearHead.on_scaled("softmax", zeros, np.zeros(n_classes), measure_scaling(X))
     else:
         solved = material.solved.get(
             ("starting head", configuration.source, rows.tobytes(), y.tobytes(), l2, balanced),

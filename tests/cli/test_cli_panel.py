@@ -63,8 +63,9 @@ def test_a_run_counts_until_it_is_removed(data: Path, searched: Path) -> None:
     assert run("panel", "add", searched).stdout.endswith("1 run of yours now counts.\n")  # the same pictures
     assert "toys" in run("panel", "list").stdout
     after = recommended(data)
-    assert "your own toys" in {one["name"] for one in after["neighbours"]}
-    assert "your own toys" in " ".join(after["reasons"])
+    near = [one["name"] for one in after["neighbours"]]
+    assert "your own toys" in near
+    assert all(name in " ".join(after["reasons"]) for name in near[:3])
     assert expected_gains(before)["fine_tuning"] != expected_gains(after)["fine_tuning"]
     assert expected_gains(before)["pretrained_initialization"] == expected_gains(after)["pretrained_initialization"]
     assert run("panel", "remove", "toys").stdout == "Removed 1 run.\n"

@@ -20,9 +20,10 @@ from automl_tl.learning.scores import class_weights
 KINDS = sorted(LOSSES)
 
 
-def standardise(X: np.ndarray) -> np.ndarray:
+def pareto_scaled(X: np.ndarray) -> np.ndarray:
     X = X.astype(np.float64)
-    return (X - X.mean(axis=0)) / np.where(X.std(axis=0) > 0, X.std(axis=0), 1)
+    std = X.std(axis=0)
+    return (X - X.mean(axis=0)) / np.where(std > 0, np.sqrt(std * std[std > 0].mean()), 1)
 
 
 def objective(
@@ -40,7 +41,7 @@ def objective(
 
 
 def value_of(head: LinearHead, X: np.ndarray, y: np.ndarray, l2: float, weights: np.ndarray | None = None) -> float:
-    return objective(head.kind, standardise(X), y, head.weight.astype(np.float64), head.bias, l2, weights)
+    return objective(head.kind, pareto_scaled(X), y, head.weight.astype(np.float64), head.bias, l2, weights)
 
 
 def best_known(kind: str, Xs: np.ndarray, y: np.ndarray, classes: int, l2: float) -> float:
@@ -68,7 +69,7 @@ def best_known(kind: str, Xs: np.ndarray, y: np.ndarray, classes: int, l2: float
 def test_the_objective_is_scikit_learns(kind: str, shape: tuple[int, int], l2: float):
     X, y = mixture(*shape, 3, spread=0.3)
     ours = value_of(solve_head(kind, X, y, 3, l2), X, y, l2)
-    assert ours <= best_known(kind, standardise(X), y, 3, l2) * (1 + 1e-4)
+    assert ours <= best_known(kind, pareto_scaled(X), y, 3, l2) * (1 + 1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -98,7 +99,7 @@ def test_gradients_are_those_of_the_losses(kind: str):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_whole_gradient_is_finite_differences(kind: str):
     X, y = mixture(15, 4, 3)
-    loss = heads._objective(kind, torch.from_numpy(standardise(X)), y, balanced=True)
+    loss = heads._objective(kind, torch.from_numpy(pareto_scaled(X)), y, balanced=True)
     generator = torch.Generator().manual_seed(1)
     W, b = torch.randn(4, 3, dtype=torch.float64, generator=generator), torch.zeros(3, dtype=torch.float64)
     _, slope, bias_slope = loss.at(W, b, 0.2)
@@ -175,7 +176,7 @@ def test_a_path_scores_what_it_has_not_seen():
     l2s = l2_grid(60, 90, 5)
     path = solve_path("softmax", Problem(X, y, folds, 3), l2s)
     assert path.value == pytest.approx((path.predictions[path.best] == y).mean())
-    Xs, seen = standardise(X), folds != 2
+    Xs, seen = pareto_scaled(X), folds != 2
     model = LogisticRegression(C=1 / (seen.sum() * path.penalty), tol=1e-10, max_iter=5000).fit(Xs[seen], y[seen])
     np.testing.assert_allclose(softmax(path.oof[~seen], axis=1), model.predict_proba(Xs[~seen]), atol=0.02)
 

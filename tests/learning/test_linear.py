@@ -1,4 +1,4 @@
-"""A head carries its standardisation with it."""
+"""A head carries its scaling with it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,20 @@ def test_constant_columns_become_zero():
     X = torch.tensor([[1.0, 0.1, 1e-9], [3.0, 0.1, 2e-9], [5.0, 0.1, 6e-9]])
     scaling = measure_scaling(X)
     assert scaling.varies.tolist() == [True, False, True]
-    standardised = scaling.apply(X)
-    assert standardised[:, 1].tolist() == [0, 0, 0]
-    assert standardised[:, [0, 2]].std(dim=0, correction=0) == pytest.approx([1, 1])
+    scaled = scaling.apply(X)
+    assert scaled[:, 1].tolist() == [0, 0, 0]
+    assert (scaled[:, [0, 2]].std(dim=0, correction=0) > 0).all()
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-3, 1e4])
+def test_a_column_keeps_the_root_of_its_weight_whatever_the_unit(unit: float):
+    X, _ = mixture(50, 6, 2)
+    X = unit * X * np.array([1, 1, 4, 4, 100, 1e-4], dtype=np.float32)
+    scaling = measure_scaling(torch.from_numpy(X))
+    std = X.std(axis=0, dtype=np.float64)
+    variances = scaling.apply(torch.from_numpy(X)).var(dim=0, correction=0)
+    np.testing.assert_allclose(variances, std / std.mean(), rtol=1e-4)
+    assert float(variances.sum()) == pytest.approx(scaling.unit, rel=1e-6)
 
 
 def test_blocks_of_columns_are_put_together(monkeypatch: pytest.MonkeyPatch):
@@ -66,9 +77,9 @@ def test_a_gpu_gives_what_the_cpu_gives(monkeypatch: pytest.MonkeyPatch, shape: 
 def test_a_spectrum_is_a_singular_value_decomposition(shape: tuple[int, int]):
     X, _ = mixture(*shape, 2)
     spectrum = decompose(X)
-    standardised = spectrum.scaling.apply(torch.from_numpy(X))
+    scaled = spectrum.scaling.apply(torch.from_numpy(X))
     assert spectrum.rank == min(shape[0] - 1, shape[1])
-    np.testing.assert_allclose(spectrum.rotated @ spectrum.directions().T, standardised, atol=1e-9)
+    np.testing.assert_allclose(spectrum.rotated @ spectrum.directions().T, scaled, atol=1e-9)
     np.testing.assert_allclose(spectrum.left.T @ spectrum.left, np.eye(spectrum.rank), atol=1e-9)
     assert float(spectrum.eigenvalues.sum()) / spectrum.n == pytest.approx(spectrum.unit)
 
@@ -76,7 +87,7 @@ def test_a_spectrum_is_a_singular_value_decomposition(shape: tuple[int, int]):
 def test_large_offsets_cost_no_accuracy():
     X, y = mixture(60, 20, 4)
     X = (X + 1000 * X.std(axis=0)).astype(np.float32)
-    exact = (X.astype(np.float64) - X.mean(axis=0, dtype=np.float64)) / X.std(axis=0, dtype=np.float64)
+    exact = X.astype(np.float64) - X.mean(axis=0, dtype=np.float64)
     head = solve_ridge(X, y, 4, 0.1)
     reference = solve_ridge(exact, y, 4, 0.1)
     np.testing.assert_allclose(head.scores(X), reference.scores(exact), atol=1e-3)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from automl_tl.errors import OptionError
-from automl_tl.learning.linear import Standardised
+from automl_tl.learning.linear import Scaled
 from automl_tl.learning.problem import Problem
 from automl_tl.learning.ridge import out_of_fold, solve_positive
 from automl_tl.learning.screen import PENALTIES, ridge_path, solve_ridge
@@ -26,7 +26,7 @@ def brute_force(X: np.ndarray, y: np.ndarray, folds: np.ndarray, classes: int, p
     X = X.astype(np.float64)
     std = X.std(axis=0)
     varies = std > 1e-6 * np.sqrt((X**2).mean(axis=0))
-    Xs = (X[:, varies] - X[:, varies].mean(axis=0)) / std[varies]
+    Xs = (X[:, varies] - X[:, varies].mean(axis=0)) / np.sqrt(std[varies] * std[varies].mean())
     Y = np.where(y[:, None] == np.arange(classes), 1.0, -1.0)
     oof = np.empty_like(Y)
     for fold in np.unique(folds):
@@ -42,7 +42,7 @@ def exact(X: np.ndarray, y: np.ndarray, folds: np.ndarray, classes: int, penalti
     spectrum = decompose(X)
     scores = list(out_of_fold(spectrum, y, folds, classes, penalties * spectrum.unit))
     if min(np.bincount(folds)[np.unique(folds)]) > X.shape[1]:
-        plain = Standardised(torch.from_numpy(X), spectrum.scaling)
+        plain = Scaled(torch.from_numpy(X), spectrum.scaling)
         for one, other in zip(out_of_fold(plain, y, folds, classes, penalties * spectrum.unit), scores, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-6)
     return scores
@@ -225,13 +225,13 @@ def test_numpy_torch_and_spectrum_give_the_same():
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 999), n=st.integers(12, 40), d=st.integers(1, 60))
-def test_order_of_pictures_and_of_classes_and_column_scales_do_not_matter(seed: int, n: int, d: int):
+def test_order_of_pictures_and_of_classes_and_the_unit_of_features_do_not_matter(seed: int, n: int, d: int):
     X, y = mixture(n, d, 3, seed=seed)
     rng = np.random.default_rng(seed)
     folds, order, names = stratified_folds(y, 4, seed), rng.permutation(n), rng.permutation(3)
-    scale = (2.0 ** rng.integers(-8, 8, d)).astype(np.float32)
+    unit = np.float32(2.0 ** rng.integers(-8, 8))
     plain = exact(X, y, folds, 3, PENALTIES[::6])
-    turned = exact((X * scale)[order], names[y[order]], folds[order], 3, PENALTIES[::6])
+    turned = exact((X * unit)[order], names[y[order]], folds[order], 3, PENALTIES[::6])
     for before, after in zip(plain, turned, strict=True):
         np.testing.assert_allclose(after[:, names], before[order], atol=1e-6)
 
