@@ -15,7 +15,7 @@ from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.foreign import check_fields, listed, number, whole_number
 from automl_tl.lab.feature_sources import LONGEST_JOIN
 from automl_tl.learning.configuration import CLASSIFIERS, MOST_STAGES, VIEW_SETS, Configuration, Frozen, Training
-from automl_tl.learning.recipe import LAYERS, MOST_EPOCHS, Recipe
+from automl_tl.learning.recipe import LAYERS, MOST_EPOCHS, MOST_LONG_EPOCHS, Recipe
 
 MANY_PICTURES = 20_000
 """Pictures from which mixup and cutmix are searched (BiT, Kolesnikov et al. 2020)."""
@@ -66,6 +66,7 @@ class Space:
     vflip: bool = False
     imbalanced: bool = False
     many: bool = False
+    most_epochs: int = MOST_EPOCHS
     joined: bool = True
     """Whether cuts may be joined and deviations read."""
     augmented: bool = True
@@ -106,6 +107,7 @@ def _check(space: Space) -> None:
         whole_number(n, 1, MOST_STAGES)
     for decay in space.layer_decay.values():
         number(decay)
+    whole_number(space.most_epochs, FEWEST_EPOCHS, MOST_LONG_EPOCHS)
     choices = ((space.n_stages, space.n_stages), (space.training, get_args(Training)))
     for some, known in (*choices, (space.classifiers, CLASSIFIERS), (space.views, VIEW_SETS)):
         if not set(some) or not set(some) <= set(known):
@@ -210,7 +212,7 @@ def _from_pretrained(chooser: Chooser, space: Space, n_stages: int) -> Recipe:
 def _schedule(chooser: Chooser, space: Space) -> dict[str, Any]:
     """Return what a recipe has whichever stages learn."""
     return dict(
-        epochs=chooser.suggest_int("epochs", FEWEST_EPOCHS, MOST_EPOCHS),
+        epochs=chooser.suggest_int("epochs", FEWEST_EPOCHS, space.most_epochs),
         head_lr=chooser.suggest_float("head_lr", *HEAD_LR, log=True),
         weight_decay=chooser.suggest_float("weight_decay", *WEIGHT_DECAY, log=True),
         warmup=chooser.suggest_float("warmup", 0.0, 0.1),

@@ -11,7 +11,7 @@ import numpy as np
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.lab.recommended import fine_tuning, from_pretrained
 from automl_tl.learning.configuration import Configuration
-from automl_tl.learning.recipe import LR_RATIO, MOST_EPOCHS
+from automl_tl.learning.recipe import LR_RATIO, long_epochs_for
 from automl_tl.searcher.session import Prepared
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import Space
@@ -26,6 +26,8 @@ CLASSES_ALIKE = ("balanced_accuracy", "macro_f1")
 on 277 blood cells of four classes fine-tuning reached .695 with such weights, .814 without (cross-validated)."""
 SHARE_OF_TRIAL = 0.35
 """Share of the time for trials that one trial over all its folds may take."""
+LONG_SHARE = 0.5
+"""Share of the time for trials within which fine-tuning is lengthened, one fold and the refit together."""
 UNLIKELY = 0.1
 """Probability of being the most accurate strategy below which `pretrained_initialization` is tried after the variations
 of fine-tuning: on 100 photos of clothing it took 127 of 238 seconds of trials, for nothing."""
@@ -37,8 +39,8 @@ def openings(prepared: Prepared, space: Space, limits: Limits, seconds: float | 
     """Return what is tried first: the recommended strategy, the runner-up, every other one by its expectation.
 
     Frozen cells come last: the sweep has tried them already, and what is left of them is their best with further
-    views of every picture. Of the stages that should learn, the first trial takes as many as there is time for. After
-    the cells come variations of fine-tuning in one thing each, and then a training of everything that is UNLIKELY.
+    views of every picture. Of the stages that should learn, the first trial takes as many as there is time for, and
+    goes round few pictures the more often, the more time there is. After the cells come variations of fine-tuning in one thing each, and then a training of everything that is UNLIKELY.
 
     Args:
         prepared: the data, what is known of them, the frozen candidates, and what training costs.
@@ -64,7 +66,7 @@ def _variations(tuned: Configuration | None, space: Space) -> Iterator[Configura
     """Yield the recommended fine-tuning with one thing changed: what is worth knowing before TPE has its say."""
     if tuned is None:
         return
-    if (longer := min(3 * tuned.tuned.epochs // 2, MOST_EPOCHS)) > tuned.tuned.epochs:
+    if (longer := min(3 * tuned.tuned.epochs // 2, space.most_epochs)) > tuned.tuned.epochs:
         yield replace(tuned, how=replace(tuned.tuned, epochs=longer))
     yield replace(tuned, how=replace(tuned.tuned, lr_ratio=max(1.0, tuned.tuned.lr_ratio / LR_RATIO)))
     if space.augmented:
@@ -103,12 +105,22 @@ def _trained(prepared: Prepared, space: Space, limits: Limits, seconds: float | 
     tune = partial(fine_tuning, found, metric, cut=most, policy=policy)
     some = [tune(unfrozen=count) for count in counts]
     first = next((c for c in some if seconds is None or _with_refit(task, costs, c) <= seconds), some[-1])
-    yield first
+    longest = min(long_epochs_for(task.sample.n), space.most_epochs)
+    yield first if seconds is None else _lengthened(task, costs, first, longest, LONG_SHARE * seconds)
     if most == late.n_stages:
         yield from_pretrained(found, metric, policy=policy)
     for count in dict.fromkeys((advised, most)):
         if count > first.tuned.unfrozen:
             yield tune(unfrozen=count)
+
+
+def _lengthened(task: Task, costs: Costs, tuned: Configuration, longest: int, seconds: float) -> Configuration:
+    """Return a fine-tuning with the most epochs, `longest` at most, that fit into so many seconds."""
+    for epochs in range(longest, tuned.tuned.epochs, -1):
+        longer = replace(tuned, how=replace(tuned.tuned, epochs=epochs))
+        if _with_refit(task, costs, longer) <= seconds:
+            return longer
+    return tuned
 
 
 def _with_refit(task: Task, costs: Costs, configuration: Configuration) -> float:
