@@ -1,6 +1,6 @@
 """What columns of features should weigh: the same, as much as they vary, or the root of that (`linear.Scaling`).
 
-    python benchmarks/scaling.py ../shared/data [--draws 0 1] [--unfrozen 3]
+    python -m benchmarks.scaling ../shared/data [--draws 0 1] [--unfrozen 3]
 
 Ten pictures of every class of ten data sets, EfficientNet-Lite0. Ridge and softmax are solved on several sources, their
 penalty chosen by cross-validation, and tested, with their best temperature, on pictures that nothing has seen. On the

@@ -40,7 +40,8 @@ def openings(prepared: Prepared, space: Space, limits: Limits, seconds: float | 
 
     Frozen cells come last: the sweep has tried them already, and what is left of them is their best with further
     views of every picture. Of the stages that should learn, the first trial takes as many as there is time for, and
-    goes round few pictures the more often, the more time there is. After the cells come variations of fine-tuning in one thing each, and then a training of everything that is UNLIKELY.
+    goes round few pictures the more often, the more time there is. After the cells come variations of fine-tuning in
+    one thing each, and then a training of everything that is UNLIKELY.
 
     Args:
         prepared: the data, what is known of them, the frozen candidates, and what training costs.
