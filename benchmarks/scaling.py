@@ -1,6 +1,6 @@
 """What columns of features should weigh: the same, as much as they vary, or the root of that (`linear.Scaling`).
 
-    python -m benchmarks.scaling ../shared/data [--draws 0 1] [--unfrozen 3]
+    python -m benchmarks.scaling ../shared/data [--draws 0 1]
 
 Ten pictures of every class of ten data sets, EfficientNet-Lite0. Ridge and softmax are solved on several sources, their
 penalty chosen by cross-validation, and tested, with their best temperature, on pictures that nothing has seen. On the
@@ -29,7 +29,7 @@ from automl_tl.features.extract import statistics
 from automl_tl.lab.networks import Networks
 from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.learning.heads import l2_grid, solve_path
-from automl_tl.learning.linear import LinearHead
+from automl_tl.learning.linear import CONSTANT, LinearHead
 from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.problem import Problem
 from automl_tl.learning.scores import PenaltyPath, best_temperature
@@ -51,7 +51,7 @@ SOURCES = {
     "seventh, mean+std": ((7,), ("mean", "std")),
     "fourth, mean+std": ((4,), ("mean", "std")),
 }
-BATCH = 64
+BATCH, UNFROZEN = 64, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,18 +74,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--draws", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--unfrozen", type=int, default=3)
     asked = parser.parse_args()
     networks = Networks(choose_engine("cpu"), cache_dir(None))
     done = set(pd.read_csv(RESULTS)[["data", "draw"]].itertuples(index=False, name=None)) if RESULTS.exists() else set()
     for cell in (Cell(data, PER_CLASS, draw) for draw in asked.draws for data in (*SIZES, *OTHERS)):
         if (cell.data, cell.draw) not in done:
-            rows = measured(networks, read(asked.data, cell), asked.unfrozen if cell.data in SIZES else 0)
+            rows = measured(networks, read(asked.data, cell), tuned=cell.data in SIZES)
             add(pd.DataFrame([{"data": cell.data, "draw": cell.draw, **row} for row in rows]))
     print(summary(pd.read_csv(RESULTS)))
 
 
-def measured(networks: Networks, pictures: Pictures, unfrozen: int) -> list[dict[str, object]]:
+def measured(networks: Networks, pictures: Pictures, *, tuned: bool) -> list[dict[str, object]]:
     """Return a row for every source, classifier and weight, and for every start of fine-tuning."""
     network = networks.network(BACKBONE)
     batches = torch.from_numpy(pictures.pixels).split(BATCH)
@@ -95,15 +94,20 @@ def measured(networks: Networks, pictures: Pictures, unfrozen: int) -> list[dict
     for source, (cuts, poolings) in SOURCES.items():
         X = np.concatenate([found[f"{cut}/{pooling}"] for cut in cuts for pooling in poolings], axis=1)
         rows += [{"source": source, **row} for row in solved_rows(X, pictures)]
-    if unfrozen:
-        rows += tuned_rows(networks, network, found[f"{network.n_stages}/mean"], pictures, unfrozen)
+    if tuned:
+        rows += tuned_rows(networks, network, found[f"{network.n_stages}/mean"], pictures)
     return rows
 
 
 def weighed(X: np.ndarray, n: int, power: float) -> np.ndarray:
     """Return features whose columns weigh their deviation to a power once they are scaled."""
-    std = X[:n].std(axis=0, dtype=np.float64)
-    return (X * np.where(std > 0, std, 1.0) ** (2 * power - 1)).astype(np.float32)
+    return (X * deviations(X[:n]) ** (2 * power - 1)).astype(np.float32)
+
+
+def deviations(X: np.ndarray) -> np.ndarray:
+    """Return the standard deviations of the columns, 1 for constant ones."""
+    std, rms = X.std(axis=0, dtype=np.float64), np.sqrt((X.astype(np.float64) ** 2).mean(axis=0))
+    return np.where(std > CONSTANT * rms, std, 1.0)
 
 
 def solve(kind: str, X: np.ndarray, y: np.ndarray) -> Solved:
@@ -121,20 +125,18 @@ def solved_rows(X: np.ndarray, pictures: Pictures) -> Iterator[dict[str, object]
         for kind in ("ridge", "softmax"):
             solved = solve(kind, columns[:n], y[:n])
             probabilities = solved.head.probabilities(columns[n:], best_temperature(y[:n], solved.path.oof))
-            yield {"kind": kind, "weight": weight, **tested(probabilities, y[n:])}
+            yield {"kind": kind, "weight": weight, "cv": solved.path.value, **tested(probabilities, y[n:])}
 
 
-def tuned_rows(
-    networks: Networks, network: Network, X: np.ndarray, pictures: Pictures, unfrozen: int
-) -> Iterator[dict[str, object]]:
+def tuned_rows(networks: Networks, network: Network, X: np.ndarray, pictures: Pictures) -> Iterator[dict[str, object]]:
     """Yield what is learned from either head."""
     n, y, n_classes = pictures.n, pictures.y, int(pictures.y.max()) + 1
-    configuration = configured(pictures, unfrozen, network.n_stages)
-    std = X[:n].std(axis=0)
+    configuration = configured(pictures, UNFROZEN, network.n_stages)
+    std = deviations(X[:n])
     for weight in ("equal", "root"):
         solved = solve("softmax", weighed(X[:n], n, POWERS[weight]), y[:n]).head
         if weight == "equal":  # of X / std: the same scores of X
-            solved = replace(solved, center=solved.center * std, scale=np.where(std > 0, std, 1.0).astype(np.float32))
+            solved = replace(solved, center=solved.center * std, scale=solved.scale * std)
         begun = Begun(copy_network(network), NetworkHead.from_linear(solved))
         with tempfile.TemporaryDirectory() as folder:
             engine = networks.engine.for_training
@@ -143,7 +145,7 @@ def tuned_rows(
             tunable, _ = train(material, configuration, np.arange(n), start)
             scores = torch.from_numpy(tunable.scores(np.arange(n, len(y))))
         yield {
-            "source": f"fine-tuning, {unfrozen} stages", "kind": "", "weight": weight,
+            "source": f"fine-tuning, {UNFROZEN} stages", "kind": "", "weight": weight,
             **tested(scores.softmax(1).numpy(), y[n:]),
         }  # fmt: skip
 
@@ -158,9 +160,16 @@ def add(rows: pd.DataFrame) -> None:
     rows.round(4).to_csv(RESULTS, mode="a", header=not RESULTS.exists(), index=False)
 
 
+def chosen(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the best classifier on a late source, by cross-validation."""
+    late = table[table["cv"].notna() & ~table["source"].str.startswith("fourth")]
+    ranked = late.sort_values("cv", kind="stable").groupby(["data", "draw", "weight"], as_index=False).tail(1)
+    return ranked.assign(source="best late one", kind="")
+
+
 def summary(table: pd.DataFrame) -> str:
     """Return means, and the root less equal weights with a standard error that is clustered by data set."""
-    table = table.fillna({"kind": ""})
+    table = pd.concat([table.fillna({"kind": ""}), chosen(table)])
     by = ["source", "kind"]
     texts = []
     for value in ("accuracy", "log_loss"):

@@ -21,7 +21,8 @@ _LARGEST_HARM = 0.05
 _STDERRS = 1.64
 """Standard errors within which a harm is noise: a flip that keeps the label is refused in 5% of draws, but for the
 bound. With one standard error photos of clothes were not mirrored in three of six draws of 50 and 100, with these in
-none; flips that harm (clothes, faces and hand signs upside down) are refused in all of them either way."""
+none, letters and cells in one of six, in three before; upside down clothes, faces and hand signs are refused in all
+of them either way."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ class Scaling:
 
     The scale is the root of the standard deviation, so a column keeps half of its weight, on a logarithmic scale. Equal
     weights (the standard deviation itself) raise the many columns of a ConvNet that hardly vary, which is noise where
-    pictures are few, and far out where one of them does vary. `benchmarks/scaling.py` has the figures.
+    pictures are few, and far out where one of them does vary. Of joined cuts the one of larger activations weighs more,
+    by the root as well. `benchmarks/scaling.py` measures it.
 
     It is computed from all pictures at hand, test folds included. That is deliberate: it looks at no label, and
     one common scaling is what makes exact out-of-fold predictions from a single decomposition possible.
@@ -43,8 +44,8 @@ class Scaling:
     def unit(self) -> float:
         """The mean diagonal of the kernel Xs Xs^T (its mean eigenvalue over pictures): the unit of penalties.
 
-        It equals the number of columns that vary, whatever n is and whatever unit X has (the mean in `scale` sees to
-        it), so one penalty means the same at every size:
+        It equals the number of columns that vary, whatever n is and whatever unit all of X has (the mean in `scale`
+        sees to it), so one penalty means the same at every size:
         in the Bayesian reading of ridge regression it is the noise variance in units of the signal's.
         """
         return float(max(int(self.varies.sum()), 1))

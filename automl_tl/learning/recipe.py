@@ -15,7 +15,7 @@ LEAST_STEPS, MOST_EPOCHS = 120, 30
 stages 20 photos of weather reached .613, 50 hand-written digits .305, 50 photos of clothing .568; with 30 epochs .831,
 .812 and .662; with 100, for three times the seconds, .880, .855 and .677."""
 LONG_STEPS, MOST_LONG_EPOCHS = 360, 100
-"""What few pictures are gone round where there is time: the last three stages gained 1.1 +- 0.6 points by thrice the
+"""What few pictures are gone round where there is time: the last three stages gained 1.1 +- 0.7 points by thrice the
 epochs on two draws of six data sets (clothing 1.0, emoji -0.7, metal sheets 1.7, omniglot -0.5, hand signs 3.8, trash
 1.2)."""
 HEAD_LR, LABEL_SMOOTHING = 1e-3, 0.1
@@ -73,12 +73,13 @@ def epochs_for(n: int) -> int:
 
 
 def long_epochs_for(n: int) -> int:
-    """Return how often `n` training pictures are gone round where there is time.
+    """Return how often `n` training pictures are gone round where there is time; 0 where that is no longer.
 
-    >>> long_epochs_for(20), long_epochs_for(50), long_epochs_for(100), long_epochs_for(1000)
-    (100, 90, 52, 12)
+    >>> long_epochs_for(20), long_epochs_for(50), long_epochs_for(100), long_epochs_for(2000)
+    (100, 90, 52, 0)
     """
-    return min(max(EPOCHS, _rounds(n, LONG_STEPS)), MOST_LONG_EPOCHS)
+    longer = min(_rounds(n, LONG_STEPS), MOST_LONG_EPOCHS)
+    return longer if longer > epochs_for(n) else 0
 
 
 def _rounds(n: int, steps: int) -> int:

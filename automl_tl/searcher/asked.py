@@ -102,7 +102,7 @@ def _check_carried(one: Configuration, before: Configuration) -> None:
 
 
 def _recommended(prepared: Prepared, space: Space, strategy: str) -> Configuration:
-    """Return what would be done with a strategy: what a search tries first of it, or a frozen one's best candidate."""
+    """Return what would be done with a strategy: what is tried first of it without a clock, or the best frozen one."""
     if strategy not in FROZEN:
         return next(c for c in openings(prepared, space, Limits(), None) if c.strategy == strategy)
     task, candidates = prepared.task, prepared.assessment.expectations.candidates

@@ -9,6 +9,8 @@ from functools import partial
 from optuna.trial import FrozenTrial, TrialState
 
 from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.recipe import long_epochs_for
+from automl_tl.learning.trainer import TRAINER_VERSION
 from automl_tl.model.bundle import save_bundle
 from automl_tl.searcher.delivery.deliver import final_seconds
 from automl_tl.searcher.delivery.models import interim_model
@@ -108,9 +110,11 @@ def _begun(
 
 
 def _today(session: Session, prepared: Prepared) -> Space:
-    """Return what may be chosen in this session, without the kinds of training that were not asked for."""
+    """Return what may be chosen in this session: in its time, of the kinds of training that were asked for."""
     space = space_for(prepared.task, prepared.assessment, parts=session.options.parts)
     strategies = session.options.strategies
+    if session.deadline.is_set:
+        space = replace(space, long_epochs=long_epochs_for(prepared.assessment.sample.n_training))
     if not strategies:
         return space
     asked = {"frozen" if name in FROZEN else name for name in strategies}
@@ -119,8 +123,12 @@ def _today(session: Session, prepared: Prepared) -> Space:
 
 
 def comparable(task: Task, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Return the candidates of an earlier session whose pictures and backbones are still those of this one."""
+    """Return the candidates of an earlier session whose pictures and backbones are still those of this one.
+
+    What was trained is kept as it is; a frozen candidate is solved again, so its scores must be of this trainer.
+    """
     same = (o for o in outcomes if o.sample == task.digest and o.configuration.backbone in task.features)
+    same = (o for o in same if o.configuration.is_trained or o.trainer == TRAINER_VERSION)
     return [o for o in same if o.rows.max() < task.sample.n and o.scores.shape[1] == task.n_classes]
 
 

@@ -32,9 +32,10 @@ def experience(loop: Loop) -> OwnRun:
     """Return what the trained strategies gained.
 
     A strategy speaks by its first trial that no clock has cut short, which nothing of these pictures has chosen: the
-    best of many would promise too much. Its accuracy on all pictures is that of the best frozen candidate plus the
-    difference of the two where both were scored, in which the luck that has chosen that candidate cancels out. The
-    feature extractor stands with what is expected of it.
+    best of many would promise too much; where there was time it went round few pictures more often than those of the
+    panel (`openings.LONG_SHARE`), for some point more. Its accuracy on all pictures is that of the best frozen
+    candidate plus the difference of the two where both were scored, in which the luck that has chosen that candidate
+    cancels out. The feature extractor stands with what is expected of it.
     """
     lab, task, known = loop.session.lab, loop.task, loop.prepared.assessment.expectations.known
     reference = loop.candidates.reference.outcome

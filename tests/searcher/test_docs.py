@@ -41,6 +41,8 @@ def test_a_range_is_the_one_in_the_code(name: str) -> None:
 
 
 def test_epochs_and_borders() -> None:
-    assert f"{space.FEWEST_EPOCHS} to {space.MOST_EPOCHS}" in ROWS["epochs"]
+    assert (
+        f"{space.FEWEST_EPOCHS} to {space.MOST_EPOCHS}, of few pictures to {space.MOST_LONG_EPOCHS}" in ROWS["epochs"]
+    )
     assert f"from {space.MANY_PICTURES:,} pictures" in ROWS["mixup"]
     assert f"{space.IMBALANCED:g} times" in ROWS["balanced"]

@@ -213,6 +213,7 @@ def short_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
     from automl_tl.searcher.trials import openings
 
     monkeypatch.setattr(recommended, "epochs_for", lambda n: 3)
+    monkeypatch.setattr("automl_tl.searcher.beginning.long_epochs_for", lambda n: 0)
     monkeypatch.setattr(openings, "FOLDS_BY_SIZE", ((1000, 1),))
     monkeypatch.setattr(search_space, "FEWEST_EPOCHS", 2)
     monkeypatch.setattr(search_space, "MOST_EPOCHS", 5)

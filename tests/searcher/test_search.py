@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from generated_pictures import MakePictures, add_odd_pictures, write_pictures
-from tasks import TUNED, bare_task, install, outcome
+from tasks import RIDGE, TUNED, bare_task, install, outcome
 from tiny_backbone import TinyBackbone, counting
 
 import automl_tl
@@ -22,7 +22,9 @@ from automl_tl.errors import BackboneError, DataError, OptionError
 from automl_tl.features.picture import Picture
 from automl_tl.lab.sample import Sample
 from automl_tl.learning import trainer
+from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.finetune import TrainingError
+from automl_tl.learning.trainer import TRAINER_VERSION
 from automl_tl.searcher.beginning import comparable
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.run_folder import RunFolder
@@ -41,6 +43,7 @@ def short_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
     from automl_tl.searcher.trials import openings as plan
 
     monkeypatch.setattr(recommended, "epochs_for", lambda n: 3)
+    monkeypatch.setattr("automl_tl.searcher.beginning.long_epochs_for", lambda n: 0)
     monkeypatch.setattr(plan, "FOLDS_BY_SIZE", ((1000, 2),))
     monkeypatch.setattr(space, "FEWEST_EPOCHS", 2)
     monkeypatch.setattr(space, "MOST_EPOCHS", 4)
@@ -577,6 +580,17 @@ def test_scores_of_other_pictures_are_not_taken_for_these(change: Any, same: boo
     kept = outcome(before, 0.8, configuration=TUNED, rows=np.arange(10), sample=before.digest)
     now = replace(now, sample=change(now.sample), features=cast(Any, {"tiny": None}))
     assert comparable(now, [kept]) == ([kept] if same else [])
+
+
+@pytest.mark.parametrize(("configuration", "counts"), [(TUNED, True), (RIDGE, False)], ids=["trained", "frozen"])
+def test_scores_of_an_earlier_trainer_count_only_where_nothing_is_solved_again(
+    configuration: Configuration, counts: bool
+) -> None:
+    task = replace(bare_task(np.arange(40) % 2), features=cast(Any, {"tiny": None}))
+    now = outcome(task, 0.8, configuration=configuration, rows=np.arange(10), sample=task.digest)
+    before = replace(now, trainer=TRAINER_VERSION - 1)
+    assert comparable(task, [now]) == [now]
+    assert comparable(task, [before]) == ([before] if counts else [])
 
 
 NARROW, WIDE = TinyBackbone((1, 1, 1), seed=1), TinyBackbone((8, 12, 16, 20))

@@ -14,7 +14,7 @@ from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.lab.advice import augmentation_policy
 from automl_tl.lab.flips import FlipHarm
 from automl_tl.learning.configuration import CLASSIFIERS, VIEW_SETS, Configuration, Frozen
-from automl_tl.learning.recipe import LAYERS, Recipe
+from automl_tl.learning.recipe import LAYERS, MOST_EPOCHS, MOST_LONG_EPOCHS, Recipe
 from automl_tl.searcher.space.search_space import (
     LONGEST_JOIN,
     Space,
@@ -34,6 +34,7 @@ SPACES = {
     "trained only": space(training=("fine_tuning", "pretrained_initialization")),
     "many, imbalanced, every flip": space(many=True, imbalanced=True, vflip=True),
     "neither joined nor augmented": space(joined=False, augmented=False, hflip=False),
+    "few pictures, and time": space(long_epochs=MOST_LONG_EPOCHS),
     "tokens": replace(space(), grids=NOWHERE, maps=NOWHERE),
     "a class token": space(patches=frozenset({"wide"})),
     "one without BatchNorm": space(layer_decay={"tiny": 0.65, "wide": 1.0}, with_batchnorm=frozenset({"wide"})),
@@ -92,6 +93,16 @@ def test_what_does_not_depend_on_another_choice_does_not_appear_with_it(drawn: D
         assert "vflip" not in asked or of.vflip
 
 
+def test_only_fine_tuning_goes_round_few_pictures_more_often(drawn: Drawn) -> None:
+    of, some = drawn
+    longest = {"fine_tuning": max(MOST_EPOCHS, of.long_epochs), "pretrained_initialization": MOST_EPOCHS}
+    for _, configuration in some:
+        if configuration.is_trained:
+            assert configuration.tuned.epochs <= longest[configuration.training]
+    if of.long_epochs:
+        assert max(c.tuned.epochs for _, c in some if c.training == "fine_tuning") > MOST_EPOCHS
+
+
 def test_every_cut_pooling_and_layer_can_be_built(drawn: Drawn) -> None:
     of, some = drawn
     for _, c in some:
@@ -129,9 +140,9 @@ def test_a_space_survives_json(of: Space) -> None:
     assert space_from_dict(json.loads(json.dumps(space_to_dict(of)))) == of
 
 
-def test_a_run_from_before_batchnorm_was_asked_of_some_alone_asks_all() -> None:
+def test_a_run_from_before_asks_all_about_batchnorm_and_has_no_longer_schedules() -> None:
     known = space_to_dict(space())
-    del known["with_batchnorm"], known["layer_decay"]
+    del known["with_batchnorm"], known["layer_decay"], known["long_epochs"]
     assert space_from_dict(known) == space()
 
 

@@ -66,7 +66,8 @@ class Space:
     vflip: bool = False
     imbalanced: bool = False
     many: bool = False
-    most_epochs: int = MOST_EPOCHS
+    long_epochs: int = 0
+    """How often few pictures may be gone round as there is time; 0 without a clock, and in runs from before."""
     joined: bool = True
     """Whether cuts may be joined and deviations read."""
     augmented: bool = True
@@ -107,7 +108,7 @@ def _check(space: Space) -> None:
         whole_number(n, 1, MOST_STAGES)
     for decay in space.layer_decay.values():
         number(decay)
-    whole_number(space.most_epochs, FEWEST_EPOCHS, MOST_LONG_EPOCHS)
+    whole_number(space.long_epochs, 0, MOST_LONG_EPOCHS)
     choices = ((space.n_stages, space.n_stages), (space.training, get_args(Training)))
     for some, known in (*choices, (space.classifiers, CLASSIFIERS), (space.views, VIEW_SETS)):
         if not set(some) or not set(some) <= set(known):
@@ -206,13 +207,15 @@ def _fine_tuning(chooser: Chooser, space: Space, backbone: str, cut: int) -> Rec
 
 def _from_pretrained(chooser: Chooser, space: Space, n_stages: int) -> Recipe:
     ratio = chooser.suggest_float("whole_lr_ratio", *WHOLE_LR_RATIO)
-    return Recipe(unfrozen=n_stages, lr_ratio=ratio, batchnorm="adapting", **_schedule(chooser, space))
+    schedule = _schedule(chooser, space)
+    schedule["epochs"] = min(schedule["epochs"], MOST_EPOCHS)  # it is never shortened where time is
+    return Recipe(unfrozen=n_stages, lr_ratio=ratio, batchnorm="adapting", **schedule)
 
 
 def _schedule(chooser: Chooser, space: Space) -> dict[str, Any]:
     """Return what a recipe has whichever stages learn."""
     return dict(
-        epochs=chooser.suggest_int("epochs", FEWEST_EPOCHS, space.most_epochs),
+        epochs=chooser.suggest_int("epochs", FEWEST_EPOCHS, max(MOST_EPOCHS, space.long_epochs)),
         head_lr=chooser.suggest_float("head_lr", *HEAD_LR, log=True),
         weight_decay=chooser.suggest_float("weight_decay", *WEIGHT_DECAY, log=True),
         warmup=chooser.suggest_float("warmup", 0.0, 0.1),

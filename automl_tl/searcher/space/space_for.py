@@ -10,7 +10,6 @@ from automl_tl.backbones.stages import has_batchnorm
 from automl_tl.lab.assessment import Assessment
 from automl_tl.learning.configuration import CLASSIFIERS, VIEW_SETS, Training
 from automl_tl.learning.effort import solving
-from automl_tl.learning.recipe import MOST_EPOCHS, long_epochs_for
 from automl_tl.searcher.space.search_space import IMBALANCED, MANY_PICTURES, Space
 from automl_tl.searcher.task import Task
 
@@ -49,7 +48,6 @@ def space_for(task: Task, assessment: Assessment, *, parts: Mapping[str, bool]) 
         vflip=assessment.allows("vflip"),
         imbalanced=bool(counts.max() >= IMBALANCED * counts.min()),
         many=task.sample.n >= MANY_PICTURES,
-        most_epochs=max(MOST_EPOCHS, long_epochs_for(task.sample.n)),
         joined=parts["joined"],
         augmented=parts["augmented"],
     )

@@ -11,7 +11,7 @@ import numpy as np
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.lab.recommended import fine_tuning, from_pretrained
 from automl_tl.learning.configuration import Configuration
-from automl_tl.learning.recipe import LR_RATIO, long_epochs_for
+from automl_tl.learning.recipe import LR_RATIO, MOST_EPOCHS, epochs_for
 from automl_tl.searcher.session import Prepared
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import Space
@@ -26,8 +26,8 @@ CLASSES_ALIKE = ("balanced_accuracy", "macro_f1")
 on 277 blood cells of four classes fine-tuning reached .695 with such weights, .814 without (cross-validated)."""
 SHARE_OF_TRIAL = 0.35
 """Share of the time for trials that one trial over all its folds may take."""
-LONG_SHARE = 0.5
-"""Share of the time for trials within which fine-tuning is lengthened, one fold and the refit together."""
+LONG_SHARE = 0.7
+"""Share of the time for trials within which the first fine-tuning is lengthened, all folds and the refit together."""
 UNLIKELY = 0.1
 """Probability of being the most accurate strategy below which `pretrained_initialization` is tried after the variations
 of fine-tuning: on 100 photos of clothing it took 127 of 238 seconds of trials, for nothing."""
@@ -67,7 +67,8 @@ def _variations(tuned: Configuration | None, space: Space) -> Iterator[Configura
     """Yield the recommended fine-tuning with one thing changed: what is worth knowing before TPE has its say."""
     if tuned is None:
         return
-    if (longer := min(3 * tuned.tuned.epochs // 2, space.most_epochs)) > tuned.tuned.epochs:
+    longer = min(3 * tuned.tuned.epochs // 2, MOST_EPOCHS)
+    if longer > tuned.tuned.epochs and not space.long_epochs:  # else it is as long as there is time for
         yield replace(tuned, how=replace(tuned.tuned, epochs=longer))
     yield replace(tuned, how=replace(tuned.tuned, lr_ratio=max(1.0, tuned.tuned.lr_ratio / LR_RATIO)))
     if space.augmented:
@@ -106,8 +107,7 @@ def _trained(prepared: Prepared, space: Space, limits: Limits, seconds: float | 
     tune = partial(fine_tuning, found, metric, cut=most, policy=policy)
     some = [tune(unfrozen=count) for count in counts]
     first = next((c for c in some if seconds is None or _with_refit(task, costs, c) <= seconds), some[-1])
-    longest = min(long_epochs_for(task.sample.n), space.most_epochs)
-    yield first if seconds is None else _lengthened(task, costs, first, longest, LONG_SHARE * seconds)
+    yield first if seconds is None else _lengthened(task, costs, first, space.long_epochs, seconds)
     if most == late.n_stages:
         yield from_pretrained(found, metric, policy=policy)
     for count in dict.fromkeys((advised, most)):
@@ -116,11 +116,12 @@ def _trained(prepared: Prepared, space: Space, limits: Limits, seconds: float | 
 
 
 def _lengthened(task: Task, costs: Costs, tuned: Configuration, longest: int, seconds: float) -> Configuration:
-    """Return a fine-tuning with the most epochs, `longest` at most, that fit into so many seconds."""
+    """Return a fine-tuning with the most epochs, `longest` at most, for which LONG_SHARE of the time suffices."""
+    folds = folds_to_score(task, costs, [tuned], seconds)
     for epochs in range(longest, tuned.tuned.epochs, -1):
-        longer = replace(tuned, how=replace(tuned.tuned, epochs=epochs))
-        if _with_refit(task, costs, longer) <= seconds:
-            return longer
+        needed = folds * costs.seconds(tuned, task.n_trained, epochs) + costs.seconds(tuned, task.sample.n, epochs)
+        if needed <= LONG_SHARE * seconds:
+            return replace(tuned, how=replace(tuned.tuned, epochs=epochs))
     return tuned
 
 
@@ -145,6 +146,7 @@ def folds_to_score(task: Task, costs: Costs, trained: Sequence[Configuration], s
     elif not trained:
         wanted = 1
     else:
-        n = task.n_trained
-        wanted = int(SHARE_OF_TRIAL * seconds / max(costs.seconds(trained[0], n), 1e-9))
+        n, how = task.n_trained, trained[0].tuned
+        epochs = min(how.all_epochs, how.head_epochs + epochs_for(task.sample.n))  # a lengthened one has as many folds
+        wanted = int(SHARE_OF_TRIAL * seconds / max(costs.seconds(trained[0], n, epochs), 1e-9))
     return int(np.clip(wanted, 1, available))
