@@ -14,6 +14,7 @@ from automl_tl.learning.trainer import TRAINER_VERSION
 from automl_tl.model.bundle import save_bundle
 from automl_tl.searcher.delivery.deliver import final_seconds
 from automl_tl.searcher.delivery.models import interim_model
+from automl_tl.searcher.first_look import n_training
 from automl_tl.searcher.run_folder import SAMPLE, RunFolder
 from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.space.search_space import Space, outside
@@ -113,8 +114,9 @@ def _today(session: Session, prepared: Prepared) -> Space:
     """Return what may be chosen in this session: in its time, of the kinds of training that were asked for."""
     space = space_for(prepared.task, prepared.assessment, parts=session.options.parts)
     strategies = session.options.strategies
-    if session.deadline.is_set:
-        space = replace(space, long_epochs=long_epochs_for(prepared.assessment.sample.n_training))
+    found = prepared.assessment.sample
+    if session.deadline.is_set and found.n == n_training(session.lab):  # else time is for more pictures
+        space = replace(space, long_epochs=long_epochs_for(found.n_training))
     if not strategies:
         return space
     asked = {"frozen" if name in FROZEN else name for name in strategies}
