@@ -6,6 +6,7 @@ timed, and is shared with others from some moment on, is one factor.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from generated_pictures import MakePictures, add_odd_pictures, picture
@@ -22,6 +24,7 @@ from torch import nn
 
 import automl_tl
 from automl_tl.learning.curve import curve_through
+from automl_tl.learning.recipe import epochs_for, long_epochs_for
 from automl_tl.monitor import Progress, Silent, Status
 from automl_tl.searcher import growth
 from automl_tl.searcher.result import SearchResult
@@ -113,6 +116,11 @@ def searched(
     begun = clock.now
     result = search(data, budget=budget, out=data.parent / "run", monitor=BecomesSlow(clock, at, factor))
     return result, clock.now - begun
+
+
+def kept_space(data: Path, run: str = "run") -> dict[str, Any]:
+    """Return what a run may choose from, as it has written it down."""
+    return dict(json.loads((data.parent / run / "space.json").read_text()))
 
 
 def left_out(result: SearchResult) -> list[str]:
@@ -209,3 +217,19 @@ def test_a_search_whose_sample_grows_keeps_its_budget(
     result, took = searched(clock, data, at, budget=100.0)
     assert took <= 100.0 * 1.05 + 5.0
     assert any("The sample grew from 64 to 128 " in note for note in result.notes)
+    assert kept_space(data)["long_epochs"] == 0  # time is for more pictures
+
+
+def test_few_pictures_are_gone_round_more_often_by_a_clock_alone(
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock, data: Path
+) -> None:
+    install(monkeypatch, slow=SlowBackbone(0.001, clock))
+    result, took = searched(clock, data, budget=60.0)
+    assert took <= 60.0 * 1.05 + 5.0
+    space, n = kept_space(data), 164  # of 204, with 40 held aside
+    assert space["long_epochs"] == long_epochs_for(n) > epochs_for(n)
+    tried = pd.read_csv(result.leaderboard)
+    epochs = tried.loc[tried["strategy"] == "fine_tuning", "param.epochs"]
+    assert epochs_for(n) < epochs.max() <= long_epochs_for(n)
+    search(data, trials=1, out=data.parent / "counted")
+    assert kept_space(data, "counted")["long_epochs"] == 0
