@@ -31,6 +31,19 @@ for _ in range(10):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
+GIVEN_BACK = """
+import numpy as np
+from automl_tl.memory import give_back_freed, held_memory, tune_malloc
+assert tune_malloc()
+kept = [np.ones(1_000_000) for _ in range(25)]
+last = np.ones(1_000_000)  # above the others: glibc gives back by itself what is the topmost
+most = held_memory()
+del kept
+freed = held_memory()
+assert give_back_freed()
+print(most - freed, most - held_memory())
+"""
+
 
 @pytest.mark.skipif(not GLIBC, reason="glibc only")
 def test_big_blocks_are_not_faulted_in_again() -> None:
@@ -39,6 +52,15 @@ def test_big_blocks_are_not_faulted_in_again() -> None:
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     assert faults("tuned") < faults("default") / 5
+
+
+@pytest.mark.skipif(not GLIBC, reason="glibc only")
+def test_what_was_freed_is_kept_until_it_is_given_back() -> None:
+    """In a process of its own: in this one other tests' arrays come and go."""
+    told = subprocess.run([sys.executable, "-c", GIVEN_BACK], capture_output=True, text=True, check=True).stdout
+    kept, given_back = (int(word) for word in told.split())
+    assert kept < 20_000_000
+    assert given_back > 180_000_000
 
 
 @pytest.mark.skipif(not GLIBC, reason="glibc only")

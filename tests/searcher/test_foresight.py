@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -74,21 +74,22 @@ def test_all_memory_is_shared_out_among_those_who_train_at_once(monkeypatch: pyt
     check_room(task(), TUNED, Allowance(at_once=4))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc keeps what is freed")
-def test_what_was_freed_is_given_back_before_anything_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not memory.tune_malloc():
-        pytest.skip("this libc keeps nothing")
-    memory.give_back_freed()  # by the tests before this one: what is kept below would only take its place
-    part = (memory.held_memory() or 0) + 150_000_000
-    monkeypatch.setattr(foresight, "all_memory", lambda: 2 * part)
-    check_room(task(), TUNED, Allowance(at_once=2))
-    kept = [np.ones(1_000_000) for _ in range(25)]  # 200 MB, which training of before has freed
-    with pytest.raises(ShortageError):
+@pytest.mark.parametrize("any_freed", [True, False])
+def test_what_was_freed_is_given_back_before_anything_is_refused(
+    any_freed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = least_bytes(task(), TUNED)
+    held = [3 * needed]  # of which earlier training has freed two thirds
+
+    def give_back() -> bool:
+        held[0] = needed if any_freed else held[0]
+        return any_freed
+
+    monkeypatch.setattr(foresight, "held_memory", lambda: held[0])
+    monkeypatch.setattr(foresight, "all_memory", lambda: 4 * needed)
+    monkeypatch.setattr(foresight, "give_back_freed", give_back)
+    with nullcontext() if any_freed else pytest.raises(ShortageError):
         check_room(task(), TUNED, Allowance(at_once=2))
-    last = np.ones(1_000_000)  # above the others: glibc gives back by itself what is the topmost
-    del kept
-    check_room(task(), TUNED, Allowance(at_once=2))
-    assert last.any()
 
 
 def test_what_would_be_more_than_is_allowed_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
