@@ -22,6 +22,7 @@ from tiny_models import tiny_alone
 from automl_tl.cli import main
 from automl_tl.cli.search_live import Display, Lines, best_words
 from automl_tl.data.dataset import open_dataset
+from automl_tl.data.listing import Skipped
 from automl_tl.errors import OptionError
 from automl_tl.learning.configuration import Frozen
 from automl_tl.model.bundle import load_bundle
@@ -197,6 +198,14 @@ def test_many_notes_are_shortened(page: Callable[..., str]) -> None:
     notes = tuple(f"note \x1b[31m{k}" for k in range(9))
     assert r"note \x1b[31m3 - ... and" in page(notes=notes)
     assert r"note \x1b[31m8" in page("--verbose", notes=notes)
+
+
+def test_pictures_that_could_not_be_read_are_named(page: Callable[..., str], real: Any) -> None:
+    left_out = tuple(Skipped(f"/my pictures/a/{name}.jpg", "not a picture") for name in ("1", "2", "\x1b[31m", "4"))
+    text = page(report=replace(real[1].report, unreadable=left_out))
+    names = r"'1.jpg', '2.jpg', '\x1b[31m.jpg' and 1 more"
+    assert f"4 pictures left out, as not readable ({names}): automl-tl inspect says why." in text
+    assert "left out" not in page()
 
 
 def test_json_is_the_result_and_nothing_else(monkeypatch: pytest.MonkeyPatch, real: Any) -> None:

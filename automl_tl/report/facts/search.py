@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePath
 
 import pandas as pd
 
+from automl_tl.data.listing import Skipped
 from automl_tl.data.majority import Majority
+from automl_tl.data.names import quoted
 from automl_tl.data.quality import QualityReport
 from automl_tl.durations import format_duration
 from automl_tl.learning.configuration import Configuration, Frozen
@@ -101,4 +104,12 @@ def notes_of(notes: Iterable[str], report: QualityReport | None) -> tuple[str, .
     """Return what else the user should know, each sentence once; `report` is on the pictures, where it is known."""
     warnings = () if report is None else report.warnings
     first = warnings[:1] if report is not None and report.leaks else ()  # what makes every number doubtful
-    return tuple(dict.fromkeys([*first, *notes, *warnings]))
+    missing = () if report is None else _unreadable(report.unreadable)
+    return tuple(dict.fromkeys([*first, *missing, *notes, *warnings]))
+
+
+def _unreadable(left_out: Sequence[Skipped]) -> tuple[str, ...]:
+    if not left_out:
+        return ()
+    names = quoted([PurePath(one.path).name for one in left_out], at_most=3)
+    return (f"{plural(len(left_out), 'picture')} left out, as not readable ({names}): automl-tl inspect says why.",)
