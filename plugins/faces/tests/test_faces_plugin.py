@@ -198,7 +198,10 @@ def _prepared(file: Path) -> Tensor:
 
 @pytest.fixture(scope="session")
 def public_network(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Return facenet-pytorch's class; it asks for an old torch, so it is installed without its dependencies."""
+    """Return facenet-pytorch's class; it asks for an old torch, so it is installed without its dependencies.
+
+    What is put in place of other modules is gone again when it returns: later tests need the real ones.
+    """
     target = tmp_path_factory.mktemp("facenet")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     done = subprocess.run(
@@ -220,7 +223,7 @@ def public_network(tmp_path_factory: pytest.TempPathFactory) -> Any:
             patch.setitem(sys.modules, name, module)
         from facenet_pytorch.models.inception_resnet_v1 import InceptionResnetV1
 
-        yield InceptionResnetV1
+    return InceptionResnetV1
 
 
 @pytest.mark.slow
