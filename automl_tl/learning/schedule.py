@@ -19,8 +19,9 @@ class Schedule:
     Args:
         recipe: epochs of both phases, and the warm-up.
         steps_per_epoch: optimiser steps.
-        spent: returns the share of the time that is used up, 0 to 1 or more. Progress is the share of the steps or of
-            the time, whichever is further: so a run that is slower than planned still ends with small rates, in time.
+        spent: returns the share of the time that is used up, 0 to 1 or more. Where it is a step ahead of the steps,
+            progress is the share of the time: so a run that is slower than planned still ends with small rates, in
+            time. One that is not goes by its steps alone, and is the same each time.
     """
 
     def __init__(self, recipe: Recipe, steps_per_epoch: int, spent: Callable[[], float] = no_share) -> None:
@@ -36,7 +37,8 @@ class Schedule:
     @property
     def progress(self) -> float:
         """Share that is done, 0 to 1 or a little more."""
-        return max(self.done / max(self.steps, 1), self.spent())
+        steps, spent = max(self.steps, 1), self.spent()
+        return spent if spent >= (self.done + 1) / steps else self.done / steps
 
     @property
     def finished(self) -> bool:

@@ -283,6 +283,12 @@ def test_a_limit_that_is_not_reached_changes_nothing(tmp_path: Path, monkeypatch
     assert not trained.shortened
 
 
+def test_within_a_limit_no_clock_decides(tmp_path: Path) -> None:
+    """By a real clock, which stands elsewhere each time."""
+    trained = Run(tmp_path).train(callbacks=[Deadline(60.0)])
+    assert trained.losses == Run(tmp_path).train().losses
+
+
 def test_without_a_limit_no_clock_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = Run(tmp_path).train()
     Clock(monkeypatch, seconds=1e9)
