@@ -6,7 +6,8 @@
   alone, the rest of the command, and the whole on a warm cache.
 - memory: `recommend` with 500, 5,000 and 50,000 pictures.
 - classes: `recommend` with 2, 10, 100 and 1,000 classes of 10 pictures.
-- backbones: `recommend` with the first one, two and three of those that are bundled, 500 photos.
+- backbones: `recommend` with one to six of them, 500 photos, and with each of them alone: the three that are
+  bundled, and three of timm with random weights, which cost what real ones do.
 - views: five frozen trials on 2,000 pictures, of each picture alone and in further views.
 - search: `search --budget 10m` of 20,000 pictures of 50 classes, by default and with the three backbones.
 - hundred_thousand: `recommend` on 100,000 pictures of 96 pixels, 50 classes.
@@ -39,6 +40,8 @@ from PIL import Image
 
 BUNDLED = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 BACKBONE = BUNDLED[0]
+RANDOM = ("timm:mobilenetv3_small_100", "timm:resnet10t", "timm:regnetx_002")
+"""Backbones whose weights are made up here."""
 DEFAULT_OUT = Path(__file__).parent / "results" / "scale.csv"
 
 
@@ -168,10 +171,29 @@ def classes(folder: Path) -> list[dict[str, object]]:
 
 def backbones(folder: Path) -> list[dict[str, object]]:
     data, rows = write_photos(folder / "photos", 10, 50), []
-    for n in range(1, len(BUNDLED) + 1):
-        chosen = [option for name in BUNDLED[:n] for option in ("--backbone", name)]
-        rows += recommended(f"500 photos, {n} backbones", data, folder / f"cache{n}", *chosen)
+    chosen = [*((name, []) for name in BUNDLED), *((name, random_weights(folder, name)) for name in RANDOM)]
+    options = [["--backbone", name, *weights] for name, weights in chosen]
+    alone = []
+    for (name, _), own in zip(chosen, options, strict=True):
+        alone.append(run(data, folder / f"cache of {name}", *own)[1].wall)
+        rows.append(row(f"500 photos, {name} alone: wall", alone[-1], "s"))
+    for n in range(1, len(chosen) + 1):
+        first = [word for own in options[:n] for word in own]
+        _, took = run(data, folder / f"cache{n}", *first)
+        rows += rows_of(f"500 photos, {n} backbones", took)
+        rows.append(row(f"500 photos, {n} backbones: over the sum of each alone", took.wall / sum(alone[:n]), "ratio"))
     return rows
+
+
+def random_weights(folder: Path, name: str) -> list[str]:
+    """Write weights that nothing has learned; return the options that name their file."""
+    import timm
+    from safetensors.torch import save_file
+
+    file = folder / f"{name.partition(':')[2]}.safetensors"
+    state = timm.create_model(name.partition(":")[2], pretrained=False).state_dict()
+    save_file({key: value.contiguous() for key, value in state.items()}, file)
+    return ["--weights", f"{name}={file}"]
 
 
 def views(folder: Path) -> list[dict[str, object]]:
