@@ -7,6 +7,10 @@ from collections.abc import Callable
 
 from automl_tl.learning.recipe import Recipe
 
+PATIENCE = 0.5
+"""Share of the time in which the clock changes nothing: first steps are dearer, as they decode, and run the frozen
+stages, for all epochs to come."""
+
 
 def no_share() -> float:
     """Return what is used up of a time that is not limited."""
@@ -19,9 +23,9 @@ class Schedule:
     Args:
         recipe: epochs of both phases, and the warm-up.
         steps_per_epoch: optimiser steps.
-        spent: returns the share of the time that is used up, 0 to 1 or more. Where it is a step ahead of the steps,
-            progress is the share of the time: so a run that is slower than planned still ends with small rates, in
-            time. One that is not goes by its steps alone, and is the same each time.
+        spent: returns the share of the time that is used up, 0 to 1 or more. Progress is the share of the steps; from
+            PATIENCE on the clock's may overtake it, so a run that is slower than planned still ends with small rates,
+            in time. One that is not goes by its steps alone, and is the same each time.
     """
 
     def __init__(self, recipe: Recipe, steps_per_epoch: int, spent: Callable[[], float] = no_share) -> None:
@@ -37,8 +41,7 @@ class Schedule:
     @property
     def progress(self) -> float:
         """Share that is done, 0 to 1 or a little more."""
-        steps, spent = max(self.steps, 1), self.spent()
-        return spent if spent >= (self.done + 1) / steps else self.done / steps
+        return max(self.done / max(self.steps, 1), (self.spent() - PATIENCE) / (1 - PATIENCE))
 
     @property
     def finished(self) -> bool:
