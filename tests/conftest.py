@@ -15,7 +15,12 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import pytest
 import unprivileged
 from generated_pictures import MakePictures, write_pictures
+from hypothesis import HealthCheck, settings
 from unprivileged import Restricted
+
+# A machine that is busy for a moment is no fault of what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 """Real data sets and weights beside the project; only tests marked slow may need them."""

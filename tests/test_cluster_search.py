@@ -90,7 +90,9 @@ def test_killed_workers_and_a_killed_driver_lose_nothing(place: Path) -> None:
     assert {int(name.partition(".")[0]) for name in kept} <= set(trials.number)
     lost = table[(table.kind == "trial") & (table.state == "failed") & table.reason.isna()]
     assert len(lost) <= WORKERS  # what was under way when the driver was killed, which is tried again and counts once
-    assert len(trials) == TRIALS
+    given_up = table.reason.astype(str).str.contains("two processes that did it died").sum()
+    assert given_up <= 1  # where the second worker that was killed was doing what the first one had begun
+    assert len(trials) == TRIALS - given_up
     assert table.number.is_unique
     assert not set(table.state) & {"running", "waiting"}
     parameters = trials.filter(like="param.")

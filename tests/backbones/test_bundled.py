@@ -175,7 +175,7 @@ def test_offline_without_weights_fails_at_once(reason: str, monkeypatch: pytest.
     start = time.perf_counter()
     with pytest.raises(WeightsError) as caught:
         build_network("timm:resnet18", get_backbone("timm:resnet18"))
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < 20  # not the most of a minute that retries take
     assert reason in str(caught.value)
     assert "--weights timm:resnet18=FILE" in str(caught.value)
 

@@ -39,14 +39,19 @@ def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     assert result.stdout
 
 
-def test_help_answers_in_well_under_a_second() -> None:
-    command = [sys.executable, "-m", "automl_tl", "--help"]
-    seconds = []
+def test_help_takes_a_small_part_of_what_torch_takes_to_load() -> None:
+    """However fast this machine is at the moment; 0.2 s where it is idle."""
+    shown, loaded = [], []
     for _ in range(3):
-        start = time.perf_counter()
-        subprocess.run(command, capture_output=True, check=True)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.8
+        shown.append(_seconds("-m", "automl_tl", "--help"))
+        loaded.append(_seconds("-c", "import torch"))
+    assert min(shown) < min(loaded) / 2
+
+
+def _seconds(*arguments: str) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+    return time.perf_counter() - start
 
 
 def test_help_lists_every_command_with_its_text() -> None:

@@ -49,7 +49,7 @@ def start(data: Path, out: Path, *more: str) -> subprocess.Popen[str]:
 
 
 def wait_for(file: Path, process: subprocess.Popen[str]) -> None:
-    for _ in range(1200):
+    for _ in range(3000):
         if file.exists() or process.poll() is not None:
             break
         time.sleep(0.1)
@@ -136,7 +136,7 @@ def test_what_tells_every_process_of_a_group_leaves_a_model_the_line_and_no_proc
 
 def wait_for_nobody(session: int) -> None:
     """Return when no process of a session is left; Ray's workers have groups of their own."""
-    for _ in range(300):
+    for _ in range(1200):
         if not any(is_of(session, int(folder.name)) for folder in Path("/proc").glob("[0-9]*")):
             return
         time.sleep(0.1)

@@ -26,7 +26,7 @@ def in_group(rank: int, size: int, store: Path, work: Callable[..., T], args: tu
     from torch import distributed
 
     torch.set_num_threads(1)
-    patience = timedelta(seconds=60)
+    patience = timedelta(seconds=600)
     distributed.init_process_group("gloo", init_method=f"file://{store}", timeout=patience, rank=rank, world_size=size)
     try:
         return work(*args)

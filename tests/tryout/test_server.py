@@ -192,8 +192,11 @@ def test_there_is_nothing_else(server: TryServer, method: str, path: str, status
 def test_a_client_that_goes_away_or_says_nothing_stops_nobody(
     server: TryServer, pictures: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module._Handler, "timeout", 0.2)
-    silent = socket.create_connection((LOOPBACK, server.server_port))
+    with monkeypatch.context() as patch:
+        patch.setattr(module._Handler, "timeout", 0.2)
+        silent = socket.create_connection((LOOPBACK, server.server_port))
+        silent.settimeout(20)
+        assert silent.recv(1) == b""  # the server has hung up
     head = f"POST /answer HTTP/1.0\r\nHost: {LOOPBACK}:{server.server_port}\r\nContent-Length: 1000\r\n\r\n"
     for rest in (b"", b"half"):
         with socket.create_connection((LOOPBACK, server.server_port)) as leaving:

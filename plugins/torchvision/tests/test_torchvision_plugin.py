@@ -196,7 +196,7 @@ def test_offline_it_fails_at_once_and_says_what_to_do(how: str, monkeypatch: pyt
     start = time.monotonic()
     with pytest.raises(ConnectionError, match=r"--weights torchvision:resnet18=FILE") as caught:
         family.get("resnet18").build()
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < 20
     assert ("HF_HUB_OFFLINE is set" if how == "switch" else "no connection to ::1") in str(caught.value)
     assert "https://download.pytorch.org/models/resnet18-f37072fd.pth" in str(caught.value)
 
