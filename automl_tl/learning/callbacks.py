@@ -44,7 +44,7 @@ class Callback:
 
 
 class Deadline(Callback):
-    """Ends a run in time, with small rates: its schedule follows the clock where that is further than the steps.
+    """Ends a run in time, with small rates: its schedule follows the clock where the steps fall behind.
 
     Args:
         seconds: from now to the end; what is built before the first epoch counts.
