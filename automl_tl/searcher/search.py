@@ -112,7 +112,7 @@ def search_in(session: Session) -> SearchResult:
             loop, stopped = try_candidates(loop) if wanted else (loop, "only the sweep was asked for")
             delivered = deliver(loop)
         finally:
-            _write_table(loop)
+            _keep_table(loop)
     result = _result(loop, delivered, stopped)
     _keep_answers(loop, delivered)
     keep_experience(first)  # on a larger sample the first trials are chosen ones
@@ -157,6 +157,15 @@ def _first_bundle(folder: RunFolder, task: Task, backbone: str) -> None:
         return
     configuration, head = first_model(task, backbone)
     save_bundle(first_interim_model(task, frozen_member(task, configuration, head)), folder.bundle)
+
+
+def _keep_table(loop: Loop) -> None:
+    """Write the leaderboard; anew where a signal comes meanwhile, which ends the search all the same."""
+    try:
+        _write_table(loop)
+    except KeyboardInterrupt:
+        _write_table(loop)
+        raise
 
 
 def _write_table(loop: Loop) -> None:

@@ -64,7 +64,7 @@ def check_ended(process: subprocess.Popen[str], code: int, data: Path, out: Path
     assert f"--out{out}--resume" in "".join(said.split()), said  # lines are wrapped
     assert "Traceback" not in said
     assert automl_tl.load(out / "bundle").predict(sorted(data.rglob("*.png"))[:3])
-    assert (out / "leaderboard.csv").exists() or not (out / "study.journal").exists()
+    assert (out / "leaderboard.csv").exists() or not (out / "trials").exists()
 
 
 @pytest.mark.parametrize("stage", STAGES)

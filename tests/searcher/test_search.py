@@ -31,6 +31,7 @@ from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.search import search
 from automl_tl.searcher.trials import candidates
 from automl_tl.searcher.trials import loop as trials_module
+from automl_tl.searcher.trials.leaderboard import write_leaderboard
 
 WITHOUT_CLOCK = ["seconds"]
 
@@ -462,6 +463,22 @@ def test_an_interrupted_search_delivers_what_it_has(
     assert automl_tl.load(result.bundle).predict(sorted(data.rglob("*.png"))[:3])
     assert (tmp_path / "run" / "result.json").exists()
     assert result.table["reason"].eq("interrupted").sum() == 1
+
+
+def test_a_signal_while_the_leaderboard_is_written_does_not_cost_it(
+    tiny: TinyBackbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(table: pd.DataFrame, path: Path) -> None:
+        written.append(len(table))
+        if len(written) == 1:
+            raise KeyboardInterrupt
+        write_leaderboard(table, path)
+
+    written: list[int] = []
+    monkeypatch.setattr("automl_tl.searcher.search.write_leaderboard", write)
+    with pytest.raises(KeyboardInterrupt):
+        search(data, trials=1, out=tmp_path / "run", backbones=["tiny"])
+    assert len(pd.read_csv(tmp_path / "run" / "leaderboard.csv")) == written[1] > 1
 
 
 def test_there_is_a_model_as_soon_as_anything_is_known(
