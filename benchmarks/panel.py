@@ -69,11 +69,19 @@ def measure(one: Opened) -> dict[str, Any]:
             if any(row.strategy == strategy for row in found.expectations.front):
                 trained[strategy] = configuration_asked_for(prepared, ConfigurationOptions(strategy=strategy))
                 right[strategy] = tested(lab, prepared, trained[strategy])
-    return {**identity(one), **known(found), **reached(right), **cost(found, trained)}
+    part = lab.dataset.frame[lab.dataset.frame["split"] == "test"]
+    clusters = pd.factorize(part["group"].where(part["group"] != "", part["path"]))[0]
+    return {**identity(one), **known(found), **reached(right, clusters), **cost(found, trained)}
 
 
 def known_again(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
-    """Return a row with what is known before training as the code of today finds it; what was trained stays."""
+    """Return a row with what is known before training as the code of today finds it; what was trained stays.
+
+    Raises:
+        ValueError: another version of the trainer has trained it, whose heads are not those that are known today.
+    """
+    if kept["trainer"] != TRAINER_VERSION:
+        raise ValueError(f"the row is of version {kept['trainer']} of the trainer, this is {TRAINER_VERSION}")
     came_true = ("set", "kind", "change", "per_class", "draw", "backbone", "trainer", "engine", "n_test", "oracle")
     prefixes = ("true_", "pictures_", "stages_", "tried_")
     measured = {k: v for k, v in kept.items() if k in came_true or k.startswith(prefixes)}
@@ -165,11 +173,16 @@ def right_of(candidate: Candidate, sample: Sample) -> np.ndarray:
     return right
 
 
-def reached(right: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Return the test accuracies, paired standard errors against the feature extractor, and the oracle's floor."""
+def reached(right: dict[str, np.ndarray], clusters: np.ndarray) -> dict[str, Any]:
+    """Return the test accuracies, paired standard errors against the feature extractor, and the oracle's floor.
+
+    Args:
+        right: bool (n,) per strategy.
+        clusters: int (n,), test pictures of one group are no independent ones.
+    """
     base = right["feature_extractor"]
     values: dict[str, Any] = {f"true_{name}": own.mean() for name, own in right.items()}
-    values |= {f"true_stderr_{name}": paired_gain(base, own)[1] for name, own in right.items()}
+    values |= {f"true_stderr_{name}": paired_gain(base, own, clusters)[1] for name, own in right.items()}
     return {**values, "oracle": halved_oracle(np.stack(list(right.values())))}
 
 

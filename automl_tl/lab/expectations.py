@@ -69,7 +69,11 @@ def expect(
     late = evidence.late(metric)
     X = features.matrix(late.source.cuts, late.source.pooling)
     curve = _curve(decompose(X, lab.engine.device), late, evidence, sample)
-    estimates = {name: _estimate(c, evidence, sample, metric, curve) for name, c in candidates.items()}
+    step, doubt = _curve_step(curve, sample)  # no other source has a curve
+    estimates = {
+        name: _estimate(c, evidence, sample, metric, (step if name == late.strategy else 0.0, doubt))
+        for name, c in candidates.items()
+    }
     known = _known(estimates[late.strategy], sample, domain)
     gains = lab.calibration.expect(known)
     extracting = lab.picture_seconds(evidence.backbone, sample.pictures)
@@ -100,7 +104,9 @@ def _known(estimate: Estimate, sample: Sample, domain: Domain) -> MetaFeatures:
     )
 
 
-def _estimate(chosen: Candidate, evidence: Evidence, sample: Sample, metric: str, curve: LearningCurve) -> Estimate:
+def _estimate(
+    chosen: Candidate, evidence: Evidence, sample: Sample, metric: str, step: tuple[float, float]
+) -> Estimate:
     """Correct the chosen candidate's accuracy for having been chosen among all of its strategy.
 
     Where the screen saw the whole sample, that is all sources of all backbones; else the finalists.
@@ -114,8 +120,8 @@ def _estimate(chosen: Candidate, evidence: Evidence, sample: Sample, metric: str
     return expected_accuracy(
         OutOfFold(correctness(sample.y, predictions), sample.groups, sample.folds, weights),
         chosen=chosen.path.best,
-        per_class=sample.n / len(sample.classes),
-        curve_step=_curve_step(curve, sample),
+        per_class=float(np.median(np.bincount(sample.y))),
+        curve_step=step,
     )
 
 

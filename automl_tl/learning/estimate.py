@@ -22,6 +22,8 @@ FEW = 3.0
 IN_BAG = 1 - np.exp(-1)
 # Points of each distribution in `combine_gain`; the grid is the product.
 GRID = 101
+# Variance of an accuracy of which nothing is known, the same as that of the interval's prior: flat from 0 to 1.
+FLAT = 1 / 12
 # Of an interval, on either side of the accuracy: 100,000 of 100,000 right are not certainty for pictures to come.
 LEAST_MARGIN = 0.001
 
@@ -30,7 +32,7 @@ LEAST_MARGIN = 0.001
 class Estimate:
     """The expected accuracy on new pictures of the same kind.
 
-    accuracy: corrected for the choice and stepped to the full size.
+    accuracy: corrected for the choice, stepped to the full size, and nearer to a half the less the pictures tell.
     interval: (low, high), holds the true accuracy with probability LEVEL.
     optimism: how much too good the chosen candidate's own cross-validation score is.
     n: pictures that it rests on.
@@ -159,15 +161,25 @@ def expected_accuracy(
     middle class; where they are few, which ones they happen to be moves the truth as well as the score (see `FEW`).
     curve_step: (gain, standard deviation) from the folds' training size to the full size, from `LearningCurve.step`.
 
-    The uncertainty is a Beta distribution: what `n_effective` pictures tell under a flat prior (so 20 of 20 right
-    reaches down to .87), widened by the variance of the choice and of the curve's step.
+    Few pictures say little, so the accuracy is drawn towards one of which nothing is known (`_shrunk`). The
+    uncertainty is a Beta distribution: what `n_effective` pictures tell under a flat prior (so 20 of 20 right reaches
+    down to .87), widened by the variance of the choice and of the curve's step.
     """
     corrected = correct_selection(found, bootstrap)
     correct = found.correct[:, corrected.best if chosen is None else chosen]
     accuracy = float(np.clip(correct.mean() - corrected.optimism + curve_step[0], 0.0, 1.0))
     size = n_effective(correct, found.clusters, found.folds) / (1 + FEW / (per_class or np.inf))
     a, b = _widen(accuracy * size + 1, (1 - accuracy) * size + 1, corrected.spread**2 + curve_step[1] ** 2)
-    return _estimate(accuracy, a, b, corrected.optimism, len(correct))
+    return _estimate(_shrunk(accuracy, a + b - 2), a, b, corrected.optimism, len(correct))
+
+
+def _shrunk(accuracy: float, size: float) -> float:
+    """The mean of what is known and what `size` pictures say, weighed by their certainties, both taken as normal.
+
+    Near 0 and 1 pictures are sure of themselves and it stays, where the mean of a Beta distribution would not.
+    """
+    measured = accuracy * (1 - accuracy) / max(size, 1.0)
+    return accuracy + measured / (measured + FLAT) * (0.5 - accuracy)
 
 
 def n_effective(correct: np.ndarray, clusters: np.ndarray | None = None, folds: np.ndarray | None = None) -> float:
