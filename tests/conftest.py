@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from unprivileged import Restricted
 
 # A machine that is busy for a moment is no fault of what is tested.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("patient", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

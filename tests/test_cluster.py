@@ -143,7 +143,8 @@ def test_a_signal_that_comes_while_ray_starts_is_heard_by_who_heard_it_before(
     def init(*_: object, **__: object) -> None:
         signal.signal(signal.SIGTERM, end)
         signal.pthread_kill(other.ident if elsewhere else main_thread, signal.SIGTERM)
-        time.sleep(0.1)
+        for _ in range(600 if elsewhere else 1):  # it ends as soon as that thread has been told
+            time.sleep(0.1)
 
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init))
     over = threading.Event()

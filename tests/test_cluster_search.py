@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -64,15 +65,16 @@ def kill_a_worker(driver: subprocess.Popen[str], chance: random.Random) -> None:
     """Kill one of the processes that do trials; there is one as soon as a trial is done."""
     while True:
         workers = [process for process, title in below(driver.pid) if title.startswith("ray::_work")]
-        if workers:
-            os.kill(chance.choice(workers), signal.SIGKILL)
-            return
+        with suppress(ProcessLookupError):  # one that was killed before, and is just being forgotten
+            if workers:
+                os.kill(chance.choice(workers), signal.SIGKILL)
+                return
         assert driver.poll() is None, "the search ended before a worker could be killed"
 
 
 def test_killed_workers_and_a_killed_driver_lose_nothing(place: Path) -> None:
     chance, run = random.Random(), place / "run"
-    *at, last = sorted(chance.sample(range(4, 54), 3))
+    *at, last = sorted(chance.sample(range(4, 40), 3))
     (place / "run.log").write_text(f"workers are killed after {at} trials, the driver after {last}\n")
     driver = command(place, "run", "--ray", "local", "--workers", str(WORKERS))
     for n in at:

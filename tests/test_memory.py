@@ -98,7 +98,7 @@ def test_memory_is_that_of_this_process(proc: bool, monkeypatch: pytest.MonkeyPa
     region.write(b"x" * 320_000_000)
     held = held_memory()
     assert held is not None
-    assert held - before > (300e6 if proc else -1)
+    assert held - before > (200e6 if proc else -1)  # others may give back some meanwhile
     region.close()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,18 @@ def write_run(folder: Path, path: Path, option: str = "--report") -> None:
     except AutomlTlError as error:
         pictures = str(error)
     written(run_page(run, pictures), path, option)
+
+
+@contextmanager
+def showing(bundle: Path) -> Iterator[None]:
+    """Let what ends a command while it shows its result say where the model lies, and how to see it again."""
+    try:
+        yield
+    except (KeyboardInterrupt, OSError) as error:
+        error.add_note(f"The model is done: {bundle}")
+        run = shlex.quote(str(bundle.parent))
+        error.add_note(f"To see what came of it: automl-tl report {run} --output report.html")
+        raise
 
 
 def written(page: Page, path: Path, option: str = "--report") -> None:

@@ -61,17 +61,18 @@ def search(
     ConvNet it has, then trains what promises most. A model lies in RUN/bundle from early on and only gets better;
     Ctrl-C ends the search with the best one so far.
     """
-    from automl_tl.cli.pages import typed, write_run
+    from automl_tl.cli.pages import showing, typed, write_run
     from automl_tl.cli.search_live import watching
 
     started = ctx.meta.get(STARTED, time.monotonic())
     budget = SearchOptions(**settings).budget
     with watching(settings["metric"], None if budget is None else started + budget) as monitor:
         result = _search(ctx, data, {**settings, "monitor": monitor, "started": started, "command": typed()})
-    steps = _steps(ctx, result)
-    if report is not None:
-        write_run(result.bundle.parent, report)
-    _show(result, steps, output_format, verbose)
+    with showing(result.bundle):
+        steps = _steps(ctx, result)
+        if report is not None:
+            write_run(result.bundle.parent, report)
+        _show(result, steps, output_format, verbose)
 
 
 def _search(ctx: click.Context, data: Path, settings: dict[str, Any]) -> SearchResult:

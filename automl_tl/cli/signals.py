@@ -14,6 +14,9 @@ from types import FrameType
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
+_LATER = 0.05
+"""Seconds after which a signal is given again that came where nothing can be raised."""
+
 
 class Ended(KeyboardInterrupt):
     """The command was told to end by a signal other than Ctrl-C's."""
@@ -37,6 +40,11 @@ def ending_signals() -> Iterator[list[Ended]]:
     came: list[Ended] = []
 
     def end(number: int, frame: FrameType | None) -> None:
+        if _is_unheard(frame):
+            again = threading.Timer(_LATER, signal.raise_signal, (number,))
+            again.daemon = True
+            again.start()
+            return
         came.append(Ended(number))
         _leave_lost_terminal()
         raise came[-1]
@@ -50,6 +58,16 @@ def ending_signals() -> Iterator[list[Ended]]:
     finally:
         for one in taken:
             signal.signal(one, signal.SIG_DFL)
+
+
+def _is_unheard(frame: FrameType | None) -> bool:
+    """Return whether Python would print what is raised here, and forget it: while an object is deleted."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "__del__" or (code.co_name == "cb" and code.co_filename.startswith("<frozen importlib")):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _leave_lost_terminal() -> None:

@@ -53,17 +53,18 @@ def train(
     a validation part, which it is scored on, then from every training picture; a held-out test part is looked at
     once, at the end. With --from a model learns on, with DATA, instead.
     """
-    from automl_tl.cli.pages import typed, write_run
+    from automl_tl.cli.pages import showing, typed, write_run
     from automl_tl.cli.render import BarMonitor, print_json, print_result
     from automl_tl.cli.train_page import train_page
 
     result = _train(data, {**settings, "monitor": BarMonitor(), "command": typed()})
-    if report is not None:
-        write_run(result.bundle.parent, report)
-    if output_format == "json":
-        print_json(result.to_dict())
-        return
-    print_result(*train_page(result, retyped(ctx, ("data", *COLUMNS)), verbose=verbose))
+    with showing(result.bundle):
+        if report is not None:
+            write_run(result.bundle.parent, report)
+        if output_format == "json":
+            print_json(result.to_dict())
+            return
+        print_result(*train_page(result, retyped(ctx, ("data", *COLUMNS)), verbose=verbose))
 
 
 def _train(data: Path, settings: dict[str, Any]) -> TrainResult:

@@ -70,9 +70,9 @@ def _swap(new: Path, folder: Path) -> None:
                 folder.rename(old)
             new.rename(folder)
             break
-        except OSError:
+        except BaseException as error:  # also an interruption: until then there is no folder
             recover(folder)
-            if attempt == _ATTEMPTS - 1:
+            if not isinstance(error, OSError) or attempt == _ATTEMPTS - 1:
                 raise
     shutil.rmtree(old, ignore_errors=True)
 

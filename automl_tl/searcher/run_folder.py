@@ -26,6 +26,7 @@ from automl_tl.foreign import JSON_IN_MEMORY, is_a, parse_json, read_bytes, whol
 from automl_tl.learning.configuration import Configuration
 from automl_tl.memory import check_readable
 from automl_tl.model.checking import MANIFEST
+from automl_tl.model.swap import recover
 from automl_tl.monitor import Epoch
 from automl_tl.output import whole
 from automl_tl.searcher.same_run import PICTURES, option_change, picture_changes
@@ -112,7 +113,8 @@ class RunFolder:
     def claimed(self) -> Iterator[None]:
         """Hold the folder; raises OptionError where another process searches in it.
 
-        Folders that were made here and in which nothing was begun are not left behind.
+        A model that a crash left aside while a better one took its place is put back. Folders that were made here and
+        in which nothing was begun are not left behind.
         """
         made = [folder for folder in (self.path, *self.path.parents) if not os.path.lexists(folder)]
         try:
@@ -129,6 +131,7 @@ class RunFolder:
                 "give another --out"
             ) from error
         try:
+            recover(self.bundle)
             yield
         finally:
             lock.release()

@@ -351,6 +351,24 @@ def test_interrupted_before_anything_is_there(monkeypatch: pytest.MonkeyPatch, t
     assert result.stderr == "\nInterrupted; what was computed is cached, run the same command to go on.\n"
 
 
+def test_interrupted_while_it_is_shown_it_says_that_the_model_is_done(
+    monkeypatch: pytest.MonkeyPatch, real: Any, tmp_path: Path
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine, "search", lambda *_, **__: real[1])
+    monkeypatch.setattr("automl_tl.cli.pages.write_run", interrupted)
+    result = run("DATA", "--report", tmp_path / "page.html")
+    assert (result.exit_code, result.stdout) == (130, "")
+    bundle = real[1].bundle
+    assert [line.strip() for line in result.stderr.strip().splitlines()] == [
+        "Interrupted; what was computed is cached.",
+        f"The model is done: {bundle}",
+        f"To see what came of it: automl-tl report {shlex.quote(str(bundle.parent))} --output report.html",
+    ]
+
+
 # --- the display ------------------------------------------------------------------------------------
 
 

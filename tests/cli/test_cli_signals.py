@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from automl_tl.cli.app import Application
-from automl_tl.cli.signals import ENDING
+from automl_tl.cli.signals import ENDING, Ended, ending_signals
 from automl_tl.searcher import search as engine
 from automl_tl.searcher import train as training
 
@@ -88,6 +89,25 @@ def test_a_result_that_a_signal_brought_about_is_shown_with_its_exit_code(name: 
 
     result = CliRunner().invoke(Application(commands={"work": work}), ["work"])
     assert (result.exit_code, result.output) == (CODES[name], "the best model so far\n")
+
+
+def test_a_signal_that_comes_while_an_object_is_deleted_is_heard_after_it() -> None:
+    """What is raised there Python prints and forgets."""
+
+    class Last:
+        def __del__(self) -> None:
+            send("SIGTERM")
+            deleted.append(True)
+
+    def work() -> None:
+        with ending_signals():
+            Last()
+            assert deleted
+            time.sleep(30)
+
+    deleted: list[bool] = []
+    with pytest.raises(Ended):
+        work()
 
 
 def test_afterwards_signals_do_what_they_did() -> None:

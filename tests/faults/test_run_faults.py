@@ -52,6 +52,22 @@ def test_a_full_disk_leaves_no_half_line_and_the_run_goes_on(
     assert [trial.value for trial in begun(path).trials] == [1.0, 1.0, 1.0, 2.0]
 
 
+def test_an_interruption_is_one_though_the_lock_was_not_yet_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Optuna's lock then fails to release itself, with an error that would look like a bug of ours."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    study = begun(tmp_path / "study.journal")
+    with monkeypatch.context() as stopped:
+        stopped.setattr("optuna.storages.journal._file.os.open", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            study.ask()
+    study.tell(study.ask(), 1.0)
+
+
 @pytest.mark.parametrize("left", [1, 10, 40])
 def test_a_kill_leaves_half_a_line_which_is_cut(tmp_path: Path, left: int) -> None:
     path = tmp_path / "study.journal"

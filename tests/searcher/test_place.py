@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -209,3 +209,20 @@ def test_a_command_that_was_interrupted_goes_on_with_its_refit(
     monkeypatch.setattr(Checkpoint, "on_state", on_state)
     np.testing.assert_allclose(run("run", **again), expected, rtol=1e-5, atol=1e-6)
     assert begun[0] == 2
+
+
+def test_a_process_that_hangs_is_ended_when_it_is_overdue(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hanging(Several):
+        def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+            return never
+
+        def cancel(self) -> None:
+            never.cancel()
+
+    never: Future[Any] = Future()
+    monkeypatch.setattr(module, "OVERDUE", 0.1)
+    place, _ = place_for(Hanging(), tmp_path, seconds=1.0)
+    with pytest.raises(CancelledError):
+        place.learned(task, TUNED, START, allowance=Allowance(0.1))

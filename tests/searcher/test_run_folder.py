@@ -11,6 +11,7 @@ import torch
 from tasks import RIDGE, TUNED, bare_task, outcome
 
 from automl_tl.errors import OptionError
+from automl_tl.model.swap import aside
 from automl_tl.monitor import Epoch
 from automl_tl.searcher.run_folder import STATES_KEPT, RunFolder, default_out
 from automl_tl.searcher.same_run import option_change, picture_changes
@@ -129,6 +130,15 @@ def test_a_folder_is_free_again_after_an_error(folder: RunFolder) -> None:
         fail()
     with folder.claimed():
         pass
+
+
+def test_a_model_that_a_crash_left_aside_is_put_back(folder: RunFolder) -> None:
+    with folder.claimed():
+        pass
+    (left := aside(folder.bundle)).mkdir(parents=True)
+    (left / "model").touch()
+    with folder.claimed():
+        assert (folder.bundle / "model").exists()
 
 
 def test_an_out_that_is_a_file_is_an_error_with_a_way_out(tmp_path: Path) -> None:

@@ -555,7 +555,7 @@ def test_a_run_with_a_budget_ends_and_goes_on_with_another(tiny: TinyBackbone, d
     first = search(data, budget=10, out=tmp_path / "run", backbones=["tiny"])
     assert first.budget == 10
     assert automl_tl.load(first.bundle).classes == ("apple", "leaf", "sky")
-    again = search(data, budget=15, out=tmp_path / "run", backbones=["tiny"], resume=True)
+    again = search(data, budget=120, trials=first.n_trials + 2, out=tmp_path / "run", backbones=["tiny"], resume=True)
     assert again.n_trials >= first.n_trials
     assert set(first.table["number"]) <= set(again.table["number"])
 

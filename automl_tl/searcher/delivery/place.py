@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from automl_tl.work import Executor
 LONG = 300.0
 """Planned seconds from which a refit is kept on the disk and, where there are several workers, shared among them. These
 must start, import torch, build the network and decode every picture, each of them: a minute or more on busy cores."""
+OVERDUE = 30.0
+"""Seconds beyond its time, which a refit keeps by itself, after which the processes that do it are ended."""
 LEAST_PART = 4
 """Pictures of a batch that each process takes at least: with fewer it would mostly wait for the others."""
 
@@ -47,7 +51,17 @@ class Place:
         self, task: Task, configuration: Configuration, start: Start, *,
         allowance: Allowance = UNBOUNDED, watch: Watch | None = None,
     ) -> Learned:  # fmt: skip
-        """Return what a candidate learns from every picture of the task; see `learn`."""
+        """Return what a candidate learns from every picture of the task; see `learn`.
+
+        Raises:
+            CancelledError: a process that hangs did not end in its time.
+        """
+        with self._ended_when_overdue(allowance):
+            return self._learned(task, configuration, start, allowance, watch)
+
+    def _learned(
+        self, task: Task, configuration: Configuration, start: Start, allowance: Allowance, watch: Watch | None
+    ) -> Learned:
         is_long = allowance.epochs is None and self.planned(configuration, task.sample.n) >= LONG
         kept = self.checkpoints if is_long else None
         processes = self._processes(task, configuration) if is_long else 1
@@ -61,6 +75,20 @@ class Place:
             learn_in_group, task, configuration, start, processes=processes, folder=kept, left=left, report=watch,
             checkpoints=kept, at_once=min(processes, self.executor.per_machine),
         ).result()  # fmt: skip
+
+    @contextmanager
+    def _ended_when_overdue(self, allowance: Allowance) -> Iterator[None]:
+        """End what other processes do where they do not end by themselves: nothing else would."""
+        if allowance.seconds is None:
+            yield
+            return
+        timer = threading.Timer(allowance.seconds + OVERDUE, self.executor.cancel)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _processes(self, task: Task, configuration: Configuration) -> int:
         """Return how many processes share a refit."""

@@ -115,7 +115,17 @@ class _Journal(JournalFileBackend):
         except BaseException as error:  # a full disk, an interruption
             os.truncate(self._path, before)
             name_file(error, self._path)
+            if (stopped := _interruption(error)) is not None:
+                raise stopped from None
             raise
+
+
+def _interruption(error: BaseException) -> KeyboardInterrupt | None:
+    """Return the interruption that an error came of: Optuna fails to release a lock that it did not have yet."""
+    before: BaseException | None = error
+    while before is not None and not isinstance(before, KeyboardInterrupt):
+        before = before.__context__
+    return before
 
 
 def _cut_torn_line(path: Path) -> None:
