@@ -115,13 +115,13 @@ class _Journal(JournalFileBackend):
         except BaseException as error:  # a full disk, an interruption
             os.truncate(self._path, before)
             name_file(error, self._path)
-            if (stopped := _interruption(error)) is not None:
-                raise stopped from None
+            if isinstance(error, RuntimeError) and (stopped := _interruption(error)) is not None:
+                raise stopped from None  # Optuna has failed to release a lock that it did not have yet
             raise
 
 
 def _interruption(error: BaseException) -> KeyboardInterrupt | None:
-    """Return the interruption that an error came of: Optuna fails to release a lock that it did not have yet."""
+    """Return the interruption that was handled when an error came up, or None."""
     before: BaseException | None = error
     while before is not None and not isinstance(before, KeyboardInterrupt):
         before = before.__context__
