@@ -69,11 +69,9 @@ def expect(
     late = evidence.late(metric)
     X = features.matrix(late.source.cuts, late.source.pooling)
     curve = _curve(decompose(X, lab.engine.device), late, evidence, sample)
-    step, doubt = _curve_step(curve, sample)  # no other source has a curve
-    estimates = {
-        name: _estimate(c, evidence, sample, metric, (step if name == late.strategy else 0.0, doubt))
-        for name, c in candidates.items()
-    }
+    step, doubt = _curve_step(curve, sample)
+    steps = {name: (0.0, doubt) for name in candidates} | {late.strategy: (step, doubt)}  # no other has a curve
+    estimates = {name: _estimate(c, evidence, sample, metric, steps[name]) for name, c in candidates.items()}
     known = _known(estimates[late.strategy], sample, domain)
     gains = lab.calibration.expect(known)
     extracting = lab.picture_seconds(evidence.backbone, sample.pictures)
