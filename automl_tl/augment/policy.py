@@ -43,6 +43,11 @@ class AugmentationPolicy:
     erase: float = 0.0
     """Probability that a rectangle of 2 % to 20 % of the area becomes grey, 0 to 1."""
 
+    @property
+    def varies(self) -> bool:
+        """Whether pictures are varied at all."""
+        return self != AugmentationPolicy()
+
     def to_dict(self) -> dict[str, Any]:
         """Return the policy as plain JSON values."""
         return {**asdict(self), "scale": list(self.scale)}
@@ -158,7 +163,8 @@ def _beside(batch: Tensor, values: Tensor) -> Tensor:
 
 
 def _recoloured(batch: Tensor, factors: Tensor) -> Tensor:
-    from kornia.enhance import adjust_contrast, adjust_saturation
+    from kornia.enhance import adjust_contrast_with_mean_subtraction as adjust_contrast
+    from kornia.enhance import adjust_saturation
 
     brightness, contrast, saturation = factors.unbind(dim=1)
     bright = (batch * brightness.view(-1, 1, 1, 1)).clamp(0, 1)

@@ -56,7 +56,7 @@ class ActivationCache:
         engine: where and in which number format.
         seed: of the variants, and of what is trained on them.
         folder: for the memory-mapped files.
-        n_variants: variants besides the plain one; `batch` goes round them.
+        n_variants: variants besides the plain one; `batch` goes round them. 0: all are the plain one.
         max_bytes: a bound on what is kept. Of variants that do not fit, the plain one the first, the prefix is run anew
             every time, and each time in another variation: pictures vary no less for want of room.
     """
@@ -106,7 +106,7 @@ class ActivationCache:
         return frozen_stages(self.network, self.boundary, self.engine)
 
     def _kept(self, variant: int) -> _Kept | None:
-        number = variant if variant == PLAIN else 1 + (variant - 1) % max(1, self.n_variants)
+        number = PLAIN if variant == PLAIN or not self.n_variants else 1 + (variant - 1) % self.n_variants
         if not self._row_bytes:
             self._row_bytes = self._measure_row()
         room = self.max_bytes // (self._row_bytes * len(self.pixels))
@@ -122,7 +122,7 @@ class ActivationCache:
 
     def _variation(self, variant: int) -> Variation | None:
         """Return what a variant does to every picture; the last one is kept, as its batches follow one another."""
-        if variant == PLAIN or self.policy == AugmentationPolicy():
+        if variant == PLAIN or not self.policy.varies:
             return None
         if self._last is None or self._last[0] != variant:
             self._last = (variant, self._draw(variant))

@@ -25,6 +25,7 @@ from automl_tl.learning.fast_stages import FastStages
 from automl_tl.learning.losses import Losses
 from automl_tl.learning.optimizer import make_optimizer
 from automl_tl.learning.recipe import Recipe, batch_size_for
+from automl_tl.learning.retreat import Retreat
 from automl_tl.learning.schedule import Schedule
 from automl_tl.learning.sharing import find_sharing
 from automl_tl.learning.state import State
@@ -80,7 +81,8 @@ def finetune(
 ) -> Trained:
     """Train the last stages and the head in place, on the pictures `rows`; the last epoch counts.
 
-    Rates follow warm-up and cosine, by the steps that are done or the time that is spent, as a `Deadline` says.
+    Rates follow warm-up and cosine, by the steps that are done or the time that is spent, as a `Deadline` says. What
+    diverges begins again at smaller ones, see `Retreat`.
 
     Args:
         tunable: what is trained; its head is where that starts from, usually a solved one. The cache's seed is that of
@@ -92,7 +94,7 @@ def finetune(
         callbacks: that watch, in their order; what one raises ends the run.
 
     Raises:
-        TrainingError: the loss is no longer finite.
+        TrainingError: the loss is no longer finite, at smaller rates either.
         ShortageError: one picture at a time does not fit into memory.
         ConnectionError: another process of the group that trains the network was lost; see `Sharing`.
     """
@@ -101,7 +103,6 @@ def finetune(
     history = History()
     for callback in callbacks:
         callback.on_train_begin(tunable)
-    run.sharing.begin(run.learned)
     schedule = Schedule(recipe, _n_batches(len(rows), size), run.sharing.clock(partial(_spent, callbacks)))
     state = run.state(schedule, history.epochs)
     devices = _cuda_devices(tunable.cache.engine)
@@ -111,9 +112,14 @@ def finetune(
         while not schedule.finished:
             number = len(history.epochs) + 1
             loss, seconds = run.epoch(rows, number, schedule), before + time.perf_counter() - started
-            progress = min(schedule.progress, 1.0)
+            progress, rate = min(schedule.progress, 1.0), run.rate
+            went_back = run.retreat.take_if_due(loss)
+            if not math.isfinite(loss):
+                if went_back and not schedule.finished:
+                    continue
+                raise TrainingError(f"the loss became {loss} at a head learning rate of {rate:.2g}")
             with run.fast.paused():
-                _tell([*callbacks, history], Epoch(number, recipe.all_epochs, progress, loss, run.rate, seconds))
+                _tell([*callbacks, history], Epoch(number, recipe.all_epochs, progress, loss, rate, seconds))
     tunable.eval()
     return Trained(tuple(history.epochs), schedule.shortened)
 
@@ -165,6 +171,8 @@ class _Run:
         freeze(tunable.network, last - recipe.unfrozen)
         self.learned = nn.ModuleList([tunable.head, *tunable.network.stages[last - recipe.unfrozen : last]])
         self.optimizer = make_optimizer(tunable, recipe)
+        self.sharing.begin(self.learned)
+        self.retreat = Retreat(self.learned, self.optimizer, tunable.head.n_classes)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         half = engine.kind == "cuda" and engine.dtype == "float16"
         self.scaler = torch.amp.GradScaler(enabled=half)
@@ -181,7 +189,9 @@ class _Run:
 
     def state(self, schedule: Schedule, history: list[Epoch]) -> State:
         """Return what changes while the run goes on."""
-        return State(self.learned, self.optimizer, self.scaler, self.generator, self.sharing, schedule, history)
+        return State(
+            self.learned, self.optimizer, self.scaler, self.generator, self.sharing, schedule, history, self.retreat
+        )
 
     def order(self, rows: np.ndarray) -> np.ndarray:
         """Return the pictures in the order of the next epoch."""
@@ -189,7 +199,7 @@ class _Run:
         return order
 
     def epoch(self, rows: np.ndarray, number: int, schedule: Schedule) -> float:
-        """Go once over the pictures, each in this epoch's variant; return the mean loss."""
+        """Go once over the pictures, each in this epoch's variant; return the mean loss, of some where it is infinite."""
         self._set_modes(head_only=schedule.head_only)
         losses = Losses()
         for some in _batches(self.order(rows), self.batch_size):
@@ -197,15 +207,10 @@ class _Run:
                 break
             self._set_rates(schedule)
             losses.add(self._step(some, number), len(some))
-            if losses.due:
-                self._checked(losses.mean())
             schedule.advance()
-        return self._checked(losses.mean())
-
-    def _checked(self, loss: float) -> float:
-        if not math.isfinite(loss):
-            raise TrainingError(f"the loss became {loss} at a head learning rate of {self.recipe.head_lr:.2g}")
-        return loss
+            if losses.due and not math.isfinite(losses.mean()):
+                break
+        return losses.mean()
 
     def _set_modes(self, *, head_only: bool) -> None:
         first = max(self.cache.cuts) - self.recipe.unfrozen
@@ -218,7 +223,7 @@ class _Run:
 
     def _set_rates(self, schedule: Schedule) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = group["highest"] * schedule.factor
+            group["lr"] = group["highest"] * schedule.factor * self.retreat.factor
 
     def _step(self, rows: np.ndarray, variant: int) -> Tensor:
         """Take one optimiser step; where memory does not suffice, in more and smaller parts from then on."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from automl_tl.learning.retreat import Retreat
 from automl_tl.learning.schedule import Schedule
 from automl_tl.learning.sharing import Sharing
 from automl_tl.monitor import Epoch
@@ -26,11 +27,17 @@ class State:
     schedule: Schedule
     history: list[Epoch]
     """The epochs that are done."""
+    retreat: Retreat
 
     @property
     def random(self) -> dict[str, Tensor]:
         """The states of this process's generators, uint8 (k,)."""
         found = {"cpu": torch.get_rng_state(), "mixing": self.generator.get_state()}
-        if next(self.learned.parameters()).is_cuda:
-            found["cuda"] = torch.cuda.get_rng_state()
+        if self.device.type == "cuda":
+            found["cuda"] = torch.cuda.get_rng_state(self.device)
         return found
+
+    @property
+    def device(self) -> torch.device:
+        """Where it learns."""
+        return next(self.learned.parameters()).device

@@ -26,7 +26,7 @@ from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.scores import class_weights
 from automl_tl.learning.tunable import Tunable, copy_network
 
-TRAINER_VERSION = 3
+TRAINER_VERSION = 4
 """Raised with every change after which the same pictures, configuration and seed, or the same pictures and the
 defaults, come to another result on the same engine: in which number format a device learns is no trainer's. Outcomes,
 bundles and measured tables keep it, so that they say which trainer they are of; 0 is any before it was counted."""
@@ -105,7 +105,7 @@ def train(
         callbacks: that watch.
 
     Raises:
-        TrainingError: the loss is no longer finite.
+        TrainingError: the loss is no longer finite, at smaller rates either.
         ShortageError: one picture at a time does not fit into memory.
     """
     cache = make_cache(material, configuration) if cache is None else cache
@@ -160,31 +160,34 @@ def make_cache(material: Material, configuration: Configuration) -> ActivationCa
         material.engine,
         material.seed,
         material.scratch,
-        n_variants=n_variants(how.all_epochs),
+        n_variants=n_variants(how.all_epochs, varied=how.policy.varies),
         max_bytes=material.max_bytes,
     )
 
 
-def n_variants(epochs: int) -> int:
-    """Return how many variants of every picture a schedule of so many epochs goes round.
+def n_variants(epochs: int, *, varied: bool = True) -> int:
+    """Return how many variants of every picture, besides the plain one, a schedule of so many epochs goes round.
 
-    >>> [n_variants(epochs) for epochs in (1, 4, 10, 30)]
-    [1, 2, 4, 4]
+    >>> [n_variants(epochs) for epochs in (1, 4, 10, 30)], n_variants(30, varied=False)
+    ([1, 2, 4, 4], 0)
     """
+    if not varied:
+        return 0
     return min(MOST_VARIANTS, max(1, -(-epochs // EPOCHS_PER_VARIANT)))
 
 
-def prefix_passes(epochs: int, room: int) -> int:
+def prefix_passes(epochs: int, room: int, *, varied: bool = True) -> int:
     """Return how often a schedule of so many epochs runs the frozen stages over every picture.
 
     Args:
         epochs: of both phases.
         room: variants that can be kept: each of them is run once, any other one in every epoch that asks for it.
+        varied: whether the policy varies pictures; else all variants are the plain one.
 
-    >>> [prefix_passes(10, room) for room in (9, 4, 2, 0)]
-    [4, 4, 6, 10]
+    >>> [prefix_passes(10, room) for room in (9, 4, 2, 0)], prefix_passes(10, 1, varied=False)
+    ([4, 4, 6, 10], 1)
     """
-    variants = n_variants(epochs)
+    variants = max(1, n_variants(epochs, varied=varied))
     return min(room, variants) + sum(epoch % variants >= room for epoch in range(epochs))
 
 

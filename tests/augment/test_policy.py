@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from automl_tl.augment.policy import VIEWS, ZOOM_SHARE, AugmentationPolicy, apply, augment, fixed_view, vary
+from automl_tl.augment.policy import VIEWS, ZOOM_SHARE, AugmentationPolicy, Variation, apply, augment, fixed_view, vary
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -94,6 +94,18 @@ def test_colours_change_by_no_more_than_they_may_and_each_picture_by_its_own() -
     assert out.amin() >= 0.5 * 0.6 * 0.6 - 1e-4
     assert out[:, 0, 0, 0].unique().numel() > 60
     torch.testing.assert_close(out, out[:, :1, :1, :1].expand_as(out), atol=1e-4, rtol=0)  # grey stays grey
+
+
+def test_contrast_is_about_the_mean() -> None:
+    """A picture of one colour has none, and another one keeps its mean."""
+    only_contrast = torch.tensor([[1.0, 1.3, 1.0]])
+    variation = Variation(vary(AugmentationPolicy(), 1, 16, 16, generator()).affine, only_contrast, None)
+    plain = torch.full((1, 3, 16, 16), 0.4)
+    torch.testing.assert_close(apply(plain, variation), plain, atol=1e-5, rtol=0)
+    varied = 0.5 + 0.3 * (smooth(1) - 0.5)
+    recoloured = apply(varied, variation)
+    assert recoloured.std() > 1.2 * varied.std()
+    assert float(recoloured.mean()) == pytest.approx(float(varied.mean()), abs=0.02)
 
 
 def test_recoloured_pictures_stay_between_black_and_white() -> None:

@@ -147,6 +147,15 @@ def test_the_prefix_runs_once_per_view_and_picture(tmp_path: Path) -> None:
     assert sum(passed) == 2 * N + measured
 
 
+def test_where_nothing_varies_the_prefix_runs_once(tmp_path: Path) -> None:
+    network = tiny_network()
+    passed = row_counter(network)
+    cache = make_cache(network, noise(N), 2, tmp_path, n_variants=n_variants(10, varied=False))
+    views = [cache.batch(epoch, ALL).output for epoch in range(11)]
+    assert all(torch.equal(view, views[0]) for view in views)
+    assert sum(passed) == prefix_passes(10, 1, varied=False) * N + FOLDING + 1
+
+
 def kept_bytes(cache: ActivationCache, *, pooled: bool) -> int:
     total = 0
     for view in cache._variants.values():

@@ -38,7 +38,7 @@ def test_it_counts_weights_what_the_optimiser_keeps_and_a_batch(unfrozen: int) -
     found = task()
     first = max(3 - unfrozen, 0)
     batch = batch_size_for(found.n_trained)
-    expected = 4 * (sum(WEIGHTS) + 3 * sum(WEIGHTS[first:]) + batch * sum(OUTPUTS[first:]))
+    expected = 4 * (sum(WEIGHTS) + 4 * sum(WEIGHTS[first:]) + batch * sum(OUTPUTS[first:]))
     assert least_bytes(found, retuned(TUNED, unfrozen=unfrozen)) == expected
 
 

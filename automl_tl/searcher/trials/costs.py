@@ -83,5 +83,6 @@ class Costs:
         rounds = how.all_epochs if epochs is None else epochs
         last = max(configuration.cuts)
         boundary = last - how.unfrozen
-        passes = prefix_passes(rounds, costs.room(boundary, n, self.max_bytes)) if boundary else 0
+        room = costs.room(boundary, n, self.max_bytes) if boundary else 0
+        passes = prefix_passes(rounds, room, varied=how.policy.varies) if boundary else 0
         return n * (rounds * costs.step(boundary, last) + passes * costs.prefix(boundary))

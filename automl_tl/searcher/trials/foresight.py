@@ -17,8 +17,8 @@ from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.wording import format_bytes
 
 _FLOAT = 4  # bytes
-_BESIDE_WEIGHTS = 3
-"""Tensors of the size of a weight that learns: its gradient, and AdamW's two averages."""
+_BESIDE_WEIGHTS = 4
+"""Tensors of the size of a weight that learns: its gradient, AdamW's two averages, and what it began as."""
 
 
 def least_bytes(task: Task, configuration: Configuration) -> int:
