@@ -199,7 +199,7 @@ class _Run:
         return order
 
     def epoch(self, rows: np.ndarray, number: int, schedule: Schedule) -> float:
-        """Go once over the pictures, each in this epoch's variant; return the mean loss, of some where it is infinite."""
+        """Go once over the pictures, each in this epoch's variant, or until a loss is none; return the mean loss."""
         self._set_modes(head_only=schedule.head_only)
         losses = Losses()
         for some in _batches(self.order(rows), self.batch_size):

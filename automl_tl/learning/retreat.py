@@ -29,7 +29,7 @@ class Retreat:
         self.limit = DIVERGED * math.log(max(n_classes, 2))
         self.times = 0
         """How often it was taken; a run that goes on from a checkpoint takes it up."""
-        self._start = {name: value.detach().cpu().clone() for name, value in learned.state_dict().items()}
+        self._start = {name: value.detach().clone() for name, value in learned.state_dict().items()}
 
     @property
     def factor(self) -> float:

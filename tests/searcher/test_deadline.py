@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from tasks import TUNED, retuned
 
+from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.trainer import n_variants
 from automl_tl.searcher.trials.costs import UNMEASURED, Costs, StageCosts
@@ -41,6 +42,9 @@ def test_a_step_costs_what_learns_and_the_prefix_what_does_not() -> None:
     assert STAGES.prefix(0) == 0
 
 
+VARIED = retuned(TUNED, policy=AugmentationPolicy(hflip=0.5))
+
+
 def planned(configuration: Configuration, n: int, epochs: int | None = None) -> float:
     """Return the seconds before anything was measured, less what is added for not knowing."""
     return costs().seconds(configuration, n, epochs) / UNMEASURED
@@ -48,17 +52,21 @@ def planned(configuration: Configuration, n: int, epochs: int | None = None) -> 
 
 def test_the_plan_counts_pictures_epochs_and_kept_views() -> None:
     """Every epoch runs the stages that learn; those that do not are run once in each of a few views."""
-    assert planned(TUNED, 10) == pytest.approx(10 * (5 * 3.0 * 0.6 + n_variants(5) * 0.1))
-    assert planned(TUNED, 20) == pytest.approx(2 * planned(TUNED, 10))
-    assert planned(TUNED, 10, 2) == pytest.approx(10 * (2 * 3.0 * 0.6 + n_variants(2) * 0.1))
+    assert planned(VARIED, 10) == pytest.approx(10 * (5 * 3.0 * 0.6 + n_variants(5) * 0.1))
+    assert planned(VARIED, 20) == pytest.approx(2 * planned(VARIED, 10))
+    assert planned(VARIED, 10, 2) == pytest.approx(10 * (2 * 3.0 * 0.6 + n_variants(2) * 0.1))
     assert planned(retuned(TUNED, unfrozen=3), 10) == pytest.approx(10 * 5 * 3.0 * 0.7)
-    assert planned(retuned(TUNED, head_epochs=3), 10) == pytest.approx(10 * (8 * 3.0 * 0.6 + n_variants(8) * 0.1))
+    assert planned(retuned(VARIED, head_epochs=3), 10) == pytest.approx(10 * (8 * 3.0 * 0.6 + n_variants(8) * 0.1))
+
+
+def test_where_nothing_varies_the_frozen_stages_run_once() -> None:
+    assert planned(TUNED, 10) == pytest.approx(10 * (5 * 3.0 * 0.6 + 0.1))
 
 
 def test_the_plan_counts_what_cannot_be_kept() -> None:
     """Ten epochs go round four views; of two that fit the prefix is run once, of the others in every epoch."""
     tight = Costs({"tiny": replace(STAGES, kept_bytes=(8, 8, 8))}, max_bytes=2 * 10 * 8)
-    ten = retuned(TUNED, epochs=10)
+    ten = retuned(VARIED, epochs=10)
     assert tight.seconds(ten, 10) / UNMEASURED == pytest.approx(10 * (10 * 3.0 * 0.6 + 6 * 0.1))
     assert tight.seconds(ten, 1) / UNMEASURED == pytest.approx(10 * 3.0 * 0.6 + 4 * 0.1)
 
