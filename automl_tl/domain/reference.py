@@ -79,7 +79,8 @@ class DomainReference:
         """Return whether it was made with the weights and the input that `network` has."""
         backbone = network.backbone
         ours = (self.weights, self.n_stages, self.input_size, self.mean, self.std)
-        theirs = (network.weights.identity, network.n_stages, backbone.input_size, backbone.mean, backbone.std)
+        mean, std = tuple(backbone.mean), tuple(backbone.std)  # a plugin's may be lists
+        theirs = (network.weights.identity, network.n_stages, backbone.input_size, mean, std)
         return ours == theirs
 
     def likeness(self, embeddings: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ import torch
 
 from automl_tl.augment.policy import fixed_view
 from automl_tl.backbones.blame import blaming
+from automl_tl.backbones.registry import origin
 from automl_tl.backbones.stages import POOLINGS, Network, normalise
 from automl_tl.data.decode import DECODER, Preprocessing
 from automl_tl.devices import to_device, to_host
@@ -28,7 +29,7 @@ from automl_tl.features.engine import Engine
 from automl_tl.features.halving import halving
 from automl_tl.features.picture import Picture
 from automl_tl.features.pixels import PixelStore
-from automl_tl.features.runtimes import prepare
+from automl_tl.features.runtimes import installed_openvino, prepare
 from automl_tl.monitor import Progress, unheeded
 from automl_tl.work import ThisProcess
 
@@ -109,8 +110,10 @@ class Pass:
         network, backbone = self.network, self.network.backbone
         return {
             "backbone": network.name,
+            "plugin": origin(network.name),
             "weights": network.weights.identity,
-            "stages": network.n_stages,
+            "channels": list(network.channels),
+            "sizes": list(network.sizes),
             "layouts": list(network.layouts),
             "own vector": network.has_own_vector,
             "mean": list(backbone.mean),
@@ -118,6 +121,7 @@ class Pass:
             "preprocessing": asdict(self.how),
             "view": self.view,
             "engine": self.engine.name,
+            "openvino": installed_openvino() if self.engine.runtime == "openvino" else "",
             "decoder": DECODER,
             "torch": torch.__version__.split("+")[0],
         }

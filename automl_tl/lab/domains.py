@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 from automl_tl.domain.extremes import Extremes, extremes
 from automl_tl.domain.library import find_reference
@@ -40,9 +41,8 @@ def measure_domains(
     for done, (name, values) in enumerate(features.items(), 1):
         domains[name] = _measure(lab.networks, name, values.take(rows), pictures, fit, spare)
         update(done, len(features))
-    return {
-        name: _with_stand_in(lab.networks, domain, domains, pictures, fit, spare) for name, domain in domains.items()
-    }
+    bundled = cache(lambda on: _bundled(lab.networks, on, pictures, fit, spare))
+    return {name: _with_stand_in(lab.networks, domain, domains, bundled) for name, domain in domains.items()}
 
 
 def picture_extremes(lab: Lab, features: Features, sample: Sample) -> Extremes | None:
@@ -70,9 +70,7 @@ def _with_stand_in(
     networks: Networks,
     domain: Domain,
     domains: Mapping[str, Domain],
-    pictures: Sequence[Picture],
-    fit: str,
-    spare: SpareTime,
+    bundled: Callable[[str], Domain | None],
 ) -> Domain:
     """Let a backbone of the same pretraining domain, or of one within it, stand in for one that cannot be compared."""
     if domain.measure != "none":
@@ -81,7 +79,7 @@ def _with_stand_in(
     measured = {name: d for name, d in domains.items() if d.measure == "embedding"}
     for on in stand_ins(own):
         peers = [d for name, d in measured.items() if networks.backbone(name).pretrained_on == on]
-        other = peers[0] if peers else _bundled(networks, on, pictures, fit, spare)
+        other = peers[0] if peers else bundled(on)
         if other is not None:
             return proxy(domain, other, wider="" if on == own else own)
     return domain

@@ -51,7 +51,7 @@ def _depends_on(lab: Lab, features: Mapping[str, Features], sample: Sample) -> d
     pictures = [picture.sha256 for picture in sample.pictures]
     return {
         "version": [VERSION, __version__],
-        "features": {name: digest(lab.networks.way(name, lab.report.fit).key) for name in features},
+        "features": {name: digest(lab.networks.key(name, lab.report.fit)) for name in features},
         "pictures": digest({"sha256": pictures, "y": sample.y.tolist(), "folds": sample.folds.tolist()}),
         "groups": digest({"groups": sample.groups.tolist()}),
         "classes": len(sample.classes),

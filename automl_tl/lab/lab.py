@@ -90,7 +90,7 @@ class Lab:
 
     def n_missing(self, name: str, pictures: Sequence[Picture]) -> int:
         """Return of how many pictures the features are not known."""
-        table = self.networks.store.table(self.networks.way(name, self.report.fit).key)
+        table = self.networks.store.table(self.networks.key(name, self.report.fit))
         return sum(picture.sha256 not in table for picture in pictures)
 
     def picture_seconds(self, name: str, pictures: Sequence[Picture]) -> float:

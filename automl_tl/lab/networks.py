@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from automl_tl.backbones.contract import Backbone
 from automl_tl.backbones.overrides import Triple, configure
@@ -57,6 +58,7 @@ class Networks:
     n_pictures: int = 0
     hurried: bool = False
     _networks: OrderedDict[str, Network] = field(default_factory=OrderedDict)
+    _keys: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict, init=False)
 
     @property
     def store(self) -> FeatureStore:
@@ -127,6 +129,17 @@ class Networks:
         network = self.network(name)
         engine = choose_runtime(network, self.engine, self.n_pictures, self.timing, hurried=self.hurried)
         return Pass(network, self.preprocessing(name, fit), engine, view, pixels=self.pixels)
+
+    def key(self, name: str, fit: str, view: str = "plain") -> dict[str, Any]:
+        """Return the key of `way`, for which a backbone is built only once.
+
+        Raises:
+            BackboneError: see `network`.
+        """
+        asked = (name, fit, view)
+        if asked not in self._keys:
+            self._keys[asked] = self.way(*asked).key
+        return self._keys[asked]
 
 
 _here: dict[str, Networks] = {}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from automl_tl.augment.policy import AugmentationPolicy, augment
 from automl_tl.backbones.blame import blaming
@@ -59,12 +59,12 @@ class TrainingSpeed:
 def forward_seconds(network: Network, engine: Engine, folder: Path) -> float:
     """Return the seconds per picture of a forward pass with its statistics, from disk if known."""
     size, n = network.backbone.input_size, _forward_batch(network, engine)
-    images = torch.randint(0, 256, (n, size, size, 3), dtype=torch.uint8)
 
     def measure() -> float:
+        images = _noise(n, size)
         return _fastest(lambda: statistics(network, images, engine), engine) / n
 
-    return remember(folder, {**machine(network, engine), "what": "forward"}, measure, number)
+    return remember(folder, {**machine(network, engine), "what": "forward", "at once": n}, measure, number)
 
 
 def _forward_batch(network: Network, engine: Engine) -> int:
@@ -131,10 +131,9 @@ def stage_seconds(network: Network, engine: Engine, folder: Path, spare: SpareTi
 
     Raises as `training_speed`.
     """
-    size = network.backbone.input_size
-    images = torch.randint(0, 256, (_BATCH, size, size, 3), dtype=torch.uint8)
 
     def measure() -> list[float]:
+        images = _noise(_BATCH, network.backbone.input_size)
         x = normalise(images.to(engine.device), network.backbone.mean, network.backbone.std)
         x = x.contiguous(memory_format=torch.channels_last)
         seconds = []
@@ -166,8 +165,7 @@ def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int, spa
     frozen = cut - unfrozen
     if not any(True for stage in stages[frozen:] for _ in stage.parameters()):
         frozen = 0  # the last stages have nothing to learn
-    size = network.backbone.input_size
-    images = torch.randint(0, 256, (_STEP_BATCH, size, size, 3), dtype=torch.uint8)
+    images = _noise(_STEP_BATCH, network.backbone.input_size)
     labels = torch.arange(_STEP_BATCH, device=engine.device) % 2
     head = nn.LazyLinear(2).to(engine.device)
     parameters = [p for stage in stages[frozen:] for p in stage.parameters()]
@@ -194,6 +192,12 @@ def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int, spa
 
     with fast:
         return _fastest(step, engine, spare=spare) / _STEP_BATCH
+
+
+def _noise(n: int, size: int) -> Tensor:
+    """Return n pictures to time with, uint8 (n, size, size, 3); torch's own generator is left as it is."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (n, size, size, 3), dtype=torch.uint8, generator=generator)
 
 
 def _fastest(work: Callable[[], Any], engine: Engine, repeats: int = _REPEATS, spare: SpareTime = UNLIMITED) -> float:
@@ -240,5 +244,12 @@ def decode_seconds(pictures: Sequence[Picture], how: Preprocessing, store: Pixel
             store.keep(batch, how, images.numpy())
         return (time.perf_counter() - start) / len(some)
 
-    key = {"what": "decode", "node": platform.node(), **asdict(how), "pictures": [p.sha256 for p in some]}
+    pictures_timed = [picture.sha256 for picture in some]
+    key = {
+        "what": "decode",
+        "node": platform.node(),
+        "threads": store.threads,
+        **asdict(how),
+        "pictures": pictures_timed,
+    }
     return remember(folder, key, measure, number)

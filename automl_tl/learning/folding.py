@@ -8,7 +8,6 @@ kept of it, stays as it is, while the maps between are neither written nor kept.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,10 +31,9 @@ def folded(stages: Sequence[nn.Module], inputs: Tensor) -> dict[nn.Module, Forwa
     modules = [module for stage in stages for module in stage.modules()]
     with torch.no_grad():
         pairs = find_pairs(modules, lambda: run(stages, inputs))
-    seen = Counter(module for pair in pairs for module in pair)
     found: dict[nn.Module, Forward] = {}
     for convolution, batchnorm in pairs:
-        if seen[convolution] == seen[batchnorm] == 1 and is_untouched(convolution) and is_untouched(batchnorm):
+        if is_untouched(convolution) and is_untouched(batchnorm):
             found |= {convolution: _with(convolution, batchnorm), batchnorm: _after(batchnorm)}
     if found:
         found |= {module: _relu6 for module in modules if _is_relu6(module)}

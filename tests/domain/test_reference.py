@@ -77,6 +77,12 @@ def test_few_pictures_are_refused(source: list[Picture]) -> None:
         build_reference(tiny_network(), source[:20], ENGINE, name="few")
 
 
+def test_it_fits_a_plugin_whose_mean_is_a_list(reference: DomainReference) -> None:
+    backbone = TinyBackbone()
+    backbone.mean, backbone.std = list(backbone.mean), list(backbone.std)  # type: ignore[assignment]
+    assert reference.fits(build_network("tiny", backbone))
+
+
 @pytest.mark.parametrize("content", [b"", b"rubbish", b"\x10\0\0\0\0\0\0\0{}"])
 def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "broken.safetensors"

@@ -59,7 +59,7 @@ def test_a_second_run_does_no_forward_pass(files: list[Picture], tmp_path: Path)
     np.testing.assert_array_equal(first.matrix([3])[::-1], again.matrix([3]))
 
 
-@pytest.mark.parametrize("change", ["view", "size", "fit", "values", "engine", "weights"])
+@pytest.mark.parametrize("change", ["view", "size", "fit", "values", "engine", "weights", "stages"])
 def test_whatever_changes_a_feature_changes_the_table(change: str, files: list[Picture], tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
     extract(Pass(tiny_network(), HOW, ENGINE), files, store)
@@ -69,9 +69,19 @@ def test_whatever_changes_a_feature_changes_the_table(change: str, files: list[P
         how = replace(how, value_range=ValueRange(0, 4095))
     engine = Engine("cpu", "bfloat16") if change == "engine" else ENGINE
     network = build_network("tiny", backbone)
+    if change == "stages":  # as where a plugin's author reads a stage elsewhere, of the same weights
+        network = replace(network, channels=(8, 12, 17))
     before = backbone.passes
     extract(Pass(network, how, engine, view="hflip" if change == "view" else "plain"), files, store)
     assert backbone.passes > before
+
+
+def test_a_new_version_of_the_plugin_has_features_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    way = Pass(tiny_network(), HOW, ENGINE)
+    monkeypatch.setattr(module, "origin", lambda name: f"{name}-plugin 1.0")
+    before = way.key
+    monkeypatch.setattr(module, "origin", lambda name: f"{name}-plugin 1.1")
+    assert way.key != before
 
 
 def test_identical_pictures_cost_one_pass(files: list[Picture], tmp_path: Path) -> None:

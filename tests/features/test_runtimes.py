@@ -21,6 +21,7 @@ from automl_tl.errors import EngineError
 from automl_tl.features.engine import Engine
 from automl_tl.features.extract import statistics
 from automl_tl.features.runtimes import Folded, installed_openvino, prepare
+from automl_tl.learning.activations import frozen_stages
 from automl_tl.learning.problem import Problem
 from automl_tl.learning.screen import ridge_path
 
@@ -93,6 +94,32 @@ def test_what_cannot_be_folded_is_not() -> None:
         prepare(build_network("twice", Twice()), FOLDED)
     with pytest.raises(EngineError, match="tiny has no BatchNorm that follows a convolution"):
         prepare(tiny_network(batchnorm=False), FOLDED)
+
+
+class Shared(nn.Module):
+    """A convolution and a BatchNorm that run twice, as a plugin may share weights between layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.convolution, self.norm = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        for _ in range(2):
+            x = self.norm(self.convolution(x))
+        return x
+
+
+class SharedTwice(TinyBackbone):
+    def build(self, *, pretrained: bool = True) -> nn.Module:
+        return nn.Sequential(Shared())
+
+
+def test_what_runs_twice_is_no_pair_and_training_takes_its_stages_as_they_are() -> None:
+    network = build_network("shared", SharedTwice())
+    with pytest.raises(EngineError, match="shared has no BatchNorm that follows a convolution"):
+        prepare(network, FOLDED)
+    assert frozen_stages(network, 1, EAGER) == network.stages
 
 
 @needs_openvino

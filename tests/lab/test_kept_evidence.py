@@ -46,7 +46,9 @@ def gathered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return real(*arguments, **options)
 
     monkeypatch.setattr(module, "gather_evidence", gather)
-    monkeypatch.setattr(Networks, "way", lambda self, name, fit: SimpleNamespace(key={"backbone": name, "fit": fit}))
+    monkeypatch.setattr(
+        Networks, "way", lambda self, name, fit, view: SimpleNamespace(key={"backbone": name, "fit": fit})
+    )
     return found
 
 

@@ -7,14 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from generated_pictures import MakePictures
 from tiny_backbone import TinyBackbone
 from torch import nn
 
 from automl_tl.backbones.stages import build_network
+from automl_tl.data.decode import Preprocessing
 from automl_tl.errors import BackboneError
 from automl_tl.features.engine import Engine
+from automl_tl.features.picture import Picture
+from automl_tl.features.pixels import PixelStore
 from automl_tl.lab import timing
-from automl_tl.lab.timing import training_speed, whole_step_seconds
+from automl_tl.lab.timing import decode_seconds, forward_seconds, training_speed, whole_step_seconds
 from automl_tl.spare_time import LateError, SpareTime
 
 
@@ -61,3 +65,34 @@ def test_a_backbone_that_cannot_be_trained_is_named(tmp_path: Path) -> None:
     sentence = "^tiny could not be trained for a step: it raised NotImplementedError: inference only$"
     with pytest.raises(BackboneError, match=sentence):
         training_speed(network, Engine("cpu", "float32"), 4, 2, tmp_path)
+
+
+def test_a_forward_pass_of_other_pictures_at_once_is_timed_on_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, engine = build_network("tiny", TinyBackbone()), Engine("cpu", "float32")
+    timed: list[int] = []
+    monkeypatch.setattr(timing, "statistics", lambda network, images, engine: timed.append(len(images)))
+    for at_once in (16, 16, 4):
+        monkeypatch.setattr(timing, "_forward_batch", lambda network, engine, n=at_once: n)
+        forward_seconds(network, engine, tmp_path)
+    assert list(dict.fromkeys(timed)) == [16, 4]
+
+
+def test_decoding_by_other_threads_is_timed_on_its_own(
+    tmp_path: Path, make_pictures: MakePictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [Picture(str(file), file.name) for file in sorted(make_pictures(per_class=1).rglob("*.png"))]
+    times: list[int | None] = []
+    monkeypatch.setattr(timing, "batches", lambda *args, threads: times.append(threads) or ())
+    for threads in (1, 1, 4):
+        decode_seconds(pictures, Preprocessing(32), PixelStore(threads=threads), tmp_path)
+    assert times == [1, 4]
+
+
+def test_timing_leaves_torch_s_numbers_alone(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    forward_seconds(build_network("tiny", TinyBackbone()), Engine("cpu", "float32"), tmp_path)
+    torch.testing.assert_close(torch.rand(2), expected)
