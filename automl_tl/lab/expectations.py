@@ -20,7 +20,7 @@ from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.learning.curve import LearningCurve, learning_curve
 from automl_tl.learning.estimate import Estimate, OutOfFold, add_gain, expected_accuracy, paired_gain
 from automl_tl.learning.recipe import epochs_for
-from automl_tl.learning.scores import class_weights, correctness
+from automl_tl.learning.scores import Metric, correctness
 from automl_tl.learning.spectrum import Spectrum, decompose
 from automl_tl.strategies import FROZEN, STRATEGIES, Strategy
 
@@ -63,19 +63,22 @@ def expect(
         domain: of the chosen backbone.
         speed: of a training step of the chosen backbone.
     """
-    metric = lab.metric.name
-    found = {name: evidence.best(name, metric) for name in FROZEN}
+    metric = lab.metric
+    found = {name: evidence.best(name, metric.name) for name in FROZEN}
     candidates = {name: candidate for name, candidate in found.items() if candidate is not None}
-    late = evidence.late(metric)
-    X = features.matrix(late.source.cuts, late.source.pooling)
-    curve = _curve(decompose(X, lab.engine.device), late, evidence, sample)
+    late = evidence.late(metric.name)
+    start = time.perf_counter()
+    X = decompose(features.matrix(late.source.cuts, late.source.pooling), lab.engine.device)
+    solve_classifier(late.path.kind, X, sample.y, len(sample.classes), late.path.penalty)
+    solving = time.perf_counter() - start
+    curve = _curve(X, late, evidence, sample)
     step, doubt = _curve_step(curve, sample)
     steps = {name: (0.0, doubt) for name in candidates} | {late.strategy: (step, doubt)}  # no other has a curve
     estimates = {name: _estimate(c, evidence, sample, metric, steps[name]) for name, c in candidates.items()}
     known = _known(estimates[late.strategy], sample, domain)
     gains = lab.calibration.expect(known)
     extracting = lab.picture_seconds(evidence.backbone, sample.pictures)
-    frozen_seconds = sample.n_training * extracting + _solving_seconds(X, late, sample)
+    frozen_seconds = sample.n_training * (extracting + solving / sample.n)
     base = estimates[late.strategy]
     rows = []
     for strategy in STRATEGIES:
@@ -103,7 +106,7 @@ def _known(estimate: Estimate, sample: Sample, domain: Domain) -> MetaFeatures:
 
 
 def _estimate(
-    chosen: Candidate, evidence: Evidence, sample: Sample, metric: str, step: tuple[float, float]
+    chosen: Candidate, evidence: Evidence, sample: Sample, metric: Metric, step: tuple[float, float]
 ) -> Estimate:
     """Correct the chosen candidate's accuracy for having been chosen among all of its strategy.
 
@@ -114,9 +117,8 @@ def _estimate(
         rivals += [c for c in evidence.probe if c.backbone != evidence.backbone]
     paths = [chosen.path, *(c.path for c in rivals if c.strategy == chosen.strategy and c is not chosen)]
     predictions = [prediction for path in paths for prediction in path.predictions]
-    weights = None if metric == "accuracy" else class_weights(sample.y)
     return expected_accuracy(
-        OutOfFold(correctness(sample.y, predictions), sample.groups, sample.folds, weights),
+        OutOfFold(correctness(sample.y, predictions), sample.groups, sample.folds, metric.weights(sample.y)),
         chosen=chosen.path.best,
         per_class=float(np.median(np.bincount(sample.y))),
         curve_step=step,
@@ -137,12 +139,6 @@ def _curve(X: Spectrum, late: Candidate, evidence: Evidence, sample: Sample) -> 
     """Return the learning curve of the late source with the screen's classifier, which is quick to refit."""
     penalty = evidence.screened(late).path.penalty
     return learning_curve(sample.problem(X), penalty, groups=sample.groups)
-
-
-def _solving_seconds(X: np.ndarray, top: Candidate, sample: Sample) -> float:
-    start = time.perf_counter()
-    solve_classifier(top.path.kind, X, sample.y, len(sample.classes), top.path.penalty)
-    return (time.perf_counter() - start) * sample.n_training / sample.n
 
 
 def _frozen_row(candidate: Candidate, base: Estimate) -> FrontRow:

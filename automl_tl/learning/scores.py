@@ -23,16 +23,22 @@ class Metric:
 
     function: maps labels int (n,) and scores float (n, C) to a number.
     greater_is_better: False for a loss.
+    classes_alike: whether every class counts the same, however many pictures it has; else every picture does.
     """
 
     name: str
     function: Callable[[np.ndarray, np.ndarray], float]
     greater_is_better: bool
+    classes_alike: bool = False
 
     @property
     def sign(self) -> int:
         """+1 or -1: `sign * value` is greater for the better."""
         return 1 if self.greater_is_better else -1
+
+    def weights(self, y: np.ndarray) -> np.ndarray:
+        """What every picture of labels y, int (n,), counts, float64 (n,)."""
+        return class_weights(y) if self.classes_alike else np.ones(len(y))
 
 
 def accuracy(y: np.ndarray, scores: np.ndarray) -> float:
@@ -67,8 +73,8 @@ METRICS = {
     metric.name: metric
     for metric in (
         Metric("accuracy", accuracy, greater_is_better=True),
-        Metric("balanced_accuracy", balanced_accuracy, greater_is_better=True),
-        Metric("macro_f1", macro_f1, greater_is_better=True),
+        Metric("balanced_accuracy", balanced_accuracy, greater_is_better=True, classes_alike=True),
+        Metric("macro_f1", macro_f1, greater_is_better=True, classes_alike=True),
         Metric("log_loss", log_loss, greater_is_better=False),
     )
 }

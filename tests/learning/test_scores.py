@@ -62,6 +62,14 @@ def test_an_unknown_metric_lists_the_known_ones():
         get_metric("auc")
 
 
+def test_a_metric_says_whether_pictures_or_classes_count_alike():
+    y = np.array([0, 0, 0, 1])
+    for name in ("accuracy", "log_loss"):
+        np.testing.assert_array_equal(get_metric(name).weights(y), np.ones(4))
+    for name in ("balanced_accuracy", "macro_f1"):
+        np.testing.assert_array_equal(get_metric(name).weights(y), class_weights(y))
+
+
 def test_class_weights_give_every_class_the_same_total():
     y = np.array([0, 0, 0, 2])
     weights = class_weights(y)

@@ -15,12 +15,12 @@ from tiny_backbone import TinyBackbone
 
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.recipe import Recipe, epochs_for
+from automl_tl.learning.scores import METRICS
 from automl_tl.searcher import beginning
 from automl_tl.searcher.search import search
 from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import IMBALANCED, Space, parameters, suggest
 from automl_tl.searcher.trials import openings as module
-from automl_tl.searcher.trials.openings import CLASSES_ALIKE
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_openings_lie_in_the_space(opened: Opened, make_pictures: MakePictures, 
         assert suggest(FixedTrial(parameters(configuration, space)), space) == configuration
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "log_loss", *CLASSES_ALIKE])
+@pytest.mark.parametrize("metric", METRICS)
 def test_classes_weigh_the_same_only_where_the_metric_says_so(
     opened: Opened, make_pictures: MakePictures, tmp_path: Path, metric: str
 ) -> None:
@@ -96,7 +96,7 @@ def test_classes_weigh_the_same_only_where_the_metric_says_so(
     assert space.imbalanced
     trained = [c for c in configurations if isinstance(c.how, Recipe)]
     assert trained
-    assert all(c.balanced == (metric in CLASSES_ALIKE) for c in trained)
+    assert all(c.balanced == METRICS[metric].classes_alike for c in trained)
 
 
 def test_a_frozen_candidate_opens_with_the_most_views_that_can_be_solved(monkeypatch: pytest.MonkeyPatch) -> None:

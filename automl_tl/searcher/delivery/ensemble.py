@@ -8,10 +8,9 @@ from functools import reduce
 
 import numpy as np
 
-from automl_tl.learning.scores import best_temperature, class_weights
+from automl_tl.learning.scores import best_temperature
 from automl_tl.model.model import mix
 from automl_tl.searcher.task import Task
-from automl_tl.searcher.trials.openings import CLASSES_ALIKE
 from automl_tl.searcher.trials.outcome import Outcome
 
 PRIOR_PICTURES = 10.0
@@ -43,7 +42,7 @@ def mixture_shares(task: Task, outcomes: Sequence[Outcome]) -> dict[int, float]:
     likelihoods = np.stack(
         [calibrated_probabilities(task, outcome, rows)[np.arange(len(y)), y] for outcome in outcomes]
     )
-    weights = class_weights(y) if task.metric.name in CLASSES_ALIKE else np.ones(len(y))
+    weights = task.metric.weights(y)
     shares = _most_probable(np.maximum(likelihoods, _LEAST), weights)
     kept = [i for i, share in enumerate(shares) if i == 0 or share >= LEAST_SHARE]
     total = shares[kept].sum()
@@ -60,7 +59,7 @@ def likeliest_partner(task: Task, best: Outcome, rivals: Sequence[Outcome]) -> O
         return next(iter(rivals), None)
     rows = common_rows([best, *rivals])
     y = task.y[rows]
-    weights = class_weights(y) if task.metric.name in CLASSES_ALIKE else np.ones(len(y))
+    weights = task.metric.weights(y)
     own = calibrated_probabilities(task, best, rows)
 
     def likelihood(rival: Outcome) -> float:
