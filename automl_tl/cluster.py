@@ -138,8 +138,8 @@ class RayExecutor:
             while not ended:
                 ended = bool(self._ray.wait([result], timeout=_HEARD_EVERY)[0])
                 for place, values in sorted(self._ray.get(self._mailbox.take.remote(number)).items()):
-                    if place == heard:
-                        heard += 1
+                    if place >= heard:  # letters of a mailbox that has died are lost, not those after them
+                        heard = place + 1
                         report(*values)
         finally:
             self._mailbox.close.remote(number)

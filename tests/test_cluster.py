@@ -42,6 +42,21 @@ def executor() -> Iterator[RayExecutor]:
         sys.modules["ray"].shutdown()
 
 
+def test_after_a_lost_report_the_next_ones_are_heard() -> None:
+    """A mailbox that dies has lost what nobody has taken yet; and work that begins anew reports all of it again."""
+    from automl_tl.cluster import RayExecutor
+
+    letters = iter([{0: ("a",), 1: ("b",)}, {3: ("d",)}, {0: ("a",), 1: ("b",), 4: ("e",)}])
+    taking, closing = SimpleNamespace(remote=lambda _: next(letters)), SimpleNamespace(remote=lambda _: None)
+    waits = iter([[], [], ["done"]])
+    one = object.__new__(RayExecutor)
+    one._ray = SimpleNamespace(wait=lambda *_, **__: (next(waits), None), get=lambda found: found)
+    one._mailbox = SimpleNamespace(take=taking, close=closing)
+    heard: list[str] = []
+    one._hear("work", 0, heard.append)
+    assert heard == ["a", "b", "d", "e"]
+
+
 def test_what_is_reported_is_heard_in_order_and_cores_are_shared_out(executor: RayExecutor) -> None:
     heard: list[int] = []
     process, threads = executor.submit(counted, 5, report=heard.append).result()

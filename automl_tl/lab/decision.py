@@ -154,7 +154,7 @@ def _why(chosen: FrontRow, start: FrontRow, budget: float | None) -> list[str]:
     """Say why the answer is not the matrix's cell."""
     if chosen.strategy == start.strategy:
         return []
-    gain, stderr = paired_difference(chosen, start)
+    gain, stderr = expected_difference(chosen, start)
     allowed = "" if budget is None else f", and its {_time(chosen)} fit the budget of {budget:.0f} s"
     if budget is not None and start.seconds > budget:
         return [
@@ -184,7 +184,7 @@ def _known(a: FrontRow, b: FrontRow) -> str:
 
 def _why_not(row: FrontRow, chosen: FrontRow, budget: float | None) -> str:
     """Say why a strategy of higher expected accuracy is not the recommended one."""
-    gain, stderr = paired_difference(row, chosen)
+    gain, stderr = expected_difference(row, chosen)
     text = f"{row.strategy} may reach {row.accuracy:.1%}: {100 * gain:+.1f} points (standard error {100 * stderr:.1f})"
     if budget is not None and row.seconds > budget:
         return f"{text}, but its {_time(row)} do not fit the budget of {budget:.0f} s."
@@ -193,6 +193,6 @@ def _why_not(row: FrontRow, chosen: FrontRow, budget: float | None) -> str:
     return f"{text}, not enough for its {_time(row)} where {chosen.strategy} takes {_time(chosen)}."
 
 
-def paired_difference(a: FrontRow, b: FrontRow) -> tuple[float, float]:
+def expected_difference(a: FrontRow, b: FrontRow) -> tuple[float, float]:
     """Return the expected accuracy of `a` minus that of `b`, with its standard error."""
     return a.gain - b.gain, (a.gain_stderr**2 + b.gain_stderr**2) ** 0.5

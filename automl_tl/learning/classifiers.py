@@ -17,6 +17,8 @@ from automl_tl.learning.spectrum import Spectrum, decompose
 
 SOLVED_KINDS: tuple[str, ...] = tuple(LOSSES)
 """The source document's classifiers, solved to the optimum; "ridge" is the screen's."""
+HEAD_L2 = 0.1
+"""Strength of a head that nothing is known of, as a multiple of columns over pictures."""
 
 
 def solve_classifier(

@@ -23,7 +23,7 @@ from automl_tl.lab.lab import Lab
 from automl_tl.lab.recommended import fine_tuning
 from automl_tl.learning.callbacks import Deadline
 from automl_tl.learning.callbacks import Progress as EachEpoch
-from automl_tl.learning.classifiers import solve_classifier
+from automl_tl.learning.classifiers import HEAD_L2, solve_classifier
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import Estimate, paired_gain
 from automl_tl.learning.pixels import load_pixels
@@ -46,8 +46,6 @@ VERSION = 2
 MOST_SCORED = 300
 MOST_FOLDS = 5
 """Parts of the pictures, each held out once while there is time."""
-HEAD_L2 = 0.1
-"""Strength of the solved head, as a multiple of columns over pictures."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from automl_tl.lab.extraction import extract_all
 from automl_tl.lab.lab import Lab, open_lab
 from automl_tl.lab.recommended import frozen
 from automl_tl.lab.sample import Sample, draw_sample
+from automl_tl.learning.classifiers import HEAD_L2
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.label_errors import likely_errors
 from automl_tl.model.evaluation import Evaluation, evaluate_probabilities
@@ -30,7 +31,6 @@ from automl_tl.searcher.trials.frozen import score_frozen
 from automl_tl.searcher.trials.observer import Observer
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.reference import Reference
-from automl_tl.searcher.trials.sweep import DEFAULT_L2
 from automl_tl.searcher.trials.trained import score_trained
 
 MOST_FOLDS, TRAINED_FOLDS = 10, 5
@@ -58,7 +58,7 @@ def labels(data: Data, options: LabelOptions) -> LabelReport:
 
 def further_voters(run: str | Path | None) -> tuple[Configuration, ...]:
     """Return what the model of a run consists of, none without a run; raises OptionError where it is not finished."""
-    return () if run is None else RunFolder(Path(run).expanduser()).delivered()
+    return () if run is None else RunFolder(Path(run)).delivered()
 
 
 def labels_in(lab: Lab, further: Sequence[Configuration] = ()) -> LabelReport:
@@ -119,7 +119,7 @@ def _judged(lab: Lab, task: Task, voter: Configuration, before: Sequence[Outcome
     if not voter.is_trained:
         return lab.executor.submit(score_frozen, task, voter).result()
     return score_trained(
-        task, voter, Reference(before[0], DEFAULT_L2), lab.executor, observer=Observer(watch=lab.monitor.learned)
+        task, voter, Reference(before[0], HEAD_L2), lab.executor, observer=Observer(watch=lab.monitor.learned)
     )
 
 

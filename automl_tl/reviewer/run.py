@@ -78,7 +78,7 @@ def open_run(path: str | Path) -> Run:
     Raises:
         OptionError: there is none, or it is damaged.
     """
-    folder = RunFolder(Path(path).expanduser())
+    folder = RunFolder(Path(path))
     asked = folder.read_json("run.json")
     if asked is None:
         raise OptionError(

@@ -9,6 +9,7 @@ from typing import Any
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.errors import OptionError
 from automl_tl.lab.recommended import frozen
+from automl_tl.learning.classifiers import HEAD_L2
 from automl_tl.learning.configuration import Configuration, Frozen, Training
 from automl_tl.learning.recipe import Recipe
 from automl_tl.options import ConfigurationOptions, SearchOptions
@@ -17,7 +18,6 @@ from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import Space, is_pooled
 from automl_tl.searcher.space.space_for import space_for
 from automl_tl.searcher.trials.openings import openings
-from automl_tl.searcher.trials.sweep import DEFAULT_L2
 from automl_tl.strategies import FROZEN
 
 OF_FROZEN = ("classifier", "penalty", "views")
@@ -121,7 +121,7 @@ def _changed_frozen(start: Configuration, asked: ConfigurationOptions) -> Frozen
     given, was = _given(asked, OF_FROZEN), start.frozen.classifier
     classifier = given.get("classifier", was)
     if (classifier == "ridge") != (was == "ridge"):  # their strengths have other units
-        given.setdefault("penalty", RIDGE_PENALTY if classifier == "ridge" else DEFAULT_L2)
+        given.setdefault("penalty", RIDGE_PENALTY if classifier == "ridge" else HEAD_L2)
     if classifier == "ridge" and asked.balanced:
         raise OptionError("--balanced means nothing to ridge: leave it out, or give --classifier softmax")
     return replace(start.frozen, **given)

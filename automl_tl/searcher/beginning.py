@@ -90,7 +90,7 @@ def _begun(
     reserved = final_seconds(session, prepared)
     left = session.deadline.left - reserved if session.deadline.is_set else None
     first = openings(prepared, study.space, session.limits, left)
-    first = [c for c in first if outside(c, study.space) is None]  # a resumed run keeps to what it began with
+    first, carried = ([c for c in some if outside(c, study.space) is None] for some in (first, carried))
     trained = [c for c in first if c.is_trained]
     task = replace(prepared.task, n_folds=folds_to_score(prepared.task, prepared.costs, trained, left))
     prepared = replace(prepared, task=task)

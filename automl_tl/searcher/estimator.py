@@ -20,7 +20,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from automl_tl.data.address import absolute
-from automl_tl.data.names import counted, printable
+from automl_tl.data.names import printable
 from automl_tl.data.source import File, Source, as_source
 from automl_tl.errors import DataError, PictureError
 from automl_tl.model.bundle import load_bundle, save_bundle
@@ -30,6 +30,7 @@ from automl_tl.model.predict import predict_inputs
 from automl_tl.options import FitOptions, documented, option, takes
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.search import search
+from automl_tl.wording import plural
 
 
 class ArrayError(DataError, ValueError):
@@ -115,7 +116,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         bad = [answer for answer in answers if answer.error is not None]
         if bad:
             raise PictureError(
-                f"{counted(len(bad), 'picture')} of {len(answers):,} cannot be read, '{printable(bad[0].path)}' for "
+                f"{plural(len(bad), 'picture')} of {len(answers):,} cannot be read, '{printable(bad[0].path)}' for "
                 f"example: {bad[0].error}; leave them out"
             )
         return self._in_order(np.array([answer.probabilities for answer in answers]))
@@ -263,7 +264,7 @@ def _warn_of_lost(result: SearchResult, n: int) -> None:
     lost = n - result.report.n_images
     if lost > 0:
         why = "they cannot be read, or identical ones have different labels; automl-tl inspect shows which"
-        warnings.warn(f"{counted(lost, 'picture')} of {n:,} left out of training: {why}", stacklevel=3)
+        warnings.warn(f"{plural(lost, 'picture')} of {n:,} left out of training: {why}", stacklevel=3)
 
 
 # --- pickling ---------------------------------------------------------------------------------------

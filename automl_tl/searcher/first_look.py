@@ -226,10 +226,10 @@ def _features(
     for name, cost in costs.items():
         missing, begun = lab.n_missing(name, task.sample.pictures), time.monotonic()
         needed = missing * cost + (FURTHER_SECONDS if features else 0.0)
-        spent += needed
-        if features and deadline.is_set and spent > FURTHER_SHARE * (deadline.budget or 0.0):
+        if features and deadline.is_set and spent + needed > FURTHER_SHARE * (deadline.budget or 0.0):
             remarks.append(f"{name} was left out: it needs about {needed:.0f} s, which a longer budget has.")
             continue
+        spent += needed
         try:
             some, more = extract_each(lab, [name], task.sample.pictures, spare)
             pace.learn(missing, cost, time.monotonic() - begun)

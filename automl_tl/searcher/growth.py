@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from automl_tl.lab.decision import INDIFFERENCE
 from automl_tl.lab.extraction import extract_all
@@ -16,7 +16,6 @@ from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.task import Computed, Task
 from automl_tl.searcher.trials.frozen import score_frozen, too_much
 from automl_tl.searcher.trials.loop import Loop
-from automl_tl.searcher.trials.reference import Reference
 from automl_tl.searcher.trials.sweep import Sweep, best_of_others
 from automl_tl.spare_time import UNLIMITED, SpareTime
 
@@ -32,21 +31,24 @@ class Growth:
     """What more pictures are expected to bring."""
 
     sizes: tuple[int, ...]
-    """Samples up to which every doubling pays, ascending; none where the first does not."""
+    """Samples up to which every step pays, ascending; none where the first does not."""
+    first: int
+    """Pictures of the first larger sample, twice as many or all that are there."""
     gain: float
-    """In accuracy, of the first doubling."""
+    """In accuracy, of the first one."""
     stderr: float
 
     def __str__(self) -> str:
         gain = f"{100 * self.gain + 0.0:+.1f} points (standard error {100 * self.stderr:.1f})"
-        return f"by the learning curve twice as many pictures bring frozen features {gain}"
+        return f"by the learning curve {self.first:,} pictures bring frozen features {gain}"
 
 
 def expected_growth(session: Session, prepared: Prepared) -> Growth | None:
     """Return what more pictures would bring; None where no more can be had, or no curve can be measured.
 
-    A doubling pays where the accuracy that it gains, less the standard error, is more than what counts as equal: it
-    takes as much time as the trials on the smaller sample, which are there to find a difference of that size.
+    A larger sample, twice as many pictures or all that are there, pays where the accuracy that it gains, less the
+    standard error, is more than what counts as equal: it takes as much time as the trials on the smaller one, which are
+    there to find a difference of that size.
     """
     n, there = prepared.task.sample.n, n_training(session.lab)
     larger = list(_doublings(n, there, MOST_PICTURES if session.deadline.budget is None else there))
@@ -54,9 +56,9 @@ def expected_growth(session: Session, prepared: Prepared) -> Growth | None:
     if curve is None or not curve.is_measured:
         return None
     share = float(curve.sizes[-1]) / n  # of a sample is learned from, the rest is the fold
-    gains = [curve.step(share * before, share * 2 * before) for before in (n, *larger[:-1])]
+    gains = [curve.step(share * before, share * after) for before, after in pairwise((n, *larger))]
     paying = takewhile(lambda one: one[1][0] - one[1][1] > INDIFFERENCE, zip(larger, gains, strict=True))
-    return Growth(tuple(size for size, _ in paying), *gains[0])
+    return Growth(tuple(size for size, _ in paying), larger[0], *gains[0])
 
 
 def _doublings(n: int, there: int, most: int) -> Iterator[int]:
@@ -152,11 +154,12 @@ def grown(loop: Loop, size: int) -> Prepared | None:
         solved = [score_frozen(task, one) for one in able]
     if not solved:
         return None
-    best = max(solved, key=lambda o: task.metric.sign * o.value)
+    leading = loop.candidates.reference.outcome.configuration.strategy
+    eligible = [o for o in solved if o.configuration.strategy == leading] or solved
+    best = max(eligible, key=lambda o: task.metric.sign * o.value)
     everything = lab.held_aside and sample.n >= n_training(lab)
-    swept = Sweep(
-        tuple(solved), Reference(best, loop.candidates.reference.l2), tuple(best_of_others(task, solved, best))
-    )
+    others = tuple(best_of_others(task, eligible, best))
+    swept = Sweep(tuple(solved), replace(loop.candidates.reference, outcome=best), others)
     return replace(loop.prepared, task=task, sweep=swept, learns_from_everything=everything)
 
 

@@ -48,6 +48,10 @@ class RunFolder:
     """Paths of a run, and how its parts are written, each whole or not at all."""
 
     path: Path
+    """A leading ~ is the user's home: where the shell did not say so, every part of a run means the same folder."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", self.path.expanduser())
 
     @property
     def journal(self) -> Path:

@@ -34,6 +34,7 @@ from automl_tl.searcher.space.search_space import parameters
 from automl_tl.searcher.summary import Sampled
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.deadline import Deadline
+from automl_tl.searcher.trials.earlier import is_earlier
 from automl_tl.searcher.trials.frozen import first_model
 from automl_tl.searcher.trials.leaderboard import leaderboard, write_leaderboard
 from automl_tl.searcher.trials.loop import Loop
@@ -106,6 +107,7 @@ def search_in(session: Session) -> SearchResult:
     if not options.resume:
         save_interim(folder, prepared.task, prepared.sweep.reference.outcome)
     loop = first = begin_loop(session, prepared)
+    is_first = not any(map(is_earlier, loop.study.trials))  # on a larger sample the first trials are chosen ones
     with follow(loop.study):  # it may wait for a database in the end
         try:
             wanted = options.parts["trained"] or options.trials
@@ -115,7 +117,8 @@ def search_in(session: Session) -> SearchResult:
             _keep_table(loop)
     result = _result(loop, delivered, stopped)
     _keep_answers(loop, delivered)
-    keep_experience(first)  # on a larger sample the first trials are chosen ones
+    if is_first:
+        keep_experience(first)
     folder.write_result(result.to_dict())
     folder.forget_checkpoints()
     return result

@@ -64,12 +64,14 @@ def train(data: Data, options: TrainOptions) -> TrainResult:
     folder.check(resume=False)
     folder.check_outside(data)
     trackers, before = trackers_asked_for(options), predecessor_asked_for(options)
-    lab = open_lab(data, options) if before is None else _opened(data, options, before)
     where = {**of_group(options, OutOptions), "out": folder.path}
     as_search = SearchOptions(**of_group(options, LabOptions), **where, trials=1)
-    with folder.claimed(), tracked(lab.monitor, trackers) as monitor:
-        session = Session(replace(lab, monitor=monitor), as_search, folder, deadline, Limits())
-        return train_in(session, options, before)
+    with folder.claimed():
+        folder.check(resume=False)  # another one may have ended there since
+        lab = open_lab(data, options) if before is None else _opened(data, options, before)
+        with tracked(lab.monitor, trackers) as monitor:
+            session = Session(replace(lab, monitor=monitor), as_search, folder, deadline, Limits())
+            return train_in(session, options, before)
 
 
 def _opened(data: Data, options: TrainOptions, before: Predecessor) -> Lab:

@@ -68,6 +68,16 @@ def test_a_backbone_whose_features_are_kept_costs_no_pass(
     assert len(remarks) == 2 - len(looked_at)
 
 
+def test_a_backbone_that_is_left_out_takes_no_time_from_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_look, "extract_each", lambda lab, names, *rest: (dict.fromkeys(names, object()), ()))
+    task = bare_task(np.arange(40) % 4)
+    lab = SimpleNamespace(n_missing=lambda name, pictures: 0 if name == "kept" else len(pictures))
+    session: Any = SimpleNamespace(lab=lab, deadline=Deadline(100.0))
+    costs = {"fast": 0.01, "slow": 1.0, "kept": 2.0}
+    found, _, _ = first_look._features(session, task, task.sample, costs, lambda task, name: None)
+    assert list(found.features) == ["fast", "kept"]
+
+
 def test_a_resumed_search_looks_at_no_other_pictures_than_it_began_with(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trials of fewer pictures would be written over those that are kept."""
 

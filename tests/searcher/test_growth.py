@@ -22,12 +22,14 @@ from tasks import RIDGE, SOFTMAX, TUNED, bare_task, install, outcome, retuned, s
 from tiny_backbone import TinyBackbone
 
 import automl_tl
+from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.data.folds import stratified_sample
 from automl_tl.errors import OptionError
 from automl_tl.learning.configuration import Frozen
 from automl_tl.learning.curve import LearningCurve, curve_through
 from automl_tl.report.facts.search import effort
 from automl_tl.searcher import growth, larger_sample
+from automl_tl.searcher.experience import FILE
 from automl_tl.searcher.growth import Growth, expected_growth
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.run_folder import RunFolder
@@ -83,6 +85,14 @@ def test_the_last_step_takes_all_that_there_are(tmp_path: Path) -> None:
     assert found.sizes == (500,)
 
 
+def test_a_last_step_to_a_few_more_pictures_does_not_pay(tmp_path: Path) -> None:
+    """Twice as many would: what a twentieth more brings is no reason to begin again on all of them."""
+    found = growth_of(0.12, tmp_path, there=420)
+    assert found is not None
+    assert found.sizes == ()
+    assert "420 pictures bring" in str(found)
+
+
 def test_without_a_budget_a_sample_has_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "MOST_PICTURES", 900)
     found = growth_of(0.12, tmp_path, budget=None)
@@ -97,9 +107,10 @@ def test_it_grows_as_far_as_there_is_time_for_a_trial_and_the_refit(
     """80 pictures: .4 s of features, 69 s of training on three folds of four, 92 of the refit; 160: 1.2, 138, 184 s."""
     loop = make_loop(tmp_path, left=left)
     monkeypatch.setattr(type(loop.lab), "picture_seconds", lambda *_: 0.01)
-    tuned = outcome(loop.task, 0.9, configuration=TUNED, rows=loop.task.held_out(0), state=STATE)
+    varied = retuned(TUNED, policy=AugmentationPolicy(hflip=0.5))
+    tuned = outcome(loop.task, 0.9, configuration=varied, rows=loop.task.held_out(0), state=STATE)
     loop.candidates.outcomes = [tuned]
-    assert growth.affordable(loop, Growth((80, 160), 0.02, 0.01)) == size
+    assert growth.affordable(loop, Growth((80, 160), 80, 0.02, 0.01)) == size
 
 
 def test_the_best_go_on_with_the_backbones_of_the_very_best_alone(tmp_path: Path) -> None:
@@ -345,3 +356,12 @@ def test_where_there_is_no_time_the_trials_go_on(data: Path, tmp_path: Path, mon
     assert result.n_trials == 4
     assert any("no time for more pictures" in note for note in result.notes)
     assert result.stopped_because == "all 4 trials are done"
+
+
+@pytest.mark.usefixtures("rising")
+def test_what_a_grown_run_teaches_is_of_its_first_trials_also_after_it_was_resumed(data: Path, tmp_path: Path) -> None:
+    """The first trials on the larger sample are the best ones of the smaller one, so they gain too much."""
+    searched(data, tmp_path / "run")
+    before = (tmp_path / "run" / FILE).read_text()
+    searched(data, tmp_path / "run", trials=5, resume=True)
+    assert (tmp_path / "run" / FILE).read_text() == before

@@ -18,13 +18,14 @@ from automl_tl.lab.lab import Lab
 from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.learning.recipe import Recipe
 from automl_tl.searcher.space.limits import Limits
-from automl_tl.searcher.space.search_space import parameters
+from automl_tl.searcher.space.search_space import FEWEST_EPOCHS, parameters
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import loop as module
-from automl_tl.searcher.trials.allotment import FROZEN_SECONDS, USEFUL_EPOCHS
+from automl_tl.searcher.trials.allotment import FROZEN_SECONDS
 from automl_tl.searcher.trials.allowance import UNBOUNDED, Allowance
 from automl_tl.searcher.trials.loop import MOST_REFUSED, Loop
 from automl_tl.searcher.trials.observer import NOBODY, Observer
+from automl_tl.searcher.trials.outcome import Outcome
 
 TEN = retuned(TUNED, epochs=10, unfrozen=2, label_smoothing=0.1)
 LAYERED = retuned(TEN, layers="fully_connected", head_epochs=3)
@@ -82,7 +83,7 @@ def test_the_refit_on_the_test_part_counts_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("configuration", [TEN, LAYERED])
-@pytest.mark.parametrize("epochs", [9, 6, USEFUL_EPOCHS])
+@pytest.mark.parametrize("epochs", [9, 6, FEWEST_EPOCHS])
 def test_the_first_fine_tuning_is_shortened_where_it_does_not_fit(
     tmp_path: Path, configuration: Configuration, epochs: int
 ) -> None:
@@ -96,7 +97,7 @@ def test_the_first_fine_tuning_is_shortened_where_it_does_not_fit(
 
 
 def test_too_few_epochs_are_not_begun(tmp_path: Path) -> None:
-    needed = seconds(make_loop(tmp_path), TEN, FOLD, USEFUL_EPOCHS)
+    needed = seconds(make_loop(tmp_path), TEN, FOLD, FEWEST_EPOCHS)
     assert make_loop(tmp_path, left=needed - 1e-6).allotment.limit(TEN) == (TEN, 0.0)
     assert make_loop(tmp_path, left=-3.0).allotment.limit(TEN) == (TEN, 0.0)
 
@@ -226,7 +227,7 @@ def test_what_fits_is_tried_within_its_seconds(tmp_path: Path, scores: Scores) -
     loop.study.enqueue(TEN)
     assert loop.run() == "all 1 trials are done"
     ((tried, limit),) = scores
-    assert USEFUL_EPOCHS <= epochs_of(tried) < 10
+    assert FEWEST_EPOCHS <= epochs_of(tried) < 10
     assert limit == short(TEN)
     assert epochs_of(loop.candidates.outcomes[0].configuration) == epochs_of(tried)
     assert loop.candidates.outcomes[0].sample == loop.task.digest
@@ -409,3 +410,18 @@ def test_where_nothing_is_wrong_any_more_nothing_is_tried(
     loop.candidates.reference = reference(task, right)  # type: ignore[misc]
     assert (loop.run().startswith("no picture of the validation part is wrong")) == ends
     assert (scores == []) == ends
+
+
+def test_a_candidate_s_scores_are_read_once_to_see_whether_it_is_flawless(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They lie on the disk once a trial has ended, and every further trial asks."""
+    monkeypatch.setattr(module, "FLAWLESS", 4)
+    loop = make_loop(tmp_path, left=None, trials=None)
+    loop.candidates.outcomes = [trained(loop.task, TEN, 0.8, number) for number in (1, 2)]
+    read: list[int] = []
+    scores = type(loop.candidates.outcomes[0]).predictions.fget
+    monkeypatch.setattr(Outcome, "predictions", property(lambda self: read.append(self.number) or scores(self)))
+    assert not loop._perfect()
+    assert not loop._perfect()
+    assert sorted(read) == sorted(set(read))

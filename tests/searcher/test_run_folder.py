@@ -227,3 +227,11 @@ def test_what_is_different_is_said_as_it_is_typed(name: str, before: object, now
 )
 def test_what_has_happened_to_the_pictures_is_counted(now: dict[str, str], told: str) -> None:
     assert picture_changes({"a": "1", "b": "1"}, now) == f"the pictures have changed: {told}"
+
+
+def test_a_tilde_is_the_home_folder_for_every_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python and --out=~/run say so without a shell: the model would lie there, and the rest in a folder called ~."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    folder = RunFolder(Path("~/run"))
+    assert {folder.path, folder.bundle.parent, folder.journal.parent} == {tmp_path / "run"}

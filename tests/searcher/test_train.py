@@ -275,3 +275,11 @@ def test_a_folder_that_holds_a_run_is_refused(data: Path, tmp_path: Path) -> Non
         train(data, tmp_path / "run")
     with pytest.raises(OptionError, match="was begun with"):
         automl_tl.search(data, trials=1, out=tmp_path / "run", resume=True, device="cpu")
+
+
+def test_a_folder_that_another_run_has_begun_is_refused_before_any_picture_is_opened(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("automl_tl.searcher.train.open_lab", lambda *_, **__: pytest.fail("opened"))
+    with RunFolder(tmp_path / "run").claimed(), pytest.raises(OptionError, match="another search is running in"):
+        train(data, tmp_path / "run", backbones=["tiny"])

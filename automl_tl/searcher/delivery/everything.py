@@ -59,8 +59,9 @@ def _learn_from_everything(
     place = place_of(loop.session, loop.prepared)
 
     def refit(outcome: Outcome) -> Refitted:
-        left = Allowance(deadline.left - EXPORT_SECONDS if deadline.is_set else None)
-        return refitted(everything, outcome, loop.candidates.reference.l2, place, allowance=left)
+        seconds = deadline.left - EXPORT_SECONDS if deadline.is_set else None
+        allowance = Allowance(seconds, loop.session.options.max_memory)
+        return refitted(everything, outcome, loop.candidates.reference.l2, place, allowance=allowance)
 
     refits = frozen_first(chosen, refit)
     if not all(f.is_refit for f in refits):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -27,7 +26,7 @@ from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.trained import Learned
 
 DIVERGED = 2.0
-"""A refit whose last loss is so many times the trial's, and above DIVERGED_LOSS, is rejected."""
+"""A refit whose last loss is so many times that of its first epoch, and above DIVERGED_LOSS, is rejected."""
 DIVERGED_LOSS = 0.5
 
 
@@ -78,7 +77,7 @@ def refitted(
         allowance: of a trained one; with epochs it goes on from the trial's weights.
         watch: told of every epoch.
     """
-    configuration, begun = outcome.configuration, time.perf_counter()
+    configuration = outcome.configuration
     if not configuration.is_trained:
         head = place.executor.submit(solve_frozen, task, configuration).result()
         return Refitted(frozen_member(task, configuration, head), task.sample.n)
@@ -86,8 +85,7 @@ def refitted(
         return _as_it_was(task, outcome, "there was no time left for it")
     try:
         start = Start(l2, None if allowance.epochs is None else outcome.state)
-        left = allowance.share(time.perf_counter() - begun)
-        learned = place.learned(task, configuration, start, allowance=left, watch=watch)
+        learned = place.learned(task, configuration, start, allowance=allowance, watch=watch)
         if fault := _fault(learned):
             return _as_it_was(task, outcome, fault)
         member = kept_member(task, configuration, learned.state)

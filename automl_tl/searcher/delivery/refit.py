@@ -56,7 +56,8 @@ def _refit(loop: Loop, outcome: Outcome) -> Refitted:
     if epochs == 0 or loop.interrupted:
         member = kept_member(task, outcome.configuration, outcome.state)
         return Refitted(member, task.n_trained, _not_refitted(loop, len(task.held_out(0))), is_refit=False)
-    allowance = Allowance(left if loop.session.deadline.is_set else None, epochs=epochs)
+    seconds, memory = left if loop.session.deadline.is_set else None, loop.session.options.max_memory
+    allowance = Allowance(seconds, memory, epochs=epochs)
     return refitted(task, outcome, l2, place, allowance=allowance, watch=loop.lab.monitor.learned)
 
 

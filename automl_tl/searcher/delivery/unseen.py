@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from automl_tl.data.names import counted, printable
+from automl_tl.data.names import printable
 from automl_tl.data.source import sources_of
 from automl_tl.errors import DataError
 from automl_tl.lab.lab import Lab
@@ -12,6 +12,7 @@ from automl_tl.model.evaluate import Enough, evaluate_pictures
 from automl_tl.model.evaluation import Evaluation
 from automl_tl.model.model import Model
 from automl_tl.searcher.trials.deadline import EXPORT_SECONDS, Deadline
+from automl_tl.wording import plural
 
 LEAST_TESTED = 30
 """Pictures that a model is tested on though the budget is used up."""
@@ -62,6 +63,6 @@ def _left_out(found: Evaluation, n: int) -> tuple[str, ...]:
     if not found.errors:
         return ()
     first, others = found.errors[0], ", and others" if len(found.errors) > 1 else ""
-    how_many = f"{len(found.errors):,} of the {counted(n, 'test picture')}"
+    how_many = f"{len(found.errors):,} of the {plural(n, 'test picture')}"
     named = f"'{printable(first.path)}' ({first.reason})"
     return (f"{how_many} cannot be read any more and did not count: {named}{others}.",)

@@ -21,7 +21,8 @@ MANY_PICTURES = 20_000
 """Pictures from which mixup and cutmix are searched (BiT, Kolesnikov et al. 2020)."""
 IMBALANCED = 1.5
 """Largest over smallest class from which class weighting is searched."""
-FEWEST_EPOCHS = 5
+FEWEST_EPOCHS = 4
+"""A training whose time allows fewer is not begun."""
 PENALTY = (1e-4, 1e3)
 L2 = (1e-4, 1e2)
 HEAD_LR = (1e-5, 1e-2)

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 
 from automl_tl.learning.configuration import Configuration
 from automl_tl.searcher.session import Prepared, Session
+from automl_tl.searcher.space.search_space import FEWEST_EPOCHS
 from automl_tl.searcher.trials.candidates import Candidates
 
-USEFUL_EPOCHS = 4
-"""A trial whose time allows fewer epochs is not begun."""
 FROZEN_SECONDS = 3.0
 """What a frozen trial is taken to need at least; more where the slowest so far took more."""
 
@@ -55,14 +54,14 @@ class Allotment:
         left -= self._partner_seconds
         how, task, costs = configuration.tuned, self.prepared.task, self.prepared.costs
         best, tunes = self.refit_seconds(None), configuration.training == "fine_tuning"
-        least = max(USEFUL_EPOCHS, math.ceil(how.epochs / 2)) if tunes else how.epochs
+        least = max(FEWEST_EPOCHS, math.ceil(how.epochs / 2)) if tunes else how.epochs
         for shorter in _shortened(configuration, least):
             spare = left - max(self.refit_seconds(shorter), best)
             if self.planned_seconds(shorter) <= spare:
                 return shorter, spare
         if any(o.state for o in self.candidates.outcomes) or task.n_folds > 1 or not tunes:
             return configuration, 0.0
-        for shorter in _shortened(configuration, USEFUL_EPOCHS):
+        for shorter in _shortened(configuration, FEWEST_EPOCHS):
             if costs.seconds(shorter, task.n_trained) <= left:
                 return shorter, left
         return configuration, 0.0

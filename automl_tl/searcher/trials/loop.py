@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 
+import numpy as np
 import optuna
 from optuna.trial import Trial
 
@@ -72,6 +73,7 @@ class Loop:
     def __post_init__(self) -> None:
         """Nothing runs yet."""
         self.running = Running(self.lab.executor)
+        self._flawless: dict[int, bool] = {}
 
     @property
     def task(self) -> Task:
@@ -270,9 +272,14 @@ class Loop:
             return False
         wanted = self.session.options.strategies
         known = [self.candidates.reference.outcome, *self.candidates.outcomes]
-        if wanted:
-            known = [o for o in known if o.configuration.strategy in wanted]
-        return any(len(o.rows) >= FLAWLESS and (o.predictions == self.task.y[o.rows]).all() for o in known)
+        return any(self._is_flawless(o) for o in known if not wanted or o.configuration.strategy in wanted)
+
+    def _is_flawless(self, outcome: Outcome) -> bool:
+        """Return whether a candidate is right on every one of many pictures; its scores are read once."""
+        if outcome.number not in self._flawless:
+            right = outcome.predictions == self.task.y[outcome.rows] if len(outcome.rows) >= FLAWLESS else np.zeros(1)
+            self._flawless[outcome.number] = bool(right.all())
+        return self._flawless[outcome.number]
 
     def _show(self, configuration: Configuration) -> None:
         running = f"{configuration.strategy}: {configuration.describe()}"

@@ -11,7 +11,7 @@ import numpy as np
 
 from automl_tl.lab.evidence import Candidate, Evidence
 from automl_tl.lab.recommended import frozen
-from automl_tl.learning.classifiers import SOLVED_KINDS
+from automl_tl.learning.classifiers import HEAD_L2, SOLVED_KINDS
 from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.learning.heads import l2_grid, solve_path
 from automl_tl.searcher.task import Task
@@ -24,7 +24,6 @@ MOST_ENTERED = 36
 """Candidates that enter the study: over all depths and poolings, but not so many that they flood the sampler."""
 SOURCES_SOLVED = 3
 """Sources that the document's classifiers are solved on, beyond those of the recommendation, while time allows."""
-DEFAULT_L2 = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +146,7 @@ def _l2(task: Task, outcomes: Sequence[Outcome]) -> float:
     """Return the strength of the best softmax head, as a multiple of columns over pictures."""
     solved = [o for o in outcomes if o.configuration.head == "softmax"]
     if not solved:
-        return DEFAULT_L2
+        return HEAD_L2
     best = max(solved, key=lambda o: task.metric.sign * o.value).configuration.how
     assert isinstance(best, Frozen)
     return best.penalty

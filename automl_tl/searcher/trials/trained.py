@@ -155,6 +155,7 @@ def learn(
     Raises:
         ShortageError: it is foreseen that training would not fit into memory.
     """
+    task.computed.activations = None  # of a trial, where it was the last work of this process
     check_room(task, configuration, allowance)
     callbacks = [*allowance.callbacks(), *([] if report is None else [Progress(report)])]
     if checkpoints is not None:
