@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def cache_dir(value: str | Path | None = None) -> Path:
         for kind in KINDS:
             (path / kind).mkdir(exist_ok=True)
     except OSError as error:
-        if not _is_marked(path):
+        if not _is_marked(path, beginning=True):
             raise CacheError(_unusable(path, error)) from error
     return path
 
@@ -93,10 +94,9 @@ def _remove(folder: Path) -> None:
     try:
         if folder.is_symlink():
             folder.unlink()
-        elif folder.exists():
-            shutil.rmtree(folder)
-    except FileNotFoundError:
-        pass  # another process clears or prunes at the same time
+        while folder.exists():
+            with suppress(FileNotFoundError):  # another process clears or prunes at the same time
+                shutil.rmtree(folder)
     except OSError as error:
         raise CacheError(f"cannot delete {folder} ({error.strerror or error}); delete it by hand") from error
 
@@ -116,17 +116,18 @@ def _size(path: Path, kind: str) -> KindSize:
 def _is_ours_or_empty(path: Path) -> bool:
     try:
         with os.scandir(path) as entries:
-            return next(entries, None) is None or _is_marked(path)
+            return next(entries, None) is None or _is_marked(path, beginning=True)
     except OSError:
         return True  # missing or unreadable: creating it says what is wrong
 
 
-def _is_marked(path: Path) -> bool:
+def _is_marked(path: Path, *, beginning: bool = False) -> bool:
+    """Return whether a folder carries our mark, or, `beginning`, the empty one that a process is about to write."""
     try:
         text = (path / MARK).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    return not text or "automl-tl" in text  # empty: another process is about to write it
+    return "automl-tl" in text or (beginning and not text)
 
 
 def _mark(path: Path) -> None:

@@ -12,6 +12,9 @@ QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """What a container may use, in microseconds a period (the Linux kernel's control groups, version 2)."""
 SPINS = 1000
 """Looks at the other threads before one sleeps: libgomp's own number where it knows that cores are shared."""
+FEWEST_THREADS, MOST_THREADS = 2, 8
+"""That decode pictures: some wait for a disk, and more than eight wait for Python's lock. Beside an H100, on 16 cores,
+8 decoded 889 pictures a second and 16 of them 824; features came out at 975 and 754."""
 
 
 def available_cores() -> int:
@@ -19,6 +22,11 @@ def available_cores() -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return max(1, math.ceil(min(cores, _quota())))
+
+
+def default_threads() -> int:
+    """Return how many threads decode pictures: one a core, from FEWEST_THREADS to MOST_THREADS."""
+    return max(FEWEST_THREADS, min(MOST_THREADS, available_cores()))
 
 
 def share_cores(environment: MutableMapping[str, str]) -> None:

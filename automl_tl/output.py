@@ -16,9 +16,12 @@ from automl_tl.wording import no_formula
 
 def check_output(output: Path, option: str = "--output") -> None:
     """Raise OptionError, which names the option, if a file cannot be written there: before the work, not after it."""
-    folder = output.expanduser().absolute().parent
-    if output.expanduser().is_dir():
+    file = Path(os.path.realpath(output.expanduser()))
+    if file.is_dir():
         raise OptionError(f"{option} {str(output)!r} is a folder; name a file in it")
+    if _is_special(file):
+        return
+    folder = file.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         what = "cannot be written" if folder.is_dir() else "does not exist"
         raise OptionError(f"{option} {str(output)!r}: its folder {what}; choose another one or make it first")
@@ -60,6 +63,11 @@ def name_file(error: Any, file: Path) -> None:
         error.filename = str(file)
 
 
+def _is_special(file: Path) -> bool:
+    """Return whether a file is a pipe or a device, which is written to and never replaced."""
+    return file.exists() and not file.is_file()
+
+
 @contextmanager
 def appearing(output: Path, option: str = "--output") -> Iterator[Path]:
     """Yield a name with the same ending to write to, as `whole` does; what `output` links to is replaced.
@@ -68,9 +76,8 @@ def appearing(output: Path, option: str = "--output") -> Iterator[Path]:
         OptionError: It cannot be written.
     """
     file = Path(os.path.realpath(output.expanduser()))
-    special = file.exists() and not file.is_file()  # a pipe or a device is written to, never replaced
     try:
-        with nullcontext(file) if special else whole(file, file.suffix) as new:
+        with nullcontext(file) if _is_special(file) else whole(file, file.suffix) as new:
             yield new
     except OSError as error:
         raise OptionError(f"{option} {str(output)!r} cannot be written ({error.strerror or error})") from error

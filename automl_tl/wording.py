@@ -1,7 +1,4 @@
-"""Words for people: text from outside made safe to show, plurals, sizes, metrics.
-
-`automl_tl.data.names.printable` makes names safe for the library, but importing it imports pandas.
-"""
+"""Words for people: text from outside made safe to show, plurals, sizes, metrics."""
 
 from __future__ import annotations
 

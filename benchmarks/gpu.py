@@ -34,7 +34,7 @@ import automl_tl
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.backbones.registry import get_backbone
 from automl_tl.backbones.stages import Network, build_network
-from automl_tl.data.ahead import default_threads
+from automl_tl.cores import default_threads
 from automl_tl.data.decode import Preprocessing
 from automl_tl.features.engine import Engine, choose_engine
 from automl_tl.features.extract import Pass, extract, statistics

@@ -19,6 +19,7 @@ from automl_tl.cli.recommend import recommend as recommend_command
 from automl_tl.cli.retyped import retyped
 from automl_tl.cli.search import search as search_command
 from automl_tl.cli.train import train as train_command
+from automl_tl.cores import FEWEST_THREADS, MOST_THREADS
 from automl_tl.errors import OptionError
 from automl_tl.learning.configuration import CLASSIFIERS, VIEW_SETS
 from automl_tl.learning.recipe import LAYERS
@@ -166,7 +167,7 @@ def test_a_configuration_that_makes_no_sense_is_refused(values: dict[str, Any], 
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"strategies": ("guess",)}, "--strategies must be one of feature_extractor, .*, but is 'guess'"),
+        ({"strategies": ("guess",)}, "--strategy must be one of feature_extractor, .*, but is 'guess'"),
         ({"without": ("luck",)}, "--without must be one of joined, .*, but is 'luck'"),
         ({"max_params": 0}, "--max-params must be at least 1, but is 0"),
         ({"budget": 3.0}, "a budget must be 10 s or more, to look at the pictures at all, but is 3 s"),
@@ -181,3 +182,22 @@ def test_values_that_make_no_sense_are_refused(values: dict[str, Any], sentence:
 def test_without_trials_there_is_a_budget() -> None:
     assert SearchOptions().budget == 600
     assert SearchOptions(trials=3).budget is None
+
+
+@pytest.mark.parametrize(
+    ("options", "value", "told"),
+    [
+        (RecommendOptions, {"budget": -5}, "^--budget must be at least 0.001, but is -5$"),
+        (RecommendOptions, {"budget": float("nan")}, "^--budget must be at least 0.001, but is nan$"),
+        (SearchOptions, {"strategies": ["x"]}, "^--strategy must be one of .*, but is 'x'$"),
+    ],
+)
+def test_a_value_out_of_bounds_names_the_option_as_it_is_typed(options: type, value: dict[str, Any], told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        options(**value)
+
+
+def test_the_help_of_workers_has_the_threads_that_there_are() -> None:
+    told = option_of(next(one for one in fields(SearchOptions) if one.name == "workers"))
+    for text in (told.help, told.doc):
+        assert f"{FEWEST_THREADS} to {MOST_THREADS}" in text

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automl_tl.output import write_csv
+from automl_tl.errors import OptionError
+from automl_tl.output import check_output, write_csv
 
 COLUMNS = ("path", "share")
 TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=30)
@@ -45,3 +47,10 @@ def test_nothing_is_left_of_a_table_that_was_not_finished(tmp_path: Path) -> Non
     with pytest.raises(KeyboardInterrupt):
         write_csv(tmp_path / "t.csv", COLUMNS, rows())  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_may_be_written_to_and_a_link_is_looked_at_where_it_leads(tmp_path: Path) -> None:
+    check_output(Path(os.devnull))
+    (tmp_path / "link").symlink_to(tmp_path / "gone" / "t.csv")
+    with pytest.raises(OptionError, match="its folder does not exist"):
+        check_output(tmp_path / "link")

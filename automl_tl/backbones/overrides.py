@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -134,6 +134,17 @@ def parse_assignments(texts: Iterable[str], option: str = "--weights") -> dict[s
             raise OptionError(f"{option} names {name.strip()!r} twice")
         parsed[name.strip()] = Path(file.strip()).expanduser()
     return parsed
+
+
+def only_file(weights: Mapping[str, Path], name: str) -> Path | None:
+    """Return the file of the one backbone that is there, None where none is given.
+
+    Raises:
+        OptionError: a file is given for another one.
+    """
+    if stranger := next((one for one in weights if one != name), None):
+        raise OptionError(f"--weights names {stranger!r}, but the backbone is {name!r}")
+    return weights.get(name)
 
 
 def parse_triple(text: str, option: str) -> Triple:

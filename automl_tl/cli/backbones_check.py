@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from automl_tl.cli.options import declared, format_option, verbose_option
-from automl_tl.errors import OptionError
 from automl_tl.options import OverrideOptions
 from automl_tl.wording import one_line, plural
 
@@ -49,14 +48,12 @@ def check(name: str, output_format: str, verbose: bool, **given: Any) -> None:
 
 def _options(name: str, *, weights: dict[str, Path], **others: Any) -> dict[str, Any]:
     """Return the overrides as JSON values, once they are known to fit the backbone; raises what is wrong."""
-    from automl_tl.backbones.overrides import configure
+    from automl_tl.backbones.overrides import configure, only_file
     from automl_tl.backbones.registry import get_backbone
 
-    if stranger := next((one for one in weights if one != name), None):
-        raise OptionError(f"--weights names {stranger!r}, but the backbone is {name!r}")
-    file = weights[name].resolve() if name in weights else None
+    file = only_file(weights, name)
     configure(name, get_backbone(name), weights=file, **others)
-    return {**others, "weights": str(file) if file is not None else None}
+    return {**others, "weights": str(file.resolve()) if file is not None else None}
 
 
 def _page(report: ConformanceReport, *, verbose: bool) -> list[RenderableType]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
-from rich.console import Group, RenderableType
-from rich.padding import Padding
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from automl_tl.cli.render import bar, literal
+from automl_tl.cli.sections import facts, item, items, rest, section
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.quality import Conflict, QualityReport
 from automl_tl.data.walk import is_picture_name
@@ -21,34 +21,24 @@ MOST_CLASSES = 20
 MOST_FILES = 10
 MOST_GROUPS = 3
 LABEL_WIDTH = 32
-INDENT = (0, 0, 0, 2)
 
 
 def data_page(dataset: ImageDataset, report: QualityReport, *, verbose: bool = False) -> list[RenderableType]:
     """Return the page's sections; with `verbose` every class, file and group instead of the first few."""
     sections = (
-        _section(
-            f"Data: {clean(dataset.root)}", [literal(understood(dataset, report)), Text(""), summary(dataset, report)]
+        section(
+            f"Data: {clean(dataset.root)}", literal(understood(dataset, report)), Text(""),
+            facts(about_data(dataset, report)),
         ),
-        _section("Classes", [classes(report, None if verbose else MOST_CLASSES)]),
-        _section("Duplicates", _duplicates(dataset, report, None if verbose else MOST_GROUPS)),
-        _section("Left out", _left_out(dataset, None if verbose else MOST_FILES)),
-        _section("Worth knowing", [_item(sentence) for sentence in (*report.warnings, *dataset.notes)]),
-    )
-    return [section for section in sections if section is not None]
+        section("Classes", *_classes(report, None if verbose else MOST_CLASSES)),
+        section("Duplicates", *_duplicates(dataset, report, None if verbose else MOST_GROUPS)),
+        section("Left out", *_left_out(dataset, None if verbose else MOST_FILES)),
+        section("Worth knowing", items((*report.warnings, *dataset.notes))),
+    )  # fmt: skip
+    return [one for one in sections if one is not None]
 
 
-def summary(dataset: ImageDataset, report: QualityReport) -> Table:
-    """Return the numbers that describe a data set, one line each."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True, style="dim")
-    grid.add_column()
-    for name, sentence in about_data(dataset, report):
-        grid.add_row(name, literal(sentence))
-    return grid
-
-
-def classes(report: QualityReport, most: int | None) -> Group:
+def _classes(report: QualityReport, most: int | None) -> list[RenderableType | None]:
     """Return a bar for each class, the largest first, at most `most` and then how many more."""
     ordered = sorted(report.images_per_class.items(), key=lambda item: -item[1])  # else in the classes' order
     table = Table.grid(padding=(0, 2))
@@ -57,9 +47,8 @@ def classes(report: QualityReport, most: int | None) -> Group:
     table.add_column(style="cyan", no_wrap=True)
     for label, n in ordered[:most]:
         table.add_row(literal(label_text(label)), f"{n:,}", bar(n / ordered[0][1]))
-    rest = ordered[len(ordered[:most]) :]
-    more = [_and_more(len(rest), "class", "classes", f", with {_range([n for _, n in rest])}")] if rest else []
-    return Group(table, *more)
+    further = [n for _, n in ordered[len(ordered[:most]) :]]
+    return [table, rest(len(ordered), most, "class", "classes", f", with {_range(further)}" if further else "")]
 
 
 def _range(counts: Sequence[int]) -> str:
@@ -67,17 +56,17 @@ def _range(counts: Sequence[int]) -> str:
     return f"{plural(low, 'picture')} each" if low == high else f"{low:,} to {high:,} pictures each"
 
 
-def _duplicates(dataset: ImageDataset, report: QualityReport, most: int | None) -> list[RenderableType]:
+def _duplicates(dataset: ImageDataset, report: QualityReport, most: int | None) -> list[RenderableType | None]:
     groups = [("identical", paths) for paths in report.exact] + [("nearly identical", paths) for paths in report.near]
-    parts: list[RenderableType] = []
+    parts: list[RenderableType | None] = []
     if report.n_duplicates:
         n_pictures = plural(report.n_duplicates, "picture")
         where = "the given split has them in several parts" if report.leaks else "they stay on one side of every split"
-        parts.append(_item(f"{n_pictures} could go without losing one; {where}."))
-    parts += [_item(f"{kind}: {_names(dataset, paths)}") for kind, paths in groups[:most]]
-    parts += _rest(len(groups), most, "group")
+        parts.append(item(f"{n_pictures} could go without losing one; {where}."))
+    parts += [item(f"{kind}: {_names(dataset, paths)}") for kind, paths in groups[:most]]
+    parts.append(rest(len(groups), most, "group"))
     parts += [_conflict(dataset, conflict) for conflict in report.conflicts[:most]]
-    return parts + _rest(len(report.conflicts), most, "conflict")
+    return [*parts, rest(len(report.conflicts), most, "conflict")]
 
 
 def _names(dataset: ImageDataset, paths: Sequence[str]) -> str:
@@ -88,33 +77,11 @@ def _conflict(dataset: ImageDataset, conflict: Conflict) -> RenderableType:
     labelled = zip(conflict.paths, conflict.labels, strict=True)
     named = ", ".join(f"{dataset.short(path)} ({clean(label)})" for path, label in labelled)
     what = "identical, all left out" if conflict.identical else "nearly identical, kept"
-    return _item(f"different labels, {what}: {named}", style="yellow")
+    return item(f"different labels, {what}: {named}", style="yellow")
 
 
-def _left_out(dataset: ImageDataset, most: int | None) -> list[RenderableType]:
+def _left_out(dataset: ImageDataset, most: int | None) -> list[RenderableType | None]:
     pictures_first = sorted(dataset.skipped, key=lambda one: not is_picture_name(one.path))
     shown = islice(pictures_first, most)
-    parts: list[RenderableType] = [_item(f"{dataset.short(one.path)}: {clean(one.reason)}") for one in shown]
-    return parts + _rest(len(dataset.skipped), most, "file")
-
-
-def _rest(n: int, most: int | None, noun: str) -> list[RenderableType]:
-    hidden = n - (n if most is None else min(n, most))
-    return [_and_more(hidden, noun, "", "; --verbose shows all")] if hidden else []
-
-
-def _and_more(n: int, noun: str, many: str, tail: str) -> Text:
-    return literal(f"... and {n:,} more {noun if n == 1 else many or noun + 's'}{tail}", style="dim")
-
-
-def _item(sentence: str, style: str = "") -> RenderableType:
-    row = Table.grid(padding=(0, 1))
-    row.add_row("-", literal(sentence, style))
-    return row
-
-
-def _section(title: str, parts: Sequence[RenderableType]) -> RenderableType | None:
-    """Return a titled section, or None where there is nothing in it."""
-    if not parts:
-        return None
-    return Group(literal(title, style="bold"), Padding(Group(*parts), INDENT), Text(""))
+    named = [f"{dataset.short(one.path)}: {clean(one.reason)}" for one in shown]
+    return [items(named), rest(len(dataset.skipped), most, "file")]

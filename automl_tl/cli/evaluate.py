@@ -45,8 +45,8 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Say how good BUNDLE is on the labelled pictures of DATA.
 
-    BUNDLE is a folder that `automl-tl search` made. DATA is a folder with one folder of pictures per class, a zip
-    or tar of it, a CSV, TSV or Parquet table, Parquet files of pictures, or WebDataset tars. Shown are accuracy,
+    BUNDLE is a folder that `automl-tl search` or `train` made. DATA is a folder with one folder of pictures per class,
+    a zip or tar of it, a CSV, TSV or Parquet table, Parquet files of pictures, or WebDataset tars. Shown are accuracy,
     balanced accuracy, macro F1, log loss, calibration error (ECE), and what is taken for what.
     """
     from automl_tl.cli.evaluate_page import evaluation_page

@@ -37,9 +37,9 @@ FORMATS = ("onnx", "torch", "timm")
 def export(bundle: Path, file_format: str, output: Path, check: Path | None, verbose: bool) -> None:
     """Write the model in BUNDLE to a file that needs no automl-tl.
 
-    BUNDLE is a folder that `automl-tl search` made. FILE takes RGB pictures as they are decoded, of any size, and gives
-    probabilities (timm: prepared pictures, and scores). It is run against BUNDLE on real pictures, and is only there if
-    both agree.
+    BUNDLE is a folder that `automl-tl search` or `train` made. FILE takes RGB pictures as they are decoded, of any
+    size, and gives probabilities (timm: prepared pictures, and scores). It is run against BUNDLE on real pictures, and
+    is only there if both agree.
     """
     from automl_tl.cli.render import notice, print_result
     from automl_tl.exporter.export import export as run

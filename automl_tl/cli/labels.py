@@ -48,8 +48,9 @@ def labels(
 ) -> None:
     """List the pictures of DATA whose labels are likely wrong, the least believed label first.
 
-    DATA is a folder with one folder of pictures per class, or a CSV, TSV or Parquet table. Every picture is judged by
-    classifiers that have not learned from it; nothing is changed.
+    DATA is a folder with one folder of pictures per class, a zip or tar of it, a CSV, TSV or Parquet table, Parquet
+    files of pictures, or WebDataset tars. Every picture is judged by classifiers that have not learned from it; nothing
+    is changed.
     """
     from automl_tl.cli.labels_page import labels_page
     from automl_tl.cli.render import BarMonitor, print_json, print_result

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from automl_tl.cli.render import literal
-from automl_tl.cli.sections import facts, first_items, items, section
+from automl_tl.cli.sections import facts, first_items, item, section
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.report.facts.labels import LOOK, about_labels
 from automl_tl.reviewer.label_report import LabelReport
@@ -43,4 +43,4 @@ def _suspects(result: LabelReport, dataset: ImageDataset, most: int | None) -> R
         table.add_row(literal(dataset.short(one.path)), given, believed, likely, confidence)
     hidden = len(result.suspects) - len(result.suspects[:most])
     more = [literal(f"... and {hidden:,} more; --verbose shows all, --output FILE.csv writes them")] if hidden else []
-    return Group(table, *more, items([LOOK]))
+    return Group(table, *more, item(LOOK))

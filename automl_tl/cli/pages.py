@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from automl_tl.cli.render import notice
+from automl_tl.errors import AutomlTlError
 
 if TYPE_CHECKING:
     from automl_tl.report.parts import Page
@@ -33,7 +34,6 @@ def typed() -> str:
 def write_run(folder: Path, path: Path, option: str = "--report") -> None:
     """Write the page of the run in a folder, with pictures where they can still be read; `option` named the file."""
     from automl_tl.cli.render import progress
-    from automl_tl.errors import AutomlTlError
     from automl_tl.report.run import Pictures, run_page
     from automl_tl.reviewer.run import open_run, pictures_of
 
@@ -52,7 +52,7 @@ def showing(bundle: Path) -> Iterator[None]:
     """Let what ends a command while it shows its result say where the model lies, and how to see it again."""
     try:
         yield
-    except (KeyboardInterrupt, OSError) as error:
+    except (KeyboardInterrupt, OSError, AutomlTlError) as error:
         error.add_note(f"The model is done: {bundle}")
         run = shlex.quote(str(bundle.parent))
         error.add_note(f"To see what came of it: automl-tl report {run} --output report.html")

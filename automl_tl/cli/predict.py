@@ -47,11 +47,11 @@ ENDINGS = {
 def predict(ctx: click.Context, /, bundle: Path, paths: tuple[str, ...], verbose: bool, **settings: Any) -> None:
     """Say what is in the pictures that PATHS name, in their order.
 
-    BUNDLE is a folder that `automl-tl search` made. PATHS are picture files, folders (with all below them), zip files,
-    tars and Parquet files of pictures, and CSV, TSV or Parquet tables with a column of files; labels are not needed.
-    '-' reads paths from standard input, one a line, and '@FILE' from a file. A picture that cannot be read is a row
-    with the reason, and the exit code is then 1. The heat map of row 7 is
-    FOLDER/7-NAME.png (--explain FOLDER).
+    BUNDLE is a folder that `automl-tl search` or `train` made. PATHS are picture files, folders (with all below them),
+    zip files, tars and Parquet files of pictures, and CSV, TSV or Parquet tables with a column of files; labels are not
+    needed. '-' reads paths from standard input, one a line, and '@FILE' from a file. A picture that cannot be read is a
+    row with the reason, and the exit code is then 1. The heat map of row 7 of 10 to 99 is FOLDER/07-NAME.png
+    (--explain FOLDER).
     """
     from automl_tl.cli.render import notice
     from automl_tl.model.bundle import load_bundle

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
 from rich.cells import cell_len
@@ -17,8 +18,6 @@ from automl_tl.wording import clean, label_text, no_formula
 WIDEST_PATH = 120
 WIDEST_LABEL = 32
 UNUSUAL = "unlike the training pictures"
-
-
 _ROWS = 4096  # of Parquet, at once
 
 
@@ -101,13 +100,23 @@ class _Columns:
         return [prediction.path, *top, unusual, prediction.novelty, prediction.error, *every]
 
 
+@dataclass(frozen=True)
+class _Lines:
+    """Ends the rows of `csv.writer` as a shell expects it; made to end in both, it quotes cells with either of them."""
+
+    stream: IO[str]
+
+    def write(self, row: str) -> None:
+        self.stream.write(row.removesuffix("\r\n") + "\n")
+
+
 class _Csv:
     """Cells are quoted where CSV needs it, and none is a formula; on a terminal control characters are escaped."""
 
     def __init__(
         self, stream: IO[str], classes: Sequence[str], top_k: int, probabilities: bool, *, separator: str
     ) -> None:
-        self.cells = csv.writer(stream, lineterminator="\n", delimiter=separator)
+        self.cells = csv.writer(_Lines(stream), lineterminator="\r\n", delimiter=separator)
         self.terminal = stream.isatty()
         self.columns = _Columns(classes, top_k, probabilities)
         self._row(self.columns.names)

@@ -25,6 +25,7 @@ from automl_tl.options import (
 )
 
 if TYPE_CHECKING:
+    from automl_tl.cli.recommend_page import TypedAgain
     from automl_tl.lab.lab import Lab
     from automl_tl.recommender.recommendation import Recommendation
 
@@ -55,16 +56,24 @@ def recommend(
     asked = RecommendOptions(monitor=BarMonitor(), **settings)
     lab = lab_for(data, asked)
     result = recommend_in(lab, asked)
-    pictures = retyped(ctx, ("data", *COLUMNS))
-    alike = ("data", *COLUMNS, *OVERRIDES, "drop_leaks", "metric", *DEVICE, *BATCH, "cache_dir", "ray", "workers")
-    same, trained = retyped(ctx, (*alike, "backbones")), retyped(ctx, (*alike, "seed"))
-    steps = tuple(next_steps(result, same, pictures, trained))
+    steps = tuple(next_steps(result, _typed_again(ctx)))
     if report is not None:
         _write(report, lab, result, steps, ctx)
     if output_format == "json":
         print_json(result.to_dict())
     else:
         print_result(*recommendation_page(result, steps, verbose=verbose))
+
+
+def _typed_again(ctx: click.Context) -> TypedAgain:
+    from automl_tl.cli.recommend_page import TypedAgain
+
+    data = ("data", *COLUMNS)
+    train = (*data, *OVERRIDES, "drop_leaks", "metric", *DEVICE, *BATCH, "cache_dir", "ray", "workers", "seed")
+    search = (*train, "backbones")
+    untried = (*search, "budget", "max_images")
+    texts = (retyped(ctx, names) for names in (data, train, search, untried, (*untried, "try_training")))
+    return TypedAgain(*texts)
 
 
 def _write(report: Path, lab: Lab, result: Recommendation, steps: tuple[str, ...], ctx: click.Context) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -20,7 +21,7 @@ from automl_tl.strategies import FROZEN
 from automl_tl.wording import clean
 
 MOST_WARNINGS = 4
-MOST_PROBE_ROWS = 8
+MOST_PROBE_ROWS = 24
 
 
 def recommendation_page(result: Recommendation, steps: Sequence[str], *, verbose: bool = False) -> list[RenderableType]:
@@ -66,7 +67,7 @@ def _probe(result: Recommendation) -> RenderableType:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("backbone", "cuts", "pooling", "accuracy", "standard error"):
         table.add_column(name)
-    for candidate in result.probe[: 3 * MOST_PROBE_ROWS]:
+    for candidate in result.probe[:MOST_PROBE_ROWS]:
         cuts = "+".join(map(str, candidate.source.cuts))
         table.add_row(
             candidate.backbone, cuts, candidate.source.pooling, f"{candidate.accuracy:.1%}", f"{candidate.stderr:.1%}"
@@ -74,20 +75,30 @@ def _probe(result: Recommendation) -> RenderableType:
     return table
 
 
-def next_steps(result: Recommendation, options: str, pictures: str, trained: str) -> Iterator[str]:
-    """Yield what to do now; last of all, what does as is recommended.
+@dataclass(frozen=True)
+class TypedAgain:
+    """What to type after a command to mean the same."""
 
-    `options` is what to type after a command to mean the same data and backbones, `pictures` the same data alone,
-    `trained` the same data for the one backbone that is recommended.
-    """
-    yield f"automl-tl search {options} --budget 10m finds and trains the best model in ten minutes."
+    data: str
+    """The data alone."""
+    train: str
+    """What `train` has of it, the backbone excepted."""
+    search: str
+    untried: str
+    """All that `recommend` was given but whether it tries training."""
+    recommend: str
+
+
+def next_steps(result: Recommendation, typed: TypedAgain) -> Iterator[str]:
+    """Yield what to do now; last of all, what does as is recommended."""
+    yield f"automl-tl search {typed.search} --budget 10m finds and trains the best model in ten minutes."
     if not any(row.tried for row in result.front):
-        yield f"automl-tl recommend {options} --try-training measures on your pictures what fine-tuning gains."
+        yield f"automl-tl recommend {typed.untried} --try-training measures on your pictures what fine-tuning gains."
     if result.budget is None:
-        yield f"automl-tl recommend {options} --budget 10m weighs the strategies for ten minutes of training."
-    yield f"automl-tl inspect {pictures} shows the pictures alone (--verbose: every file)."
-    yield f"automl-tl recommend {options} --format json gives everything above to a program."
-    yield f"automl-tl train {trained} {_recommended(result)} does exactly what is recommended here."
+        yield f"automl-tl recommend {typed.recommend} --budget 10m weighs the strategies for ten minutes of training."
+    yield f"automl-tl inspect {typed.data} shows the pictures alone (--verbose: every file)."
+    yield f"automl-tl recommend {typed.recommend} --format json gives everything above to a program."
+    yield f"automl-tl train {typed.train} {_recommended(result)} does exactly what is recommended here."
 
 
 def _recommended(result: Recommendation) -> str:

@@ -42,14 +42,17 @@ def build(backbone: str, pictures: Path, out: Path | None, verbose: bool, **sett
     from automl_tl.domain.library import reference_file, user_references
     from automl_tl.domain.reference import save_reference
 
+    configured = _configured(
+        backbone, **{name: settings.pop(name) for name in ("weights", "mean", "std", "input_size")}
+    )
     path = _writable(out or user_references() / reference_file(backbone))
-    made = _build(backbone, pictures, **settings)
+    made = _build(backbone, configured, pictures, **settings)
     save_reference(made, path)
     click.echo(_summary(made, path, verbose))
 
 
 def _build(
-    backbone: str, folder: Path, *, name: str | None, max_images: int, device: str, seed: int, **overrides: Any
+    backbone: str, configured: Backbone, folder: Path, *, name: str | None, max_images: int, device: str, seed: int
 ) -> DomainReference:
     from automl_tl.backbones.preflight import try_out
     from automl_tl.backbones.stages import build_network
@@ -58,7 +61,6 @@ def _build(
     from automl_tl.domain.source_pictures import source_pictures
     from automl_tl.features.engine import choose_engine
 
-    configured = _configured(backbone, **overrides)
     with progress("Reading pictures") as update:
         chosen = source_pictures(folder, most=max_images, seed=seed, progress=update)
     engine = choose_engine(device)
@@ -69,8 +71,9 @@ def _build(
         return build_reference(network, chosen, engine, name=title, progress=update)
 
 
-def _writable(path: Path) -> Path:
-    """Return `path` if a file can be made there, before minutes are spent; else raise OptionError."""
+def _writable(named: Path) -> Path:
+    """Return the path if a file can be made there, before minutes are spent; else raise OptionError."""
+    path = named.expanduser()
     try:
         if path.is_dir():
             raise IsADirectoryError("it is a folder")
@@ -83,12 +86,10 @@ def _writable(path: Path) -> Path:
 
 
 def _configured(backbone: str, *, weights: dict[str, Path], **others: Any) -> Backbone:
-    from automl_tl.backbones.overrides import configure
+    from automl_tl.backbones.overrides import configure, only_file
     from automl_tl.backbones.registry import get_backbone
 
-    if stranger := next((name for name in weights if name != backbone), None):
-        raise OptionError(f"--weights names {stranger!r}, but the backbone is {backbone!r}")
-    return configure(backbone, get_backbone(backbone), weights=weights.get(backbone), **others)
+    return configure(backbone, get_backbone(backbone), weights=only_file(weights, backbone), **others)
 
 
 def _summary(made: DomainReference, path: Path, verbose: bool) -> str:

@@ -24,12 +24,24 @@ def facts(lines: Iterable[tuple[str, str]]) -> RenderableType:
     return grid
 
 
-def items(sentences: Iterable[str]) -> RenderableType:
-    """Return sentences as a list."""
-    grid = Table.grid(padding=(0, 1))
-    for sentence in sentences:
-        grid.add_row("-", literal(sentence))
-    return grid
+def item(sentence: str, style: str = "") -> RenderableType:
+    """Return a sentence of a list."""
+    row = Table.grid(padding=(0, 1))
+    row.add_row("-", literal(sentence, style))
+    return row
+
+
+def items(sentences: Iterable[str]) -> RenderableType | None:
+    """Return sentences as a list, None where there is none."""
+    every = [item(sentence) for sentence in sentences]
+    return Group(*every) if every else None
+
+
+def rest(n: int, most: int | None, noun: str, many: str = "", what: str = "") -> RenderableType | None:
+    """Return that there are more than the first `most` of n, and `what` they are; None where all are shown."""
+    hidden = 0 if most is None else max(0, n - most)
+    more = f"... and {hidden:,} more {noun if hidden == 1 else many or noun + 's'}{what}; --verbose shows all"
+    return literal(more, style="dim") if hidden else None
 
 
 def first_items(sentences: Iterable[str], most: int | None) -> RenderableType | None:
@@ -38,9 +50,10 @@ def first_items(sentences: Iterable[str], most: int | None) -> RenderableType | 
     shown = every[:most]
     if len(shown) < len(every):
         shown.append(f"... and {len(every) - len(shown)} more; --verbose shows all")
-    return items(shown) if shown else None
+    return items(shown)
 
 
-def section(title: str, body: RenderableType | None) -> RenderableType | None:
+def section(title: str, *parts: RenderableType | None) -> RenderableType | None:
     """Return a titled section, or None where there is nothing in it."""
-    return None if body is None else Group(literal(title, style="bold"), Padding(body, INDENT), Text(""))
+    there = [part for part in parts if part is not None]
+    return Group(literal(title, style="bold"), Padding(Group(*there), INDENT), Text("")) if there else None

@@ -41,7 +41,7 @@ def ending_signals() -> Iterator[list[Ended]]:
 
     def end(number: int, frame: FrameType | None) -> None:
         if _is_unheard(frame):
-            again = threading.Timer(_LATER, signal.raise_signal, (number,))
+            again = threading.Timer(_LATER, _give_again, (number,))
             again.daemon = True
             again.start()
             return
@@ -58,6 +58,15 @@ def ending_signals() -> Iterator[list[Ended]]:
     finally:
         for one in taken:
             signal.signal(one, signal.SIG_DFL)
+
+
+def _give_again(number: int) -> None:
+    """Send a signal to the main thread: one that another thread raises in itself wakes nobody who sleeps there."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, number)
+    else:
+        signal.raise_signal(number)
 
 
 def _is_unheard(frame: FrameType | None) -> bool:

@@ -7,20 +7,10 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from automl_tl.cores import available_cores
+from automl_tl.cores import default_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-FEWEST, MOST = 2, 8
-"""Threads: some wait for a disk, and more than eight wait for Python's lock. Beside an H100, on 16 cores, 8 decoded 889
-pictures a second and 16 of them 824; features came out at 975 and 754."""
-
-
-def default_threads() -> int:
-    """Return the processors that this process may use, from FEWEST to MOST."""
-    return max(FEWEST, min(MOST, available_cores()))
 
 
 def ahead(
@@ -34,7 +24,7 @@ def ahead(
         work: called in several threads at once, for pictures: it reads, decodes and resizes outside Python's lock.
         items: taken in the caller's thread, when there is room for another result.
         most: results that are worked on, or wait, at a time: the bound of the memory.
-        threads: default: `default_threads`.
+        threads: default: `cores.default_threads`.
     """
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads or default_threads(), thread_name_prefix="ahead") as pool:

@@ -15,7 +15,8 @@ from automl_tl.data.address import Root
 from automl_tl.data.names import printable, quoted
 from automl_tl.errors import DataError
 
-TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".parquet", ".pq")
+PARQUET_ENDINGS = (".parquet", ".pq")
+TABLE_ENDINGS = (".csv", ".tsv", ".tab", *PARQUET_ENDINGS)
 MOST_ROWS = 50_000_000
 _SEPARATORS = (",", ";", "\t", "|")  # spreadsheets in much of Europe write CSV with semicolons
 
@@ -104,7 +105,7 @@ def _separator(table: Root, file: io.TextIOWrapper) -> str:
 
 
 def _is_parquet(table: Root) -> bool:
-    return table.suffix.lower() in (".parquet", ".pq")
+    return table.suffix.lower() in PARQUET_ENDINGS
 
 
 def texts(cells: pd.Series) -> list[str]:

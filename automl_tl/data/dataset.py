@@ -21,10 +21,11 @@ from automl_tl.data.forms.memory import Data
 from automl_tl.data.forms.recognise import Reading, list_data
 from automl_tl.data.label_remarks import label_remarks
 from automl_tl.data.listing import Listing, Row, Skipped
-from automl_tl.data.names import counted, natural, printable, quoted
+from automl_tl.data.names import natural, printable, quoted
 from automl_tl.data.source import File, Source, sources_of
 from automl_tl.data.table import Columns
 from automl_tl.errors import DataError
+from automl_tl.wording import plural
 
 __all__ = ["Drawn", "ImageDataset", "Skipped", "drawn", "for_training", "open_dataset"]
 
@@ -191,7 +192,7 @@ def for_training(dataset: ImageDataset) -> ImageDataset:
     if len(counts) == 1:
         ((label, n),) = counts.items()
         raise DataError(
-            f"At least two classes are needed, but '{name}' has one: '{printable(label)}' ({counted(n, 'picture')})."
+            f"At least two classes are needed, but '{name}' has one: '{printable(label)}' ({plural(n, 'picture')})."
         )
     if max(counts.values()) == 1:
         raise DataError(
@@ -267,6 +268,6 @@ def _with_trained_classes(dataset: ImageDataset) -> ImageDataset:
     known = dataset.frame["label"].isin(trained)
     note = (
         f"No training pictures of {quoted(without)}: "
-        f"these classes are left out of the other parts of the split ({counted(int((~known).sum()), 'picture')})."
+        f"these classes are left out of the other parts of the split ({plural(int((~known).sum()), 'picture')})."
     )
     return dataset.with_frame(dataset.frame[known], notes=(note,))

@@ -6,14 +6,17 @@ import unicodedata
 from collections.abc import Mapping
 from pathlib import PurePath
 
+from automl_tl.data.cells import TABLE_ENDINGS
 from automl_tl.data.listing import Listing, Row
-from automl_tl.data.names import counted, printable, quoted, split_name
+from automl_tl.data.names import printable, quoted, split_name
 from automl_tl.data.parts import split_parts, unwrapped
 from automl_tl.data.walk import Folder
 from automl_tl.errors import DataError
+from automl_tl.wording import plural
 
-_TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
-_ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+ARCHIVE_ENDINGS = (".zip", ".tar")
+"""Of archives that are read as they are."""
+_PACKED_ENDINGS = (".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 
 
 def list_tree(root: Folder, listing: Listing, split_folders: Mapping[str, str] | None = None) -> Listing:
@@ -107,15 +110,16 @@ def _no_classes(folder: Folder, listing: Listing) -> str:
     where = f"'{printable(folder.path)}'"
     if folder.pictures:
         return (
-            f"{where} holds {counted(len(folder.pictures), 'picture')} directly, without a class: put them "
+            f"{where} holds {plural(len(folder.pictures), 'picture')} directly, without a class: put them "
             "into one folder for each class, or give a CSV table with the columns path and label."
         )
-    tables = _ending_with(_TABLE_ENDINGS, listing)
+    tables = _ending_with(TABLE_ENDINGS, listing)
     if tables:
         return f"There is no picture in {where}, but a table: to use it, give '{printable(tables[0])}' itself."
-    archives = _ending_with(_ARCHIVE_ENDINGS, listing)
+    archives = _ending_with((*ARCHIVE_ENDINGS, *_PACKED_ENDINGS), listing)
     if archives:
-        return f"There is no picture in {where}, but an archive: give '{printable(archives[0])}' itself, or unpack it."
+        itself = f"give '{printable(archives[0])}' itself, or " if archives[0].lower().endswith(ARCHIVE_ENDINGS) else ""
+        return f"There is no picture in {where}, but an archive, '{printable(archives[0])}': {itself}unpack it."
     names = {PurePath(skipped.path).name for skipped in listing.skipped}
     if "dataset_info.json" in names and _ending_with((".arrow",), listing):
         return (

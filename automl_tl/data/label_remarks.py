@@ -6,7 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from automl_tl.data.names import counted, natural, printable, quoted
+from automl_tl.data.names import natural, printable, quoted
+from automl_tl.wording import plural
 
 _NO_LABEL = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "nat", "nil"})
 _SEVERAL = re.compile(r"[^|]+(\|[^|]+)+|\[.*\]|\{.*\}", re.DOTALL)
@@ -39,7 +40,7 @@ def _several(counts: Counter[str]) -> str:
         return ""
     n = sum(counts[label] for label in several)
     return (
-        f"Labels that look like several in one, {quoted(several[:1])} for example, of {counted(n, 'picture')}: "
+        f"Labels that look like several in one, {quoted(several[:1])} for example, of {plural(n, 'picture')}: "
         "a picture has one label here, so each of these is a class of its own."
     )
 
@@ -50,6 +51,6 @@ def _no_label(counts: Counter[str]) -> str:
         return ""
     n = sum(counts[label] for label in empty)
     return (
-        f"Taken as it stands, as a class: {quoted(empty)} ({counted(n, 'picture')}); where that means no label, "
+        f"Taken as it stands, as a class: {quoted(empty)} ({plural(n, 'picture')}); where that means no label, "
         "leave the cell empty or the folder out."
     )

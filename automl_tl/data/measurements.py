@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from automl_tl.cores import default_threads
 from automl_tl.data.address import Root
-from automl_tl.data.ahead import ahead, default_threads
+from automl_tl.data.ahead import ahead
 from automl_tl.data.decode import DECODER
 from automl_tl.data.duplicates import COMPARISON, near_pairs
 from automl_tl.data.kept import load_arrays, save_arrays

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections.abc import Iterable
+
+from automl_tl.wording import clean
 
 SPLIT_NAMES = {
     "train": "train",
@@ -27,8 +28,6 @@ SPLIT_NAMES = {
 
 _PART = re.compile(rf"({'|'.join(SPLIT_NAMES)})[ _-]*(?:sets?|data|images|pictures|part|split)?")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]+)?")
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode categories
-_JOINERS = "\u200c\u200d"  # part of ordinary words and emoji; harmless
 
 
 def split_name(name: str) -> str | None:
@@ -68,23 +67,10 @@ def printable(name: str | os.PathLike[str]) -> str:
     >>> print(printable("cat\x1b[31m.jpg"))
     cat\x1b[31m.jpg
     """
-    return "".join(c if _is_visible(c) else _escaped(c) for c in os.fspath(name))
+    return clean(os.fspath(name))
 
 
 def quoted(names: list[str], *, at_most: int = 5) -> str:
     """Return the first names for a sentence: "'cat', 'dog' and 3 more"."""
     shown = ", ".join(f"'{printable(name)}'" for name in names[:at_most])
     return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
-
-
-def counted(n: int, noun: str) -> str:
-    """Return "1 picture", "2 pictures": a number with its noun."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def _is_visible(character: str) -> bool:
-    return character in _JOINERS or unicodedata.category(character) not in _INVISIBLE
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")

@@ -16,8 +16,9 @@ from automl_tl.data.dataset import ImageDataset, for_training
 from automl_tl.data.duplicates import connected
 from automl_tl.data.folds import in_order, make_folds, stratified_sample
 from automl_tl.data.hashed_split import LARGE, hashed_test
-from automl_tl.data.names import counted, printable
+from automl_tl.data.names import printable
 from automl_tl.errors import DataError
+from automl_tl.wording import plural
 
 __all__ = ["assign_splits", "group_ids", "make_folds", "stratified_sample"]
 
@@ -134,7 +135,7 @@ def _given_split(dataset: ImageDataset, drop_leaks: bool) -> ImageDataset:
     straddling = _straddling_groups(left)
     if straddling:
         notes.append(
-            f"In several parts of the given split at once: {counted(straddling, 'group')}; it flatters the test."
+            f"In several parts of the given split at once: {plural(straddling, 'group')}; it flatters the test."
         )
     kept = dataset.with_frame(left, notes=tuple(note for note in notes if note not in dataset.notes))
     return _still_for_training(kept, frame[leaks]) if len(left) < len(frame) else kept
@@ -148,13 +149,13 @@ def leaks_by_part(frame: pd.DataFrame) -> dict[str, int]:
 
 def _leak_note(part: str, n: int, drop: bool) -> str:
     if drop:
-        return f"Left out of '{part}', as copies lie in a later part of the given split: {counted(n, 'picture')}."
-    return f"Kept in '{part}' though copies lie in a later part of the given split: {counted(n, 'picture')}."
+        return f"Left out of '{part}', as copies lie in a later part of the given split: {plural(n, 'picture')}."
+    return f"Kept in '{part}' though copies lie in a later part of the given split: {plural(n, 'picture')}."
 
 
 def _still_for_training(dataset: ImageDataset, leaks: pd.DataFrame) -> ImageDataset:
     """Return what is left for training; raises DataError, with the leaks as the reason, where that is too little."""
-    name, n = printable(dataset.root), counted(int((leaks["split"] == "train").sum()), "training picture")
+    name, n = printable(dataset.root), plural(int((leaks["split"] == "train").sum()), "training picture")
     why = f"{n} left out, as copies lie in its test or validation part; --keep-leaks keeps them, and flatters the test"
     if not (dataset.frame["split"] == "train").any():
         raise DataError(f"Every training picture of '{name}' is a copy of one in a later part of its split: {why}.")

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 
 from automl_tl.data.decode import preprocess, read_rgb
-from automl_tl.data.names import counted, printable
+from automl_tl.data.names import printable
 from automl_tl.data.source import Readable
 from automl_tl.errors import DataError, PictureError
 from automl_tl.exporter.format import Runner
 from automl_tl.model.inputs import list_inputs
 from automl_tl.model.model import Model
 from automl_tl.resources import meta_path
+from automl_tl.wording import plural
 
 MOST_PICTURES = 100
 NOISE = 20
@@ -59,11 +60,11 @@ def check_pictures(folder: Path | None) -> Pictures:
     """
     if folder is None:
         files = tuple(sorted(meta_path("demo").rglob("*.jpg")))
-        return Pictures(files, NOISE, f"{counted(len(files), 'photo')} of the demo and {NOISE} pictures of noise")
+        return Pictures(files, NOISE, f"{plural(len(files), 'photo')} of the demo and {NOISE} pictures of noise")
     found = [one.source for one in list_inputs(folder) if one.problem is None]
     chosen = np.unique(np.linspace(0, len(found) - 1, min(MOST_PICTURES, len(found))).round().astype(int))
     files = tuple(found[row] for row in chosen)
-    return Pictures(files, 0, f"{counted(len(files), 'picture')} of '{printable(folder)}'")
+    return Pictures(files, 0, f"{plural(len(files), 'picture')} of '{printable(folder)}'")
 
 
 def compare(model: Model, run: Runner, pictures: Pictures, *, resizes: bool) -> Agreement:

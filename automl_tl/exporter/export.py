@@ -42,7 +42,7 @@ def export(
     """Write the model of `bundle` to the file `output`, after running it against the bundle.
 
     Args:
-        bundle: a folder that `search` made.
+        bundle: a folder that `search` or `train` made.
         output: ends in .onnx, .pt2 or .safetensors, as the format asks for; a file that is there is replaced.
         format: "onnx", "torch" (torch.export's program) or "timm" (a state for `timm.create_model`).
         check: pictures to compare on: a folder, a file or a table; by default the demo's photos and noise.

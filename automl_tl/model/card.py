@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from automl_tl.backbones.registry import origin
-from automl_tl.data.names import counted, printable
+from automl_tl.data.names import printable
 from automl_tl.model.member import Member
 from automl_tl.model.model import Model
 from automl_tl.version import __version__
+from automl_tl.wording import plural
 
 CARD = "README.md"
 LEVEL = 0.9
@@ -85,7 +86,7 @@ def _members(model: Model) -> Iterator[str]:
 def _data(model: Model) -> Iterator[str]:
     data, counts = _inside(model.details, "data"), _inside(model.details, "data", "per_class")
     n = _inside(data, "n_training")
-    pictures = counted(n, "training picture") if isinstance(n, int) else "An unknown number of training pictures"
+    pictures = plural(n, "training picture") if isinstance(n, int) else "An unknown number of training pictures"
     yield f"{pictures} in {len(model.classes):,} classes. Fingerprint: {escaped(_text(data, 'fingerprint'))}.\n"
     shown = model.classes[:MOST_CLASSES]
     if isinstance(counts, Mapping):
@@ -107,7 +108,7 @@ def _metrics(model: Model) -> Iterator[str]:
 
 def _of_another(n_training: Any) -> Iterator[str]:
     """Say of which model the figures are, where this one has learned from the test pictures after the test."""
-    before = f", from {counted(n_training, 'picture')}" if isinstance(n_training, int) else ""
+    before = f", from {plural(n_training, 'picture')}" if isinstance(n_training, int) else ""
     yield (
         f"- These figures are of the model as it was tested{before}. After that test this model has learned from the "
         "test pictures as well."
@@ -124,7 +125,7 @@ def _expected(validation: Any) -> Iterator[str]:
         )
     elif isinstance(accuracy, float) and isinstance(n := _inside(validation, "n"), int):
         yield (
-            f"- Accuracy {accuracy:.1%} on {counted(n, 'training picture')} that it had not learned from, before it "
+            f"- Accuracy {accuracy:.1%} on {plural(n, 'training picture')} that it had not learned from, before it "
             "learned from all of them."
         )
 
@@ -136,7 +137,7 @@ def _tested(test: Any) -> Iterator[str]:
     if isinstance(accuracy, float) and isinstance(n, int) and n > 0:
         low, high = binomtest(round(accuracy * n), n).proportion_ci(LEVEL, method="wilson")
         yield (
-            f"- Accuracy {accuracy:.1%} ({LEVEL:.0%} interval {low:.1%} to {high:.1%}) on {counted(n, 'test picture')} "
+            f"- Accuracy {accuracy:.1%} ({LEVEL:.0%} interval {low:.1%} to {high:.1%}) on {plural(n, 'test picture')} "
             "that no decision has seen."
         )
         scores = ((words, _inside(test, name)) for name, words in _SCORES.items())

@@ -10,7 +10,7 @@ import numpy as np
 
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.listing import Skipped
-from automl_tl.data.names import counted, natural, printable, quoted
+from automl_tl.data.names import natural, printable, quoted
 from automl_tl.data.source import Source, sources_of
 from automl_tl.errors import DataError, OptionError
 from automl_tl.model.decoding import BATCH_SIZE
@@ -18,6 +18,7 @@ from automl_tl.model.evaluation import Evaluation, evaluate_probabilities
 from automl_tl.model.inputs import Input
 from automl_tl.model.predict import Prediction, Progress, Scorer, predict_inputs
 from automl_tl.options import SPLITS
+from automl_tl.wording import plural
 
 Enough = Callable[[int], bool]
 
@@ -102,7 +103,7 @@ def _evaluated(
     y, probabilities, paths, errors, outside = _answers(classes, predictions, labels, enough)
     if not len(y):
         raise DataError(
-            f"None of the {counted(len(errors), 'picture')} can be read; the first is '{printable(errors[0].path)}': "
+            f"None of the {plural(len(errors), 'picture')} can be read; the first is '{printable(errors[0].path)}': "
             f"{errors[0].reason}."
         )
     found = evaluate_probabilities(y, probabilities, classes)
@@ -127,7 +128,7 @@ def chosen_part(dataset: ImageDataset, split: str | None) -> tuple[ImageDataset,
             f"'{printable(dataset.root)}' has no pictures for '{part}' (it {has}): choose with --split, or --split all."
         )
     chosen = dataset.with_frame(dataset.frame[dataset.frame["split"] == part])
-    return chosen, (f"Only the given '{part}' part counts: {len(chosen):,} of {counted(len(dataset), 'picture')}.",)
+    return chosen, (f"Only the given '{part}' part counts: {len(chosen):,} of {plural(len(dataset), 'picture')}.",)
 
 
 def _answers(
@@ -156,19 +157,19 @@ def _answers(
 def _outside_note(outside: list[str]) -> tuple[str, ...]:
     if not outside:
         return ()
-    return (f"Outside the range of the training pictures: {counted(len(outside), 'picture')}, as {outside[0]}.",)
+    return (f"Outside the range of the training pictures: {plural(len(outside), 'picture')}, as {outside[0]}.",)
 
 
 def _unknown_note(unknown: list[str], n: int) -> tuple[str, ...]:
     if not unknown:
         return ()
-    return (f"The model does not know {quoted(unknown)}: {counted(n, 'picture')} left out, which it must get wrong.",)
+    return (f"The model does not know {quoted(unknown)}: {plural(n, 'picture')} left out, which it must get wrong.",)
 
 
 def _skipped_notes(dataset: ImageDataset, errors: tuple[Skipped, ...]) -> tuple[str, ...]:
     parts = []
     if errors:
-        parts.append(f"{counted(len(errors), 'picture')} left out: not readable.")
+        parts.append(f"{plural(len(errors), 'picture')} left out: not readable.")
     if dataset.skipped:
-        parts.append(f"{counted(len(dataset.skipped), 'file')} of the data left out: `automl-tl inspect` says why.")
+        parts.append(f"{plural(len(dataset.skipped), 'file')} of the data left out.")
     return tuple(parts)

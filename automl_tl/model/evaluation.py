@@ -11,9 +11,9 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_recall
 
 from automl_tl.data.listing import Skipped
 from automl_tl.data.majority import Majority, majority
-from automl_tl.data.names import counted
 from automl_tl.model.manifest import jsonable
 from automl_tl.notebook import html_table
+from automl_tl.wording import plural
 
 ECE_BINS = 15
 _NUMBERS = ("n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece")
@@ -124,7 +124,7 @@ class Evaluation:
             ("calibration error", f"{self.ece:.3f}"),
             *(("worth knowing", note) for note in self.notes),
         ]
-        return html_table(f"Evaluation on {counted(self.n, 'picture')}", rows)
+        return html_table(f"Evaluation on {plural(self.n, 'picture')}", rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, without every picture's answer; None stands for NaN."""

@@ -67,7 +67,7 @@ def _content(name: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    lines = text.split("\0") if "\0" in text else text.splitlines()
+    lines = text.split("\0") if "\0" in text else text.replace("\r\n", "\n").split("\n")  # names may hold all others
     return [line for line in lines if line.strip()]
 
 

@@ -73,16 +73,17 @@ def as_typed(known: Option, value: Any) -> Any:
 def check(options: Any) -> None:
     """Raise OptionError unless every option of a dataclass is one of its choices and within its bounds."""
     for one in fields(options):
-        known, value, flag = option_of(one), getattr(options, one.name), one.name.replace("_", "-")
+        known, value = option_of(one), getattr(options, one.name)
+        flag = known.flag or f"--{one.name.replace('_', '-')}"
         low, high = known.bounds
         if value is None:
             continue
         for each in value if known.repeatable else (value,):
             if known.choices and each not in known.choices:
-                raise OptionError(f"--{flag} must be one of {', '.join(known.choices)}, but is {each!r}")
+                raise OptionError(f"{flag} must be one of {', '.join(known.choices)}, but is {each!r}")
         if (low is not None and not value >= low) or (high is not None and not value <= high):
             within = f"at least {low:g}" if high is None else f"from {low or 0:g} to {high:g}"
-            raise OptionError(f"--{flag} must be {within}, but is {value}")
+            raise OptionError(f"{flag} must be {within}, but is {value}")
 
 
 def takes(

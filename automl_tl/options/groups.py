@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from automl_tl.backbones.overrides import Triple
+from automl_tl.cores import FEWEST_THREADS, MOST_THREADS
 from automl_tl.durations import parse_duration
 from automl_tl.monitor import Monitor
 from automl_tl.options.declaration import as_typed, check, option, option_of
@@ -27,6 +28,7 @@ from automl_tl.options.texts import (
 from automl_tl.work import Executor, ThisProcess
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
+_THREADS = f"one a core, {FEWEST_THREADS} to {MOST_THREADS}"
 LARGEST_SEED = 2**32 - 1  # the largest that numpy's and scikit-learn's generators take
 
 
@@ -160,8 +162,8 @@ class DecodingOptions:
     """Who decodes, where nothing else is shared out."""
 
     workers: int | None = option(
-        None, "Threads that decode pictures.  [default: one a core, 2 to 16]",
-        doc="threads that decode pictures; default: one a core, 2 to 16.", metavar="N", bounds=(1, None),
+        None, f"Threads that decode pictures.  [default: {_THREADS}]",
+        doc=f"threads that decode pictures; default: {_THREADS}.", metavar="N", bounds=(1, None),
     )  # fmt: skip
 
 
@@ -194,9 +196,9 @@ class WorkOptions:
     )  # fmt: skip
     workers: int | None = option(
         None,
-        "Threads that decode pictures; with --ray, pieces of work at once.  [default: threads one a core, 2 to 16; "
+        f"Threads that decode pictures; with --ray, pieces of work at once.  [default: threads {_THREADS}; "
         "pieces one per GPU, or one per four cores]",
-        doc="threads that decode pictures (default: one a core, 2 to 16); with `ray`, pieces of work at once (default: "
+        doc=f"threads that decode pictures (default: {_THREADS}); with `ray`, pieces of work at once (default: "
         "one per GPU, or one per four cores).",
         metavar="N", bounds=(1, None),
     )  # fmt: skip
@@ -247,7 +249,7 @@ class EffortOptions:
         None,
         "Training time that you will spend afterwards: 90, 10m, 1h30m.",
         doc="training time that will be spent afterwards, seconds or a text (10m); default: not considered.",
-        metavar="DURATION", parse=parse_duration,
+        metavar="DURATION", parse=parse_duration, bounds=(0.001, None),
     )  # fmt: skip
     max_images: int | None = option(
         None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from automl_tl.data.names import counted
+from automl_tl.wording import plural
 
 CELL = ["data", "per_class", "draw"]
 
@@ -27,7 +27,7 @@ class Ratio:
     def __str__(self) -> str:
         """Say it with its standard error's span, where there are sets enough for one."""
         span = f"{self.low:.2f} to {self.high:.2f}; " if np.isfinite(self.low) else ""
-        return f"{self.mean:.2f} ({span}{counted(self.n_cells, 'cell')} of {counted(self.n_sets, 'set')})"
+        return f"{self.mean:.2f} ({span}{plural(self.n_cells, 'cell')} of {plural(self.n_sets, 'set')})"
 
 
 def errors(accuracy: pd.Series, n_test: pd.Series) -> pd.Series:

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from unprivileged import Restricted
 
+from automl_tl import cache_dir as cache_dir_module
 from automl_tl.cache_dir import KINDS, MARK, cache_dir, cache_path, clear, sizes
 from automl_tl.cli import main
 from automl_tl.errors import CacheError
@@ -179,3 +180,23 @@ def test_a_file_as_cache_dir_exits_with_2(tmp_path: Path) -> None:
 )
 def test_format_bytes(n: int, text: str) -> None:
     assert format_bytes(n) == text
+
+
+def test_an_empty_tag_of_somebody_s_deletes_nothing(tmp_path: Path) -> None:
+    (tmp_path / MARK).touch()
+    (tmp_path / "features").mkdir()
+    with pytest.raises(CacheError, match="was not made by automl-tl"):
+        clear(tmp_path)
+    assert (tmp_path / "features").is_dir()
+
+
+def test_all_of_it_goes_though_another_process_deletes_too(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = cache_dir_module.shutil.rmtree
+
+    def interrupted(folder: Path) -> None:
+        monkeypatch.setattr(cache_dir_module.shutil, "rmtree", whole)
+        raise FileNotFoundError(folder)
+
+    monkeypatch.setattr(cache_dir_module.shutil, "rmtree", interrupted)
+    clear(filled)
+    assert not any((filled / kind).exists() for kind in KINDS)

@@ -204,6 +204,17 @@ def test_csv_on_a_terminal_moves_no_cursor() -> None:
         assert stream.getvalue().count("\x1b") == escapes
 
 
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_a_name_that_ends_a_line_is_one_cell(kind: str) -> None:
+    """Else what comes after it would begin a row, where a formula may stand."""
+    stream = io.StringIO(newline="")
+    page = writer(kind, stream, (), HOSTILE, 1, False)
+    page.write(Prediction("a\r=HYPERLINK(1).png", HOSTILE[0], 0.9, ((HOSTILE[0], 0.9),), np.ones(3) / 3))
+    assert stream.getvalue().count("\r") == 1
+    header, row = csv.reader(io.StringIO(stream.getvalue(), newline=""), delimiter="," if kind == "csv" else "\t")
+    assert (row[0], len(row)) == ("a\r=HYPERLINK(1).png", len(header))
+
+
 def test_a_long_name_is_shown_whole(tmp_path: Path) -> None:
     name = "n" * 150 + ".png"
     stream = io.StringIO()

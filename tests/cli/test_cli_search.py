@@ -182,7 +182,7 @@ def test_the_page_of_recommend_leads_to_the_search(data: Path) -> None:
     result = CliRunner().invoke(main, ["recommend", str(data), *options])
     assert result.exit_code == 0, result.output
     text = flat(result.stdout)
-    same = f"'{data}' --backbone tiny --mean 0.5,0.5,0.5 --metric macro_f1"
+    same = f"'{data}' --backbone tiny --mean 0.5,0.5,0.5 --metric macro_f1 --seed 2"
     assert f"automl-tl search {same} --budget 10m finds and trains the best model" in text
     assert f"automl-tl recommend {same} --budget 10m weighs" in text
     assert f"automl-tl inspect '{data}' shows the pictures alone" in text
@@ -367,6 +367,20 @@ def test_interrupted_while_it_is_shown_it_says_that_the_model_is_done(
         f"The model is done: {bundle}",
         f"To see what came of it: automl-tl report {shlex.quote(str(bundle.parent))} --output report.html",
     ]
+
+
+def test_where_the_page_cannot_be_written_it_says_that_the_model_is_done(
+    monkeypatch: pytest.MonkeyPatch, real: Any, tmp_path: Path
+) -> None:
+    def full(*_: object) -> None:
+        raise OptionError("--report 'page.html' cannot be written (No space left on device)")
+
+    monkeypatch.setattr(engine, "search", lambda *_, **__: real[1])
+    monkeypatch.setattr("automl_tl.cli.pages.write_run", full)
+    result = run("DATA", "--report", tmp_path / "page.html")
+    assert result.exit_code == 2
+    assert "No space left on device" in result.stderr
+    assert f"The model is done: {real[1].bundle}" in result.stderr
 
 
 # --- the display ------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automl_tl.data.ahead import ahead, default_threads
+from automl_tl.cores import default_threads
+from automl_tl.data.ahead import ahead
 
 
 @given(st.lists(st.integers(), max_size=40), st.integers(1, 50), st.integers(1, 4))

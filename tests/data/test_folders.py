@@ -277,7 +277,7 @@ def test_a_folder_of_loose_pictures(grow: Grow) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("labels.csv", "give '"), ("photos.ZIP", "give '"), ("photos.tar.gz", "or unpack it")]
+    ("name", "hint"), [("labels.csv", "give '"), ("photos.ZIP", "give '"), ("photos.tar.gz", "': unpack it")]
 )
 def test_a_folder_with_something_better_in_it(tmp_path: Path, name: str, hint: str) -> None:
     (tmp_path / name).write_text("x")
@@ -386,9 +386,26 @@ def test_a_root_without_permission(grow: Grow, restricted: Restricted) -> None:
     assert "permissions" in result.stderr
 
 
-def test_groups_need_a_table(grow: Grow) -> None:
-    with pytest.raises(OptionError, match="needs a table"):
-        open_dataset(grow({"cat": 2, "dog": 2}), group_column="patient")
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"group_column": "patient"}, "^--group-column cannot be used with '.*', which is a folder: leave it out, or"),
+        ({"split_column": "fold", "image_root": "x"}, "^--split-column and --image-root cannot .* leave them out, or"),
+    ],
+)
+def test_what_only_a_table_reads_is_refused(grow: Grow, given: dict[str, str], told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        open_dataset(grow({"cat": 2, "dog": 2}), **given)
+
+
+def test_a_packed_archive_is_to_be_unpacked_and_a_zip_may_be_given(tmp_path: Path) -> None:
+    told_of = {"a.rar": "'.*a.rar': unpack it", "b.zip": "'.*b.zip': give '.*b.zip' itself, or unpack it"}
+    for name, told in told_of.items():
+        folder = tmp_path / name.replace(".", "_")
+        folder.mkdir()
+        (folder / name).write_bytes(b"x")
+        with pytest.raises(DataError, match=f"but an archive, {told}"):
+            open_dataset(folder)
 
 
 def test_classes_are_in_the_order_in_which_people_count(grow: Grow) -> None:

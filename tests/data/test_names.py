@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automl_tl.data.names import counted, natural, printable, quoted, split_name
+from automl_tl.data.names import natural, printable, quoted, split_name
+from automl_tl.wording import plural
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_quoted() -> None:
 
 
 def test_counted() -> None:
-    assert [counted(n, "picture") for n in (0, 1, 1200)] == ["0 pictures", "1 picture", "1,200 pictures"]
+    assert [plural(n, "picture") for n in (0, 1, 1200)] == ["0 pictures", "1 picture", "1,200 pictures"]
 
 
 @pytest.mark.parametrize(

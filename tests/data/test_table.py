@@ -395,3 +395,9 @@ def test_a_table_that_cannot_be_opened(table: Write, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(Path, "open", refuse)
     assert "Permission denied" in sentence_of(path)
+
+
+def test_what_only_a_folder_reads_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("path,label\na.png,a\n")
+    with pytest.raises(OptionError, match=r"^--split-folder cannot be used with '.*', which is a table: leave it out"):
+        open_dataset(tmp_path / "t.csv", split_folders={"fold0": "banana"})

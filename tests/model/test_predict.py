@@ -23,7 +23,7 @@ from automl_tl.data.value_range import ValueRange
 from automl_tl.errors import BackboneError, DataError, OptionError, PictureError
 from automl_tl.model import decoding
 from automl_tl.model.decoding import decoded_batches
-from automl_tl.model.inputs import list_inputs
+from automl_tl.model.inputs import list_inputs, listed
 from automl_tl.model.model import Model, mix
 from automl_tl.model.novelty import contrast, like_training
 from automl_tl.model.predict import predict
@@ -251,6 +251,13 @@ def test_each_picture_is_decoded_once_for_each_preprocessing(pictures: Path, mon
 
 def shown(*paths: str | Path, **more: str) -> list[str]:
     return [one.shown for one in list_inputs(paths, **more)]
+
+
+def test_a_list_ends_lines_where_a_shell_does(tmp_path: Path) -> None:
+    """All other characters that Python takes for the end of a line may be in a file's name."""
+    names = ["a\u2028b.png", "c\x0bd.png", "e.png"]
+    (tmp_path / "list").write_bytes("\r\n".join([*names, ""]).encode())
+    assert listed([f"@{tmp_path / 'list'}"], None) == names
 
 
 def test_folders_are_searched_without_what_is_hidden(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,6 @@ from automl_tl.data.listing import Listing
 from automl_tl.data.names import printable
 from automl_tl.data.walk import MAX_DEPTH, Folder, is_ignored, is_picture_name, is_text
 
-ARCHIVE_ENDINGS = (".zip", ".tar")
-
 _Branch: TypeAlias = "dict[str, _Branch | None]"
 """Folders by name, and pictures, which are None."""
 

@@ -21,8 +21,6 @@ from automl_tl.foreign import parse_json
 if TYPE_CHECKING:
     import pyarrow
 
-PARQUET_ENDINGS = (".parquet", ".pq")
-
 
 @dataclass(frozen=True)
 class _File:
@@ -73,7 +71,8 @@ def _list_file(file: _File, part: str, columns: Columns, listing: Listing) -> No
     wanted["label"] = label_column(columns, file.columns, list(file.classes))
     places = find_columns(file.path, wanted, file.columns)
     read = _read(file, {use: file.columns[place] for use, place in places.items()})
-    splits = canonical_splits(file.path, read["split"]) if "split" in read and not part else None
+    told = "split" in read and (not part or columns.split is not None)  # the file's name, unless a column is asked for
+    splits = canonical_splits(file.path, read["split"]) if told else None
     n = len(read["label"])
     parts, groups = splits or [part] * n, read.get("group", [""] * n)
     for cell, label, own, group in zip(_cells(file, columns, n), read["label"], parts, groups, strict=True):

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from automl_tl.data.address import Address, Root, is_address
-from automl_tl.data.cells import TABLE_ENDINGS
+from automl_tl.data.cells import PARQUET_ENDINGS, TABLE_ENDINGS
 from automl_tl.data.files import image_root_folder, not_read
-from automl_tl.data.folders import list_tree
-from automl_tl.data.forms.archive import ARCHIVE_ENDINGS, entries, list_archive
+from automl_tl.data.folders import ARCHIVE_ENDINGS, list_tree
+from automl_tl.data.forms.archive import entries, list_archive
 from automl_tl.data.forms.memory import Data, frame_of
-from automl_tl.data.forms.parquet import PARQUET_ENDINGS, holds_pictures, list_parquet
+from automl_tl.data.forms.parquet import holds_pictures, list_parquet
 from automl_tl.data.forms.shards import expanded
 from automl_tl.data.forms.webdataset import are_samples, list_webdataset, samples_of
 from automl_tl.data.listing import Listing
@@ -49,6 +49,27 @@ class Reading:
     extension: str
     """What is added to names in a table that lack it."""
 
+    def check(self, root: Root, form: str, read: frozenset[str]) -> None:
+        """Raise OptionError for an option that is given though data of this form does not read it."""
+        columns = self.columns
+        given = {
+            "--path-column": columns.path != Columns.path, "--label-column": columns.label != Columns.label,
+            "--split-column": columns.split is not None, "--group-column": columns.group is not None,
+            "--image-root": self.image_root is not None, "--extension": bool(self.extension),
+            "--split-folder": self.split_folders is not None,
+        }  # fmt: skip
+        if unread := [flag for flag, is_given in given.items() if is_given and flag not in read]:
+            raise OptionError(
+                f"{' and '.join(unread)} cannot be used with '{printable(root)}', which is {form}: leave "
+                f"{'it' if len(unread) == 1 else 'them'} out, or list the pictures in a CSV file"
+            )
+
+
+_READ_OF_FOLDERS = frozenset({"--split-folder"})
+_READ_OF_SHARDS = frozenset({"--label-column", "--group-column"})
+_READ_OF_PARQUET = _READ_OF_SHARDS | {"--path-column", "--split-column"}
+_READ_OF_TABLES = _READ_OF_PARQUET | {"--image-root", "--extension"}
+
 
 def list_data(data: Data, how: Reading) -> tuple[Root, Listing]:
     """Return what `data` names, absolute, or what it is called in memory, and the labelled pictures there.
@@ -59,6 +80,7 @@ def list_data(data: Data, how: Reading) -> tuple[Root, Listing]:
     """
     if not isinstance(data, str | os.PathLike):
         name, frame = frame_of(data, how.columns)
+        how.check(name, "in memory", _READ_OF_TABLES)
         place = image_root_folder(how.image_root)
         return name, list_frame(name, frame, how.columns, image_root=place, extension=how.extension)
     return _in_store(Address(data), how) if is_address(data) else _on_disk(data, how)
@@ -67,7 +89,7 @@ def list_data(data: Data, how: Reading) -> tuple[Root, Listing]:
 def _in_store(root: Address, how: Reading) -> tuple[Root, Listing]:
     """Return what lies at an address: class folders, or a table of pictures."""
     if kind_at(root) == "directory":
-        _check_no_group(root, how)
+        how.check(root, "a folder", _READ_OF_FOLDERS)
         listing = Listing(form="folders in an object store")
         return root, list_tree(stored_tree(root, listing), listing, how.split_folders)
     if root.suffix.lower() not in TABLE_ENDINGS:
@@ -75,6 +97,7 @@ def _in_store(root: Address, how: Reading) -> tuple[Root, Listing]:
             f"'{printable(root)}' is neither a folder nor a table: of an object store {_WANTED_OF_STORES} are read; "
             "copy anything else to this machine."
         )
+    how.check(root, "a table", _READ_OF_TABLES)
     place = image_root_folder(how.image_root)
     with reached(str(root)):
         return root, list_table(root, how.columns, image_root=place, extension=how.extension)
@@ -107,10 +130,11 @@ def _on_disk(data: str | os.PathLike[str], how: Reading) -> tuple[Path, Listing]
     if (listing := _of_shards([root], how)) is not None:
         return root, listing
     if ending in TABLE_ENDINGS:
+        how.check(root, "a table", _READ_OF_TABLES)
         place = image_root_folder(how.image_root)
         return root, list_table(root, how.columns, image_root=place, extension=how.extension)
     if ending in ARCHIVE_ENDINGS:
-        _check_no_group(root, how)
+        how.check(root, "an archive", _READ_OF_FOLDERS)
         return root, list_archive(root, how.split_folders)
     raise DataError(_neither(root))
 
@@ -133,7 +157,7 @@ def _in_folder(root: Path, how: Reading) -> Listing:
         shards = _of_shards([Path(one.path) for one in listing.skipped], how)
         if shards is not None:
             return shards
-    _check_no_group(root, how)
+    how.check(root, "a folder", _READ_OF_FOLDERS)
     return list_tree(tree, listing, how.split_folders)
 
 
@@ -141,19 +165,13 @@ def _of_shards(files: Sequence[Path], how: Reading) -> Listing | None:
     """Return what those of the files hold that hold labelled pictures themselves, or None where none does."""
     tables = [file for file in files if file.suffix.lower() in PARQUET_ENDINGS and holds_pictures(file, how.columns)]
     if tables:
+        how.check(tables[0], "a Parquet file of pictures", _READ_OF_PARQUET)
         return list_parquet(tables, how.columns, Listing())
     tars = [file for file in files if file.suffix.lower() == ".tar"]
     if tars and are_samples(samples_of(entries(tars[0])), how.columns):
+        how.check(tars[0], "a tar of samples", _READ_OF_SHARDS)
         return list_webdataset(tars, how.columns, Listing())
     return None
-
-
-def _check_no_group(root: Root, how: Reading) -> None:
-    if how.columns.group is not None:
-        what = "an archive" if root.suffix.lower() in ARCHIVE_ENDINGS else "a folder"
-        raise OptionError(
-            f"A group column needs a table, but '{printable(root)}' is {what}: list its pictures in a CSV file."
-        )
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from automl_tl.data.forms.archive import ARCHIVE_ENDINGS, entries
-from automl_tl.data.forms.parquet import PARQUET_ENDINGS, cells_of, holds_pictures
+from automl_tl.data.cells import PARQUET_ENDINGS
+from automl_tl.data.folders import ARCHIVE_ENDINGS
+from automl_tl.data.forms.archive import entries
+from automl_tl.data.forms.parquet import cells_of, holds_pictures
 from automl_tl.data.source import Source
 from automl_tl.data.table import Columns
 from automl_tl.data.walk import is_picture_name

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from automl_tl.model.evaluation import Evaluation
+from automl_tl.model.evaluation import ECE_BINS, Evaluation
 from automl_tl.wording import label_text, plural
 
 
@@ -26,4 +26,4 @@ def about_evaluation(result: Evaluation) -> Iterator[tuple[str, str]]:
     yield "balanced accuracy", f"{result.balanced_accuracy:.1%} (every class counts the same)"
     yield "macro F1", f"{result.macro_f1:.3f}"
     yield "log loss", f"{result.log_loss:.3f} nats"
-    yield "calibration error", f"{result.ece:.3f} (ECE, 15 bins: confidence and accuracy are so far apart)"
+    yield "calibration error", f"{result.ece:.3f} (ECE, {ECE_BINS} bins: confidence and accuracy are so far apart)"

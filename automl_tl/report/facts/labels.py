@@ -17,7 +17,8 @@ def about_labels(result: LabelReport) -> Iterator[tuple[str, str]]:
     share = len(result.suspects) / judged.n
     yield "likely wrong", f"{len(result.suspects):,} ({share:.1%})" if result.suspects else "none"
     if conflicts := result.quality.conflicts:
-        yield "in conflict", f"{plural(len(conflicts), 'picture')} with several labels; automl-tl inspect names them"
+        groups = plural(len(conflicts), "group")
+        yield "in conflict", f"{groups} of copies with different labels; automl-tl inspect names them"
     yield "agreement", f"{judged.accuracy:.1%} of the labels are the most probable class"
     for number, voter in enumerate(result.voters):
         yield "" if number else "judged by", voter.describe()

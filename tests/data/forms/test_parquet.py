@@ -68,6 +68,16 @@ def test_columns_of_a_split_and_of_groups(content: dict[str, bytes], tmp_path: P
     assert (frame["split"].tolist(), frame["group"].tolist()) == (parts, who)
 
 
+def test_a_column_that_is_asked_for_counts_for_more_than_the_name_of_the_file(
+    content: dict[str, bytes], tmp_path: Path
+) -> None:
+    fold = ["train", "test"] * 9
+    for name in ("train-0.parquet", "test-0.parquet"):
+        write_parquet(tmp_path / "set" / name, content, fold=fold)
+    assert open_dataset(tmp_path / "set", train=False).frame["split"].tolist() == ["test"] * 18 + ["train"] * 18
+    assert open_dataset(tmp_path / "set", train=False, split_column="fold").frame["split"].tolist() == fold * 2
+
+
 def test_rows_without_a_label_or_a_picture_are_left_out(content: dict[str, bytes], tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", content)
     table = parquet.read_table(path)

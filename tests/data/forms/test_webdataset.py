@@ -10,7 +10,7 @@ from forms_of_data import members, samples, write_parquet, write_tar
 from generated_pictures import write_pictures
 
 from automl_tl.data import open_dataset, scan
-from automl_tl.errors import DataError
+from automl_tl.errors import DataError, OptionError
 
 
 @pytest.fixture
@@ -125,3 +125,9 @@ def test_a_hostile_shard(content: dict[str, bytes], tmp_path: Path) -> None:
     write_tar(tmp_path / "1.tar", {"../x.png": b"x"})
     with pytest.raises(DataError, match="leads out of it"):
         open_dataset(tmp_path / "{0..1}.tar")
+
+
+def test_a_column_of_parts_is_refused_as_samples_have_none(content: dict[str, bytes], tmp_path: Path) -> None:
+    folder = shards(content, tmp_path / "set", "a.tar")
+    with pytest.raises(OptionError, match=r"^--split-column cannot be used with '.*a\.tar', which is a tar of samples"):
+        open_dataset(folder / "a.tar", split_column="fold")
