@@ -55,15 +55,10 @@ def test_plain_scores_are_those_of_the_solved_path(task: Task, kind: str) -> Non
 
 @pytest.mark.parametrize("kind", ["ridge", "softmax"])
 def test_a_classifier_of_everything_is_the_solved_one(task: Task, kind: str) -> None:
-    rows = np.flatnonzero(task.sample.folds != 0)
-    head = solve_frozen(task, replace(RIDGE, how=Frozen(kind, 0.5)), rows)
-    X = task.matrix("tiny", (3,), "mean")[rows]
-    unit = decompose(X).unit
-    expected = (
-        solve_ridge(X, task.y[rows], 3, 0.5)
-        if kind == "ridge"
-        else solve_head(kind, X, task.y[rows], 3, 0.5 * unit / len(rows))
-    )
+    head = solve_frozen(task, replace(RIDGE, how=Frozen(kind, 0.5)))
+    X, y = task.matrix("tiny", (3,), "mean"), task.y
+    strength = 0.5 * decompose(X).unit / len(y)
+    expected = solve_ridge(X, y, 3, 0.5) if kind == "ridge" else solve_head(kind, X, y, 3, strength)
     np.testing.assert_allclose(head.scores(X), expected.scores(X), rtol=1e-4, atol=1e-5)
 
 
@@ -112,8 +107,7 @@ def test_a_source_is_decomposed_once_and_a_head_solved_once(task: Task, monkeypa
     assert len(decomposed) == 1
     assert solve_frozen(task, soft) is head
     score_frozen(task, with_views(soft, "flips"))
-    solve_frozen(task, soft, np.arange(15))
-    assert len(decomposed) == 3  # other pictures, other features
+    assert len(decomposed) == 2  # other features
 
 
 def test_a_head_is_solved_again_for_other_labels(task: Task) -> None:
@@ -180,14 +174,6 @@ def test_a_view_that_changes_the_label_is_not_looked_at(task: Task) -> None:
     np.testing.assert_array_equal(
         score_frozen(task, with_views(RIDGE, "flips")).scores, score_frozen(task, RIDGE).scores
     )
-
-
-def test_a_fit_on_some_pictures_knows_no_view_of_others(task: Task) -> None:
-    rows = np.flatnonzero(task.sample.folds != 1)
-    before = solve_frozen(task, with_views(RIDGE, "flips+zoom"), rows)
-    task = replace(task, sample=replace(task.sample, y=np.where(task.sample.folds == 1, (task.y + 1) % 3, task.y)))
-    after = solve_frozen(task, with_views(RIDGE, "flips+zoom"), rows)
-    np.testing.assert_array_equal(before.weight, after.weight)
 
 
 def test_balanced_classes_weigh_the_same(task: Task) -> None:

@@ -57,35 +57,30 @@ def score_frozen(task: Task, configuration: Configuration, *, max_memory: int | 
     return Outcome(configuration, value, task.everything, scores, time.perf_counter() - started)
 
 
-def solve_frozen(task: Task, configuration: Configuration, rows: np.ndarray | None = None) -> LinearHead:
-    """Return the classifier of a frozen candidate, solved on the pictures `rows`, int (m,), or on all."""
-    learned = task.everything if rows is None else rows
-    key = ("frozen head", configuration, learned.tobytes(), task.y[learned].tobytes())
-    return task.computed.solved.get(key, lambda: _solve(task, configuration, rows))
+def solve_frozen(task: Task, configuration: Configuration) -> LinearHead:
+    """Return the classifier of a frozen candidate, solved on all pictures of the task."""
+    key = ("frozen head", configuration, task.y.tobytes())
+    return task.computed.solved.get(key, lambda: _solve(task, configuration))
 
 
-def _solve(task: Task, configuration: Configuration, rows: np.ndarray | None) -> LinearHead:
+def _solve(task: Task, configuration: Configuration) -> LinearHead:
     how, views = _parts(task, configuration)
-    X, y = _stacked(task, configuration, views), task.y
-    if rows is not None:
-        X, y = X.reshape(1 + len(views), task.sample.n, -1)[:, rows].reshape(-1, X.shape[1]), y[rows]
-    n, y = len(y), np.tile(y, 1 + len(views))
+    X, y = _stacked(task, configuration, views), np.tile(task.y, 1 + len(views))
     if how.classifier == "ridge":
-        known = X if is_tall(X.shape, len(y)) else kept_spectrum(task, configuration, X, rows)
+        known = X if is_tall(X.shape, len(y)) else kept_spectrum(task, configuration, X)
         penalty = how.penalty * (1 + len(views))
         return solve_ridge(known, y, task.n_classes, penalty, device=task.networks.engine.device)
-    spectrum = kept_spectrum(task, configuration, X, rows)
-    strength = how.penalty * spectrum.unit / n
+    spectrum = kept_spectrum(task, configuration, X)
+    strength = how.penalty * spectrum.unit / task.sample.n
     return solve_head(how.classifier, spectrum, y, task.n_classes, strength, balanced=configuration.balanced)
 
 
-def kept_spectrum(task: Task, configuration: Configuration, X: np.ndarray, rows: np.ndarray | None = None) -> Spectrum:
-    """Return the decomposition of X, the stacked features of the pictures `rows`, or of all, in a candidate's views.
+def kept_spectrum(task: Task, configuration: Configuration, X: np.ndarray) -> Spectrum:
+    """Return the decomposition of X, the stacked features of all pictures in a candidate's views.
 
     It is kept for the next candidate of the same source, whatever its classifier.
     """
-    which = None if rows is None else rows.tobytes()
-    key = ("spectrum", configuration.source, _parts(task, configuration)[1], which)
+    key = ("spectrum", configuration.source, _parts(task, configuration)[1])
     return task.computed.solved.get(key, lambda: decompose(X, task.networks.engine.device))
 
 
