@@ -23,6 +23,10 @@ MARK = "CACHEDIR.TAG"  # also tells backup programs to leave the folder out, see
 MARK_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache that automl-tl made; it can be deleted.\n"
 
 
+_TRIES = 5
+"""To delete a folder in which another process deletes too."""
+
+
 @dataclass(frozen=True)
 class KindSize:
     """How much one kind of cached thing takes on disk."""
@@ -65,7 +69,7 @@ def cache_dir(value: str | Path | None = None) -> Path:
         for kind in KINDS:
             (path / kind).mkdir(exist_ok=True)
     except OSError as error:
-        if not _is_marked(path, beginning=True):
+        if not is_marked(path, beginning=True):
             raise CacheError(_unusable(path, error)) from error
     return path
 
@@ -83,7 +87,7 @@ def clear(path: Path) -> tuple[KindSize, ...]:
     held = sizes(path)
     if not path.exists():
         return held
-    if not _is_marked(path):
+    if not is_marked(path):
         raise CacheError(f"{path} was not made by automl-tl, so nothing is deleted; name the cache folder")
     for kind in KINDS:
         _remove(path / kind)
@@ -94,8 +98,8 @@ def _remove(folder: Path) -> None:
     try:
         if folder.is_symlink():
             folder.unlink()
-        while folder.exists():
-            with suppress(FileNotFoundError):  # another process clears or prunes at the same time
+        for _ in range(_TRIES):
+            with suppress(FileNotFoundError):  # it is not there, or another process clears or prunes at the same time
                 shutil.rmtree(folder)
     except OSError as error:
         raise CacheError(f"cannot delete {folder} ({error.strerror or error}); delete it by hand") from error
@@ -116,13 +120,13 @@ def _size(path: Path, kind: str) -> KindSize:
 def _is_ours_or_empty(path: Path) -> bool:
     try:
         with os.scandir(path) as entries:
-            return next(entries, None) is None or _is_marked(path, beginning=True)
+            return next(entries, None) is None or is_marked(path, beginning=True)
     except OSError:
         return True  # missing or unreadable: creating it says what is wrong
 
 
-def _is_marked(path: Path, *, beginning: bool = False) -> bool:
-    """Return whether a folder carries our mark, or, `beginning`, the empty one that a process is about to write."""
+def is_marked(path: Path, *, beginning: bool = False) -> bool:
+    """Return whether automl-tl made a folder as its cache; `beginning`, also where a process is about to mark it."""
     try:
         text = (path / MARK).read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -131,11 +135,8 @@ def _is_marked(path: Path, *, beginning: bool = False) -> bool:
 
 
 def _mark(path: Path) -> None:
-    try:
-        with open(path / MARK, "x", encoding="utf-8") as file:
-            file.write(MARK_TEXT)
-    except FileExistsError:
-        pass
+    if not is_marked(path):
+        (path / MARK).write_text(MARK_TEXT, encoding="utf-8")
 
 
 def _unusable(path: Path, error: OSError) -> str:

@@ -19,7 +19,7 @@ def check_output(output: Path, option: str = "--output") -> None:
     file = Path(os.path.realpath(output.expanduser()))
     if file.is_dir():
         raise OptionError(f"{option} {str(output)!r} is a folder; name a file in it")
-    if _is_special(file):
+    if _is_special(file) and os.access(file, os.W_OK):
         return
     folder = file.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):

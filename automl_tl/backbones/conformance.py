@@ -35,7 +35,7 @@ from automl_tl.backbones.checks.portability import (
     moves_to_another_device,
     moves_to_another_dtype,
 )
-from automl_tl.backbones.checks.result import CheckResult, ConformanceReport, skipped
+from automl_tl.backbones.checks.result import NOT_BUILT, CheckResult, ConformanceReport, skipped
 from automl_tl.backbones.checks.shapes import (
     builds,
     classifier_fits_its_labels,
@@ -123,14 +123,12 @@ def run_check(check: Check, subject: Subject) -> CheckResult:
     """Return what one check finds; an exception in it, but for Ctrl-C, is a failure."""
     start = time.perf_counter()
     try:
-        if check not in _WITHOUT_A_NETWORK and subject.fault:
-            result = skipped(check, "it cannot be built, see the check `builds`")
-        else:
-            result = check(subject)
+        lacks_network = check not in _WITHOUT_A_NETWORK and subject.fault
+        result = skipped(check, NOT_BUILT) if lacks_network else check(subject)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        advice = "run it again from Python to see the traceback: check_backbone(backbone)"
+        advice = f"for the whole traceback call the check itself: {check.__name__}(Subject(backbone))"
         result = CheckResult(check.__name__, "failed", "no exception", f"it raised {said(error)}", advice)
     return replace(result, backbone=subject.label, seconds=time.perf_counter() - start)
 

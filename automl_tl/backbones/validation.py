@@ -69,6 +69,11 @@ def weights_fault(weights: object) -> str | None:
     unknown = [key for key in values if key not in known]
     if unknown:
         return f"weights() may have the keys {', '.join(known)}, but has {unknown[0]!r}"
+    texts = [name for name in ("address", "licence") if not isinstance(values.get(name) or "", str)]
+    if texts:
+        return f"the {texts[0]} of its weights must be a text or None, but is {values[texts[0]]!r}"
+    if not isinstance(values.get("local", False), bool):
+        return f"local of its weights must be True or False, but is {values['local']!r}"
     identity, size = values.get("identity"), values.get("n_bytes")
     if not isinstance(identity, str) or not identity:
         return f"the identity of its weights must be a text that is not empty, but is {identity!r}"

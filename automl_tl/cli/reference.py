@@ -73,7 +73,7 @@ def _build(
 
 def _writable(named: Path) -> Path:
     """Return the path if a file can be made there, before minutes are spent; else raise OptionError."""
-    path = named.expanduser()
+    path = Path(os.path.expanduser(named))
     try:
         if path.is_dir():
             raise IsADirectoryError("it is a folder")

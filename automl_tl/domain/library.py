@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import platformdirs
 
+from automl_tl.backbones.blame import blaming
 from automl_tl.backbones.stages import Network
 from automl_tl.domain.reference import DomainReference, load_reference
+from automl_tl.errors import AutomlTlError, DomainReferenceError
 from automl_tl.resources import meta_path
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def reference_file(backbone: str) -> str:
@@ -29,17 +34,29 @@ def find_reference(network: Network) -> DomainReference | None:
     """Return the reference of a built backbone: the user's, else the plugin's, else the bundled one, else None.
 
     One that was made with other weights or another input describes another space and counts as none; so a
-    plugin's reference of one local file is found when exactly that file is given.
-
-    Raises:
-        DomainReferenceError: a file is there, but cannot be read.
+    plugin's reference of one local file is found when exactly that file is given. One that cannot be read counts as
+    none too, with a warning: it must not cost anybody an answer.
     """
     name = reference_file(network.name)
-    own = getattr(network.backbone, "reference", None)
-    places = [user_references() / name, *([Path(own)] if own else []), meta_path("") / "references" / name]
-    for place in places:
-        if place.is_file():
+    for place in (user_references() / name, _of_plugin(network), meta_path("") / "references" / name):
+        if place is None or not place.is_file():
+            continue
+        try:
             reference = load_reference(place)
-            if reference.fits(network):
-                return reference
+        except DomainReferenceError as error:
+            _LOGGER.warning("the domain reference of %s is left out: %s", network.name, error)
+            continue
+        if reference.fits(network):
+            return reference
     return None
+
+
+def _of_plugin(network: Network) -> Path | None:
+    """Return the file that a plugin names, None where it names none, or something else."""
+    try:
+        with blaming(network.name, "could not name its domain reference"):
+            own = getattr(network.backbone, "reference", None)
+            return Path(own) if own else None
+    except AutomlTlError as error:
+        _LOGGER.warning("%s", error)
+        return None

@@ -34,7 +34,6 @@ def _looks_like(network: Network, embeddings: np.ndarray) -> tuple[tuple[str, fl
     if classifier is None or not labels:
         return ()
     with torch.inference_mode():
-        device = next(classifier.parameters()).device
-        answers = classifier(torch.from_numpy(embeddings).to(device)).argmax(1).tolist()
+        answers = classifier(torch.from_numpy(embeddings).to(network.device)).argmax(1).tolist()
     counts = Counter(labels[answer] for answer in answers)
     return tuple((label, count / len(answers)) for label, count in counts.most_common(N_SHOWN))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from automl_tl.backbones.stages import Network
 from automl_tl.domain.depth import DepthProfile, depth_profile
 from automl_tl.domain.library import find_reference
 from automl_tl.domain.looks_like import looks_like
 from automl_tl.domain.similarity import Domain, judge
+from automl_tl.errors import BackboneError
 from automl_tl.features.extract import Features, Pass
 from automl_tl.features.memo import remember
 from automl_tl.features.picture import Picture
@@ -41,7 +46,16 @@ def measure_domain(
     domain = judge(network.name, stages[-1], find_reference(network), profile, stages)
     if profile is unknown and domain.measure == "none":
         domain = replace(domain, note="there was no time to measure it")
-    return replace(domain, looks_like=looks_like(network, stages[-1]))
+    return replace(domain, looks_like=_looks_like(network, stages[-1]))
+
+
+def _looks_like(network: Network, embeddings: np.ndarray) -> tuple[tuple[str, float], ...]:
+    """Return what the pictures look like, nothing where the plugin's classifier fails: no answer rests on it."""
+    try:
+        return looks_like(network, embeddings)
+    except BackboneError as error:
+        logging.getLogger(__name__).warning("%s", error)
+        return ()
 
 
 def _profile(way: Pass, pictures: Sequence[Picture], folder: Path, spare: SpareTime) -> DepthProfile:

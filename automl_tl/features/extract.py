@@ -18,7 +18,7 @@ import torch
 
 from automl_tl.augment.policy import fixed_view
 from automl_tl.backbones.blame import blaming
-from automl_tl.backbones.registry import origin
+from automl_tl.backbones.registry import installed_plugin, origin
 from automl_tl.backbones.stages import POOLINGS, Network, normalise
 from automl_tl.data.decode import DECODER, Preprocessing
 from automl_tl.devices import to_device, to_host
@@ -110,7 +110,7 @@ class Pass:
         network, backbone = self.network, self.network.backbone
         return {
             "backbone": network.name,
-            "plugin": origin(network.name),
+            "plugin": _plugin(network.name),
             "weights": network.weights.identity,
             "channels": list(network.channels),
             "sizes": list(network.sizes),
@@ -125,6 +125,13 @@ class Pass:
             "decoder": DECODER,
             "torch": torch.__version__.split("+")[0],
         }
+
+
+def _plugin(name: str) -> str:
+    """Return the distribution and version of a plugin; of those that come with automl-tl nothing, as each release has
+    another version and their stages stay."""
+    plugin = installed_plugin(name)
+    return "" if plugin is None or plugin.bundled else origin(name)
 
 
 def extract(

@@ -73,7 +73,7 @@ class Findings:
             KeyError, TypeError, ValueError: they are not of this version.
         """
         extremes, majority = values["extremes"], values["majority"]
-        return cls(
+        found = cls(
             backbone=values["backbone"],
             strategy=values["strategy"],
             size=Size(**values["size"]),
@@ -86,6 +86,9 @@ class Findings:
             n_training=values["n_training"],
             majority=None if majority is None else Majority(**majority),
         )
+        if not found.front or not any(one.backbone == found.backbone for one in found.domains):
+            raise ValueError("they are of no strategy, or of another backbone")
+        return found
 
 
 def findings(found: Assessment) -> Findings:

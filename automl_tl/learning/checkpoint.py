@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from automl_tl.errors import sentence
 from automl_tl.foreign import facts_of, fault, listed, read_bytes, whole_number
 from automl_tl.learning.callbacks import Callback
-from automl_tl.learning.retreat import MOST
+from automl_tl.learning.retreat import Retreats
 from automl_tl.learning.state import State
 from automl_tl.monitor import Epoch
 from automl_tl.output import whole
@@ -70,7 +70,7 @@ class Checkpoint(Callback):
 def _facts(state: State, epoch: Epoch) -> dict[str, Any]:
     history = [asdict(one) for one in (*state.history, epoch)]
     scaler = state.scaler.state_dict()
-    return {"done": state.schedule.done, "retreats": state.retreat.times, "history": history, "scaler": scaler}
+    return {"done": state.schedule.done, "retreats": asdict(state.retreat.so_far), "history": history, "scaler": scaler}
 
 
 def _tensors(state: State) -> Iterator[tuple[str, Tensor]]:
@@ -102,7 +102,7 @@ def _put_back(file: Path, state: State) -> None:
             facts = facts_of(opened.metadata())
         tensors = load(content)
         done = whole_number(facts["done"], 0, state.schedule.steps)
-        retreats = whole_number(facts["retreats"], 0, MOST)
+        retreats = Retreats.from_dict(facts["retreats"])
         history = [Epoch.from_dict(values) for values in listed(facts["history"])]
         whole_number(len(history), 0, done + 1)  # the clock may end an epoch before its first step
         learned = _like(_under(_LEARNED, tensors), state.learned.state_dict())
@@ -123,7 +123,7 @@ def _put_back(file: Path, state: State) -> None:
         state.generator.set_state(random["mixing"])
         if "cuda" in random:
             torch.cuda.set_rng_state(random["cuda"], state.device)
-    state.schedule.done, state.retreat.times = done, retreats
+    state.schedule.done, state.retreat.so_far = done, retreats
     state.history[:] = history
 
 

@@ -111,15 +111,11 @@ def finetune(
         before = _gone_on(callbacks, state, run, rows)
         while not schedule.finished:
             number = len(history.epochs) + 1
-            loss, seconds = run.epoch(rows, number, schedule), before + time.perf_counter() - started
-            progress, rate = min(schedule.progress, 1.0), run.rate
-            went_back = run.retreat.take_if_due(loss)
-            if not math.isfinite(loss):
-                if went_back and not schedule.finished:
-                    continue
-                raise TrainingError(f"the loss became {loss} at a head learning rate of {rate:.2g}")
-            with run.fast.paused():
-                _tell([*callbacks, history], Epoch(number, recipe.all_epochs, progress, loss, rate, seconds))
+            loss, seconds = run.advance(rows, number, schedule), before + time.perf_counter() - started
+            progress = min(schedule.progress, 1.0)
+            if math.isfinite(loss):
+                with run.fast.paused():
+                    _tell([*callbacks, history], Epoch(number, recipe.all_epochs, progress, loss, run.rate, seconds))
     tunable.eval()
     return Trained(tuple(history.epochs), schedule.shortened)
 
@@ -128,6 +124,8 @@ def _gone_on(callbacks: Sequence[Callback], state: State, run: _Run, rows: np.nd
     """Go on from where a callback has put the state; return the seconds that were trained before."""
     for callback in callbacks:
         callback.on_state(state)
+    for _ in range(state.retreat.so_far.untold):
+        run.order(rows)
     for epoch in state.history:
         run.order(rows)
         _tell(callbacks, epoch)
@@ -198,8 +196,23 @@ class _Run:
         order: np.ndarray = self.rng.permutation(rows)
         return order
 
-    def epoch(self, rows: np.ndarray, number: int, schedule: Schedule) -> float:
-        """Go once over the pictures, each in this epoch's variant, or until a loss is none; return the mean loss."""
+    def advance(self, rows: np.ndarray, number: int, schedule: Schedule) -> float:
+        """Go once over the pictures, and back to the start where that diverged; return the mean loss.
+
+        Raises:
+            TrainingError: it is not finite, and there is no further retreat.
+        """
+        losses = self.epoch(rows, number, schedule)
+        loss = losses.mean()
+        went_back = self.retreat.take_if_due(loss, losses.first)
+        if not (math.isfinite(loss) or (went_back and not schedule.finished)):
+            raise TrainingError(f"the loss became {loss} at a head learning rate of {self.rate:.2g}")
+        if self.head_only and not schedule.head_only:
+            self.retreat.keep()
+        return loss
+
+    def epoch(self, rows: np.ndarray, number: int, schedule: Schedule) -> Losses:
+        """Go once over the pictures, each in this epoch's variant, or until a loss is none; return the losses."""
         self._set_modes(head_only=schedule.head_only)
         losses = Losses()
         for some in _batches(self.order(rows), self.batch_size):
@@ -210,7 +223,7 @@ class _Run:
             schedule.advance()
             if losses.due and not math.isfinite(losses.mean()):
                 break
-        return losses.mean()
+        return losses
 
     def _set_modes(self, *, head_only: bool) -> None:
         first = max(self.cache.cuts) - self.recipe.unfrozen

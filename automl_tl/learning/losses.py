@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -17,6 +19,8 @@ class Losses:
         self._waiting: list[Tensor] = []
         self._sizes: list[int] = []
         self._total, self._seen = 0.0, 0
+        self.first = math.nan
+        """Of the first step, once the mean was asked for."""
 
     def add(self, loss: Tensor, n: int) -> None:
         """Keep the mean loss of a step, a single number, of `n` pictures."""
@@ -31,6 +35,8 @@ class Losses:
     def mean(self) -> float:
         """Read what is kept; return the mean loss of a picture, 0 where there is none."""
         values = torch.stack(self._waiting).cpu().tolist() if self._waiting else []
+        if not self._seen and values:
+            self.first = values[0]
         for value, n in zip(values, self._sizes, strict=True):
             self._total, self._seen = self._total + value * n, self._seen + n
         self._waiting, self._sizes = [], []

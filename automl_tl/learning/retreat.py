@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
 
+from automl_tl.foreign import number, whole_number
+
 DIVERGED = 1.0
-"""Nats by which an epoch's mean loss is above that of who guesses, ln C of C classes, where training has diverged."""
+"""Nats by which an epoch's mean loss is above that of who guesses, ln C of C classes, and above that of the very first
+step, where training has diverged."""
 RATES, MOST = 1 / 3, 3
 """Share of its learning rates that training begins again with, and how often it does. A MobileNetV2 whose nine stages
 all learn from 40 blood cells rose from a loss of .7 to 5.0 in its second epoch and ended at chance (.24 right on test
-pictures); at a third of the rates it came to .69."""
+pictures); after two retreats it came to .66, at a third of the rates from the beginning on to .69."""
+
+
+@dataclass(frozen=True)
+class Retreats:
+    """What a run that goes on from a checkpoint must know."""
+
+    limit: float = math.inf
+    """Mean loss of an epoch above which training has diverged; infinite before the first step."""
+    times: int = 0
+    """How often it went back."""
+    untold: int = 0
+    """Epochs that nobody was told of, as their loss was no number."""
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Retreats:
+        """Return what `asdict` described; raises KeyError, TypeError or ValueError where it is none."""
+        return cls(number(values["limit"]), whole_number(values["times"], 0, MOST), whole_number(values["untold"], 0))
 
 
 class Retreat:
@@ -26,24 +48,34 @@ class Retreat:
 
     def __init__(self, learned: nn.Module, optimizer: torch.optim.Optimizer, n_classes: int) -> None:
         self.learned, self.optimizer = learned, optimizer
-        self.limit = math.log(max(n_classes, 2)) + DIVERGED
-        self.times = 0
-        """How often it was taken; a run that goes on from a checkpoint takes it up."""
-        self._start = {name: value.detach().clone() for name, value in learned.state_dict().items()}
+        self.guessed, self.so_far = math.log(max(n_classes, 2)), Retreats()
+        self.keep()
+
+    def keep(self) -> None:
+        """Let what there is now be the start: added layers have learned alone, and the stages follow."""
+        self._start = {name: value.detach().clone() for name, value in self.learned.state_dict().items()}
 
     @property
     def factor(self) -> float:
         """Share of the recipe's learning rates."""
-        return RATES**self.times
+        return RATES**self.so_far.times
 
-    def take_if_due(self, loss: float) -> bool:
-        """Go back to the start where the mean loss of an epoch says that it diverged; return whether it was so.
+    def take_if_due(self, loss: float, first: float) -> bool:
+        """Go back to the start where an epoch says that training diverged; return whether it was so.
 
         After MOST retreats training stays where it is.
+
+        Args:
+            loss: mean of the epoch.
+            first: of its first step. That of the very first one counts: a head may be sure of itself, and wrong.
         """
-        if loss <= self.limit or self.times >= MOST:
+        if math.isinf(self.so_far.limit):
+            limit = max(self.guessed, first if math.isfinite(first) else 0.0) + DIVERGED
+            self.so_far = replace(self.so_far, limit=limit)
+        if loss <= self.so_far.limit or self.so_far.times >= MOST:
             return False
-        self.times += 1
+        untold = self.so_far.untold + (not math.isfinite(loss))
+        self.so_far = replace(self.so_far, times=self.so_far.times + 1, untold=untold)
         self.learned.load_state_dict(self._start)
         for averages in self.optimizer.state.values():
             for value in averages.values():

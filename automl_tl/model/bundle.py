@@ -41,7 +41,7 @@ from automl_tl.model.member import Member
 from automl_tl.model.model import Model
 from automl_tl.model.novelty import Novelty
 from automl_tl.model.sums import sha256, write_sums
-from automl_tl.model.swap import recover, replacing
+from automl_tl.model.swap import aside, recover, replacing
 from automl_tl.version import __version__
 
 _SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
@@ -168,7 +168,8 @@ def load_bundle(folder: str | os.PathLike[str], device: str = "auto") -> Model:
 def _of_run(folder: Path) -> Path:
     """Return the bundle of a search's run where `folder` is that of the run, else `folder` itself."""
     inside = folder / "bundle"
-    return inside if not (folder / MANIFEST).exists() and (inside / MANIFEST).exists() else folder
+    is_there = (inside / MANIFEST).exists() or (aside(inside) / MANIFEST).exists()
+    return inside if is_there and not (folder / MANIFEST).exists() else folder
 
 
 load = load_bundle

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from automl_tl.backbones.network import Network
 from automl_tl.backbones.stages import normalise
 from automl_tl.data.decode import Preprocessing
-from automl_tl.errors import EngineError
+from automl_tl.errors import BackboneError, EngineError
 from automl_tl.features.engine import choose_engine
 from automl_tl.features.runtimes import OpenVinoGraph, fastest_dtype, folded, installed_openvino
 from automl_tl.model.decoding import Images
@@ -67,7 +67,7 @@ def fast(model: Model) -> FastModel:
             found = prepare(model)
             if np.abs(found.answer(noise).probabilities - expected).max() <= TOLERANCE:
                 return found
-        except EngineError:  # not installed, or not for this network
+        except (EngineError, BackboneError):  # not installed, not for this network, or scores that are no numbers
             continue
     return FastModel(model, partial(forward, model.members), "torch, as without --fast")
 

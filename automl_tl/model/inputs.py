@@ -58,7 +58,7 @@ def listed(paths: Iterable[str], stdin: IO[bytes] | None) -> list[str]:
 
 def _content(name: str) -> str:
     try:
-        return Path(name).expanduser().read_text(encoding="utf-8-sig", errors="surrogateescape")
+        return Path(os.path.expanduser(name)).read_bytes().decode("utf-8-sig", "surrogateescape")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(

@@ -178,8 +178,13 @@ def _member(values: Any) -> MemberSpec:
     )
 
 
+_WIDEST = 2**20
+"""Columns of a layer: the product of two is still a size that torch can name."""
+
+
 def _head(values: Any) -> HeadSpec:
-    sizes = (whole_number(values["d"], 1), whole_number(values["hidden"], 0), whole_number(values["channels"], 0))
+    least = {"d": 1, "hidden": 0, "channels": 0}
+    sizes = (whole_number(values[name], low, _WIDEST) for name, low in least.items())
     return HeadSpec(is_a(values["kind"], str), *sizes)
 
 

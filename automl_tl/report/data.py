@@ -25,7 +25,7 @@ SHOWN_AT = 224
 
 def data_page(dataset: ImageDataset, report: QualityReport, provenance: Provenance) -> Page:
     """Return the page of `inspect`."""
-    how = Preprocessing(SHOWN_AT, report.fit)
+    how = Preprocessing(SHOWN_AT, report.fit, value_range=report.value_range)
     duplicates = plural(report.n_duplicates, "duplicate") if report.n_duplicates else "no duplicates"
     decision = (
         f"{understood(dataset, report)}. {plural(report.n_images, 'picture')} can be used; "

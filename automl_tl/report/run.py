@@ -16,7 +16,7 @@ from automl_tl.report.assessment import domain_section, evidence_section, strate
 from automl_tl.report.augmented import augmentation_section
 from automl_tl.report.data import SHOWN_AT, data_sections, gallery, notes
 from automl_tl.report.evaluation import evaluation_sections, surest_mistakes
-from automl_tl.report.facts.search import about_model, effort, notes_of, quality
+from automl_tl.report.facts.search import about_model, effort, quality
 from automl_tl.report.facts.train import about_trained_model, effort_of_training, quality_of_training
 from automl_tl.report.parts import Facts, Page, Section, Sentences
 from automl_tl.report.pictures import doubted, nearest_and_farthest
@@ -149,11 +149,10 @@ def _findings(run: Run, pictures: Pictures | str) -> Sections:
 
 def _rest(run: Run, pictures: Pictures | str) -> Sections:
     """Yield the data, what is worth knowing, what to do next, and where the page comes from."""
-    report = None if isinstance(pictures, str) else pictures.quality
     if not isinstance(pictures, str):
         yield from data_sections(pictures.dataset, pictures.quality)
     told = () if run.summary is None else run.summary.notes
-    yield notes((*_missing(run, pictures), *notes_of(told, report)))
+    yield notes((*_missing(run, pictures), *told))
     yield Section("Next", (Sentences(tuple(_next_steps(run))),))
     if run.origin is not None:
         origin, seconds = run.origin, {} if run.summary is None else {"total": run.summary.seconds}

@@ -58,7 +58,12 @@ def labels(data: Data, options: LabelOptions) -> LabelReport:
 
 def further_voters(run: str | Path | None) -> tuple[Configuration, ...]:
     """Return what the model of a run consists of, none without a run; raises OptionError where it is not finished."""
-    return () if run is None else RunFolder(Path(run)).delivered()
+    return () if run is None else tuple(map(_plain, RunFolder(Path(run)).delivered()))
+
+
+def _plain(one: Configuration) -> Configuration:
+    """Return a frozen configuration without further views of every picture: whoever judges sees it as it is."""
+    return one if one.is_trained else replace(one, how=replace(one.frozen, views="plain"))
 
 
 def labels_in(lab: Lab, further: Sequence[Configuration] = ()) -> LabelReport:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,8 +77,19 @@ def _review(training: str, trials: Sequence[FrozenTrial], greater_is_better: boo
     return TrainingReview(training, len(trials), tuple(sorted(found, key=lambda one: -(one.importance or -1.0))))
 
 
-def _importances(trials: Sequence[FrozenTrial], greater_is_better: bool) -> Mapping[str, float]:
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let Optuna say nothing meanwhile."""
+    before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+@_quiet()
+def _importances(trials: Sequence[FrozenTrial], greater_is_better: bool) -> Mapping[str, float]:
     study = optuna.create_study(direction="maximize" if greater_is_better else "minimize")
     study.add_trials(list(trials))
     with warnings.catch_warnings():

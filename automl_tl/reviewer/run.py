@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from automl_tl.cache_dir import cache_dir, is_marked
+from automl_tl.data.address import is_address
 from automl_tl.data.dataset import ImageDataset, open_dataset
 from automl_tl.data.names import printable
 from automl_tl.data.quality import QualityReport, scan
@@ -119,19 +121,29 @@ def pictures_of(run: Run, progress: Progress | None = None) -> tuple[ImageDatase
     """Return the data set that a run was about, scanned and as it is given; a scan that is kept opens no picture.
 
     Raises:
-        DataError: it is not known where the pictures lie, they cannot be read any more, or they have changed.
+        DataError: it is not known where the pictures lie, they cannot be read any more, or they have changed; or they
+            lie in an object store, which a run folder that may come from elsewhere is no reason to ask.
     """
     origin = run.origin
     if origin is None:
         raise DataError("The run was made by an earlier version, which did not keep where the pictures lie.")
+    for place in (origin.place, origin.reading.get("image_root") or ""):
+        if is_address(place):
+            raise DataError(f"The pictures lie at '{printable(str(place))}', which a page does not open by itself.")
     try:
         listed = open_dataset(origin.place, **origin.reading)
     except TypeError:
         raise DataError("What the run keeps of where its pictures lie is damaged.") from None
-    scanned, report = scan(listed, cache_dir=Path(origin.cache_dir), progress=progress)
+    scanned, report = scan(listed, cache_dir=_cache_of(origin), progress=progress)
     if assign_splits(scanned, origin.seed, drop_leaks=origin.drop_leaks).fingerprint != run.fingerprint:
         raise DataError(f"The pictures in '{printable(origin.place)}' have changed since the run.")
     return scanned, report
+
+
+def _cache_of(origin: RunOrigin) -> Path:
+    """Return the cache that the run used where it is one, else the user's: nothing is made elsewhere."""
+    own = Path(origin.cache_dir)
+    return own if is_marked(own) else cache_dir()
 
 
 def _summary(

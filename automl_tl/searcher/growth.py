@@ -16,6 +16,7 @@ from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.task import Computed, Task
 from automl_tl.searcher.trials.frozen import score_frozen, too_much
 from automl_tl.searcher.trials.loop import Loop
+from automl_tl.searcher.trials.reference import Reference
 from automl_tl.searcher.trials.sweep import Sweep, best_of_others
 from automl_tl.spare_time import UNLIMITED, SpareTime
 
@@ -154,12 +155,14 @@ def grown(loop: Loop, size: int) -> Prepared | None:
         solved = [score_frozen(task, one) for one in able]
     if not solved:
         return None
-    leading = loop.candidates.reference.outcome.configuration.strategy
-    eligible = [o for o in solved if o.configuration.strategy == leading] or solved
+    before = loop.candidates.reference
+    leading = before.outcome.configuration.strategy
+    eligible = [o for o in solved if o.configuration.strategy == leading]
+    ahead, eligible = (before.ahead, eligible) if eligible else (0.0, solved)
     best = max(eligible, key=lambda o: task.metric.sign * o.value)
     everything = lab.held_aside and sample.n >= n_training(lab)
     others = tuple(best_of_others(task, eligible, best))
-    swept = Sweep(tuple(solved), replace(loop.candidates.reference, outcome=best), others)
+    swept = Sweep(tuple(solved), Reference(best, before.l2, ahead), others)
     return replace(loop.prepared, task=task, sweep=swept, learns_from_everything=everything)
 
 

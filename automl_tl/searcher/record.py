@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from automl_tl.data.address import absolute
-from automl_tl.foreign import facts_of, is_a, listed
+from automl_tl.foreign import facts_of, is_a, listed, whole_number
 from automl_tl.lab.findings import Findings, findings
 from automl_tl.learning.label_errors import likely_errors
 from automl_tl.memory import check_readable
@@ -70,8 +70,14 @@ class RunOrigin:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunOrigin:
-        """Return the origin that was kept."""
-        return cls(**{**values, "made": Surroundings(**values["made"])})
+        """Return the origin that was kept; raises KeyError, TypeError or ValueError where it is none."""
+        texts = {
+            name: is_a(values[name], str) for name in ("path", "place", "cache_dir", "metric", "device", "command")
+        }
+        return cls(
+            **texts, reading=is_a(values["reading"], dict), drop_leaks=is_a(values["drop_leaks"], bool),
+            seed=whole_number(values["seed"], 0, 2**32 - 1), made=Surroundings(**values["made"]),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,7 @@ def kept_origin(folder: RunFolder) -> RunOrigin | None:
     """Return where a run comes from, or None where that was not kept."""
     try:
         return RunOrigin.from_dict(folder.read_json(ORIGIN) or {})
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         return None
 
 

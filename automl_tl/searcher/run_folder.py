@@ -51,7 +51,7 @@ class RunFolder:
     """A leading ~ is the user's home: where the shell did not say so, every part of a run means the same folder."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", self.path.expanduser())
+        object.__setattr__(self, "path", Path(os.path.expanduser(self.path)))
 
     @property
     def journal(self) -> Path:

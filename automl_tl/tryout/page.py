@@ -5,7 +5,6 @@ from __future__ import annotations
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from automl_tl.model.model import Model
-from automl_tl.tryout.answer import MOST_CLASSES
 from automl_tl.wording import clean, plural
 
 POLICY = (
@@ -33,4 +32,4 @@ def render(model: Model, most_bytes: int, nonce: str) -> str:
     backbones = dict.fromkeys(clean(member.network.name) for member in model.members)
     about = f"{plural(len(model.classes), 'class', 'classes')}, {' and '.join(backbones)}"
     template = environment.get_template("try.html")
-    return template.render(about=about, most_bytes=most_bytes, most_classes=MOST_CLASSES, nonce=nonce)
+    return template.render(about=about, most_bytes=most_bytes, nonce=nonce)

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from automl_tl.errors import AutomlTlError, OptionError
+from automl_tl.errors import AutomlTlError, OptionError, sentence
 from automl_tl.model.model import Model
 from automl_tl.tryout.answer import answer
 from automl_tl.tryout.page import POLICY, render
@@ -55,7 +55,8 @@ class TryServer(ThreadingHTTPServer):
     @property
     def names(self) -> frozenset[str]:
         """What a browser on this machine may call the server."""
-        return frozenset(f"{name}:{self.server_port}" for name in (LOOPBACK, "localhost"))
+        bare = (LOOPBACK, "localhost")
+        return frozenset((*(f"{name}:{self.server_port}" for name in bare), *(bare if self.server_port == 80 else ())))
 
     @property
     def address(self) -> str:
@@ -99,6 +100,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json(refused.status, {"error": str(refused)})
         except AutomlTlError as error:
             self._send_json(HTTPStatus.UNPROCESSABLE_ENTITY, {"error": str(error)})
+        except OSError:  # of a browser that went away
+            raise
+        except Exception as error:
+            told = f"The picture has no answer: {sentence(error)}."
+            self._send_json(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": told})
+            raise
 
     def _page(self) -> None:
         nonce = secrets.token_urlsafe(16)
@@ -131,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         number = parse_qs(urlsplit(self.path).query).get("explain", [""])[0]
         if not number:
             return None
-        if not (number.isdecimal() and int(number[:9]) < len(self.server.model.classes)):
+        if not (number.isdecimal() and len(number) < 10 and int(number) < len(self.server.model.classes)):
             raise RefusedError(HTTPStatus.BAD_REQUEST, "The model has no class of this number.")
         return int(number)
 

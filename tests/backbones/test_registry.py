@@ -232,6 +232,12 @@ def test_weights_are_the_distribution_unless_it_says_more(install: Install) -> N
         ("return {'identity': ''}", "must be a text that is not empty"),
         ("return {'identity': 'a', 'license': 'mit'}", "'license'"),
         ("return {'identity': 'a', 'n_bytes': 'big'}", "'big'"),
+        (
+            "return {'identity': 'a', 'address': __import__('pathlib').Path('x')}",
+            "the address of its weights must",
+        ),
+        ("return {'identity': 'a', 'licence': 3}", "licence of its weights must be a text or None, but is 3"),
+        ("return {'identity': 'a', 'local': 'no'}", "local of its weights must be True or False, but is 'no'"),
         ("return 'a'", "returned str"),
         ("raise OSError('gone')", "OSError: gone"),
     ],

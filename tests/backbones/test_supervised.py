@@ -133,3 +133,17 @@ def test_a_broken_plugin_is_bad_input_with_its_reason(install: Install) -> None:
     result = run("tiny")
     assert result.exit_code == 2
     assert "bad-one 1.2 is broken: it must have the members" in result.stderr
+
+
+def test_after_a_build_that_takes_its_process_down_nothing_is_built_again(install: Install, tmp_path: Path) -> None:
+    """Every further child would end in the same way, before its first check."""
+    note = tmp_path / "built"
+    source = f"open({str(note)!r}, 'a').write('x'); __import__('os').kill(__import__('os').getpid(), 11)"
+    install(
+        "bad-one",
+        GOOD + f"\nclass Bad(Tiny):\n    def build(self, *, pretrained=True):\n        {source}\nbackbone = Bad()\n",
+    )
+    report = supervise("tiny", {}, seconds=30)
+    assert [one.name for one in report.failed] == ["builds"]
+    assert (report.count("passed"), report.count("skipped")) == (1, N_CHECKS - 2)
+    assert note.read_text() == "x"

@@ -200,3 +200,12 @@ def test_all_of_it_goes_though_another_process_deletes_too(filled: Path, monkeyp
     monkeypatch.setattr(cache_dir_module.shutil, "rmtree", interrupted)
     clear(filled)
     assert not any((filled / kind).exists() for kind in KINDS)
+
+
+def test_a_tag_that_was_left_empty_is_written(tmp_path: Path) -> None:
+    """As by a process that was killed between making and writing it."""
+    path = cache_dir(tmp_path / "store")
+    (path / MARK).write_text("")
+    assert cache_dir(path) == path
+    clear(path)
+    assert "automl-tl" in (path / MARK).read_text()

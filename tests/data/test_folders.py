@@ -389,7 +389,7 @@ def test_a_root_without_permission(grow: Grow, restricted: Restricted) -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"group_column": "patient"}, "^--group-column cannot be used with '.*', which is a folder: leave it out, or"),
+        ({"group_column": "patient"}, "^--group-column cannot be used with the folder '.*': leave it out, or"),
         ({"split_column": "fold", "image_root": "x"}, "^--split-column and --image-root cannot .* leave them out, or"),
     ],
 )

@@ -399,5 +399,5 @@ def test_a_table_that_cannot_be_opened(table: Write, monkeypatch: pytest.MonkeyP
 
 def test_what_only_a_folder_reads_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,label\na.png,a\n")
-    with pytest.raises(OptionError, match=r"^--split-folder cannot be used with '.*', which is a table: leave it out"):
+    with pytest.raises(OptionError, match=r"^--split-folder cannot be used with the table '.*': leave it out$"):
         open_dataset(tmp_path / "t.csv", split_folders={"fold0": "banana"})

@@ -8,6 +8,7 @@ from tiny_backbone import TinyBackbone
 from torch import nn
 
 from automl_tl.backbones.stages import build_network
+from automl_tl.domain import measure
 from automl_tl.domain.looks_like import looks_like
 from automl_tl.errors import BackboneError
 
@@ -44,3 +45,10 @@ def test_a_faulty_classifier_is_named(answers: np.ndarray, sentence: str) -> Non
     network = build_network("tiny", Labelled())
     with pytest.raises(BackboneError, match=f"^tiny could not say what pictures look like: it raised {sentence}"):
         looks_like(network, answers)
+
+
+def test_what_it_cannot_say_costs_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    network = build_network("tiny", Labelled())
+    with caplog.at_level("WARNING", logger="automl_tl"):
+        assert measure._looks_like(network, embeddings(2)) == ()
+    assert "tiny could not say what pictures look like" in caplog.text

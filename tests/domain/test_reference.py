@@ -131,3 +131,25 @@ def test_a_plugins_reference_counts_for_the_local_file_that_it_was_made_with(
     assert find_reference(build_network("tiny_file", second)) is None
     other_input = configure("tiny_file", plugin, weights=moved, mean=(0.4, 0.5, 0.5))
     assert find_reference(build_network("tiny_file", other_input)) is None
+
+
+@pytest.mark.parametrize("own", [5, "missing", b"\0"])
+def test_what_a_plugin_names_in_place_of_a_reference_costs_no_answer(
+    own: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    backbone = TinyBackbone()
+    backbone.reference = own  # type: ignore[attr-defined]
+    assert find_reference(build_network("tiny", backbone)) is None
+
+
+def test_a_reference_that_cannot_be_read_is_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    backbone = TinyBackbone()
+    backbone.reference = tmp_path / "old.safetensors"  # type: ignore[attr-defined]
+    backbone.reference.write_bytes(b"rubbish")  # type: ignore[attr-defined]
+    with caplog.at_level("WARNING", logger="automl_tl"):
+        assert find_reference(build_network("tiny", backbone)) is None
+    (record,) = caplog.records
+    assert "the domain reference of tiny is left out" in record.getMessage()
+    assert "old.safetensors" in record.getMessage()

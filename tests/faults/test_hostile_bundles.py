@@ -51,6 +51,8 @@ def first(values: dict[str, Any]) -> dict[str, Any]:
         lambda v: first(v)["head"].update(d=10**12),
         lambda v: first(v)["head"].update(hidden=10**9),
         lambda v: first(v)["head"].update(channels=10**9),
+        lambda v: first(v)["head"].update(d=2**31 - 1, hidden=2**31 - 1),
+        lambda v: first(v)["head"].update(d=2**20, hidden=2**20, channels=2**20),
         lambda v: first(v)["head"].update(d=10**400),
         lambda v: first(v).update(input_size=10**9),
         lambda v: first(v).update(input_size=2**63),

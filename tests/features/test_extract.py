@@ -13,6 +13,7 @@ from generated_pictures import MakePictures
 from tiny_backbone import TinyBackbone, tiny_network
 from token_backbone import WIDTH, TokenBackbone
 
+from automl_tl.backbones.plugins import Plugin
 from automl_tl.backbones.stages import Network, build_network
 from automl_tl.data.decode import Preprocessing, preprocess
 from automl_tl.data.value_range import ValueRange
@@ -78,10 +79,13 @@ def test_whatever_changes_a_feature_changes_the_table(change: str, files: list[P
 
 def test_a_new_version_of_the_plugin_has_features_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     way = Pass(tiny_network(), HOW, ENGINE)
-    monkeypatch.setattr(module, "origin", lambda name: f"{name}-plugin 1.0")
-    before = way.key
-    monkeypatch.setattr(module, "origin", lambda name: f"{name}-plugin 1.1")
-    assert way.key != before
+    keys = []
+    for version in ("1.0", "1.1"):
+        plugin = Plugin("tiny", "tiny-plugin", version)
+        monkeypatch.setattr(module, "installed_plugin", lambda name, found=plugin: found)
+        monkeypatch.setattr(module, "origin", lambda name, version=version: f"{name}-plugin {version}")
+        keys.append(way.key)
+    assert keys[0] != keys[1]
 
 
 def test_identical_pictures_cost_one_pass(files: list[Picture], tmp_path: Path) -> None:

@@ -65,10 +65,14 @@ def broken_after(n: int, folder: Path, recipe: Recipe = RECIPE) -> Path:
     return file
 
 
-@pytest.mark.parametrize("batchnorm", ["frozen", "adapting"])
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"batchnorm": "adapting"}, {"head_lr": 100.0, "lr_ratio": 1e5}],
+    ids=["plain", "adapting", "diverging"],
+)
 @pytest.mark.parametrize("n", [1, 3, 5])
-def test_a_run_that_goes_on_comes_to_the_same_to_the_bit(tmp_path: Path, n: int, batchnorm: Any) -> None:
-    recipe = replace(RECIPE, batchnorm=batchnorm)
+def test_a_run_that_goes_on_comes_to_the_same_to_the_bit(tmp_path: Path, n: int, change: dict[str, Any]) -> None:
+    recipe = replace(RECIPE, **change)
     whole, expected = run(tmp_path, recipe=recipe)
     file, listening = broken_after(n, tmp_path, recipe), Breaking(0)
     trained, parameters = run(tmp_path, Checkpoint(file), listening, recipe=recipe)
@@ -106,6 +110,7 @@ DAMAGED: dict[str, Callable[[dict[str, Any], dict[str, Any]], Any]] = {
     "steps that are none": lambda facts, tensors: facts.update(done=10**6),
     "epochs that are none": lambda facts, tensors: facts.update(history=[{"number": 1}]),
     "more epochs than steps": lambda facts, tensors: facts.update(history=50 * facts["history"]),
+    "retreats that are none": lambda facts, tensors: facts["retreats"].update(times=9),
     "a loss that is a text": lambda facts, tensors: facts["history"][0].update(loss="low"),
     "a tensor that is missing": lambda facts, tensors: tensors.pop(first(tensors, "learned.")),
     "a tensor too many": lambda facts, tensors: tensors.update({"learned.x": torch.zeros(1)}),

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +24,7 @@ from automl_tl.learning.activations import PLAIN, ActivationCache, Activations
 from automl_tl.learning.callbacks import Deadline, Progress
 from automl_tl.learning.finetune import Targets, Trained, TrainingError, finetune
 from automl_tl.learning.recipe import Recipe
-from automl_tl.learning.retreat import DIVERGED
+from automl_tl.learning.retreat import DIVERGED, Retreat, Retreats
 from automl_tl.learning.tunable import Tunable, copy_network
 from automl_tl.monitor import Epoch
 
@@ -159,15 +161,66 @@ def test_a_backbone_that_puts_out_nan_ends_training(tmp_path: Path) -> None:
         run.train()
 
 
-def test_training_that_diverges_begins_again_at_a_third_of_the_rates(tmp_path: Path) -> None:
-    """A rate that is thousands of times too high ends no worse than guessing."""
-    wild = replace(RECIPE, epochs=12, head_lr=100.0, lr_ratio=1e5)
-    trained = Run(tmp_path).train(wild)
-    losses, rates = trained.losses, [epoch.rate for epoch in trained.history]
-    limit = np.log(2) + DIVERGED
-    assert losses[0] > limit
-    assert rates[1] < 0.5 * rates[0]
-    assert losses[-1] <= limit
+def test_a_retreat_is_to_the_start_with_fresh_averages() -> None:
+    layer = nn.Linear(3, 2)
+    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1)
+    one = Retreat(layer, optimizer, n_classes=2)
+
+    def step() -> dict[str, Tensor]:
+        layer(torch.ones(1, 3)).square().sum().backward()
+        optimizer.step()
+        return {name: value.clone() for name, value in layer.state_dict().items()}
+
+    first = step()
+    assert not one.take_if_due(np.log(2) + 0.9, first=0.5)
+    assert one.take_if_due(np.log(2) + 1.1, first=9.0)  # the first step of the first epoch counts
+    assert one.factor == pytest.approx(1 / 3)
+    assert same(layer.state_dict(), before)
+    optimizer.zero_grad()
+    assert same(step(), first)
+
+
+def test_a_head_that_is_sure_and_wrong_at_first_has_not_diverged() -> None:
+    layer = nn.Linear(3, 2)
+    one = Retreat(layer, torch.optim.AdamW(layer.parameters()), n_classes=2)
+    assert not one.take_if_due(3.0, first=4.0)
+    assert not one.take_if_due(4.9, first=2.0)
+    assert one.take_if_due(5.1, first=2.0)
+
+
+def test_a_retreat_is_taken_three_times_and_a_loss_that_is_none_is_counted() -> None:
+    layer = nn.Linear(3, 2)
+    one = Retreat(layer, torch.optim.AdamW(layer.parameters()), n_classes=2)
+    assert [one.take_if_due(loss, first=0.5) for loss in (math.nan, 9.0, math.nan, 9.0)] == [True, True, True, False]
+    assert one.so_far == Retreats(np.log(2) + DIVERGED, times=3, untold=2)
+    assert Retreats.from_dict(json.loads(json.dumps(asdict(one.so_far)))) == one.so_far
+
+
+def test_training_that_diverges_begins_again_at_a_third_of_the_rates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[float] = []
+    real = Retreat.take_if_due
+    monkeypatch.setattr(Retreat, "take_if_due", lambda self, *args: taken.append(self.factor) or real(self, *args))
+    trained = Run(tmp_path).train(replace(RECIPE, epochs=12, head_lr=100.0, lr_ratio=1e5))
+    assert taken[:3] == pytest.approx([1.0, 1 / 3, 1 / 9])
+    assert trained.epochs == 12
+
+
+def test_what_begins_again_after_its_added_layers_have_learned_begins_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[State] = []
+    real = Retreat.keep
+    monkeypatch.setattr(Retreat, "keep", lambda self: real(self) or kept.append(self._start))
+    run = Run(tmp_path, layers={"hidden": 8})
+    run.train(replace(RECIPE, head_epochs=2, epochs=1))
+    before, after = kept
+    stages = [name for name in before if name.startswith("1.")]
+    assert stages
+    assert all(torch.equal(before[name], after[name]) for name in stages)
+    assert not same(before, after)
 
 
 def test_training_that_does_not_diverge_never_retreats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -490,3 +490,10 @@ def test_a_full_disk_is_one_sentence(model: Model, tmp_path: Path, monkeypatch: 
     with pytest.raises(BundleError, match=r"cannot be written \(.*No space left on device.*\): free some space"):
         save_bundle(model, tmp_path / "b")
     assert not list(tmp_path.glob("*b*"))
+
+
+def test_a_run_is_named_for_its_bundle_also_where_a_crash_left_that_aside(model: Model, tmp_path: Path) -> None:
+    save_bundle(model, tmp_path / "run" / "bundle")
+    (tmp_path / "run" / "bundle").rename(swap.aside(tmp_path / "run" / "bundle"))
+    assert load_bundle(tmp_path / "run", "cpu").temperature == model.temperature
+    assert (tmp_path / "run" / "bundle").is_dir()

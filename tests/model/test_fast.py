@@ -69,3 +69,14 @@ def test_what_says_something_else_is_not_used(model: Model, monkeypatch: pytest.
     quick = fast(model)
     assert quick.how == "torch, as without --fast"
     np.testing.assert_array_equal(quick.answer(IMAGES).probabilities, model.answer(IMAGES).probabilities)
+
+
+def test_what_answers_with_no_numbers_is_not_used(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As float16 may where a network's values are beyond its range."""
+
+    def overflowing(exact: Model) -> FastModel:
+        return FastModel(exact, lambda images: [(s * np.nan, e) for s, e in module.forward(exact.members, images)], "")
+
+    monkeypatch.setattr(module, "_by_openvino", overflowing)
+    monkeypatch.setattr(module, "_by_folding", overflowing)
+    assert fast(model).how == "torch, as without --fast"

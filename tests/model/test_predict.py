@@ -255,7 +255,7 @@ def shown(*paths: str | Path, **more: str) -> list[str]:
 
 def test_a_list_ends_lines_where_a_shell_does(tmp_path: Path) -> None:
     """All other characters that Python takes for the end of a line may be in a file's name."""
-    names = ["a\u2028b.png", "c\x0bd.png", "e.png"]
+    names = ["a\u2028b.png", "c\x0bd.png", "e\rf.png", "g.png"]
     (tmp_path / "list").write_bytes("\r\n".join([*names, ""]).encode())
     assert listed([f"@{tmp_path / 'list'}"], None) == names
 

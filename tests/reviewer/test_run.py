@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -80,3 +81,36 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path)
     with pytest.raises(OptionError, match="holds no run"):
         open_run(tmp_path)
+
+
+def test_a_run_from_elsewhere_makes_no_folder_and_asks_no_store(make_pictures: MakePictures, tmp_path: Path) -> None:
+    """What its files name is somebody else's word."""
+    swept(make_pictures(per_class=8), tmp_path / "run")
+    file = tmp_path / "run" / "origin.json"
+    values = json.loads(file.read_text())
+    file.write_text(json.dumps({**values, "cache_dir": str(tmp_path / "made")}))
+    pictures_of(open_run(tmp_path / "run"))
+    assert not (tmp_path / "made").exists()
+    for change in ({"place": "memory://theirs"}, {"reading": {**values["reading"], "image_root": "memory://theirs"}}):
+        file.write_text(json.dumps({**values, **change}))
+        with pytest.raises(DataError, match="lie at 'memory://theirs', which a page does not open by itself"):
+            pictures_of(open_run(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("change", [{"cache_dir": 5}, {"seed": "x"}, {"reading": 3}, {"made": {"cores": "many"}}])
+def test_an_origin_of_other_types_is_none(
+    make_pictures: MakePictures, tmp_path: Path, change: dict[str, object]
+) -> None:
+    swept(make_pictures(per_class=8), tmp_path / "run")
+    file = tmp_path / "run" / "origin.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    assert open_run(tmp_path / "run").origin is None
+
+
+@pytest.mark.parametrize("change", [{"front": []}, {"backbone": "another"}])
+def test_findings_of_nothing_are_none(make_pictures: MakePictures, tmp_path: Path, change: dict[str, object]) -> None:
+    swept(make_pictures(per_class=8), tmp_path / "run")
+    file = tmp_path / "run" / "findings.json"
+    values = json.loads(file.read_text())
+    file.write_text(json.dumps({**values, "findings": {**values["findings"], **change}}))
+    assert open_run(tmp_path / "run").findings is None

@@ -182,6 +182,7 @@ def test_the_page_alone_may_ask(server: TryServer, origin: str, status: int) -> 
         ("POST", "/answer?explain=3", 400),
         ("POST", "/answer?explain=-1", 400),
         ("POST", "/answer?explain=" + "9" * 5000, 400),
+        ("POST", "/answer?explain=" + "0" * 9 + "9999", 400),
         ("PUT", "/answer", 501),
     ],
 )

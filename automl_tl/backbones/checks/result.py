@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Status = Literal["passed", "failed", "skipped"]
+NOT_BUILT = "it cannot be built, see the check `builds`"
+"""Why every check is skipped that needs a network."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from automl_tl.backbones.checks.result import CheckResult, ConformanceReport
+from automl_tl.backbones.checks.result import NOT_BUILT, CheckResult, ConformanceReport
 from automl_tl.backbones.child import Ending, Event, run_in_child
 from automl_tl.errors import BackboneError
 
@@ -69,7 +69,11 @@ class _Run:
             raise BackboneError(f"{name} cannot be checked: a process that only imports the plugins {ending.text}")
         advice = "look there; what it does cannot be contained in this process"
         expected = "an end of the check" if ending.kind == "hang" else "a living interpreter"
-        self._add(CheckResult(self.started, "failed", expected, f"it {ending.text}", advice, self.backbone))
+        started = self.started
+        self._add(CheckResult(started, "failed", expected, f"it {ending.text}", advice, self.backbone))
+        if started == "builds":  # else every further child would build it, and end so, before its first check
+            for one in list(self.waiting or []):
+                self._add(CheckResult(one, "skipped", "", NOT_BUILT, backbone=self.backbone))
 
     def _add(self, result: CheckResult) -> None:
         waiting = self.waiting or []

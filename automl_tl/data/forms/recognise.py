@@ -49,8 +49,13 @@ class Reading:
     extension: str
     """What is added to names in a table that lack it."""
 
-    def check(self, root: Root, form: str, read: frozenset[str]) -> None:
-        """Raise OptionError for an option that is given though data of this form does not read it."""
+    def check(self, what: str, read: frozenset[str]) -> None:
+        """Raise OptionError for an option that is given though such data does not read it.
+
+        Args:
+            what: the data, for people: "the folder 'photos'".
+            read: the options that are read.
+        """
         columns = self.columns
         given = {
             "--path-column": columns.path != Columns.path, "--label-column": columns.label != Columns.label,
@@ -58,11 +63,11 @@ class Reading:
             "--image-root": self.image_root is not None, "--extension": bool(self.extension),
             "--split-folder": self.split_folders is not None,
         }  # fmt: skip
-        if unread := [flag for flag, is_given in given.items() if is_given and flag not in read]:
-            raise OptionError(
-                f"{' and '.join(unread)} cannot be used with '{printable(root)}', which is {form}: leave "
-                f"{'it' if len(unread) == 1 else 'them'} out, or list the pictures in a CSV file"
-            )
+        unread = [flag for flag, is_given in given.items() if is_given and flag not in read]
+        if unread:
+            it = "it" if len(unread) == 1 else "them"
+            table = ", or list the pictures in a CSV file" if _READ_OF_TABLES.issuperset(unread) else ""
+            raise OptionError(f"{' and '.join(unread)} cannot be used with {what}: leave {it} out{table}")
 
 
 _READ_OF_FOLDERS = frozenset({"--split-folder"})
@@ -80,7 +85,7 @@ def list_data(data: Data, how: Reading) -> tuple[Root, Listing]:
     """
     if not isinstance(data, str | os.PathLike):
         name, frame = frame_of(data, how.columns)
-        how.check(name, "in memory", _READ_OF_TABLES)
+        how.check("pictures in memory", _READ_OF_TABLES)
         place = image_root_folder(how.image_root)
         return name, list_frame(name, frame, how.columns, image_root=place, extension=how.extension)
     return _in_store(Address(data), how) if is_address(data) else _on_disk(data, how)
@@ -89,15 +94,16 @@ def list_data(data: Data, how: Reading) -> tuple[Root, Listing]:
 def _in_store(root: Address, how: Reading) -> tuple[Root, Listing]:
     """Return what lies at an address: class folders, or a table of pictures."""
     if kind_at(root) == "directory":
-        how.check(root, "a folder", _READ_OF_FOLDERS)
         listing = Listing(form="folders in an object store")
-        return root, list_tree(stored_tree(root, listing), listing, how.split_folders)
+        listing = list_tree(stored_tree(root, listing), listing, how.split_folders)
+        how.check(f"the folder '{printable(root)}'", _READ_OF_FOLDERS)
+        return root, listing
     if root.suffix.lower() not in TABLE_ENDINGS:
         raise DataError(
             f"'{printable(root)}' is neither a folder nor a table: of an object store {_WANTED_OF_STORES} are read; "
             "copy anything else to this machine."
         )
-    how.check(root, "a table", _READ_OF_TABLES)
+    how.check(f"the table '{printable(root)}'", _READ_OF_TABLES)
     place = image_root_folder(how.image_root)
     with reached(str(root)):
         return root, list_table(root, how.columns, image_root=place, extension=how.extension)
@@ -130,11 +136,11 @@ def _on_disk(data: str | os.PathLike[str], how: Reading) -> tuple[Path, Listing]
     if (listing := _of_shards([root], how)) is not None:
         return root, listing
     if ending in TABLE_ENDINGS:
-        how.check(root, "a table", _READ_OF_TABLES)
+        how.check(f"the table '{printable(root)}'", _READ_OF_TABLES)
         place = image_root_folder(how.image_root)
         return root, list_table(root, how.columns, image_root=place, extension=how.extension)
     if ending in ARCHIVE_ENDINGS:
-        how.check(root, "an archive", _READ_OF_FOLDERS)
+        how.check(f"the archive '{printable(root)}'", _READ_OF_FOLDERS)
         return root, list_archive(root, how.split_folders)
     raise DataError(_neither(root))
 
@@ -157,19 +163,20 @@ def _in_folder(root: Path, how: Reading) -> Listing:
         shards = _of_shards([Path(one.path) for one in listing.skipped], how)
         if shards is not None:
             return shards
-    how.check(root, "a folder", _READ_OF_FOLDERS)
-    return list_tree(tree, listing, how.split_folders)
+    listing = list_tree(tree, listing, how.split_folders)
+    how.check(f"the folder '{printable(root)}'", _READ_OF_FOLDERS)
+    return listing
 
 
 def _of_shards(files: Sequence[Path], how: Reading) -> Listing | None:
     """Return what those of the files hold that hold labelled pictures themselves, or None where none does."""
     tables = [file for file in files if file.suffix.lower() in PARQUET_ENDINGS and holds_pictures(file, how.columns)]
     if tables:
-        how.check(tables[0], "a Parquet file of pictures", _READ_OF_PARQUET)
+        how.check(f"the pictures in '{printable(tables[0])}'", _READ_OF_PARQUET)
         return list_parquet(tables, how.columns, Listing())
     tars = [file for file in files if file.suffix.lower() == ".tar"]
     if tars and are_samples(samples_of(entries(tars[0])), how.columns):
-        how.check(tars[0], "a tar of samples", _READ_OF_SHARDS)
+        how.check(f"the samples in '{printable(tars[0])}'", _READ_OF_SHARDS)
         return list_webdataset(tars, how.columns, Listing())
     return None
 

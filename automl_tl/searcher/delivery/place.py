@@ -73,7 +73,7 @@ class Place:
         left = None if allowance.seconds is None else self.executor.countdown(allowance.seconds)
         return self.executor.together(
             learn_in_group, task, configuration, start, processes=processes, folder=kept, left=left, report=watch,
-            checkpoints=kept, at_once=min(processes, self.executor.per_machine),
+            checkpoints=kept, memory=allowance.memory, at_once=min(processes, self.executor.per_machine),
         ).result()  # fmt: skip
 
     @contextmanager

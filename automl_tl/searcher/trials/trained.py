@@ -172,7 +172,8 @@ def learn(
 
 def learn_in_group(
     task: Task, configuration: Configuration, start: Start, *,
-    left: Callable[[], float] | None, checkpoints: Path, at_once: int = 1, report: Watch | None = None,
+    left: Callable[[], float] | None, checkpoints: Path, memory: int | None = None, at_once: int = 1,
+    report: Watch | None = None,
 ) -> Learned:  # fmt: skip
     """Do the same in one of several processes that share it.
 
@@ -180,9 +181,10 @@ def learn_in_group(
         task, configuration, start, report: see `learn`.
         left: tells the seconds until it must have ended, however often it is begun again; None for no limit.
         checkpoints: folder that all processes see.
+        memory: bytes that each process may hold; None for no limit.
         at_once: processes of one machine.
     """
-    allowance = Allowance(None if left is None else left(), at_once=at_once)
+    allowance = Allowance(None if left is None else left(), memory, at_once=at_once)
     return learn(task, configuration, start, allowance=allowance, report=report, checkpoints=checkpoints)
 
 

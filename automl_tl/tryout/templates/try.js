@@ -62,6 +62,7 @@ function take(files) {
   if (!file) return;
   if (file.size > most) {
     ++asked;
+    found("answer").classList.remove("waiting");
     return say(`The file is larger than ${most / 1e6} MB: give a smaller one.`, true);
   }
   picture = file;

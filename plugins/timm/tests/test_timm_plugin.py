@@ -8,6 +8,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 import timm
@@ -106,6 +107,23 @@ def test_the_revision_that_main_names_comes_first(empty_hub: Path) -> None:
     assert hub.cached_file("timm/x.y") == (repository / "snapshots" / "bbb" / "pytorch_model.bin", "bbb")
 
 
+def test_weights_of_other_places_are_named_where_they_are_here(tmp_path: Path) -> None:
+    """Seventy entries have a repository of somebody else's, or a URL."""
+    by_url = next(one for one in catalogue.entries().values() if one.source.startswith("https://"))
+    folder = tmp_path / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / Path(urlsplit(by_url.source).path).name).touch()
+    assert {by_url.arch, by_url.name} & set(family.local_names())
+
+
+def test_a_url_is_asked_itself_and_not_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(hub, "_answers", lambda endpoint: asked.append(endpoint) or True)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    assert hub.offline_reason("https://somewhere.example/x.pth") is None
+    assert asked == ["https://somewhere.example/x.pth"]
+
+
 def test_a_checkpoint_of_torch_hub(tmp_path: Path) -> None:
     folder = tmp_path / "torch" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
@@ -117,7 +135,7 @@ def test_a_proxy_is_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://[::1]:9")
     monkeypatch.delenv("HF_HUB_OFFLINE")
     assert hub._contact("https://somewhere.example") == ("::1", 9)
-    assert hub.offline_reason() == "no connection to ::1"
+    assert hub.offline_reason("timm/x.y") == "no connection to ::1"
 
 
 class _Hub(BaseHTTPRequestHandler):
@@ -146,7 +164,7 @@ def test_a_hub_that_is_reached_but_does_not_work_is_offline(
         monkeypatch.setenv("no_proxy", "*")
         monkeypatch.setenv("HF_ENDPOINT", f"http://{server.server_name}:{server.server_port}")
         monkeypatch.delenv("HF_HUB_OFFLINE")
-        found = [hub.offline_reason() for _ in range(3)]
+        found = [hub.offline_reason("timm/x.y") for _ in range(3)]
         server.shutdown()
     assert found == [None if answers else f"no connection to {server.server_name}"] * 3
     assert len(_Hub.asked) == (3 if answers else 1)  # silence is remembered for a while

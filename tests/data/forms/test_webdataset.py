@@ -129,5 +129,5 @@ def test_a_hostile_shard(content: dict[str, bytes], tmp_path: Path) -> None:
 
 def test_a_column_of_parts_is_refused_as_samples_have_none(content: dict[str, bytes], tmp_path: Path) -> None:
     folder = shards(content, tmp_path / "set", "a.tar")
-    with pytest.raises(OptionError, match=r"^--split-column cannot be used with '.*a\.tar', which is a tar of samples"):
+    with pytest.raises(OptionError, match=r"^--split-column cannot be used with the samples in '.*a\.tar': leave"):
         open_dataset(folder / "a.tar", split_column="fold")

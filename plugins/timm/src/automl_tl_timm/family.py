@@ -20,8 +20,8 @@ class TimmFamily:
 
     def local_names(self) -> list[str]:
         """Return the names whose weights are in the hub's cache folder on this machine."""
-        known, defaults = catalogue.entries(), catalogue.defaults()
-        found = [known[name] for name in hub.cached_names() if name in known]
+        defaults = catalogue.defaults()
+        found = [entry for entry in catalogue.entries().values() if entry.source and hub.cached_file(entry.source)]
         return [entry.arch if defaults[entry.arch] is entry else entry.name for entry in found]
 
     def get(self, name: str) -> TimmBackbone:

@@ -58,18 +58,8 @@ def cached_file(source: str) -> tuple[Path, str] | None:
     return None
 
 
-def cached_names() -> list[str]:
-    """Return the full names of timm's repositories that have a weights file here, sorted."""
-    prefix = "models--timm--"
-    try:
-        names = sorted(path.name.removeprefix(prefix) for path in cache_folder().glob(f"{prefix}*"))
-    except OSError:
-        return []
-    return [name for name in names if cached_file(f"timm/{name}") is not None]
-
-
-def offline_reason() -> str | None:
-    """Return why nothing can be fetched, within `SECONDS`; None where the hub answers.
+def offline_reason(source: str) -> str | None:
+    """Return why a source cannot be fetched, within `SECONDS`; None where its server answers: the hub, or a URL's own.
 
     A connection alone says little: behind a proxy it may lead nowhere, and the hub's own client then tries again
     for most of a minute.
@@ -77,7 +67,8 @@ def offline_reason() -> str | None:
     for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         if os.environ.get(variable, "").upper() in ("1", "ON", "YES", "TRUE"):
             return f"{variable} is set"
-    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    is_url = source.startswith(("http://", "https://"))
+    endpoint = source if is_url else os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     host, port = _contact(endpoint)
     key, now = f"{endpoint} {host}:{port}", time.monotonic()
     if now - _silent.get(key, -REMEMBERED_SECONDS) >= REMEMBERED_SECONDS:

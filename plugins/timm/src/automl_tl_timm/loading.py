@@ -49,7 +49,7 @@ def build(entry: Entry, name: str, *, pretrained: bool, file: Path | None, input
 
 def _downloaded(entry: Entry, name: str, arguments: dict[str, Any]) -> nn.Module:
     """Let timm fetch its weights from the hub, once the hub is known to answer."""
-    reason = hub.offline_reason()
+    reason = hub.offline_reason(entry.source)
     if reason is not None:
         raise ConnectionError(
             f"the weights of timm:{name} are not on this machine and cannot be fetched from "
