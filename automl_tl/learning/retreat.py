@@ -12,8 +12,8 @@ from torch import nn
 from automl_tl.foreign import number, whole_number
 
 DIVERGED = 1.0
-"""Nats by which an epoch's mean loss is above that of who guesses, ln C of C classes, and above that of the very first
-step, where training has diverged."""
+"""Nats by which an epoch's mean loss is above that of who guesses, ln C of C classes, and above that of the first step
+of its phase, where training has diverged."""
 RATES, MOST = 1 / 3, 3
 """Share of its learning rates that training begins again with, and how often it does. A MobileNetV2 whose nine stages
 all learn from 40 blood cells rose from a loss of .7 to 5.0 in its second epoch and ended at chance (.24 right on test
@@ -24,8 +24,8 @@ pictures); after two retreats it came to .66, at a third of the rates from the b
 class Retreats:
     """What a run that goes on from a checkpoint must know."""
 
-    limit: float = math.inf
-    """Mean loss of an epoch above which training has diverged; infinite before the first step."""
+    limit: float | None = None
+    """Mean loss of an epoch above which training has diverged; None before the first step of a phase."""
     times: int = 0
     """How often it went back."""
     untold: int = 0
@@ -34,7 +34,8 @@ class Retreats:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Retreats:
         """Return what `asdict` described; raises KeyError, TypeError or ValueError where it is none."""
-        return cls(number(values["limit"]), whole_number(values["times"], 0, MOST), whole_number(values["untold"], 0))
+        limit = None if values["limit"] is None else number(values["limit"])
+        return cls(limit, whole_number(values["times"], 0, MOST), whole_number(values["untold"], 0))
 
 
 class Retreat:
@@ -52,7 +53,8 @@ class Retreat:
         self.keep()
 
     def keep(self) -> None:
-        """Let what there is now be the start: added layers have learned alone, and the stages follow."""
+        """Let what there is now be the start of a phase: added layers have learned alone, and the stages follow."""
+        self.so_far = replace(self.so_far, limit=None)
         self._start = {name: value.detach().clone() for name, value in self.learned.state_dict().items()}
 
     @property
@@ -67,12 +69,14 @@ class Retreat:
 
         Args:
             loss: mean of the epoch.
-            first: of its first step. That of the very first one counts: a head may be sure of itself, and wrong.
+            first: of its first step. That of a phase's first one counts: a head may be sure of itself, and wrong, and
+                BatchNorms that begin to adapt let the stages put out something else.
         """
-        if math.isinf(self.so_far.limit):
+        limit = self.so_far.limit
+        if limit is None:
             limit = max(self.guessed, first if math.isfinite(first) else 0.0) + DIVERGED
             self.so_far = replace(self.so_far, limit=limit)
-        if loss <= self.so_far.limit or self.so_far.times >= MOST:
+        if loss <= limit or self.so_far.times >= MOST:
             return False
         untold = self.so_far.untold + (not math.isfinite(loss))
         self.so_far = replace(self.so_far, times=self.so_far.times + 1, untold=untold)

@@ -76,7 +76,7 @@ def test_a_long_refit_is_shared_and_kept(task: Task, executor: Several, tmp_path
     learned = place.learned(task, TUNED, START)
     (shared,) = executor.shared
     assert shared == {
-        "processes": 4, "folder": tmp_path / "refits", "work": "learn_in_group", "left": None,
+        "processes": 4, "folder": tmp_path / "refits", "work": "learn_in_group", "left": None, "memory": None,
         "checkpoints": tmp_path / "refits", "at_once": 3,
     }  # fmt: skip
     assert said == ["The refit is shared by 4 processes."]
