@@ -48,6 +48,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--tools", nargs="+", help="linear, 'by hand', fastai, AutoGluon, automl-tl; default: all")
     parser.add_argument("--code", type=Path, default=ROOT, help="the checkout that is measured; default: this one")
     parser.add_argument("--label", default="", help="its name in the table: after gives 'automl-tl after'")
+    parser.add_argument("--backbones", nargs="+", default=(), help="for automl-tl, in place of EfficientNet-Lite0")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--log", type=Path, help="what the tools print; default: nowhere")
     parser.add_argument("--list", action="store_true", help="only say what is to be measured")
@@ -56,7 +57,7 @@ def parsed() -> argparse.Namespace:
 
 def asked_for(asked: argparse.Namespace) -> list[Planned]:
     """Return the rows that the command line asks for and that are not known yet."""
-    mine = ours(asked.label, asked.code.resolve())
+    mine = ours(asked.label, asked.code.resolve(), asked.backbones)
     names = set(asked.tools or [tool.name for tool in (*PEERS, mine)])
     tools = [tool for tool in (*PEERS, mine) if tool.name.split()[0] in names or tool.name in names]
     done = known(read(asked.out))

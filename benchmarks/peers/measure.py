@@ -59,6 +59,7 @@ def measure(tool: Tool, cell: Cell, budget: int, place: Place) -> dict[str, Any]
         options = ["--data", cell.data, "--seed", str(SEED), *(["--mirrored"] if cell.data in MIRRORED else [])]
         started = time.monotonic()
         options += ["--budget", str(budget), "--started", repr(started)]
+        options += ["--backbones", *tool.backbones] if tool.backbones else []
         limit = OVERTIME * budget + 300
         _run(tool, place, limit, "train", folder / "train.csv", folder / "model", *options)
         seconds = time.monotonic() - started

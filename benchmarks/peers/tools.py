@@ -25,6 +25,8 @@ class Tool:
     """Seconds of the smallest budget that it can keep to at all."""
     has_budget: bool = True
     """False for what takes as long as it takes."""
+    backbones: tuple[str, ...] = ()
+    """What it chooses among, in place of the one that all have."""
 
     def python(self, environments: Path) -> Path | None:
         """Return the interpreter that runs it, None for the one that runs the benchmark."""
@@ -43,6 +45,6 @@ PEERS = (
 )
 
 
-def ours(label: str, code: Path) -> Tool:
+def ours(label: str, code: Path, backbones: Iterable[str] = ()) -> Tool:
     """Return automl-tl as it is in a checkout, under a name of its own."""
-    return Tool(f"{OURS} {label}".strip(), "ours.py", "", code=code)
+    return Tool(f"{OURS} {label}".strip(), "ours.py", "", code=code, backbones=tuple(backbones))

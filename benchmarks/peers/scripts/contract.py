@@ -1,6 +1,7 @@
 """How a tool is called: `train` writes a model, `predict` reads it. Any environment has what this imports.
 
     python SCRIPT train TABLE MODEL --budget S --started T [--data NAME] [--mirrored] [--seed N]
+        [--backbones NAME ...]
     python SCRIPT predict TABLE MODEL OUT
 
 TABLE is a CSV file with a column `path`, for training `label` as well. OUT becomes a CSV file with a column per class,
@@ -38,6 +39,8 @@ class Task:
     mirrored: bool
     """Whether a mirrored picture means the same."""
     seed: int
+    backbones: tuple[str, ...] = ()
+    """For a tool that chooses among several; () for the one that all have."""
 
     @property
     def left(self) -> float:
@@ -57,9 +60,10 @@ def main(train: Callable[[Task], None], predict: Callable[[list[str], Path], Pro
     labels = [row["label"] for row in rows]
     train(
         Task(
-            paths, labels, asked.table, asked.model, asked.budget, asked.started, asked.data, asked.mirrored, asked.seed
+            paths, labels, asked.table, asked.model, asked.budget, asked.started, asked.data, asked.mirrored,
+            asked.seed, tuple(asked.backbones),
         )
-    )
+    )  # fmt: skip
 
 
 def _parsed() -> argparse.Namespace:
@@ -75,6 +79,7 @@ def _parsed() -> argparse.Namespace:
     train.add_argument("--data", default="")
     train.add_argument("--mirrored", action="store_true")
     train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--backbones", nargs="+", default=())
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""automl-tl: `search` for the budget, with the same backbone, otherwise at its defaults.
+"""automl-tl: `search` for the budget, with the same backbone unless others are named, otherwise at its defaults.
 
 Its features are computed anew, and its experience is fitted without the data set at hand.
 """
@@ -18,8 +18,8 @@ BACKBONE = "efficientnet_lite0"
 def train(task: Task) -> None:
     folder = task.model.parent
     result = automl_tl.search(
-        for_training(task), budget=task.budget, backbones=[BACKBONE], seed=task.seed, out=folder / "run",
-        cache_dir=folder / "cache", without_set=task.data, started=task.started,
+        for_training(task), budget=task.budget, backbones=task.backbones or [BACKBONE], seed=task.seed,
+        out=folder / "run", cache_dir=folder / "cache", without_set=task.data, started=task.started,
     )  # fmt: skip
     result.bundle.rename(task.model)
 
