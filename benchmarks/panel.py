@@ -8,7 +8,9 @@
 A row is a data set at so many training pictures a class, drawn anew for every draw, with one backbone. The pictures
 are drawn, `assess` looks at the training part, each strategy is trained on it to completion as `automl-tl train
 --strategy` would, and all four are tested once on pictures that nothing saw. A row is a file of its own in FOLDER as
-soon as it is known, so an interrupted run goes on where it stopped. datasets_meta/README.md says what the columns are.
+soon as it is known, so an interrupted run goes on where it stopped. `collect` puts the rows of FOLDER in the place of
+earlier ones of the panel; what the panel has of today's trainer is not trained again, so FOLDER may be lost after it.
+datasets_meta/README.md says what the columns are.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 from panel_cost import with_operations
-from panel_rows import MOBILENET, Opened, Sources, opened, planned
+from panel_rows import MOBILENET, Opened, Row, Sources, opened, planned, row_of
 
 from automl_tl.features.picture import pictures_of
 from automl_tl.lab.assessment import Assessment, assess
@@ -218,19 +220,27 @@ ACTS: dict[str, Callable[[Opened, dict[str, Any]], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def is_due(act: str, done: Path) -> bool:
-    """Return whether a row waits for an act: what is measured once is not measured again."""
-    if act == "rows" or not done.exists():
-        return act == "rows" and not done.exists()
-    return act == "again" or "tried_runs" not in json.loads(done.read_text())
+def is_due(act: str, kept: dict[str, Any]) -> bool:
+    """Return whether a row waits for an act, by what is known of it: what is measured once is not measured again."""
+    if act == "rows" or not kept:
+        return act == "rows" and not kept
+    return act == "again" or pd.isna(kept.get("tried_runs", np.nan))
 
 
-def work(sources: Sources, folder: Path, act: str) -> None:
+def in_panel(panel: Path) -> dict[Row, pd.Series]:
+    """Return the rows of a panel, by what was planned."""
+    rows = pd.read_csv(panel, dtype={"trainer": int}) if panel.exists() else pd.DataFrame()
+    return {row_of(kept): kept for _, kept in rows.iterrows()}
+
+
+def work(sources: Sources, folder: Path, act: str, panel: Path) -> None:
     """Do an act on every row that waits for it and that nobody has begun."""
     folder.mkdir(parents=True, exist_ok=True)
+    there = {row: dict(kept) for row, kept in in_panel(panel).items() if kept["trainer"] == TRAINER_VERSION}
     for row in planned():
         done, claim = folder / f"{row.name}.json", FileLock(folder / f"{row.name}.claimed")
-        if not is_due(act, done):
+        kept = json.loads(done.read_text()) if done.exists() else there.get(row, {})
+        if not is_due(act, kept):
             continue
         try:
             claim.acquire(blocking=False)  # it goes with the process, however that ends
@@ -238,7 +248,6 @@ def work(sources: Sources, folder: Path, act: str) -> None:
             continue
         begun = time.perf_counter()
         try:
-            kept = json.loads(done.read_text()) if done.exists() else {}
             with tempfile.TemporaryDirectory() as scratch:
                 one = opened(sources, row, Path(scratch), row.data if act == "tried" else "")
                 values = ACTS[act](one, kept)
@@ -259,10 +268,15 @@ def told(values: dict[str, Any]) -> str:
 
 
 def collect(folder: Path, out: Path, weights: Path | None) -> pd.DataFrame:
-    """Write every row that is known into the panel, in the order in which they were planned."""
-    files = [folder / f"{row.name}.json" for row in planned()]
-    rows = pd.DataFrame([json.loads(file.read_text()) for file in files if file.exists()])
-    rows = with_operations(rows, {} if weights is None else {MOBILENET: weights})
+    """Write every row that is known into the panel, in the order in which they were planned; others of it stay."""
+    files = {row: folder / f"{row.name}.json" for row in planned()}
+    known = {row: json.loads(file.read_text()) for row, file in files.items() if file.exists()}
+    fresh = with_operations(pd.DataFrame(known.values()), {} if weights is None else {MOBILENET: weights})
+    there = {row: kept for row, kept in in_panel(out).items() if row not in known}
+    rows = pd.concat([fresh, pd.DataFrame(there.values())], ignore_index=True)
+    order = {row: place for place, row in enumerate(planned())}
+    places = pd.Series([order.get(row, len(order)) for row in [*known, *there]])
+    rows = rows.iloc[places.argsort(kind="stable")]
     temporary = out.with_suffix(".tmp")
     rows.round(4).to_csv(temporary, index=False)
     temporary.replace(out)
@@ -275,10 +289,10 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", help="the folder that holds clothing/, trashnet/, ...")
     parser.add_argument("--work", type=Path, required=True, help="where rows are kept, one file each")
     parser.add_argument("--weights", type=Path, help="a .safetensors file of the second family")
-    parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="the panel")
     arguments = parser.parse_args()
     if arguments.act in ACTS:
-        work(Sources(arguments.data.resolve(), arguments.weights), arguments.work, arguments.act)
+        work(Sources(arguments.data.resolve(), arguments.weights), arguments.work, arguments.act, arguments.out)
     elif arguments.act == "list":
         print("\n".join(f"{row.name}" for row in planned()))
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +66,12 @@ def planned() -> Iterator[Row]:
     yield from (Row(data, 50) for data in SETS)
     yield from (Row(data, 0) for data in FEW_TESTED)
     yield from (Row(data, 50, 1) for data in FEW_TESTED)
+
+
+def row_of(kept: pd.Series) -> Row:
+    """Return what was planned of a row of the panel, which says how many classes there are where all of them are."""
+    one = Row(*(kept[name] for name in ("set", "per_class", "draw", "n_classes", "change", "backbone")))
+    return one if one in planned() else replace(one, n_classes=0)
 
 
 def _low_resolution(picture: Image.Image) -> Image.Image:
