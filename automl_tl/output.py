@@ -80,6 +80,8 @@ def appearing(output: Path, option: str = "--output") -> Iterator[Path]:
         with nullcontext(file) if _is_special(file) else whole(file, file.suffix) as new:
             yield new
     except OSError as error:
+        if error.filename not in (None, str(file), str(new)):
+            raise  # it is of another file, one that is read meanwhile
         raise OptionError(f"{option} {str(output)!r} cannot be written ({error.strerror or error})") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automl_tl.errors import OptionError
-from automl_tl.output import check_output, write_csv
+from automl_tl.output import appearing, check_output, write_csv
 
 COLUMNS = ("path", "share")
 TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=30)
@@ -46,6 +47,16 @@ def test_nothing_is_left_of_a_table_that_was_not_finished(tmp_path: Path) -> Non
 
     with pytest.raises(KeyboardInterrupt):
         write_csv(tmp_path / "t.csv", COLUMNS, rows())  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_wrong_with_another_file_is_not_said_of_this_one(tmp_path: Path) -> None:
+    """Too many open files, found while a picture is read: --output has nothing to do with it."""
+    other = OSError(errno.EMFILE, "Too many open files", "photo.jpg")
+    with pytest.raises(OSError, match=r"photo\.jpg"), appearing(tmp_path / "t.csv"):
+        raise other
+    with pytest.raises(OptionError, match=r"--output .*t\.csv' cannot be written"), appearing(tmp_path / "t.csv"):
+        raise OSError(errno.ENOSPC, "No space left on device")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,7 +10,6 @@ from typing import IO, Any, Protocol
 
 from rich.cells import cell_len
 
-from automl_tl.data.names import printable
 from automl_tl.model.inputs import Input
 from automl_tl.model.predict import Prediction
 from automl_tl.wording import clean, label_text, no_formula
@@ -148,7 +147,7 @@ class _Parquet:
 
     def write(self, prediction: Prediction) -> None:
         cells = self.columns.row(prediction)
-        self.rows.append([printable(cell) if isinstance(cell, str) else cell for cell in cells])
+        self.rows.append([_storable(cell) if isinstance(cell, str) else cell for cell in cells])
         if len(self.rows) >= _ROWS:
             self._flush()
 
@@ -209,6 +208,11 @@ def _text(cell: str | float | bool | None) -> str:
     if isinstance(cell, bool):
         return str(cell).lower()
     return f"{cell:.6g}" if isinstance(cell, float) else cell or ""
+
+
+def _storable(text: str) -> str:
+    """Return a text as it is, but for what UTF-8 does not hold: the bytes of a file's name that are none."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _widest(texts: Sequence[str], most: int, name: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import webbrowser
 from pathlib import Path
 
@@ -36,6 +37,6 @@ def tryout(bundle: Path, port: int, no_browser: bool, device: str, verbose: bool
         sys.stdout.flush()
         notice("Open this address in a browser on this machine; Ctrl-C ends it.")
         with contextlib.suppress(KeyboardInterrupt):
-            if not no_browser:
-                webbrowser.open(server.address)
+            if not no_browser:  # a browser in the terminal returns only when it is left
+                threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
             server.serve_forever()

@@ -119,14 +119,16 @@ class Decoded:
         return turned
 
 
-def read_rgb(source: Readable, *, min_side: int | None = None) -> Image.Image:
+def read_rgb(source: Readable, *, min_side: int | None = None, value_range: ValueRange = EIGHT_BITS) -> Image.Image:
     """Return the picture as 8-bit RGB, upright, of several frames the first.
+
+    Of more than 8 bits, `value_range` says which values become black and white; by default each picture's own.
 
     With `min_side` (pixels) a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, which is several
     times faster, but its shorter side stays at least twice `min_side`. Raises `PictureError` with a
     short reason that does not name the file.
     """
-    decoded = decode(source, min_side=min_side)
+    decoded = decode(source, min_side=min_side, value_range=value_range)
     return decoded.upright(decoded.image)
 
 
@@ -281,7 +283,12 @@ def _resized(image: Image.Image, size: tuple[int, int], how: Preprocessing) -> I
     """Return a picture resized across, then down, as `model.resampling` does it, with whole numbers in between.
 
     Pillow 13 takes some tall pictures down first, those before it none; then one pixel in twenty differs by 1.
+
+    Raises:
+        PictureError: it is so much taller than wide that what lies in between would have more than MAX_PIXELS.
     """
+    if size[0] * image.height > MAX_PIXELS:
+        raise PictureError(f"too long: {image.width} x {image.height}")
     chosen = _FILTERS[how.interpolation]
     return image.resize((size[0], image.height), chosen).resize(size, chosen)
 

@@ -104,5 +104,6 @@ def _is_readable(file: Readable) -> bool:
 def _same_labels(model: Model, run: Runner, files: Sequence[Readable]) -> int:
     """Return how many files, decoded and not resized, get the label that the model gives the file."""
     expected = model.probabilities(files).argmax(axis=1)
-    found = [int(run(np.array(read_rgb(file))[None]).argmax()) for file in files]
+    values = model.preprocessings[0].value_range
+    found = [int(run(np.array(read_rgb(file, value_range=values))[None]).argmax()) for file in files]
     return int((expected == found).sum())

@@ -59,7 +59,7 @@ def write(model: Model, file: Path) -> None:
     except Exception as error:  # the exporter raises dozens of kinds
         raise ExportError(f"The model has no form in ONNX: the exporter raised {said(error)[:300]}") from error
     graph.model.metadata_props.update(metadata(model))
-    graph.save(file)
+    file.write_bytes(graph.model_proto.SerializeToString())  # `save` lays more than 1.5 GiB in a second file
 
 
 def load(file: Path) -> Runner:

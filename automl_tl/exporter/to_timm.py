@@ -48,7 +48,8 @@ def load(file: Path) -> Runner:
     with safe_open(file, "pt") as opened:
         said = opened.metadata()
     n_classes = len(json.loads(said["classes"]))
-    net = timm.create_model(said["architecture"], num_classes=n_classes, checkpoint_path=str(file)).eval()
+    size = {"img_size": int(said["img_size"])} if "img_size" in said else {}
+    net = timm.create_model(said["architecture"], num_classes=n_classes, checkpoint_path=str(file), **size).eval()
     mean, std = (tuple(json.loads(said[name])) for name in ("mean", "std"))
 
     def run(pictures: np.ndarray) -> np.ndarray:
@@ -87,7 +88,7 @@ def _config(member: Member) -> Mapping[str, Any]:
 def _state(member: Member, n_classes: int, temperature: float) -> dict[str, Tensor]:
     """Return the network's tensors under timm's names, the folded head in place of its classifier."""
     config = _config(member)
-    net = timm.create_model(config["architecture"], num_classes=n_classes)
+    net = timm.create_model(config["architecture"], num_classes=n_classes, **_size(member))
     name, own = str(config.get("classifier")), member.network.module.state_dict()
     layer = dict(net.named_modules()).get(name)
     if not isinstance(layer, nn.Linear) or layer.in_features != member.head.d:
@@ -100,6 +101,11 @@ def _state(member: Member, n_classes: int, temperature: float) -> dict[str, Tens
             has = "missing" if found is None else f"{tuple(found.shape)} and not {tuple(wanted.shape)}"
             raise ExportError(_refused(f"{key} of {config['architecture']} is {has}"))
     return {key: tensor.detach().cpu().contiguous() for key, tensor in state.items() if tensor is not None}
+
+
+def _size(member: Member) -> dict[str, int]:
+    """Return `img_size` for a network that must know its input size, as the plugin of timm builds it."""
+    return {"img_size": member.preprocessing.size} if _config(member).get("fixed_input_size") else {}
 
 
 def _folded(member: Member, temperature: float) -> tuple[Tensor, Tensor]:
@@ -115,10 +121,12 @@ def _input(member: Member) -> dict[str, str]:
     backbone, how = member.network.backbone, member.preprocessing
     return {
         "architecture": str(_config(member)["architecture"]),
+        **{name: str(size) for name, size in _size(member).items()},
         "mean": json.dumps(list(backbone.mean)),
         "std": json.dumps(list(backbone.std)),
         "input_size": str(how.size),
         "fit": how.fit,
         "interpolation": how.interpolation,
         "crop_pct": repr(how.crop_pct),
+        "fill": json.dumps(list(how.fill)),
     }

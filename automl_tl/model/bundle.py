@@ -26,14 +26,14 @@ from automl_tl.backbones.contract import Backbone, WeightsInfo
 from automl_tl.backbones.overrides import configure
 from automl_tl.backbones.registry import get_backbone, installed_plugin, origin
 from automl_tl.backbones.stages import build_network
-from automl_tl.data.names import printable, quoted
+from automl_tl.data.names import printable
 from automl_tl.errors import AutomlTlError, BackboneError
 from automl_tl.features.engine import choose_engine
 from automl_tl.learning.network_head import NetworkHead
 from automl_tl.memory import check_readable
 from automl_tl.model import tensors
-from automl_tl.model.card import CARD, model_card
-from automl_tl.model.checking import FILES, MANIFEST, TENSORS, foreign, read_manifest
+from automl_tl.model.card import model_card
+from automl_tl.model.checking import CARD, MANIFEST, TENSORS, check_free, foreign, read_manifest
 from automl_tl.model.errors import BundleError
 from automl_tl.model.forward import share_stages
 from automl_tl.model.manifest import HeadSpec, Manifest, MemberSpec
@@ -43,9 +43,6 @@ from automl_tl.model.novelty import Novelty
 from automl_tl.model.sums import sha256, write_sums
 from automl_tl.model.swap import aside, recover, replacing
 from automl_tl.version import __version__
-
-_SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
-
 
 # --- writing ----------------------------------------------------------------------------------------
 
@@ -58,7 +55,7 @@ def save_bundle(model: Model, folder: str | os.PathLike[str]) -> Path:
         ValueError: `model.details` holds what JSON cannot.
     """
     target = _absolute(folder)
-    _check_free(target)
+    check_free(target)
     try:
         with replacing(target) as new:
             _write(model, new)
@@ -72,20 +69,6 @@ def save_bundle(model: Model, folder: str | os.PathLike[str]) -> Path:
 
 def _absolute(folder: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(os.path.expanduser(folder)))
-
-
-def _check_free(target: Path) -> None:
-    name = f"'{printable(target)}'"
-    if not target.name:
-        raise BundleError(f"A bundle is a folder of its own, but {name} is the top of the disk: give a name in it.")
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise BundleError(f"{name} is a file, but a bundle is a folder: give the name of a folder.")
-    names = set(os.listdir(target))
-    card = {CARD} if MANIFEST in names else set()  # a README of a folder that is no bundle is somebody's own
-    if others := sorted(names - set(FILES) - card - _SYSTEM_FILES):
-        raise BundleError(f"The folder {name} holds other files than a bundle ({quoted(others)}): give a new folder.")
 
 
 def _write(model: Model, folder: Path) -> None:

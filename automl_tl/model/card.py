@@ -16,7 +16,6 @@ from automl_tl.model.model import Model
 from automl_tl.version import __version__
 from automl_tl.wording import plural
 
-CARD = "README.md"
 LEVEL = 0.9
 """Of every interval on the card."""
 MOST_CLASSES = 200
@@ -66,7 +65,7 @@ def _header(model: Model) -> str:
 def _introduction(model: Model) -> list[str]:
     return [
         f"Made by automl-tl {__version__}. In this folder, with automl-tl and the plugin of its backbone installed:",
-        "```\nautoml-tl predict . PICTURES\nautoml-tl export . --format onnx --output model.onnx\n```",
+        "```\nautoml-tl predict . PICTURES\nautoml-tl export . --format onnx --output ../model.onnx\n```",
     ]
 
 

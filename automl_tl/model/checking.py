@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-from automl_tl.data.names import printable
+from automl_tl.data.names import printable, quoted
 from automl_tl.errors import OptionError
 from automl_tl.foreign import leads_out, parse_json, read_bytes
 from automl_tl.model.errors import BundleError
@@ -16,6 +17,31 @@ from automl_tl.version import __version__
 TENSORS = "model.safetensors"
 MANIFEST = "bundle.json"
 FILES = (TENSORS, MANIFEST, SUMS)
+CARD = "README.md"
+"""The model card; nothing reads it, and it may be missing."""
+_SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
+
+
+def check_free(target: Path) -> None:
+    """Raise BundleError where a bundle cannot be put: the folder holds something else, which it would replace.
+
+    Args:
+        target: an absolute path.
+    """
+    name = f"'{printable(target)}'"
+    if not target.name:
+        raise BundleError(f"A bundle is a folder of its own, but {name} is the top of the disk: give a name in it.")
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise BundleError(f"{name} is a file, but a bundle is a folder: give the name of a folder.")
+    names = set(os.listdir(target))
+    card = {CARD} if MANIFEST in names else set()  # a README of a folder that is no bundle is somebody's own
+    if others := sorted(names - set(FILES) - card - _SYSTEM_FILES):
+        raise BundleError(
+            f"The folder {name} holds other files than a bundle ({quoted(others)}): move them elsewhere, or give a new "
+            "folder."
+        )
 
 
 def read_manifest(folder: Path) -> Manifest:

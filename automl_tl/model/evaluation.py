@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_recall_fscore_support
+from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
 from automl_tl.data.listing import Skipped
 from automl_tl.data.majority import Majority, majority
@@ -16,6 +16,8 @@ from automl_tl.notebook import html_table
 from automl_tl.wording import plural
 
 ECE_BINS = 15
+EPSILON = float(np.finfo(np.float64).eps)
+"""A probability counts as at least so much in a log loss, as in scikit-learn's."""
 _NUMBERS = ("n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece")
 _EVERY_ANSWER = ("y", "probabilities", "paths")
 
@@ -152,9 +154,9 @@ def evaluate_probabilities(y: np.ndarray, probabilities: np.ndarray, classes: Se
     n_classes = len(classes)
     if probabilities.shape != (len(y), n_classes) or len(y) == 0 or n_classes < 2:
         raise ValueError(f"{len(y)} pictures and {n_classes} classes, but probabilities are {probabilities.shape}")
-    probabilities = probabilities.astype(np.float64)
-    probabilities /= probabilities.sum(axis=1, keepdims=True)  # what float32 has lost
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)  # what float32 has lost
     predicted = probabilities.argmax(axis=1)
+    given = probabilities[np.arange(len(y)), y]  # scikit-learn's log_loss takes three more (n, C) for the same
     per_class = _per_class(y, predicted, classes)
     return Evaluation(
         n=len(y),
@@ -162,7 +164,7 @@ def evaluate_probabilities(y: np.ndarray, probabilities: np.ndarray, classes: Se
         accuracy=float(accuracy_score(y, predicted)),
         balanced_accuracy=float(np.nanmean([one.recall for one in per_class])),
         macro_f1=float(f1_score(y, predicted, average="macro", zero_division=0)),
-        log_loss=float(log_loss(y, probabilities, labels=np.arange(n_classes))),
+        log_loss=float(-np.log(given.clip(EPSILON, 1 - EPSILON)).mean()),
         ece=calibration_error(predicted == y, probabilities.max(axis=1)),
         per_class=per_class,
         confusion=np.bincount(y * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes),

@@ -96,7 +96,8 @@ class Model:
         if self.novelty is None:
             return Answers(probabilities, None, np.zeros(len(probabilities), dtype=bool))
         distance = self.novelty.distance(embeddings.numpy())
-        blank = contrast(images[self.members[0].preprocessing]) < self.novelty.least_contrast
+        how = self.members[0].preprocessing
+        blank = contrast(images[how], how) < self.novelty.least_contrast
         return Answers(probabilities, distance, beyond(distance, self.novelty.threshold) | blank)
 
     def module(self) -> PictureClassifier:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from automl_tl.data.decode import Preprocessing
 from automl_tl.data.remarks import FEW_LEVELS
 from automl_tl.errors import BackboneError
 
@@ -52,13 +53,21 @@ class Novelty:
         return beyond(self.distance(embeddings), self.threshold)
 
 
-def contrast(images: torch.Tensor) -> np.ndarray:
+def contrast(images: torch.Tensor, how: Preprocessing) -> np.ndarray:
     """Return how many levels of 255 lie between the darkest and the brightest pixel, float64 (n,).
 
-    `images` are uint8 (n, S, S, 3), n may be 0.
+    Where `how` pads, pixels of its fill are none of the picture's.
+
+    Args:
+        images: uint8 (n, S, S, 3), n may be 0.
+        how: they were prepared.
     """
     grey = images.float().mean(dim=3).flatten(1)
-    levels: np.ndarray = (grey.amax(1) - grey.amin(1)).double().cpu().numpy()
+    darkest = brightest = grey
+    if how.fit == "pad":
+        filled = (images == torch.tensor(how.fill, dtype=torch.uint8, device=images.device)).all(dim=3).flatten(1)
+        darkest, brightest = grey.masked_fill(filled, 255.0), grey.masked_fill(filled, 0.0)
+    levels: np.ndarray = (brightest.amax(1) - darkest.amin(1)).clamp(min=0).double().cpu().numpy()
     return levels
 
 

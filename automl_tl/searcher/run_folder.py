@@ -25,7 +25,7 @@ from automl_tl.features.scratch import seldom_read
 from automl_tl.foreign import JSON_IN_MEMORY, is_a, parse_json, read_bytes, whole_number
 from automl_tl.learning.configuration import Configuration
 from automl_tl.memory import check_readable
-from automl_tl.model.checking import MANIFEST
+from automl_tl.model.checking import MANIFEST, check_free
 from automl_tl.model.swap import recover
 from automl_tl.monitor import Epoch
 from automl_tl.output import whole
@@ -83,8 +83,14 @@ class RunFolder:
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def check(self, *, resume: bool) -> None:
-        """Raise OptionError where the folder cannot be begun in, or gone on with; nothing is made yet."""
+        """Raise an error where the folder cannot be begun in, or gone on with; nothing is made yet.
+
+        Raises:
+            OptionError: it holds a link, another run, or none to resume.
+            BundleError: what is the user's lies where the model would replace it.
+        """
         self._check_links()
+        check_free(Path(os.path.realpath(self.bundle)))
         if resume:
             self.check_same({})
         elif (self.path / _RUN).exists():

@@ -226,6 +226,15 @@ def test_a_long_name_is_shown_whole(tmp_path: Path) -> None:
     assert wide.index("a") == 120 + 2 - 2  # two characters take two columns each
 
 
+def test_names_in_parquet_are_as_they_are(bundle: Path, pictures: Path, tmp_path: Path) -> None:
+    """A right-to-left mark and a flag are part of a name; only bytes that are no text are written out."""
+    names = ["\u200fשלום.png", "🏴\U000e0067.png", "a\nb.png"]
+    for name in names:
+        shutil.copy(next(pictures.rglob("*.png")), tmp_path / name)
+    predicted(bundle, *(tmp_path / name for name in names), "--output", tmp_path / "out.parquet")
+    assert {Path(path).name for path in pd.read_parquet(tmp_path / "out.parquet")["path"]} == set(names)
+
+
 def test_output_goes_to_a_file_whose_ending_says_the_format(bundle: Path, pictures: Path, tmp_path: Path) -> None:
     (pictures / "sky" / "000.png").write_bytes(b"x")
     for name in ("out.csv", "out.jsonl", "out.txt", "out.tsv", "out.json", "out.parquet"):

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from http.client import HTTPConnection
 from pathlib import Path
+from queue import Queue
+from threading import Event
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,6 +17,7 @@ from tiny_models import register, trained_model
 
 from automl_tl.cli import main
 from automl_tl.model.bundle import save_bundle
+from automl_tl.tryout.server import TryServer
 
 PROGRAM = """
 import sys
@@ -56,16 +59,24 @@ def test_the_page_opens_at_the_address_and_ctrl_c_ends_quietly(bundle: Path) -> 
 
 
 def test_the_browser_is_opened_unless_told_not_to(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[str] = []
+    """One that runs in the terminal, and returns only when it is left, keeps nobody from being served."""
+    opened, served = Queue[str](), Event()
 
-    def interrupted(address: str) -> None:
-        opened.append(address)
+    def serve(self: TryServer) -> None:
+        served.set()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("webbrowser.open", interrupted)
+    def browse(address: str) -> None:
+        assert served.wait(60)
+        opened.put(address)
+
+    monkeypatch.setattr("webbrowser.open", browse)
+    monkeypatch.setattr(TryServer, "serve_forever", serve)
     result = CliRunner().invoke(main, ["try", str(bundle), "--port", "0"])
     assert result.exit_code == 0
-    assert opened == [result.stdout.strip()]
+    assert opened.get(timeout=60) == result.stdout.strip()
+    assert CliRunner().invoke(main, ["try", str(bundle), "--port", "0", "--no-browser"]).exit_code == 0
+    assert opened.empty()
 
 
 def test_what_is_no_bundle_is_one_sentence(tmp_path: Path) -> None:

@@ -285,6 +285,16 @@ def test_too_many_pixels_are_refused_before_decoding(monkeypatch: pytest.MonkeyP
         read_rgb(encoded(Image.new("RGB", (10, 10))))
 
 
+def test_a_picture_like_a_thread_is_refused_before_it_is_made_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 x 100,000,000 pixels are few bytes, and as wide as a network takes them they are 83 GiB."""
+    monkeypatch.setattr(decode, "MAX_PIXELS", 10_000)
+    thread = Image.new("RGB", (1, 5_000))
+    for fit in ("pad", "crop"):
+        assert preprocess(np.asarray(thread), Preprocessing(8, fit)).shape == (8, 8, 3)
+    with pytest.raises(PictureError, match="too long: 1 x 5000"):
+        preprocess(np.asarray(thread), Preprocessing(8))
+
+
 def _png_of_size(width: int, height: int) -> bytes:
     """A PNG whose header promises much and whose data hold next to nothing."""
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ import automl_tl
 from automl_tl.backbones.stages import build_network
 from automl_tl.cli import export as command
 from automl_tl.cli import main
+from automl_tl.data.decode import Preprocessing
+from automl_tl.data.value_range import ValueRange
 from automl_tl.errors import DataError, OptionError
 from automl_tl.exporter import to_onnx, to_torch
 from automl_tl.exporter.errors import ExportError
@@ -98,6 +101,37 @@ def test_an_ensemble_is_one_graph_for_pictures_of_any_number_and_size(name: str,
 
 
 @needs_onnx
+def test_many_weights_lie_in_the_one_file_as_well(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch's own `save` lays more than 1.5 GiB into a second file, whose name would be that of a temporary one."""
+    from torch.onnx._internal.exporter import _onnx_program
+
+    monkeypatch.setattr(_onnx_program, "_LARGE_MODEL_THRESHOLD", 1)
+    found = exported(ensemble(), tmp_path, "onnx", photos)
+    assert sorted(os.listdir(tmp_path)) == ["bundle", found.file.name, "pictures"]
+    moved = found.file.rename(tmp_path / "elsewhere.onnx")
+    assert FORMATS["onnx"].load(moved)(np.zeros((1, 8, 8, 3), np.uint8)).shape == (1, 3)
+
+
+@needs_onnx
+def test_pictures_of_more_than_8_bits_are_compared_and_described_by_the_models_range(tmp_path: Path) -> None:
+    how = Preprocessing(32, value_range=ValueRange(0, 4095))
+    model = Model((replace(member(), preprocessing=how),), CLASSES, 0.01, "squash")
+    deep = np.random.default_rng(0).integers(0, 4096, (40, 32, 32)).astype(np.uint16)
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    for number, values in enumerate(deep):
+        Image.fromarray(values // (1 + number % 8)).save(folder / f"{number}.png")
+    found = exported(model, tmp_path, "onnx", folder)
+    assert (found.agreement.n_files, found.agreement.n_same) == (40, 40)
+    import onnxruntime
+
+    said = onnxruntime.InferenceSession(found.file).get_modelmeta().custom_metadata_map
+    assert json.loads(said["value_range"]) == [0, 4095]
+
+
+@needs_onnx
 def test_onnx_says_what_it_is(tmp_path: Path, photos: Path) -> None:
     import onnx
     import onnxruntime
@@ -111,6 +145,7 @@ def test_onnx_says_what_it_is(tmp_path: Path, photos: Path) -> None:
     assert tuple(json.loads(said["classes"])) == hostile
     assert float(said["temperature"]) == 0.5
     assert json.loads(said["backbones"]) == ["tiny"]
+    assert json.loads(said["value_range"]) is None
     (given,), (back,) = session.get_inputs(), session.get_outputs()
     assert (given.name, given.type, given.shape) == ("pictures", "tensor(uint8)", ["batch", "height", "width", 3])
     assert (back.name, back.type, back.shape) == ("probabilities", "tensor(float)", ["batch", 3])
@@ -152,6 +187,28 @@ class Small(TinyBackbone):
         return [nn.Sequential(net.conv_stem, net.bn1), *net.blocks, head]
 
 
+class ChannelsFirst(nn.Module):
+    """Swin's maps have their channels last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 3, 1, 2)
+
+
+class SmallSwin(TinyBackbone):
+    """A network of timm that must know its input size, built for another one than timm's default."""
+
+    input_size = 64
+
+    def build(self, *, pretrained: bool = True) -> nn.Module:
+        torch.manual_seed(0)
+        return timm.create_model("swin_tiny_patch4_window7_224", num_classes=5, img_size=64)
+
+    def stages(self, module: nn.Module) -> list[nn.Module]:
+        net: nn.Module = module
+        first, *layers, last = net.layers
+        return [nn.Sequential(net.patch_embed, first), *layers, nn.Sequential(last, net.norm, ChannelsFirst())]
+
+
 def test_timm_loads_its_state(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, Small())
     one = member(build_network("tiny", Small()), cuts=(9,), fit="crop")
@@ -167,6 +224,20 @@ def test_timm_loads_its_state(tmp_path: Path, photos: Path, monkeypatch: pytest.
     assert (said["architecture"], said["input_size"], said["interpolation"]) == ("efficientnet_lite0", "64", "bilinear")
     net = timm.create_model(said["architecture"], num_classes=3, checkpoint_path=str(found.file)).eval()
     assert net(torch.zeros(1, 3, 64, 64)).shape == (1, 3)
+
+
+def test_timm_is_told_of_a_size_that_its_network_was_built_for(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Swin asserts the size of its pictures, and its tensors do not show it."""
+    backbone = SmallSwin()
+    register(monkeypatch, backbone)
+    one = member(build_network("tiny", backbone), cuts=(4,))
+    found = exported(Model((one,), CLASSES, 1.0, "squash"), tmp_path, "timm", photos)
+    with safe_open(found.file, "pt") as opened:
+        said = opened.metadata()
+    assert (said["img_size"], json.loads(said["fill"])) == ("64", list(one.preprocessing.fill))
+    assert found.agreement.difference < 1e-4
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,14 @@ def model() -> Model:
     return Model(members, ("a", "b", "c"), 0.7, "squash")
 
 
+def test_where_a_short_format_overflows_the_model_itself_answers(model: Model) -> None:
+    def overflowing(images: object) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        return [(torch.full((37, 3), torch.inf), torch.zeros(37, 4)) for _ in model.members]
+
+    quick = FastModel(model, overflowing, "float16")
+    np.testing.assert_array_equal(quick.answer(IMAGES).probabilities, model.answer(IMAGES).probabilities)
+
+
 @ways
 def test_the_answers_are_the_models(model: Model, runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "installed_openvino", lambda: "2026" if runtime == "OpenVINO" else "")

@@ -18,7 +18,7 @@ from generated_pictures import MakePictures, picture
 from PIL import Image
 from tiny_models import CLASSES, member, trained_model
 
-from automl_tl.data.decode import Preprocessing, prepare
+from automl_tl.data.decode import Preprocessing, prepare, preprocess
 from automl_tl.data.value_range import ValueRange
 from automl_tl.errors import BackboneError, DataError, OptionError, PictureError
 from automl_tl.model import decoding
@@ -407,9 +407,19 @@ def test_a_blank_picture_is_unlike_the_training_pictures(pictures: Path, tmp_pat
     ]
 
 
+@pytest.mark.parametrize("grey", [0, 120, 255])
+def test_the_bars_beside_a_padded_picture_are_no_contrast_of_it(grey: int) -> None:
+    how = Preprocessing(16, "pad")
+    blank, half = np.full((8, 16, 3), grey, np.uint8), np.zeros((8, 16, 3), np.uint8)
+    half[:, :8] = 200
+    filled = np.full((16, 16, 3), how.fill, np.uint8)
+    prepared = [preprocess(blank, how), preprocess(half, how), filled]
+    assert contrast(torch.from_numpy(np.stack(prepared)), how).tolist() == [0, 200, 0]
+
+
 def test_blank_pictures_are_usual_where_some_were_learned() -> None:
     images = torch.zeros((3, 8, 8, 3), dtype=torch.uint8)
     images[1, :4] = 255
-    assert contrast(images).tolist() == [0, 255, 0]
-    assert like_training(contrast(images)) == 0
+    assert contrast(images, Preprocessing(8)).tolist() == [0, 255, 0]
+    assert like_training(contrast(images, Preprocessing(8))) == 0
     assert like_training(np.array([255.0, 40.0])) == 16

@@ -11,6 +11,7 @@ import torch
 from tasks import RIDGE, TUNED, bare_task, outcome
 
 from automl_tl.errors import OptionError
+from automl_tl.model.errors import BundleError
 from automl_tl.model.swap import aside
 from automl_tl.monitor import Epoch
 from automl_tl.searcher.run_folder import STATES_KEPT, RunFolder, default_out
@@ -47,6 +48,17 @@ def assert_same(one: Outcome, other: Outcome) -> None:
     np.testing.assert_array_equal(one.scores, other.scores)
     assert set(one.state) == set(other.state)
     assert all(torch.equal(value, other.state[name]) for name, value in one.state.items())
+
+
+def test_what_somebody_laid_into_the_bundle_is_said_before_any_work(folder: RunFolder) -> None:
+    """A model is replaced as a folder; to find that out after the whole budget is too late."""
+    folder.bundle.mkdir()
+    (folder.bundle / "bundle.json").write_text("{}")
+    folder.write_json("run.json", {})
+    folder.check(resume=True)
+    (folder.bundle / "model.onnx").write_text("")
+    with pytest.raises(BundleError, match=r"holds other files than a bundle \('model.onnx'\): move them elsewhere"):
+        folder.check(resume=True)
 
 
 def test_candidates_are_read_as_they_were_written(folder: RunFolder) -> None:
