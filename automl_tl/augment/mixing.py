@@ -62,9 +62,15 @@ def mix(
 
 
 def _beta(alpha: float, generator: torch.Generator) -> float:
-    """Return a draw from Beta(alpha, alpha) as a ratio of two gamma draws, reproducible through the generator."""
-    a, b = torch._standard_gamma(torch.full((2,), alpha), generator=generator).clamp_min(1e-6).tolist()
-    return float(a / (a + b))
+    """Return a draw from Beta(alpha, alpha), reproducible through the generator.
+
+    As a ratio of two gamma draws, in logarithms: for a small alpha both are mostly below the least positive number.
+    Gamma(a) is Gamma(a + 1) U^(1/a) with a uniform U (Marsaglia and Tsang 2000, section 6).
+    """
+    larger = torch._standard_gamma(torch.full((2,), alpha + 1.0, dtype=torch.float64), generator=generator)
+    uniform = torch.rand(2, generator=generator, dtype=torch.float64).clamp_min(torch.finfo(torch.float64).tiny)
+    first, second = larger.log() + uniform.log() / alpha
+    return float(torch.sigmoid(first - second))
 
 
 def _paste(batch: Tensor, other: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, float]:

@@ -27,10 +27,10 @@ from automl_tl.monitor import Epoch
 from automl_tl.output import whole
 from automl_tl.wording import clean
 
-_LEARNED, _MOMENTS, _RANDOM = "learned.", "moments.", "random."
+_LEARNED, _MOMENTS, _RANDOM, _START = "learned.", "moments.", "random.", "start."
 _MOMENT_NAMES = {"step", "exp_avg", "exp_avg_sq"}
 _BESIDE = 64 * 1024**2
-"""Bytes of a file at most beside three times what is learned: facts, and the random states of all processes."""
+"""Bytes of a file at most beside what is learned, its start and averages: facts, and all processes' random states."""
 
 
 class Checkpoint(Callback):
@@ -80,6 +80,9 @@ def _tensors(state: State) -> Iterator[tuple[str, Tensor]]:
     for number, moments in state.optimizer.state_dict()["state"].items():
         for name, value in moments.items():
             yield f"{_MOMENTS}{number}.{name}", value
+    if state.retreat.has_moved:
+        for name, value in state.retreat.start.items():
+            yield _START + name, value
     for name, value in state.random.items():
         yield _RANDOM + name, state.sharing.gather(value)
 
@@ -106,6 +109,8 @@ def _put_back(file: Path, state: State) -> None:
         history = [Epoch.from_dict(values) for values in listed(facts["history"])]
         whole_number(len(history), 0, done + 1)  # the clock may end an epoch before its first step
         learned = _like(_under(_LEARNED, tensors), state.learned.state_dict())
+        start = _under(_START, tensors)
+        start = _like(start, state.learned.state_dict()) if start else {}
         moments = _moments(_under(_MOMENTS, tensors), state.optimizer)
         random = _random(_under(_RANDOM, tensors), state)
         scaler = {name: facts["scaler"][name] for name in state.scaler.state_dict()}
@@ -123,13 +128,15 @@ def _put_back(file: Path, state: State) -> None:
         state.generator.set_state(random["mixing"])
         if "cuda" in random:
             torch.cuda.set_rng_state(random["cuda"], state.device)
+    if start:
+        state.retreat.begin_with(start)
     state.schedule.done, state.retreat.so_far = done, retreats
     state.history[:] = history
 
 
 def _most_bytes(learned: nn.Module) -> int:
-    """Return the bytes that a checkpoint has at most: with what is learned AdamW's two averages of it."""
-    return 3 * sum(int(value.nbytes) for value in learned.state_dict().values()) + _BESIDE
+    """Return the bytes that a checkpoint has at most: what is learned, AdamW's two averages of it, and its start."""
+    return 4 * sum(int(value.nbytes) for value in learned.state_dict().values()) + _BESIDE
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -155,10 +162,12 @@ def _moments(found: Mapping[str, Tensor], optimizer: torch.optim.AdamW) -> dict[
         number, _, moment = name.partition(".")
         moments.setdefault(int(number), {})[moment] = value
     for position, some in moments.items():
-        shape = parameters[whole_number(position, 0, len(parameters) - 1)].shape
-        if some.keys() != _MOMENT_NAMES or some["exp_avg"].shape != shape or some["exp_avg_sq"].shape != shape:
+        own = parameters[whole_number(position, 0, len(parameters) - 1)]
+        averages = [value for name, value in some.items() if name != "step"]
+        if some.keys() != _MOMENT_NAMES or any(value.shape != own.shape for value in averages):
             raise ValueError("of another optimiser")
-        some["step"] = some["step"].reshape(())
+        for name, value in some.items():  # a fused step walks through a kernel and its averages side by side
+            some[name] = value.reshape(()) if name == "step" else torch.empty_like(own, device="cpu").copy_(value)
     return moments
 
 

@@ -110,8 +110,10 @@ def finetune(
         torch.manual_seed(tunable.cache.seed + run.sharing.rank)
         before = _gone_on(callbacks, state, run, rows)
         while not schedule.finished:
-            number = len(history.epochs) + 1
+            number, done = len(history.epochs) + 1, schedule.done
             loss, seconds = run.advance(rows, number, schedule), before + time.perf_counter() - started
+            if schedule.done == done:
+                break  # the time was over before a step was taken
             progress = min(schedule.progress, 1.0)
             if math.isfinite(loss):
                 with run.fast.paused():
@@ -172,6 +174,7 @@ class _Run:
         self.sharing.begin(self.learned)
         self.retreat = Retreat(self.learned, self.optimizer, tunable.head.n_classes)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.summed_in = torch.float32 if engine.kind == "mps" else torch.float64  # Apple's GPUs have no float64
         half = engine.kind == "cuda" and engine.dtype == "float16"
         self.scaler = torch.amp.GradScaler(enabled=half)
         largest = math.ceil(batch_size / self.sharing.size)
@@ -200,13 +203,14 @@ class _Run:
         """Go once over the pictures, and back to the start where that diverged; return the mean loss.
 
         Raises:
-            TrainingError: it is not finite, and there is no further retreat.
+            TrainingError: training diverged, and there is no further retreat, or no time after it.
         """
         losses = self.epoch(rows, number, schedule)
         loss = losses.mean()
         went_back = self.retreat.take_if_due(loss, losses.first)
-        if not (math.isfinite(loss) or (went_back and not schedule.finished)):
-            raise TrainingError(f"the loss became {loss} at a head learning rate of {self.rate:.2g}")
+        lost = schedule.finished if went_back else not math.isfinite(loss)
+        if lost:
+            raise TrainingError(f"the loss became {loss:.3g} at a head learning rate of {self.rate:.2g}")
         if self.head_only and not schedule.head_only:
             self.retreat.keep()
         return loss
@@ -218,6 +222,9 @@ class _Run:
         for some in _batches(self.order(rows), self.batch_size):
             if schedule.finished:
                 break
+            if self.head_only and not schedule.head_only:  # the clock has overtaken the steps
+                self.retreat.keep()
+                self._set_modes(head_only=False)
             self._set_rates(schedule)
             losses.add(self._step(some, number), len(some))
             schedule.advance()
@@ -257,14 +264,14 @@ class _Run:
         return loss
 
     def _accumulate(self, rows: np.ndarray, weight: float, variant: int, parts: int) -> Tensor:
-        """Add up gradients; return the loss, float64, where it is computed: nothing here waits for a GPU."""
+        """Add up gradients; return the loss where it is computed: nothing here waits for a GPU."""
         if not len(rows):
-            return torch.zeros((), dtype=torch.float64, device=self.cache.engine.device)
+            return torch.zeros((), dtype=self.summed_in, device=self.cache.engine.device)
         losses = []
         for part in np.array_split(rows, min(parts, len(rows))):
             value = self._loss(part, variant) * (self._weight(part) / weight)
             torch.autograd.backward(self.scaler.scale(value))
-            losses.append(value.detach().double())
+            losses.append(value.detach().to(self.summed_in))
         return torch.stack(losses).sum()
 
     def _weight(self, rows: np.ndarray) -> float:

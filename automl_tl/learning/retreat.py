@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from automl_tl.foreign import number, whole_number
 
@@ -50,12 +51,19 @@ class Retreat:
     def __init__(self, learned: nn.Module, optimizer: torch.optim.Optimizer, n_classes: int) -> None:
         self.learned, self.optimizer = learned, optimizer
         self.guessed, self.so_far = math.log(max(n_classes, 2)), Retreats()
-        self.keep()
+        self.begin_with(learned.state_dict())
+        self.has_moved = False  # true where the start is another one than the run began with
 
     def keep(self) -> None:
         """Let what there is now be the start of a phase: added layers have learned alone, and the stages follow."""
         self.so_far = replace(self.so_far, limit=None)
-        self._start = {name: value.detach().clone() for name, value in self.learned.state_dict().items()}
+        self.begin_with(self.learned.state_dict())
+
+    def begin_with(self, start: Mapping[str, Tensor]) -> None:
+        """Let `start`, tensors by their names in what is learned, be what a retreat goes back to."""
+        now = self.learned.state_dict()
+        self.start = {name: torch.empty_like(now[name]).copy_(value) for name, value in start.items()}
+        self.has_moved = True
 
     @property
     def factor(self) -> float:
@@ -80,7 +88,7 @@ class Retreat:
             return False
         untold = self.so_far.untold + (not math.isfinite(loss))
         self.so_far = replace(self.so_far, times=self.so_far.times + 1, untold=untold)
-        self.learned.load_state_dict(self._start)
+        self.learned.load_state_dict(self.start)
         for averages in self.optimizer.state.values():
             for value in averages.values():
                 value.zero_()

@@ -63,7 +63,8 @@ class Schedule:
         """Return the share of the highest rate."""
         low, high = (0.0, self._border) if self.head_only else (self._border, 1.0)
         within = min((self.progress - low) / max(high - low, 1e-9), 1.0)
-        rise = min(1.0, (within + 1e-3) / self.warmup) if self.warmup else 1.0
+        warming = self.warmup * (high - low) * self.steps >= 1  # where it is shorter than a step there is none
+        rise = min(1.0, (within + 1e-3) / self.warmup) if warming else 1.0
         return rise * 0.5 * (1 + math.cos(math.pi * within))
 
     @property

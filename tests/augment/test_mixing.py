@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from automl_tl.augment.mixing import Mixing, mix
+from automl_tl.augment.mixing import Mixing, _beta, mix
 
 N = 8
 KINDS = [Mixing(mixup=0.4), Mixing(cutmix=1.0), Mixing(mixup=0.4, cutmix=1.0)]
@@ -52,6 +52,15 @@ def test_shares_follow_their_distribution() -> None:
         mixed = shares[shares < 1 - 1e-4]  # every second time the partner is the picture itself
         assert abs(mixed.mean() - 0.5) < 0.06
         assert mixed.var() == pytest.approx(1 / (8 * alpha + 4), rel=0.25)
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.1, 1.0])
+def test_a_small_alpha_mixes_least(alpha: float) -> None:
+    draws = generator(0)
+    shares = np.array([_beta(alpha, draws) for _ in range(2000)])
+    assert ((shares >= 0) & (shares <= 1)).all()
+    assert shares.var() == pytest.approx(1 / (8 * alpha + 4), rel=0.1)
+    assert (shares == 0.5).mean() < 0.01
 
 
 def test_without_mixing_nothing_is_done_and_nothing_is_drawn() -> None:

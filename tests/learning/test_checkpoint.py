@@ -26,6 +26,7 @@ from automl_tl.learning.tunable import Tunable, copy_network
 from automl_tl.monitor import Epoch
 
 N = 24
+PLAIN = torch.contiguous_format
 RECIPE = Recipe(unfrozen=2, epochs=4, head_lr=1e-2, lr_ratio=2.0, policy=STRONG, mixup=0.3, head_epochs=1)
 
 
@@ -46,10 +47,13 @@ class Breaking(Callback):
         return epoch
 
 
-def run(folder: Path, *callbacks: Callback, recipe: Recipe = RECIPE, hidden: int = 8) -> tuple[Trained, np.ndarray]:
+def run(
+    folder: Path, *callbacks: Callback, recipe: Recipe = RECIPE, hidden: int = 8, layout: torch.memory_format = PLAIN
+) -> tuple[Trained, np.ndarray]:
     """Train a small network in which everything random takes part; return how it went, and every parameter."""
     pixels, y = coloured(N)
     origin = tiny_network()
+    origin.module.to(memory_format=layout)
     cache = make_cache(origin, pixels, 1, folder, policy=recipe.policy)
     tunable = Tunable(copy_network(origin), zero_head(origin.channels[-1], hidden=hidden), cache)
     trained = finetune(tunable, Targets(y), np.arange(N), recipe, batch_size=8, callbacks=callbacks)
@@ -57,18 +61,18 @@ def run(folder: Path, *callbacks: Callback, recipe: Recipe = RECIPE, hidden: int
     return trained, torch.cat([value.flatten().float() for value in state]).numpy()
 
 
-def broken_after(n: int, folder: Path, recipe: Recipe = RECIPE) -> Path:
+def broken_after(n: int, folder: Path, recipe: Recipe = RECIPE, layout: torch.memory_format = PLAIN) -> Path:
     """Return the checkpoint of a run that was broken off after `n` epochs."""
     file = folder / "state.safetensors"
     with pytest.raises(BrokenError):
-        run(folder, Checkpoint(file), Breaking(n), recipe=recipe)
+        run(folder, Checkpoint(file), Breaking(n), recipe=recipe, layout=layout)
     return file
 
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"batchnorm": "adapting"}, {"head_lr": 100.0, "lr_ratio": 1e5}],
-    ids=["plain", "adapting", "diverging"],
+    [{}, {"batchnorm": "adapting"}, {"head_lr": 100.0, "lr_ratio": 1e5}, {"lr_ratio": 1e-4}],
+    ids=["plain", "adapting", "diverging", "diverging later"],
 )
 @pytest.mark.parametrize("n", [1, 3, 5])
 def test_a_run_that_goes_on_comes_to_the_same_to_the_bit(tmp_path: Path, n: int, change: dict[str, Any]) -> None:
@@ -81,6 +85,16 @@ def test_a_run_that_goes_on_comes_to_the_same_to_the_bit(tmp_path: Path, n: int,
     assert [epoch.number for epoch in trained.history] == listening.heard == [1, 2, 3, 4, 5]
     seconds = [epoch.seconds for epoch in trained.history]
     assert seconds == sorted(seconds)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_averages_lie_in_memory_as_their_kernels_do(tmp_path: Path, n: int) -> None:
+    """On a GPU kernels are channels last, and a fused step refuses averages that are not, or mixes them up."""
+    last = torch.channels_last
+    _, expected = run(tmp_path, layout=last)
+    file = broken_after(n, tmp_path, layout=last)
+    _, parameters = run(tmp_path, Checkpoint(file), layout=last)
+    np.testing.assert_array_equal(parameters, expected)
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

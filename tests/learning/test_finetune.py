@@ -21,10 +21,11 @@ from automl_tl.learning import callbacks as callbacks_module
 from automl_tl.learning import finetune as module
 from automl_tl.learning import retreat
 from automl_tl.learning.activations import PLAIN, ActivationCache, Activations
-from automl_tl.learning.callbacks import Deadline, Progress
-from automl_tl.learning.finetune import Targets, Trained, TrainingError, finetune
+from automl_tl.learning.callbacks import Callback, Deadline, Progress
+from automl_tl.learning.finetune import Targets, Trained, TrainingError, _Run, finetune
 from automl_tl.learning.recipe import Recipe
 from automl_tl.learning.retreat import DIVERGED, Retreat, Retreats
+from automl_tl.learning.schedule import Schedule
 from automl_tl.learning.tunable import Tunable, copy_network
 from automl_tl.monitor import Epoch
 
@@ -212,8 +213,8 @@ def test_what_begins_again_after_its_added_layers_have_learned_begins_with_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[State] = []
-    real = Retreat.keep
-    monkeypatch.setattr(Retreat, "keep", lambda self: real(self) or kept.append(self._start))
+    real = Retreat.begin_with
+    monkeypatch.setattr(Retreat, "begin_with", lambda self, start: real(self, start) or kept.append(self.start))
     run = Run(tmp_path, layers={"hidden": 8})
     run.train(replace(RECIPE, head_epochs=2, epochs=1))
     before, after = kept
@@ -221,6 +222,54 @@ def test_what_begins_again_after_its_added_layers_have_learned_begins_with_them(
     assert stages
     assert all(torch.equal(before[name], after[name]) for name in stages)
     assert not same(before, after)
+
+
+def test_what_diverges_in_its_last_epoch_has_learned_nothing(tmp_path: Path) -> None:
+    """It would come back as it was before, as if that had been learned."""
+    with pytest.raises(TrainingError, match="the loss became"):
+        Run(tmp_path).train(replace(RECIPE, epochs=1, head_lr=100.0, lr_ratio=1e5))
+
+
+class Patient(Callback):
+    """Says that no time is spent for some questions, then that a share of it is."""
+
+    def __init__(self, patient: int, share: float) -> None:
+        self.patient, self.share, self.heard = patient, share, list[int]()
+
+    def spent(self) -> float:
+        self.patient -= 1
+        return 0.0 if self.patient >= 0 else self.share
+
+    def on_epoch_end(self, epoch: Epoch) -> Epoch:
+        self.heard.append(epoch.number)
+        return epoch
+
+
+def test_an_epoch_without_a_step_is_none(tmp_path: Path) -> None:
+    """The time is over between the question whether it is and the first batch."""
+    patient = Patient(2, 1.0)
+    trained = Run(tmp_path).train(RECIPE, callbacks=[patient])
+    assert trained.epochs == len(patient.heard) == 0
+    assert trained.shortened
+
+
+def test_where_the_clock_ends_the_first_phase_within_an_epoch_the_stages_learn_from_there_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone: list[tuple[bool, bool]] = []
+    real = _Run._set_rates
+
+    def watched(self: _Run, schedule: Schedule) -> None:
+        alone.append((self.head_only, schedule.head_only))
+        real(self, schedule)
+
+    monkeypatch.setattr(_Run, "_set_rates", watched)
+    kept: list[bool] = []
+    monkeypatch.setattr(Retreat, "keep", lambda self: kept.append(True))
+    Run(tmp_path, layers={"hidden": 8}).train(replace(RECIPE, head_epochs=2, epochs=2), callbacks=[Patient(7, 0.8)])
+    assert {ours for ours, theirs in alone} == {True, False}
+    assert all(ours == theirs for ours, theirs in alone)
+    assert kept == [True]
 
 
 def test_training_that_does_not_diverge_never_retreats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,17 @@ def test_no_step_is_begun_after_the_time_is_over(step: int) -> None:
     assert at(step, 1.0).factor < 1e-9
 
 
+def test_a_phase_of_fewer_steps_than_its_warm_up_has_none() -> None:
+    """Of a phase of one step nothing would be left."""
+    short = replace(Recipe(1, 8), head_epochs=1, warmup=0.1)
+    schedule = Schedule(short, 1)
+    assert schedule.factor == 1
+    schedule.advance()
+    assert schedule.factor == 1
+    assert Schedule(replace(short, epochs=20), 1).factor == 1
+    assert Schedule(replace(short, epochs=20), 10).factor < 0.05
+
+
 def test_dear_first_steps_change_nothing() -> None:
     """Of a run that is planned to fill its time, in which the first fifth of the steps takes half of it."""
     for step in range(STEPS):

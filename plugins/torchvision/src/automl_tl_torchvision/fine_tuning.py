@@ -41,6 +41,9 @@ def fine_tuning(net: nn.Module, n_stages: int) -> dict[str, Any] | None:
 
 
 def _undecayed(net: nn.Module) -> tuple[str, ...]:
-    """Return position embeddings, Swin's biases of relative positions, and class tokens, as their recipes do."""
-    endings = ("pos_embedding", "relative_position_bias_table", "class_token")
+    """Return position embeddings, Swin's biases, class tokens and ConvNeXt's layer scales, as their recipes do.
+
+    Here a layer scale is (C, 1, 1), and so looks like a matrix.
+    """
+    endings = ("pos_embedding", "relative_position_bias_table", "class_token", "layer_scale")
     return tuple(name for name, _ in net.named_parameters() if name.endswith(endings))
