@@ -26,11 +26,11 @@ from automl_tl.cache_dir import cache_dir
 from automl_tl.features.engine import choose_engine
 from automl_tl.lab.calibration import Calibration
 from automl_tl.lab.decision import FrontRow, choose, probabilities_of_being_best
-from automl_tl.lab.expectations import expecting
+from automl_tl.lab.expectations import expecting, trainings
 from automl_tl.lab.matrix import judge_size, place
 from automl_tl.lab.neighbours import known_row
 from automl_tl.lab.networks import Networks
-from automl_tl.lab.timing import forward_seconds, training_speed
+from automl_tl.lab.timing import training_speed
 from automl_tl.learning.estimate import Estimate, combine_gain
 from automl_tl.learning.recipe import epochs_for
 from automl_tl.recommender.short_training import MOST_SCORED, ShortTraining
@@ -41,6 +41,7 @@ OUT = Path(__file__).parent / "results" / "panel_table.csv"
 BUDGETS = {"time no object": None, "5 min": 300.0, "30 s": 30.0}
 LEVEL = 0.9
 _DRAWS = 4000
+FOLDS = 5
 TIMED = "efficientnet_lite0"
 BORDERS_BEFORE: dict[tuple[bool, bool], Strategy] = {
     (False, False): "feature_extractor", (False, True): "early_feature_extractor",
@@ -53,14 +54,15 @@ def seconds_of(row: pd.Series) -> dict[Strategy, float]:
     """Return what each strategy takes on this machine, from one timing of its backbone (the first stands for all)."""
     networks = Networks(choose_engine("cpu"), cache_dir(None))
     network, folder = networks.network(TIMED), networks.timing
-    frozen = row["n_train"] * forward_seconds(network, networks.engine, folder)
     speed = training_speed(
         network, networks.engine.for_training, network.n_stages, min(int(row["unfrozen"]), network.n_stages), folder
     )
-    tuned, whole = (epochs_for(int(row["n_train"])) * row["n_train"] * each for each in (speed.suffix, speed.whole))
+    n, epochs = int(row["n_train"]), epochs_for(int(row["n_train"]))
+    tuned, whole = (trainings(FOLDS) * once for once in (speed.tuning(n, epochs), n * epochs * speed.whole))
+    frozen = 0.0  # its features are kept, and a head is solved in no time
     return {
-        "feature_extractor": frozen, "early_feature_extractor": frozen, "fine_tuning": frozen + tuned,
-        "pretrained_initialization": frozen + whole,
+        "feature_extractor": frozen, "early_feature_extractor": frozen, "fine_tuning": tuned,
+        "pretrained_initialization": whole,
     }  # fmt: skip
 
 
@@ -93,7 +95,7 @@ def front_of(row: pd.Series, calibration: Calibration, seconds: dict[Strategy, f
             measured, stderr = row[f"expected_{strategy}"] - base.accuracy, row[f"gain_stderr_{strategy}"]
             gain = gain.with_measured(measured, stderr, known.headroom)
         own = replace(start, strategy=strategy, seconds=seconds[strategy], measured=strategy in FROZEN)
-        rows.append(expecting(own, base, gain, known.headroom))
+        rows.append(expecting(own, base, gain, known.headroom, row["majority"]))
     return rows
 
 
@@ -115,7 +117,9 @@ def with_trying(
     known, base = known_row(row), estimated(row)
     gain = measured.update(calibration.expect(known)["fine_tuning"], base)
     return [
-        replace(expecting(one, base, gain, known.headroom), tried=True) if one.strategy == "fine_tuning" else one
+        one
+        if one.strategy != "fine_tuning"
+        else replace(expecting(one, base, gain, known.headroom, row["majority"]), tried=True)
         for one in front
     ]
 

@@ -73,7 +73,7 @@ def _typed_again(ctx: click.Context) -> TypedAgain:
     search = (*train, "backbones")
     untried = (*search, "budget", "max_images")
     texts = (retyped(ctx, names) for names in (data, train, search, untried, (*untried, "try_training")))
-    return TypedAgain(*texts)
+    return TypedAgain(*texts, tries_training=ctx.params["try_training"] is True)
 
 
 def _write(report: Path, lab: Lab, result: Recommendation, steps: tuple[str, ...], ctx: click.Context) -> None:

@@ -87,12 +87,14 @@ class TypedAgain:
     untried: str
     """All that `recommend` was given but whether it tries training."""
     recommend: str
+    tries_training: bool
+    """Whether it was told to."""
 
 
 def next_steps(result: Recommendation, typed: TypedAgain) -> Iterator[str]:
     """Yield what to do now; last of all, what does as is recommended."""
     yield f"automl-tl search {typed.search} --budget 10m finds and trains the best model in ten minutes."
-    if not any(row.tried for row in result.front):
+    if not (typed.tries_training or any(row.tried for row in result.front)):
         yield f"automl-tl recommend {typed.untried} --try-training measures on your pictures what fine-tuning gains."
     if result.budget is None:
         yield f"automl-tl recommend {typed.recommend} --budget 10m weighs the strategies for ten minutes of training."

@@ -37,7 +37,7 @@ def advise(strategy: Strategy, unfreezing: Unfreezing, flips: Sequence[FlipHarm]
     policy, why_policy = augmentation_policy(flips)
     ratio = starting_rates(strategy, own).lr_ratio
     if strategy in FROZEN:
-        return Advice(0, ratio, policy, why_policy)
+        return Advice(0, ratio, policy, ())  # the policy is for whoever trains all the same
     if strategy == "pretrained_initialization":
         why = (
             f"All {unfreezing.n_stages} stages learn from the start: the strategy's definition.",

@@ -132,7 +132,7 @@ def tuning_speed(
     engine, folder = lab.engine.for_training, lab.networks.timing
 
     def estimated() -> TrainingSpeed:
-        return estimated_speed(lab.picture_seconds(late.backbone, sample.pictures), late.n_stages, count)
+        return estimated_speed(lab.picture_seconds(late.backbone, sample.pictures), network, late.n_stages, count)
 
     return spare.attempt(
         TIMING, lambda: training_speed(network, engine, late.n_stages, count, folder, spare), estimated

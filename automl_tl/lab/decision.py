@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,8 @@ class FrontRow:
     interval: tuple[float, float]
     """90 %."""
     seconds: float
-    """Training time on all training pictures, without the time that this recommendation took."""
+    """What `train` needs for it, which learns once to be scored and once from everything; without the time that this
+    recommendation took, whose features are kept."""
     measured: bool
     """Whether the accuracy was measured on this data set, or follows from the panel at least in part."""
     gain: float
@@ -74,7 +76,7 @@ def choose(
     if not rivals:
         chosen = min(front, key=lambda row: row.seconds)
         reasons.append(
-            f"No strategy fits the budget of {budget:.0f} s; {chosen.strategy} is the cheapest "
+            f"No strategy fits the budget of {budget:g} s; {chosen.strategy} is the cheapest "
             f"with about {_time(chosen)}."
         )
     else:
@@ -141,7 +143,7 @@ def _best(rivals: Sequence[FrontRow], cell: FrontRow | None) -> FrontRow:
     """
     most = max(rivals, key=lambda row: row.gain)
     good = [row for row in rivals if row.gain >= most.gain - INDIFFERENCE]
-    cheapest = min(good, key=lambda row: row.seconds)
+    cheapest = min(good, key=lambda row: (row.seconds, -row.gain))
     if cell is None:
         return cheapest
     if cell in good:
@@ -155,11 +157,11 @@ def _why(chosen: FrontRow, start: FrontRow, budget: float | None) -> list[str]:
     if chosen.strategy == start.strategy:
         return []
     gain, stderr = expected_difference(chosen, start)
-    allowed = "" if budget is None else f", and its {_time(chosen)} fit the budget of {budget:.0f} s"
+    allowed = "" if budget is None else f", and its {_time(chosen)} fit the budget of {budget:g} s"
     if budget is not None and start.seconds > budget:
         return [
-            f"{start.strategy} would take about {_time(start)}, more than the budget of {budget:.0f} s; "
-            f"{chosen.strategy} is the best that fits."
+            f"{start.strategy} would take about {_time(start)}, more than the budget of {budget:g} s; "
+            f"{chosen.strategy} is the best that fits, or the cheapest within half a point of it."
         ]
     if gain < INDIFFERENCE and chosen.seconds < start.seconds:
         return [
@@ -173,7 +175,7 @@ def _why(chosen: FrontRow, start: FrontRow, budget: float | None) -> list[str]:
 
 
 def _time(row: FrontRow) -> str:
-    return f"{max(1, round(row.seconds))} s"
+    return f"{max(1, math.ceil(row.seconds))} s"
 
 
 def _known(a: FrontRow, b: FrontRow) -> str:
@@ -187,7 +189,7 @@ def _why_not(row: FrontRow, chosen: FrontRow, budget: float | None) -> str:
     gain, stderr = expected_difference(row, chosen)
     text = f"{row.strategy} may reach {row.accuracy:.1%}: {100 * gain:+.1f} points (standard error {100 * stderr:.1f})"
     if budget is not None and row.seconds > budget:
-        return f"{text}, but its {_time(row)} do not fit the budget of {budget:.0f} s."
+        return f"{text}, but its {_time(row)} do not fit the budget of {budget:g} s."
     if row.seconds <= chosen.seconds:
         return f"{text}, which is within half a point, where the matrix decides."
     return f"{text}, not enough for its {_time(row)} where {chosen.strategy} takes {_time(chosen)}."

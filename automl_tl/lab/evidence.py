@@ -13,6 +13,7 @@ import pandas as pd
 
 from automl_tl.backbones.prior import static_prior
 from automl_tl.features.extract import Features
+from automl_tl.lab.calibration import CONTRADICTION
 from automl_tl.lab.feature_sources import FeatureSource, sources
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
@@ -34,6 +35,8 @@ _PRIOR_SLOPE = 0.5
 """Expected difference in accuracy between two backbones, per difference in ImageNet accuracy."""
 _PRIOR_SD = 0.02
 """Spread of that expectation; evidence of a smaller standard error outweighs it."""
+_UNPUBLISHED_SD = 0.1
+"""The same of a backbone of which nothing is published: it is taken to be like the others, but not by much."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ class Evidence:
     backbone_reason: str
     screened_all: bool
     """Whether the screen saw every picture of the sample, so that its answers and the finalists' are comparable."""
+    metric: str
+    """By which backbone and sources were chosen."""
 
     def screened(self, candidate: Candidate) -> Candidate:
         """Return the ridge screen of a candidate's source."""
@@ -125,7 +130,7 @@ def gather_evidence(
     backbone, reason = _choose_backbone(probe, metric, _prior(list(features)), sample)
     own = [c for c in probe if c.backbone == backbone]
     finalists = _finalists(lab, own, features[backbone], sample, rows, deadline)
-    return Evidence(tuple(probe), tuple(finalists), backbone, reason, len(rows) == sample.n)
+    return Evidence(tuple(probe), tuple(finalists), backbone, reason, len(rows) == sample.n, metric)
 
 
 def screen(
@@ -218,7 +223,10 @@ def _solve(
 
 
 def _choose_backbone(probe: Sequence[Candidate], metric: str, prior: pd.Series, sample: Sample) -> tuple[str, str]:
-    """Return the backbone whose best source is best, measured differences drawn towards the published ones."""
+    """Return the backbone whose best source is best, measured differences drawn towards the published ones.
+
+    Where the two contradict each other, what is published says nothing here, as in `GainPrior.with_measured`.
+    """
     best: dict[str, Candidate] = {}
     for candidate in probe:  # the best first
         best.setdefault(candidate.backbone, candidate)
@@ -227,12 +235,16 @@ def _choose_backbone(probe: Sequence[Candidate], metric: str, prior: pd.Series, 
         return top.backbone, f"{top.backbone} is the only backbone that was considered."
     measured = pd.Series({name: _utility(c, metric) for name, c in best.items()})
     published = _PRIOR_SLOPE * prior.reindex(measured.index)
+    spread = published.notna().map({True: _PRIOR_SD, False: _UNPUBLISHED_SD})
     published = (published - published.mean()).fillna(0.0) + measured.mean()
-    noise = float(np.mean([_difference(top, c, sample)[1] for c in best.values() if c is not top])) ** 2
-    weight = noise / (noise + _PRIOR_SD**2) if metric != "log_loss" else 0.0
-    expected = (1 - weight) * measured + weight * published
-    first, second = map(str, expected.sort_values(ascending=False, kind="stable").index[:2])
-    return first, _why_backbone(best[first], best[second], prior, sample)
+    noise = float(np.mean([_difference(top, c, sample)[1] for c in best.values() if c is not top]))
+    weight = noise**2 / (noise**2 + spread**2) if metric != "log_loss" else 0.0
+    ranked = (measured + weight * (published - measured)).sort_values(ascending=False, kind="stable").index
+    ahead = measured - published
+    if ahead[top.backbone] - ahead[ranked[0]] > CONTRADICTION * math.hypot(noise, *spread[[top.backbone, ranked[0]]]):
+        ranked = measured.sort_values(ascending=False, kind="stable").index
+    first, second = map(str, ranked[:2])
+    return first, _why_backbone(best[first], best[second], prior, sample, metric)
 
 
 def _difference(ours: Candidate, theirs: Candidate, sample: Sample) -> tuple[float, float]:
@@ -241,14 +253,14 @@ def _difference(ours: Candidate, theirs: Candidate, sample: Sample) -> tuple[flo
     return paired_gain(right[0], right[1], sample.groups[ours.rows])
 
 
-def _why_backbone(ours: Candidate, theirs: Candidate, prior: pd.Series, sample: Sample) -> str:
+def _why_backbone(ours: Candidate, theirs: Candidate, prior: pd.Series, sample: Sample, metric: str) -> str:
     gain, stderr = _difference(ours, theirs, sample)
     text = f"{ours.backbone} before {theirs.backbone}: "
     text += "as good as equal, " if abs(gain) <= stderr else ""
     text += f"{100 * gain + 0.0:+.1f} points on these pictures (standard error {100 * stderr:.1f})"
     if {ours.backbone, theirs.backbone} <= set(prior.dropna().index):
         text += f", {100 * (prior[ours.backbone] - prior[theirs.backbone]):+.1f} on ImageNet"
-    return text + "."
+    return f"{text}." if metric == "accuracy" else f"{text}; chosen by {metric}."
 
 
 def _utility(candidate: Candidate, metric: str) -> float:

@@ -78,7 +78,8 @@ def expect(
     known = _known(estimates[late.strategy], sample, domain)
     gains = lab.calibration.expect(known)
     extracting = lab.picture_seconds(evidence.backbone, sample.pictures)
-    frozen_seconds = sample.n_training * (extracting + solving / sample.n)
+    unknown = sample.n_training - sample.n  # the features of the others are kept
+    frozen_seconds = unknown * extracting + sample.n_training / sample.n * solving
     base = estimates[late.strategy]
     rows = []
     for strategy in STRATEGIES:
@@ -87,11 +88,11 @@ def expect(
             if gain is not None:
                 gain = _with_measured(gain, candidates[strategy], late, estimates, sample)
         elif strategy not in FROZEN:
-            row, gain = _trained_row(strategy, late, base, speed, sample.n_training), gains[strategy]
+            row, gain = _trained_row(strategy, late, base, speed, sample), gains[strategy]
         else:
             continue
         row = replace(row, seconds=row.seconds + frozen_seconds)
-        rows.append(row if gain is None else expecting(row, base, gain, known.headroom))
+        rows.append(row if gain is None else expecting(row, base, gain, known.headroom, sample.constant))
     return Expectations(tuple(rows), candidates, estimates, curve, known, gains, lab.calibration.usual)
 
 
@@ -163,22 +164,29 @@ def _right(candidate: Candidate, sample: Sample) -> np.ndarray:
     return right
 
 
-def _trained_row(strategy: Strategy, late: Candidate, base: Estimate, speed: TrainingSpeed, n: int) -> FrontRow:
-    whole = strategy == "pretrained_initialization"
+def trainings(n_folds: int) -> float:
+    """Return how often `train` learns from all pictures: without a fold, to be scored on it, then from everything."""
+    return 2 - 1 / n_folds
+
+
+def _trained_row(strategy: Strategy, late: Candidate, base: Estimate, speed: TrainingSpeed, sample: Sample) -> FrontRow:
+    whole, n = strategy == "pretrained_initialization", sample.n_training
+    epochs = epochs_for(n)
+    once = n * epochs * speed.whole if whole else speed.tuning(n, epochs)
     some = f"head, then stages {late.n_stages - speed.unfrozen + 1} to {late.n_stages}"
     return FrontRow(
         strategy,
         base.accuracy,
         base.interval,
-        seconds=epochs_for(n) * n * (speed.whole if whole else speed.suffix),
+        seconds=trainings(len(np.unique(sample.folds))) * once,
         measured=False,
         gain=0.0,
         gain_stderr=0.0,
-        how=f"{late.backbone}, {'everything from the pretrained weights' if whole else some}, {epochs_for(n)} epochs",
+        how=f"{late.backbone}, {'everything from the pretrained weights' if whole else some}, {epochs} epochs",
     )
 
 
-def expecting(row: FrontRow, base: Estimate, gain: GainPrior, errors: float) -> FrontRow:
+def expecting(row: FrontRow, base: Estimate, gain: GainPrior, errors: float, constant: float) -> FrontRow:
     """Return a row of the front with what a strategy is expected to gain over the frozen estimate `base`.
 
     Args:
@@ -186,9 +194,8 @@ def expecting(row: FrontRow, base: Estimate, gain: GainPrior, errors: float) -> 
         base: of the feature extractor.
         gain: the share of its errors that disappear.
         errors: those, above 0.
+        constant: accuracy of always answering with the largest class, below which nobody comes by learning more.
     """
-    reached = add_gain(base, errors * gain.mean, errors * gain.sd)
-    return replace(
-        row, accuracy=reached.accuracy, interval=reached.interval, gain=errors * gain.mean,
-        gain_stderr=errors * gain.sd,
-    )  # fmt: skip
+    mean = max(errors * gain.mean, min(0.0, constant - base.accuracy))
+    reached = add_gain(base, mean, errors * gain.sd)
+    return replace(row, accuracy=reached.accuracy, interval=reached.interval, gain=mean, gain_stderr=errors * gain.sd)

@@ -21,7 +21,7 @@ from automl_tl.learning.scores import PenaltyPath
 from automl_tl.monitor import Progress
 from automl_tl.version import __version__
 
-VERSION = 2
+VERSION = 3
 """Raised with every change after which the same features come to other results."""
 MOST_CLASSES = 100
 """Of a sample whose evidence is kept: its predictions are some 3 MB of JSON, of 1,000 classes 20."""
@@ -68,6 +68,7 @@ def to_dict(evidence: Evidence) -> dict[str, Any]:
         "backbone": evidence.backbone,
         "backbone_reason": evidence.backbone_reason,
         "screened_all": evidence.screened_all,
+        "metric": evidence.metric,
     }
 
 
@@ -85,6 +86,7 @@ def from_dict(values: Any, sample: Sample) -> Evidence:
         backbone=checked_name(values["backbone"]),
         backbone_reason=is_a(values["backbone_reason"], str),
         screened_all=is_a(values["screened_all"], bool),
+        metric=is_a(values["metric"], str),
     )
 
 

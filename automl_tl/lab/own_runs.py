@@ -12,7 +12,7 @@ import platformdirs
 
 from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
-from automl_tl.foreign import number, parse_json, read_bytes
+from automl_tl.foreign import is_a, number, parse_json, read_bytes, whole_number
 from automl_tl.lab.calibration import MetaFeatures, OwnRun
 from automl_tl.output import whole
 from automl_tl.strategies import FROZEN, STRATEGIES
@@ -68,15 +68,16 @@ def own_run(values: Mapping[str, Any]) -> OwnRun:
         KeyError, TypeError, ValueError: it is none.
     """
     known, gains = values["known"], dict[Any, tuple[float, float]]()
-    for strategy, (gain, stderr) in values["gains"].items():
+    for strategy, (gain, stderr) in is_a(values["gains"], dict).items():
         if strategy not in STRATEGIES or strategy in FROZEN:
             raise ValueError(f"'{strategy}' is no trained strategy")
         gains[strategy] = number(gain), number(stderr)
         if not (abs(gains[strategy][0]) <= 1 and 0 < gains[strategy][1] <= 1):
             raise ValueError(f"{gain} +- {stderr} is no gain in accuracy")
     found = MetaFeatures(
-        int(known["n_training"]), int(known["n_classes"]), number(known["different"]), number(known["errors"])
-    )
-    if found.n_training < 1 or found.n_classes < 2 or not (0 <= found.different <= 1 and 0 <= found.errors <= 1):
+        whole_number(known["n_training"], 1), whole_number(known["n_classes"], 2),
+        number(known["different"]), number(known["errors"]),
+    )  # fmt: skip
+    if not (0 <= found.different <= 1 and 0 <= found.errors <= 1):
         raise ValueError(f"{known} describes no data set")
     return OwnRun(str(values["name"]), str(values["fingerprint"]), str(values["backbone"]), found, gains)

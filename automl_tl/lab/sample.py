@@ -63,6 +63,11 @@ class Sample:
         return majority(self.counts)
 
     @property
+    def constant(self) -> float:
+        """Accuracy of always answering with the largest class."""
+        return float(np.bincount(self.y).max() / self.n)
+
+    @property
     def counts(self) -> dict[str, int]:
         """Pictures by class."""
         counts = np.bincount(self.y, minlength=len(self.classes))
@@ -139,8 +144,9 @@ def lonely_note(sample: Sample) -> tuple[str, ...]:
     if not lonely:
         return ()
     named = ", ".join(f"'{printable(label)}'" for label in lonely[:3]) + (", ..." if len(lonely) > 3 else "")
+    which = "training pictures" if sample.n == sample.n_training else "pictures that were looked at"
     return (
-        f"All training pictures of {named} ({len(lonely)} of {len(sample.classes)} classes) are of one group each, or "
+        f"All {which} of {named} ({len(lonely)} of {len(sample.classes)} classes) are of one group each, or "
         "copies of one another, so they are always tested without having been seen: expect more than is said here.",
     )
 

@@ -26,9 +26,10 @@ from automl_tl.features.memo import remember
 from automl_tl.features.picture import Picture
 from automl_tl.features.pixels import PixelStore, batches
 from automl_tl.foreign import number, numbers
-from automl_tl.learning.activations import frozen_stages
+from automl_tl.learning.activations import HALF_PRECISION, MAX_BYTES, frozen_stages
 from automl_tl.learning.fast_stages import FastStages
 from automl_tl.learning.optimizer import adamw
+from automl_tl.learning.trainer import prefix_passes
 from automl_tl.spare_time import UNLIMITED, SpareTime
 
 TIMING = "timing a training step (estimated instead)"
@@ -48,12 +49,23 @@ _POLICY = AugmentationPolicy(hflip=0.5, rotation=10, scale=(0.9, 1.1))
 
 @dataclass(frozen=True)
 class TrainingSpeed:
-    """Seconds per picture of one optimiser step, augmentation included."""
+    """What training costs on this machine, in seconds per picture."""
 
     suffix: float
-    """Only the last `unfrozen` stages and the head learn; the rest runs forward only."""
+    """Of a step in which only the last `unfrozen` stages and the head learn; augmentation and the others included."""
     whole: float
+    """Of a step of every stage, augmentation included."""
     unfrozen: int
+    frozen: float
+    """Of a pass through the others, which a training run makes once for every variant that it can keep."""
+    kept_bytes: int
+    """Of what they put out for a picture, as it is kept."""
+
+    def tuning(self, n: int, epochs: int) -> float:
+        """Return the seconds in which the last stages learn from n pictures once, as often as there are epochs."""
+        room = MAX_BYTES // max(n * self.kept_bytes, 1)
+        passes = prefix_passes(epochs, room)
+        return n * (epochs * max(self.suffix - self.frozen, 0.0) + passes * self.frozen)
 
 
 def forward_seconds(network: Network, engine: Engine, folder: Path) -> float:
@@ -91,7 +103,12 @@ def training_speed(
     """
 
     suffix = _known_step(network, engine, cut, unfrozen, folder, spare)
-    return TrainingSpeed(suffix, whole_step_seconds(network, engine, folder, spare), unfrozen)
+    whole = whole_step_seconds(network, engine, folder, spare)
+    frozen, kept = 0.0, 0
+    if boundary := cut - unfrozen:
+        frozen = min(sum(stage_seconds(network, engine, folder, spare)[:boundary]), suffix)
+        kept = HALF_PRECISION * network.sizes[boundary - 1]
+    return TrainingSpeed(suffix, whole, unfrozen, frozen, kept)
 
 
 def whole_step_seconds(network: Network, engine: Engine, folder: Path, spare: SpareTime = UNLIMITED) -> float:
@@ -104,17 +121,21 @@ def whole_step_seconds(network: Network, engine: Engine, folder: Path, spare: Sp
     return _known_step(network, engine, network.n_stages, network.n_stages, folder, spare)
 
 
-def estimated_speed(forward: float, cut: int, unfrozen: int) -> TrainingSpeed:
+def estimated_speed(forward: float, network: Network, cut: int, unfrozen: int) -> TrainingSpeed:
     """Return what a training step is taken to need where none was timed, from the seconds of a forward pass.
 
     Args:
         forward: seconds per picture.
+        network: its backbone.
         cut: stages; each is taken to need the same.
         unfrozen: stages that learn.
     """
     learning = unfrozen / cut
-    suffix = forward * (STEP_OVER_FORWARD * learning + 1 - learning)
-    return TrainingSpeed(suffix, STEP_OVER_FORWARD * forward, unfrozen)
+    frozen = forward * (1 - learning)
+    kept = HALF_PRECISION * network.sizes[cut - unfrozen - 1] if unfrozen < cut else 0
+    return TrainingSpeed(
+        STEP_OVER_FORWARD * forward * learning + frozen, STEP_OVER_FORWARD * forward, unfrozen, frozen, kept
+    )
 
 
 def _known_step(network: Network, engine: Engine, cut: int, unfrozen: int, folder: Path, spare: SpareTime) -> float:

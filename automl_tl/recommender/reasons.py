@@ -8,12 +8,13 @@ from automl_tl.data.names import printable
 from automl_tl.domain.similarity import Domain
 from automl_tl.lab.assessment import Assessment
 from automl_tl.lab.decision import Choice
-from automl_tl.lab.evidence import Candidate, Evidence
+from automl_tl.lab.evidence import Candidate
 from automl_tl.lab.expectations import Expectations
 from automl_tl.lab.matrix import Matrix, Size
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.recommender.confusion import Confusion
+from automl_tl.strategies import FROZEN
 
 _VISIBLE = 0.0005
 _GUESS = 0.4
@@ -31,13 +32,13 @@ def tell(found: Assessment, mistakes: Confusion) -> tuple[str, ...]:
     return (
         domain_sentence(found.domain),
         size_sentence(found.size),
-        matrix_sentence(found.matrix),
+        matrix_sentence(found.matrix, found.domain),
         *([found.tried] if found.tried else []),
         *found.choice.reasons,
         best_sentence(found.choice),
         *neighbour_sentences(found),
         found.evidence.backbone_reason,
-        *_cut_sentences(found.evidence, found.frozen, found.sample),
+        *_cut_sentences(found),
         *_expectation_sentences(found.expectations, found.frozen, found.choice, found.sample),
         *_majority_sentence(found.sample),
         *_curve_sentence(found.expectations, found.sample),
@@ -75,24 +76,30 @@ def domain_sentence(domain: Domain) -> str:
 
 def size_sentence(size: Size) -> str:
     """Say whether the pictures are few or many for the backbone, and by which border."""
+    ratio = f"{size.ratio:.2g}" if size.ratio < 10 else f"{size.ratio:,.0f}"
     text = (
         f"{size.n_images:,} training pictures, a median of {size.per_class:g} per class, are {size.verdict} for a "
         f"backbone of {size.n_parameters / 1e6:.1f} million parameters (border: about {size.border_total:,}; this is "
-        f"{size.ratio:.1f} times it), confidence {sure(size.confidence)}"
+        f"{ratio} times it), confidence {sure(size.confidence)}"
     )
     if size.extrapolated:
         text += "; how such sets fare was measured on smaller ones alone"
     return f"{text}."
 
 
-def matrix_sentence(matrix: Matrix) -> str:
-    """Say which cell of the matrix that is, and the runner-up where it is close."""
+def matrix_sentence(matrix: Matrix, domain: Domain) -> str:
+    """Say which cell of the matrix that is, the runner-up where it is close, and where columns and verdict differ."""
     if matrix.cell is None:
         return "Without a domain verdict the matrix names no cell."
     text = f"The matrix names {matrix.cell}"
     probability = matrix.probabilities[matrix.runner_up]
     if probability >= _NEAR_BORDER:
         text += f"; {matrix.runner_up} is close ({probability:.0%} against {matrix.probabilities[matrix.cell]:.0%})"
+    if domain.verdict == "different" and domain.different is not None and domain.different <= matrix.border:
+        text += (
+            f"; on the panel its column of the different is better only from a probability of {sure(matrix.border)} "
+            f"on, and here it is {sure(domain.different)}"
+        )
     return f"{text}."
 
 
@@ -128,8 +135,9 @@ def neighbour_sentences(found: Assessment) -> Iterator[str]:
     yield f"{lead}: {shown}."
 
 
-def _cut_sentences(evidence: Evidence, frozen: Candidate, sample: Sample) -> Iterator[str]:
+def _cut_sentences(found: Assessment) -> Iterator[str]:
     """Compare the chosen cuts with the whole ConvNet as it is."""
+    evidence, frozen, sample = found.evidence, found.frozen, found.sample
     whole = [
         c for c in evidence.probe
         if c.backbone == frozen.backbone and c.source.cuts == (frozen.n_stages,) and c.source.pooling == "mean"
@@ -143,9 +151,13 @@ def _cut_sentences(evidence: Evidence, frozen: Candidate, sample: Sample) -> Ite
     ours, theirs = (c.path.predictions[c.path.best] == y for c in (screened, whole[0]))
     gain, stderr = paired_gain(theirs, ours, sample.groups[rows])
     cuts = "+".join(map(str, frozen.source.cuts))
+    looked_at = "" if len(rows) == sample.n else f" on the {len(rows):,} pictures that all sources were screened on"
+    by = "" if evidence.metric == "accuracy" else f", chosen by {evidence.metric}"
+    whose = "" if found.choice.strategy in FROZEN else "The frozen model: "
     yield (
-        f"Cut {cuts} of {frozen.n_stages} with {frozen.source.pooling} pooling instead of the whole ConvNet's means: "
-        f"{100 * gain:+.1f} points (standard error {100 * stderr:.1f}), not corrected for the choice."
+        f"{whose}Cut {cuts} of {frozen.n_stages} with {frozen.source.pooling} pooling instead of the whole ConvNet's "
+        "means: "
+        f"{100 * gain:+.1f} points{looked_at} (standard error {100 * stderr:.1f}), not corrected for the choice{by}."
     )
 
 
@@ -190,10 +202,12 @@ def _curve_sentence(expectations: Expectations, sample: Sample) -> Iterator[str]
 def _confusion_sentences(mistakes: Confusion) -> Iterator[str]:
     if mistakes.pairs:
         pairs = ", ".join(
-            f"{printable(p.true)} taken for {printable(p.predicted)} ({p.count} of them, {p.share:.0%})"
+            f"{printable(p.true)} taken for {printable(p.predicted)} ({p.count} of them, {sure(p.share)})"
             for p in mistakes.pairs
         )
         yield f"Most often confused: {pairs}."
     if mistakes.weakest:
-        weak = ", ".join(f"{printable(w.label)} ({w.recall:.0%} right of {w.count})" for w in mistakes.weakest)
+        weak = ", ".join(
+            f"{printable(w.label)} ({round(w.recall * w.count)} of {w.count} right)" for w in mistakes.weakest
+        )
         yield f"More pictures would help most for: {weak}."

@@ -141,7 +141,7 @@ class Recommendation:
             "unfreeze": self.advice.unfreeze,
             "lr_ratio": self.advice.lr_ratio,
             "head": {"kind": self.frozen.path.kind, "penalty": self.frozen.path.penalty},
-            "augmentation": self.advice.augmentation.to_dict(),
+            "augmentation": None if self.strategy in FROZEN else self.advice.augmentation.to_dict(),
         }
 
     def _expected(self) -> dict[str, Any]:

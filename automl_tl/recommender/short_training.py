@@ -6,6 +6,7 @@ import hashlib
 import math
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -129,9 +130,9 @@ def with_short_training(
         return found, (f"No short fine-tuning could be run: {sentence(error)}",)
     base = found.expectations.estimates[late.strategy]
     expected = tried.update(found.priors["fine_tuning"], base)
-    errors = found.expectations.known.headroom
+    reaching = partial(expecting, errors=found.expectations.known.headroom, constant=found.sample.constant)
     front = tuple(
-        replace(expecting(row, base, expected, errors), tried=True) if row.strategy == "fine_tuning" else row
+        replace(reaching(row, base, expected), tried=True) if row.strategy == "fine_tuning" else row
         for row in found.expectations.front
     )
     expectations = replace(found.expectations, front=front)

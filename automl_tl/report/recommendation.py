@@ -5,6 +5,7 @@ from __future__ import annotations
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.decode import Preprocessing
 from automl_tl.lab.findings import screened
+from automl_tl.recommender.reasons import sure
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.report.assessment import domain_section, evidence_section, strategies, where_it_lies
 from automl_tl.report.data import data_sections, gallery, notes
@@ -56,7 +57,7 @@ def decision(result: Recommendation) -> str:
     low, high = row.interval
     return (
         f"Use {result.frozen.backbone} with {result.strategy}: "
-        f"expect {row.accuracy:.0%} accuracy on new pictures (90% interval {low:.0%} to {high:.0%})."
+        f"expect {sure(row.accuracy)} accuracy on new pictures (90% interval {low:.0%} to {high:.0%})."
     )
 
 

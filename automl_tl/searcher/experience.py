@@ -35,20 +35,24 @@ def experience(loop: Loop) -> OwnRun:
     best of many would promise too much; where there was time it went round few pictures more often than those of the
     panel (`openings.LONG_SHARE`), for some point more. Its accuracy on all pictures is that of the best frozen
     candidate plus the difference of the two where both were scored, in which the luck that has chosen that candidate
-    cancels out. The feature extractor stands with what is expected of it.
+    cancels out. The feature extractor stands with its own cross-validation, less the luck of having been chosen: what
+    more pictures than a fold has would add, they would add to both.
     """
-    lab, task, known = loop.session.lab, loop.task, loop.prepared.assessment.expectations.known
+    lab, task, expectations = loop.session.lab, loop.task, loop.prepared.assessment.expectations
     reference = loop.candidates.reference.outcome
     frozen = float((reference.predictions == task.y[reference.rows]).mean())
+    late = expectations.candidates["feature_extractor"]
+    base = late.accuracy - max(expectations.estimates["feature_extractor"].optimism, 0.0)
     gains: dict[Strategy, tuple[float, float]] = {}
     for outcome in sorted(loop.candidates.outcomes, key=lambda one: one.number):
         strategy, rows = outcome.configuration.strategy, outcome.rows
         if _is_whole(outcome) and strategy not in gains:
             theirs, ours = reference.on(rows).argmax(1) == task.y[rows], outcome.predictions == task.y[rows]
             gain, stderr = paired_gain(theirs, ours, task.sample.groups[rows])
-            gains[strategy] = float(np.clip(frozen + gain - (1 - known.errors), -1.0, 1.0)), min(stderr, 1.0)
+            gains[strategy] = float(np.clip(frozen + gain - base, -1.0, 1.0)), min(stderr, 1.0)
     name = Path(lab.path).name or lab.path
-    return OwnRun(name, lab.dataset.fingerprint, loop.prepared.assessment.evidence.backbone, known, gains)
+    backbone = loop.prepared.assessment.evidence.backbone
+    return OwnRun(name, lab.dataset.fingerprint, backbone, expectations.known, gains)
 
 
 def _is_whole(outcome: Outcome) -> bool:

@@ -79,6 +79,18 @@ def test_a_budget_rules_out_what_takes_longer() -> None:
     assert "do not fit the budget of 50 s" in choose(front(), SMALL_SIMILAR, 50).reasons[-1]
 
 
+def test_of_two_that_cost_the_same_the_better_one_is_the_answer() -> None:
+    rows = [replace(one, seconds=0.2) if one.measured else one for one in front(early=0.004, tuned=0.0)]
+    assert choose(rows, SMALL_SIMILAR, 1000).strategy == "early_feature_extractor"
+
+
+def test_seconds_beside_a_budget_do_not_contradict_it() -> None:
+    rows = [replace(one, seconds=600.3) if one.strategy == "fine_tuning" else one for one in front()]
+    told = " ".join(choose(rows, LARGE_SIMILAR, 600).reasons)
+    assert "would take about 601 s, more than the budget of 600 s" in told
+    assert "budget of 0.5 s" in " ".join(choose(rows, LARGE_SIMILAR, 0.5).reasons)
+
+
 def test_a_budget_that_nothing_fits_gets_the_cheapest() -> None:
     choice = choose(front(), LARGE_SIMILAR, 1)
     assert choice.strategy == "early_feature_extractor"

@@ -9,14 +9,17 @@ from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
+import pandas as pd
 import pytest
 from small_lab import bare_lab
 
 from automl_tl.features.extract import Features
 from automl_tl.features.picture import Picture
 from automl_tl.lab import evidence as module
-from automl_tl.lab.evidence import Evidence, gather_evidence
+from automl_tl.lab.evidence import Candidate, Evidence, gather_evidence
+from automl_tl.lab.feature_sources import FeatureSource
 from automl_tl.lab.sample import Sample
+from automl_tl.learning.scores import PenaltyPath
 from automl_tl.monitor import unheeded
 
 N, CLASSES, STAGES = 60, 3, 4
@@ -92,3 +95,31 @@ def test_larger_samples_are_looked_at_again_as_far_as_there_is_time(monkeypatch:
         assert not found.screened_all
         assert all(len(c.rows) == N for c in found.finalists)
         assert found.late("accuracy") in found.finalists
+
+
+def one_of(backbone: str, right: int, n: int = 20) -> Candidate:
+    """Return a screened source of a backbone that is right on the first pictures."""
+    predictions = (np.arange(n) >= right).astype(np.int32)[None]
+    path = PenaltyPath("ridge", np.ones(1), predictions, np.array([right / n]), 0, np.empty((0, 0), np.float32))
+    return Candidate(FeatureSource((backbone,), (1,), "mean"), 1, path, np.arange(n), right / n)
+
+
+def chosen(published: dict[str, float], **right: int) -> str:
+    n = 20
+    pictures = tuple(Picture(f"{i}.png", f"{i:064x}") for i in range(n))
+    sample = Sample(pictures, np.zeros(n, int), np.arange(n) % 5, np.arange(n), ("x", "y"), n, n / 2)
+    probe = sorted((one_of(name, count) for name, count in right.items()), key=lambda one: -one.accuracy)
+    return module._choose_backbone(probe, "accuracy", pd.Series(published), sample)[0]
+
+
+def test_what_is_published_decides_between_backbones_that_measure_alike() -> None:
+    assert chosen({"lite": 0.75, "vit": 0.85}, lite=15, vit=14) == "vit"
+
+
+def test_what_is_published_does_not_talk_away_what_is_measured() -> None:
+    assert chosen({"lite": 0.72, "vit": 0.85}, lite=20, vit=9) == "lite"
+
+
+def test_a_backbone_that_nobody_published_may_be_the_best() -> None:
+    assert chosen({"lite": 0.75, "vit": 0.85}, own=18, lite=11, vit=11) == "own"
+    assert chosen({"lite": 0.75, "vit": 0.85}, own=11, lite=11, vit=11) == "vit"

@@ -18,7 +18,15 @@ from automl_tl.features.engine import Engine
 from automl_tl.features.picture import Picture
 from automl_tl.features.pixels import PixelStore
 from automl_tl.lab import timing
-from automl_tl.lab.timing import decode_seconds, forward_seconds, training_speed, whole_step_seconds
+from automl_tl.lab.timing import (
+    STEP_OVER_FORWARD,
+    TrainingSpeed,
+    decode_seconds,
+    estimated_speed,
+    forward_seconds,
+    training_speed,
+    whole_step_seconds,
+)
 from automl_tl.spare_time import LateError, SpareTime
 
 
@@ -58,6 +66,24 @@ def test_a_step_is_broken_off_where_its_time_ends(tmp_path: Path, checks: int) -
     with pytest.raises(LateError):
         whole_step_seconds(network, Engine("cpu", "float32"), tmp_path, Ending())
     assert list(tmp_path.rglob("*.json")) == []
+
+
+def test_frozen_stages_are_passed_once_for_every_variant_that_can_be_kept() -> None:
+    speed = TrainingSpeed(suffix=3.0, whole=6.0, unfrozen=1, frozen=2.0, kept_bytes=1000)
+    assert speed.tuning(10, 12) == 10 * (12 * 1.0 + 4 * 2.0)
+    assert speed.tuning(10**7, 12) == 10**7 * 12 * 3.0  # too many to keep any
+
+
+def test_a_training_speed_holds_together(tmp_path: Path) -> None:
+    network = build_network("tiny", TinyBackbone())
+    speed = training_speed(network, Engine("cpu", "float32"), 3, 1, tmp_path)
+    assert 0 < speed.frozen <= speed.suffix
+    assert speed.kept_bytes == 2 * network.sizes[1]
+    everything = training_speed(network, Engine("cpu", "float32"), 3, 3, tmp_path)
+    assert (everything.frozen, everything.kept_bytes) == (0, 0)
+    guessed = estimated_speed(0.03, network, 3, 1)
+    assert guessed.frozen == pytest.approx(0.02)
+    assert guessed.suffix == pytest.approx(0.02 + STEP_OVER_FORWARD * 0.01)
 
 
 def test_a_backbone_that_cannot_be_trained_is_named(tmp_path: Path) -> None:

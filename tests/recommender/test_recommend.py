@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,15 @@ from automl_tl.errors import BackboneError, DataError, OptionError
 from automl_tl.lab import considered, networks
 from automl_tl.lab.decision import FrontRow
 from automl_tl.lab.lab import open_lab
+from automl_tl.lab.matrix import place
 from automl_tl.learning import trainer
 from automl_tl.learning.finetune import Trained, TrainingError
 from automl_tl.monitor import Epoch, Progress, Silent, unheeded
 from automl_tl.options import LabOptions
 from automl_tl.recommender import short_training
+from automl_tl.recommender.reasons import matrix_sentence
 from automl_tl.recommender.recommendation import Recommendation
+from automl_tl.report.facts.recommendation import what_to_do
 
 Recommend = Callable[..., Recommendation]
 
@@ -79,6 +83,7 @@ def test_the_json_has_what_it_promises(tiny: dict[str, TinyBackbone], data: Path
     assert 0 <= low <= values["expected"]["accuracy"] <= high <= 1
     assert {row["strategy"] for row in values["front"]} >= {"feature_extractor", "fine_tuning"}
     assert all(row["seconds"] > 0 for row in values["front"])
+    assert (strategy["augmentation"] is None) == strategy["name"].endswith("extractor")
     assert {"backbone", "cuts", "pooling", "accuracy", "stderr"} <= set(values["probe"][0])
     assert values["reasons"]
     assert values["seconds"]["total"] > 0
@@ -185,6 +190,33 @@ def test_every_number_in_a_reason_is_the_result_s_own(tiny: dict[str, TinyBackbo
         true, predicted = (result.confusion.classes.index(label) for label in (pair.true, pair.predicted))
         assert result.confusion.counts[true, predicted] == pair.count
     assert result.confusion.counts.sum() == result.n_sampled
+
+
+def test_what_is_frozen_is_not_augmented(tiny: dict[str, TinyBackbone], data: Path) -> None:
+    """`train` of a frozen strategy varies no picture, so nothing of the kind is recommended."""
+    result = automl_tl.recommend(data)
+    for strategy, is_varied in (("feature_extractor", False), ("fine_tuning", True)):
+        chosen = replace(result, strategy=strategy)
+        assert (chosen.to_dict()["strategy"]["augmentation"] is not None) == is_varied
+        assert ("augmentation" in dict(what_to_do(chosen))) == is_varied
+
+
+def test_another_metric_is_said_where_it_has_chosen(tiny: dict[str, TinyBackbone], data: Path) -> None:
+    result = automl_tl.recommend(data, metric="log_loss", backbones=["tiny", "wide"])
+    assert "log_loss chooses backbone, cut and classifier" in shown(result)
+    (why,) = [reason for reason in result.reasons if f"{result.frozen.backbone} before" in reason]
+    assert why.endswith("; chosen by log_loss.")
+    assert "chosen by" not in " ".join(automl_tl.recommend(data, backbones=["tiny", "wide"]).reasons)
+
+
+def test_where_the_verdict_and_the_column_of_the_matrix_differ_the_reason_says_why(
+    tiny: dict[str, TinyBackbone], data: Path
+) -> None:
+    domain = replace(automl_tl.recommend(data).domain, verdict="different", different=0.91)
+    told = matrix_sentence(place(0.1, 0.91, border=0.98), domain)
+    assert told.startswith("The matrix names feature_extractor")
+    assert told.endswith("is better only from a probability of 98% on, and here it is 91%.")
+    assert "on the panel" not in matrix_sentence(place(0.1, 0.99, border=0.98), replace(domain, different=0.99))
 
 
 def test_several_backbones_are_compared_on_the_same_pictures(tiny: dict[str, TinyBackbone], data: Path) -> None:

@@ -25,7 +25,10 @@ def what_to_do(result: Recommendation) -> Iterator[tuple[str, str]]:
     whole = " (the whole ConvNet)" if max(result.cuts) == result.frozen.n_stages else ""
     yield "cut", f"{cuts} of {result.frozen.n_stages} stages{whole}, pooled by {result.pooling}"
     yield "train", _what_is_trained(result)
-    yield "augmentation", result.advice.augmentation.describe()
+    if result.strategy not in FROZEN:
+        yield "augmentation", result.advice.augmentation.describe()
+    if result.metric != "accuracy":
+        yield "metric", f"{result.metric} chooses backbone, cut and classifier; strategies are compared by accuracy"
     low, high = result.estimate.interval
     accuracy = f"{result.estimate.accuracy:.1%} accuracy"
     yield "expect", f"{accuracy} with the frozen ConvNet (90% interval {low:.1%} to {high:.1%})"
