@@ -30,6 +30,7 @@ from automl_tl.lab.expectations import expecting, trainings
 from automl_tl.lab.matrix import judge_size, place
 from automl_tl.lab.neighbours import known_row
 from automl_tl.lab.networks import Networks
+from automl_tl.lab.sample import FOLDS_OF_TRAINED
 from automl_tl.lab.timing import training_speed
 from automl_tl.learning.estimate import Estimate, combine_gain
 from automl_tl.learning.recipe import epochs_for
@@ -41,7 +42,6 @@ OUT = Path(__file__).parent / "results" / "panel_table.csv"
 BUDGETS = {"time no object": None, "5 min": 300.0, "30 s": 30.0}
 LEVEL = 0.9
 _DRAWS = 4000
-FOLDS = 5
 TIMED = "efficientnet_lite0"
 BORDERS_BEFORE: dict[tuple[bool, bool], Strategy] = {
     (False, False): "feature_extractor", (False, True): "early_feature_extractor",
@@ -58,7 +58,7 @@ def seconds_of(row: pd.Series) -> dict[Strategy, float]:
         network, networks.engine.for_training, network.n_stages, min(int(row["unfrozen"]), network.n_stages), folder
     )
     n, epochs = int(row["n_train"]), epochs_for(int(row["n_train"]))
-    tuned, whole = (trainings(FOLDS) * once for once in (speed.tuning(n, epochs), n * epochs * speed.whole))
+    tuned, whole = (trainings(FOLDS_OF_TRAINED) * once for once in (speed.tuning(n, epochs), n * epochs * speed.whole))
     frozen = 0.0  # its features are kept, and a head is solved in no time
     return {
         "feature_extractor": frozen, "early_feature_extractor": frozen, "fine_tuning": tuned,

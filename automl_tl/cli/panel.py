@@ -22,8 +22,9 @@ EMPTY = "No run of yours counts yet: automl-tl panel add RUN, the --out folder o
 def panel() -> None:
     """Let your own searches count, beside the panel of data sets, in what is expected of the next one.
 
-    A run is known by how many pictures and classes it had, how good frozen features were, and what training gained.
-    Nothing else is kept of it, and nothing leaves this machine.
+    A run is known by the name of its data set, a hash of its pictures, how many pictures and classes there were, how
+    unlike the pretraining they are, its backbone, how good frozen features were, and what training gained. No picture
+    is kept, and nothing leaves this machine.
     """
 
 

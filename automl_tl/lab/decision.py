@@ -61,7 +61,8 @@ def choose(
     """Return the strategy that is expected to be best within a training budget in seconds; None: time no object.
 
     The matrix speaks first: its cell is the answer unless another strategy is expected to be better by more than
-    INDIFFERENCE, or as good within it and cheaper while a budget counts. What does not fit the budget is no answer.
+    INDIFFERENCE, or as good within it and cheaper while a budget counts, or measured to be better and no dearer. What
+    does not fit the budget is no answer.
 
     Args:
         front: what can be chosen.

@@ -14,7 +14,7 @@ from automl_tl.lab.calibration import GainPrior, MetaFeatures
 from automl_tl.lab.decision import FrontRow
 from automl_tl.lab.evidence import Candidate, Evidence
 from automl_tl.lab.lab import Lab
-from automl_tl.lab.sample import Sample
+from automl_tl.lab.sample import FOLDS_OF_TRAINED, Sample
 from automl_tl.lab.timing import TrainingSpeed
 from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.learning.curve import LearningCurve, learning_curve
@@ -178,7 +178,7 @@ def _trained_row(strategy: Strategy, late: Candidate, base: Estimate, speed: Tra
         strategy,
         base.accuracy,
         base.interval,
-        seconds=trainings(len(np.unique(sample.folds))) * once,
+        seconds=trainings(min(len(np.unique(sample.folds)), FOLDS_OF_TRAINED)) * once,
         measured=False,
         gain=0.0,
         gain_stderr=0.0,

@@ -18,6 +18,8 @@ from automl_tl.learning.spectrum import Spectrum
 
 _FEW = 400
 _MOST_FOLDS, _FOLDS_OF_MANY = 10, 5
+FOLDS_OF_TRAINED = 5
+"""At most, of pictures that a network learns from: each fold is a training run."""
 LARGEST_SAMPLE = 1500
 """Beyond it the accuracy is known to a point, and the screen's cost grows with the cube of the number."""
 _PER_CLASS = 3

@@ -150,9 +150,9 @@ class BatchOptions:
     batch_size: int | None = option(
         None,
         "Pictures that go through a network at once; a training step of more goes in parts.  [default: 32 on a CPU, "
-        "what suits the memory on a GPU; halved where memory does not suffice]",
+        "what suits the memory of a CUDA GPU; halved where memory does not suffice]",
         doc="pictures that go through a network at once; a training step of more goes in parts; default: 32 on a CPU, "
-        "what suits the memory on a GPU.",
+        "what suits the memory of a CUDA GPU.",
         metavar="N", bounds=(1, None),
     )  # fmt: skip
 

@@ -14,14 +14,14 @@ from automl_tl.features.extract import Features
 from automl_tl.lab.considered import without_broken
 from automl_tl.lab.extraction import extract_each
 from automl_tl.lab.lab import Lab
-from automl_tl.lab.sample import Sample, draw_sample
+from automl_tl.lab.sample import FOLDS_OF_TRAINED, Sample, draw_sample
 from automl_tl.learning.activations import MAX_BYTES
 from automl_tl.options import SearchOptions
 from automl_tl.searcher.session import Session
 from automl_tl.searcher.task import Task
 from automl_tl.spare_time import LateError, SpareTime
 
-MOST_FOLDS = 5
+MOST_FOLDS = FOLDS_OF_TRAINED
 GETTING_READY_SHARE = 0.25
 """Of the budget, after which no further backbone is loaded, and none timed."""
 EXTRACTION_SHARE = 0.25
