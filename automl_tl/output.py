@@ -16,7 +16,7 @@ from automl_tl.wording import no_formula
 
 def check_output(output: Path, option: str = "--output") -> None:
     """Raise OptionError, which names the option, if a file cannot be written there: before the work, not after it."""
-    file = Path(os.path.realpath(output.expanduser()))
+    file = _place(output)
     if file.is_dir():
         raise OptionError(f"{option} {str(output)!r} is a folder; name a file in it")
     if _is_special(file) and os.access(file, os.W_OK):
@@ -29,7 +29,7 @@ def check_output(output: Path, option: str = "--output") -> None:
 
 def check_new_folder(folder: Path, option: str) -> None:
     """Raise OptionError, which names the option, if a folder holds something already or cannot be made or written."""
-    place = folder.expanduser()
+    place = Path(os.path.expanduser(folder))
     if not place.exists():
         check_output(folder, option)
     elif not place.is_dir():
@@ -63,9 +63,15 @@ def name_file(error: Any, file: Path) -> None:
         error.filename = str(file)
 
 
+def _place(output: Path) -> Path:
+    """Return where what is written to a name that was given comes to lie; a pipe has no other name (/dev/stdout)."""
+    given = Path(os.path.expanduser(output))
+    return given if _is_special(given) else Path(os.path.realpath(given))
+
+
 def _is_special(file: Path) -> bool:
     """Return whether a file is a pipe or a device, which is written to and never replaced."""
-    return file.exists() and not file.is_file()
+    return file.exists() and not (file.is_file() or file.is_dir())
 
 
 @contextmanager
@@ -75,7 +81,7 @@ def appearing(output: Path, option: str = "--output") -> Iterator[Path]:
     Raises:
         OptionError: It cannot be written.
     """
-    file = Path(os.path.realpath(output.expanduser()))
+    file = _place(output)
     try:
         with nullcontext(file) if _is_special(file) else whole(file, file.suffix) as new:
             yield new

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,16 @@ def test_nothing_is_left_of_a_table_that_was_not_finished(tmp_path: Path) -> Non
     with pytest.raises(KeyboardInterrupt):
         write_csv(tmp_path / "t.csv", COLUMNS, rows())  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_standard_output_may_be_named() -> None:
+    """Where it is a pipe it has no other name: what /dev/stdout leads to is called pipe:[123]."""
+    code = (
+        "from pathlib import Path; from automl_tl.output import check_output, write_csv; "
+        "check_output(Path('/dev/stdout')); write_csv(Path('/dev/stdout'), ('a',), [('b',)])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["a", "b"]
 
 
 def test_what_is_wrong_with_another_file_is_not_said_of_this_one(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -132,7 +133,7 @@ def parse_assignments(texts: Iterable[str], option: str = "--weights") -> dict[s
             raise OptionError(f"{option} must be NAME=FILE, but is {text!r}")
         if name.strip() in parsed:
             raise OptionError(f"{option} names {name.strip()!r} twice")
-        parsed[name.strip()] = Path(file.strip()).expanduser()
+        parsed[name.strip()] = Path(os.path.expanduser(file.strip()))
     return parsed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -115,7 +116,7 @@ def _heat_maps(model: Model, folder: Path | None, n: int) -> Callable[[Input, Pr
         return lambda one, prediction: None
     from automl_tl.report.heat_maps import HeatMaps
 
-    folder = folder.expanduser()
+    folder = Path(os.path.expanduser(folder))
     folder.mkdir(exist_ok=True)
     return HeatMaps(model, folder, n).write
 

@@ -50,14 +50,21 @@ def read_columns(table: Root, columns: Sequence[int]) -> list[list[str]]:
     """
     try:
         if _is_parquet(table):  # only what is needed: tables of data sets often carry the pictures' bytes
-            names = read_header(table)
-            check_rows(table)
-            with table.open("rb") as file:
-                frame = pd.read_parquet(file, columns=[names[column] for column in dict.fromkeys(columns)])
-            return [texts(frame[names[column]]) for column in columns]
+            return _parquet_columns(table, columns)
         return _csv_columns(table, columns)
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(unreadable(table, error)) from error
+
+
+def _parquet_columns(table: Root, columns: Sequence[int]) -> list[list[str]]:
+    from pyarrow import parquet
+
+    check_rows(table)
+    with table.open("rb") as file:
+        names = parquet.read_schema(file).names
+        file.seek(0)
+        read = parquet.read_table(file, columns=list(dict.fromkeys(names[column] for column in columns)))
+    return [texts(read.column(names[column]).to_pandas()) for column in columns]  # an index of pandas is a column
 
 
 def check_rows(table: Root) -> None:
@@ -118,6 +125,8 @@ def _text(cell: object) -> str:
         return ""
     if isinstance(cell, (float, np.floating)):  # whole numbers beside empty cells arrive as 3.0
         return "" if np.isnan(cell) else str(int(cell)) if float(cell).is_integer() else str(cell)
+    if getattr(cell, "ndim", None) == 0 and not isinstance(cell, np.generic):  # a number of torch
+        return _text(cell.item())  # type: ignore[attr-defined]
     return cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell).strip()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from automl_tl.data.names import natural, printable, quoted
 from automl_tl.wording import plural
 
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
 _NO_LABEL = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "nat", "nil"})
 _SEVERAL = re.compile(r"[^|]+(\|[^|]+)+|\[.*\]|\{.*\}", re.DOTALL)
 
@@ -16,7 +17,7 @@ _SEVERAL = re.compile(r"[^|]+(\|[^|]+)+|\[.*\]|\{.*\}", re.DOTALL)
 def label_remarks(labels: Iterable[str]) -> tuple[str, ...]:
     """Return the sentences for the labels of n pictures."""
     counts = Counter(labels)
-    found = (_alike(counts), _several(counts), _no_label(counts))
+    found = (_alike(counts), _same_number(counts), _several(counts), _no_label(counts))
     return tuple(sentence for sentence in found if sentence)
 
 
@@ -31,6 +32,21 @@ def _alike(counts: Counter[str]) -> str:
     return (
         f"Classes whose names differ in case or white space alone: {', '.join(alike[:5])}{more}; give them one name "
         "where they are one class."
+    )
+
+
+def _same_number(counts: Counter[str]) -> str:
+    """Name classes as 3 and 3.0, or 1 and 01, which tables joined from several sources have."""
+    by_value: dict[float, list[str]] = {}
+    for label in natural(label for label in counts if _NUMBER.fullmatch(label)):
+        by_value.setdefault(float(label), []).append(label)
+    same = [quoted(labels) for labels in by_value.values() if len(labels) > 1]
+    if not same:
+        return ""
+    more = f" and {len(same) - 5} more" if len(same) > 5 else ""
+    return (
+        f"Classes whose names are the same number: {', '.join(same[:5])}{more}; give them one name where they are one "
+        "class."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from automl_tl.data.names import natural, printable, quoted, split_name
@@ -71,17 +72,18 @@ def unwrapped(part: Folder) -> Folder:
 
 def _said(folder: Folder, given: Mapping[str, str]) -> dict[str, str]:
     """Return what the user says, checked, with the parts as they are called here."""
-    names = [one.name for one in folder.children]
+    names = {unicodedata.normalize("NFC", one.name): one.name for one in folder.children}
     said = {}
     for name, part in given.items():
         if (known := split_name(part)) is None:
             raise OptionError(
                 f"--split-folder {printable(name)}: a part is train, val or test, not '{printable(part)}'"
             )
-        if name not in names:
-            where = printable(folder.path)
-            raise OptionError(f"--split-folder: there is no '{printable(name)}' among {quoted(names)} in '{where}'")
-        said[name] = known
+        own = names.get(unicodedata.normalize("NFC", name))  # other systems write accents otherwise
+        if own is None:
+            where, there = printable(folder.path), quoted(list(names.values()))
+            raise OptionError(f"--split-folder: there is no '{printable(name)}' among {there} in '{where}'")
+        said[own] = known
     return said
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from automl_tl.data.dataset import Drawn, ImageDataset, for_training, label_counts, training_counts
-from automl_tl.data.duplicates import clusters
+from automl_tl.data.duplicates import MAX_PICTURES, clusters
 from automl_tl.data.fit import choose_fit, elongation
 from automl_tl.data.listing import Skipped
 from automl_tl.data.measure import extents
@@ -234,7 +234,8 @@ def _report(
         warnings=_leak_remark(leaks, frame)
         + remarks(counts, widths, heights, records["colour"])
         + value_remarks(records, values, value_range, frame["path"], dataset.short)
-        + _crowd_remark(crowded),
+        + _crowd_remark(crowded)
+        + _many_remark(records),
         is_grey=are_grey(records["colour"]),
         drawn=drawn,
     )
@@ -258,6 +259,15 @@ def _leak_remark(leaks: Mapping[str, int], frame: pd.DataFrame) -> tuple[str, ..
     return (
         f"The given split leaks: {shares} have copies in a later part, identical or nearly so, which flatters the "
         "test; recommend and search leave them out (--keep-leaks keeps them).",
+    )
+
+
+def _many_remark(records: np.ndarray) -> tuple[str, ...]:
+    if len(records) <= MAX_PICTURES or len(np.unique(records["pixels"])) <= MAX_PICTURES:
+        return ()
+    return (
+        f"Of more than {MAX_PICTURES:,} different pictures only copies with equal pixels are looked for, no near "
+        "copies: give a table with a group column (place, day, object) if they come in series.",
     )
 
 

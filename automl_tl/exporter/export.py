@@ -62,7 +62,7 @@ def export(
         chosen.write(model, new)
         agreement = compare(model, chosen.load(new), pictures, resizes=chosen.resizes)
         _check_agreement(agreement, format)
-    written = file.expanduser().absolute()
+    written = Path(os.path.abspath(os.path.expanduser(file)))
     return Exported(written, written.stat().st_size, agreement)
 
 

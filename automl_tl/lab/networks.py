@@ -142,14 +142,32 @@ class Networks:
         return self._keys[asked]
 
 
-_here: dict[str, Networks] = {}
+_KEPT = 4
+"""Networks that a process keeps for work that is sent to it: those of as many data sets, settings or weights."""
+_here: OrderedDict[str, Networks] = OrderedDict()
 
 
 def _in_this_process(
     engine: Engine, cache: Path, overrides: Overrides, named: frozenset[str], value_range: ValueRange, n_pictures: int
 ) -> Networks:
-    """Return the same networks for the same arguments, so that every piece of work in a process shares them."""
+    """Return the same networks for the same arguments, so that every piece of work in a process shares them.
+
+    A weights file that was replaced is another one.
+    """
     own = overrides
-    given = (sorted(own.weights.items()), own.mean, own.std, own.input_size)
-    key = repr((engine, cache, given, sorted(named), value_range, n_pictures))
-    return _here.setdefault(key, Networks(engine, cache, overrides, named, value_range, n_pictures))
+    weights = [(name, file, _state_of(file)) for name, file in sorted(own.weights.items())]
+    key = repr((engine, cache, weights, own.mean, own.std, own.input_size, sorted(named), value_range, n_pictures))
+    found = _here.setdefault(key, Networks(engine, cache, overrides, named, value_range, n_pictures))
+    _here.move_to_end(key)
+    while len(_here) > _KEPT:
+        _here.popitem(last=False)
+    return found
+
+
+def _state_of(file: Path) -> tuple[int, int] | None:
+    """Return what tells a file from one that had its name before: size and time of its last change."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

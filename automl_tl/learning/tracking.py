@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -103,7 +104,7 @@ def trackers_asked_for(options: TrackingOptions) -> dict[str, Begin]:
     begin: dict[str, Begin] = {}
     if options.tensorboard is not None:
         check_installed("tensorboard")
-        folder = Path(options.tensorboard).expanduser()
+        folder = Path(os.path.expanduser(options.tensorboard))
         begin["TensorBoard"] = lambda name: TensorBoard(folder / _file_name(name))
     if (experiment := options.mlflow) is not None:
         check_installed("mlflow")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -21,7 +21,7 @@ from automl_tl.data.object_store import reached
 from automl_tl.data.source import Readable, Source, as_source
 from automl_tl.data.stored import NO_OBJECT, Stored, look_up, stored_tree
 from automl_tl.data.walk import is_picture_name, walk
-from automl_tl.errors import DataError
+from automl_tl.errors import DataError, OptionError
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,12 @@ def list_inputs(
 
     Raises:
         DataError: A name that is no picture's does not exist; a folder or table has no picture; no path is given.
+        OptionError: A column, folder or ending is given though no table is named.
     """
     given = [paths] if isinstance(paths, str | PathLike) else list(paths)
     root = image_root_folder(image_root)
+    columns = {"--path-column": path_column != "path", "--image-root": root is not None}
+    _check_read(given, {**columns, "--extension": bool(extension)})
     found: list[Input] = []
     for number, one in enumerate(given, start=1):
         if isinstance(one, str | PathLike):
@@ -106,6 +109,15 @@ def list_inputs(
     if not found:
         raise DataError("No picture is named: give picture files, folders, or a CSV or Parquet table.")
     return tuple(found)
+
+
+def _check_read(given: Iterable[Readable], options: Mapping[str, bool]) -> None:
+    """Raise OptionError for an option of tables where no table is named."""
+    named = (os.fspath(one) for one in given if isinstance(one, str | PathLike))
+    asked = [flag for flag, is_given in options.items() if is_given]
+    if asked and not any(one.lower().endswith(TABLE_ENDINGS) for one in named):
+        it = "it" if len(asked) == 1 else "them"
+        raise OptionError(f"{' and '.join(asked)} cannot be used without a table of pictures: leave {it} out")
 
 
 def _listed(path: str, path_column: str, root: Root | None, extension: str) -> Iterator[Input]:

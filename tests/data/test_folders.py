@@ -413,3 +413,13 @@ def test_classes_are_in_the_order_in_which_people_count(grow: Grow) -> None:
     dataset = open_dataset(grow(dict.fromkeys(names, 2)))
     assert dataset.classes == names
     assert tuple(training_counts(dataset.frame)) == names
+
+
+def test_a_user_that_is_unknown_is_a_name_like_any_other(
+    grow: Grow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"There is no file or folder '~nobody-of-this-name/pics'"):
+        open_dataset("~nobody-of-this-name/pics")
+    grow({"cats": 2, "dogs": 2}, tmp_path / "~old")
+    assert open_dataset("~old").classes == ("cats", "dogs")

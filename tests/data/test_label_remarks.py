@@ -19,6 +19,13 @@ def test_names_that_are_nearly_one(labels: list[str], pair: str) -> None:
     assert f"differ in case or white space alone: {pair};" in remark
 
 
+def test_names_that_are_the_same_number() -> None:
+    """As a table has them that was joined from two: pandas writes whole numbers beside empty cells as 3.0."""
+    (remark,) = label_remarks(["3", "3.0", "1", "01", "2", "007"])
+    assert "the same number: '01', '1', '3', '3.0';" in remark or "the same number: '1', '01', '3', '3.0';" in remark
+    assert "'2'" not in remark
+
+
 @pytest.mark.parametrize("label", ["cat|small", "['cat', 'small']", "{cat}", "a|b|c"])
 def test_several_labels_in_one(label: str) -> None:
     (remark,) = label_remarks([label, "dog", label])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +44,15 @@ def test_the_layout_of_the_most_copied_tutorial(grow: Grow) -> None:
     assert len(dataset) == 8
     assert "'single_prediction' lie in no class folder and are left out" in dataset.notes[0]
     assert {one.reason for one in dataset.skipped} == {"lies beside the parts of the split, so it has no class"}
+
+
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+def test_a_folder_is_found_whatever_system_has_written_its_accents(grow: Grow, written: Any) -> None:
+    folder = unicodedata.normalize(written, "prüfung")
+    tree = {f"{part}/{label}": 2 for part in ("lernen", folder) for label in ("cats", "dogs")}
+    for typed in ("NFC", "NFD"):
+        parts = {"lernen": "train", unicodedata.normalize(typed, "prüfung"): "test"}  # type: ignore[arg-type]
+        assert counts(open_dataset(grow(tree), split_folders=parts))["dogs", "test"] == 2
 
 
 def test_a_part_may_lie_in_a_folder_of_its_own_name(grow: Grow) -> None:

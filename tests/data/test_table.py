@@ -129,6 +129,13 @@ def test_parquet(folder: Path) -> None:
     assert [skipped.reason for skipped in dataset.skipped] == ["no label (row 6 of the table)"]
 
 
+@pytest.mark.parametrize("index", ["path", "label"])
+def test_parquet_whose_index_is_a_column(folder: Path, index: str) -> None:
+    frame = pd.DataFrame({"path": [f"img/{i}.png" for i in range(4)], " label": ["a", "a", "b", "b"]})
+    frame.set_index(index if index == "path" else " label").to_parquet(folder / "t.parquet")
+    assert labels(open_dataset(folder / "t.parquet")) == {"0.png": "a", "1.png": "a", "2.png": "b", "3.png": "b"}
+
+
 def test_parquet_with_numbers_as_labels(folder: Path) -> None:
     pd.DataFrame({"path": [f"img/{i}.png" for i in range(4)], "label": [0, 0, 1, 1]}).to_parquet(folder / "t.pq")
     assert open_dataset(folder / "t.pq").classes == ("0", "1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,17 @@ def test_a_download_is_announced_before_anything_is_fetched(
     log.clear()
     usable(tmp_path, ["fast"])
     assert capfd.readouterr() == ("", "")  # who does not ask for notices gets none
+
+
+def test_work_that_is_sent_to_a_process_shares_networks_until_their_weights_are_others(tmp_path: Path) -> None:
+    """A file that was replaced has another identity, under which features of the old network would be kept."""
+    file = tmp_path / "own.pth"
+    file.write_bytes(b"one")
+    sent = pickle.dumps(bare_networks(tmp_path, weights={"own": file}))
+    first, again = pickle.loads(sent), pickle.loads(sent)
+    file.write_bytes(b"another")
+    assert first is again
+    assert pickle.loads(sent) is not first
 
 
 def test_nothing_is_announced_where_everything_is_here(installed: dict[str, TinyBackbone], tmp_path: Path) -> None:

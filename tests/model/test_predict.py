@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -405,6 +406,18 @@ def test_a_blank_picture_is_unlike_the_training_pictures(pictures: Path, tmp_pat
         True,
         False,
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"extension": ".jpg"}, "--extension cannot be used without a table of pictures: leave it out"),
+        ({"image_root": ".", "path_column": "file"}, "--path-column and --image-root cannot .*: leave them out"),
+    ],
+)
+def test_what_only_tables_read_is_refused_where_there_is_none(pictures: Path, given: Any, told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        list_inputs(pictures, **given)
 
 
 @pytest.mark.parametrize("grey", [0, 120, 255])

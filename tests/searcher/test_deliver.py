@@ -178,6 +178,11 @@ def test_a_resumed_session_leaves_a_model_that_has_learned_from_more(
         patch.setattr(everything, "_learn_from_everything", lambda *_: (_[-1], "There was no time."))
         again = quick_search(many, out, resume=True)
     assert (first.bundle / "bundle.json").read_bytes() == before
+    assert again.shares == first.shares
+    assert first.test is not None
+    assert again.test is not None
+    assert again.test.numbers == pytest.approx(first.test.numbers, abs=1e-6)  # probabilities are kept as float32
+    assert again.test.paths == first.test.paths
     assert any(note.startswith("The model of the session before stays: it is of the same") for note in again.notes)
     assert not any("session before stays" in note for note in quick_search(many, out, resume=True).notes)
 

@@ -15,6 +15,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, retuned, rounded, space
+from unprivileged import Restricted
 
 from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.errors import OptionError
@@ -508,3 +509,13 @@ def test_what_runs_counts_as_bad_whatever_optuna_s_version(monkeypatch: pytest.M
     monkeypatch.setattr(optuna.samplers, "TPESampler", sampler)
     make_study()
     assert given["constant_liar"] is True
+
+
+def test_a_journal_that_may_only_be_read_is_read(tmp_path: Path, restricted: Restricted) -> None:
+    """Of a run that was archived; its copy is repaired, which needs no permission of the original."""
+    journal = tmp_path / "study.journal"
+    journal.write_text('{"op_code": 0')
+    journal.chmod(0o444)
+    code = "import sys; from pathlib import Path; from automl_tl.searcher.trials.journal import read_trials; "
+    read = restricted("-c", f"{code}print(len(read_trials(Path(sys.argv[1]))))", str(journal))
+    assert (read.returncode, read.stdout) == (0, "0\n"), read.stderr

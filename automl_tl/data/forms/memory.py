@@ -80,7 +80,8 @@ def _of_pair(pictures: Any, labels: Any, columns: Columns, called: str) -> pd.Da
         raise DataError(
             f"Every picture needs a label, but there are {len(pictures):,} pictures and {len(labels):,} labels."
         )
-    frame = pd.DataFrame({columns.label: list(labels)})
+    named = labels.tolist() if hasattr(labels, "tolist") else list(labels)  # torch's are tensors one by one
+    frame = pd.DataFrame({columns.label: named})
     return _with_sources(frame.assign(**{columns.path: pd.Series(list(pictures), dtype=object)}), columns, called)
 
 

@@ -147,7 +147,7 @@ def _on_disk(data: str | os.PathLike[str], how: Reading) -> tuple[Path, Listing]
 
 def _of_pattern(pattern: str | os.PathLike[str], how: Reading) -> tuple[Path, Listing]:
     """Return what several files hold that a pattern stands for."""
-    root = os.path.abspath(Path(pattern).expanduser())
+    root = os.path.abspath(os.path.expanduser(pattern))
     if (listing := _of_shards(expanded(root), how)) is None:
         raise DataError(
             f"The files that '{printable(root)}' stands for are neither Parquet files nor tars of labelled pictures."
@@ -182,7 +182,7 @@ def _of_shards(files: Sequence[Path], how: Reading) -> Listing | None:
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
-    absolute = Path(os.path.abspath(Path(path).expanduser()))
+    absolute = Path(os.path.abspath(os.path.expanduser(path)))
     try:
         os.stat(absolute)
     except (FileNotFoundError, NotADirectoryError):

@@ -71,7 +71,9 @@ def _list_sample(name: str, sample: Sample, part: str, columns: Columns, listing
 
 
 def _picture(sample: Sample) -> Entry | None:
-    return next((entry for ending, entry in sample.items() if is_picture_name(f"x.{ending}")), None)
+    """Return the picture of a sample: KEY.png before KEY.mask.png, whichever comes first in the tar."""
+    endings = sorted((ending for ending in sample if is_picture_name(f"x.{ending}")), key=lambda one: "." in one)
+    return sample[endings[0]] if endings else None
 
 
 def _label(sample: Sample, columns: Columns) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from automl_tl.errors import AutomlTlError
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import Estimate, combine_gain
 from automl_tl.learning.trainer import TRAINER_VERSION
-from automl_tl.model.bundle import save_bundle
+from automl_tl.model.bundle import load_bundle, save_bundle
 from automl_tl.model.evaluation import Evaluation
 from automl_tl.model.model import Model
 from automl_tl.searcher.delivery.ensemble import likeliest_partner, mixture_shares, together
@@ -19,6 +20,7 @@ from automl_tl.searcher.delivery.everything import whole_or_tested
 from automl_tl.searcher.delivery.models import NOVELTY_PICTURES, calibrated_model
 from automl_tl.searcher.delivery.refit import refit_chosen
 from automl_tl.searcher.delivery.unseen import in_time, tested, unseen_pictures
+from automl_tl.searcher.record import TEST, kept_evaluation
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.task import Task
@@ -89,7 +91,9 @@ def deliver(loop: Loop) -> Delivered:
         if last is not model:
             model = last
             is_new = _save(model, folder, members, last.details["data"]["learned_from"])
-    notes += [] if is_new else [_STAYS]
+    if not is_new:
+        model, test = _that_stays(folder, model, test)
+        notes.append(_STAYS)
     shown = [c for position, c in enumerate(ranked) if position < MOST_SHOWN or c.outcome in chosen]
     return Delivered(model, chosen[0], tuple(chosen), tuple(shown), validation, test, tuple(notes))
 
@@ -100,6 +104,14 @@ def _save(model: Model, folder: RunFolder, members: Sequence[Configuration], lea
         return False
     save_bundle(model, folder.bundle)
     return True
+
+
+def _that_stays(folder: RunFolder, model: Model, test: Evaluation | None) -> tuple[Model, Evaluation | None]:
+    """Return the model of the session before and its test; what this session has, where that cannot be read."""
+    try:
+        return load_bundle(folder.bundle, str(model.device)), kept_evaluation(folder, TEST)
+    except AutomlTlError:
+        return model, test
 
 
 def validation_estimate(loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float]) -> Estimate:

@@ -59,7 +59,7 @@ def read_trials(path: Path) -> list[FrozenTrial]:
         return []
     _check(path)
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(shutil.copy(path, folder))
+        copy = Path(shutil.copyfile(path, Path(folder, path.name)))  # without its mode: it may be read-only
         _cut_torn_line(copy)
         storage = _opened(copy, path)
         studies = [storage.get_all_trials(study._study_id) for study in storage.get_all_studies()]

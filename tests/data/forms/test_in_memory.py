@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from automl_tl.data import ImageDataset, open_dataset, scan
@@ -29,6 +30,13 @@ def labels(files: list[Path]) -> list[str]:
 @pytest.fixture
 def array(files: list[Path]) -> np.ndarray:
     return np.stack([np.array(Image.open(file)) for file in files])
+
+
+def test_labels_may_be_tensors(array: np.ndarray, labels: list[str]) -> None:
+    numbers = torch.tensor([("apple", "leaf", "sky").index(label) for label in labels])
+    assert open_dataset((array, numbers)).classes == ("0", "1", "2")
+    frame = pd.DataFrame({"path": list(array), "label": list(numbers)})
+    assert open_dataset(frame).classes == ("0", "1", "2")
 
 
 class Pairs:

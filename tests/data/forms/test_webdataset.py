@@ -38,6 +38,20 @@ def test_labels_and_groups_in_json(content: dict[str, bytes], tmp_path: Path) ->
     assert set(dataset.frame["group"]) == {"p0", "p1"}
 
 
+@pytest.mark.parametrize("beside", ["mask.png", "depth.png", "zoom.png"])
+def test_what_lies_beside_the_picture_is_not_taken_for_it(
+    beside: str, content: dict[str, bytes], tmp_path: Path
+) -> None:
+    """Sorted by name, as tars are mostly made, a mask comes before its picture."""
+    given: dict[str, bytes] = {}
+    for number, (name, one) in enumerate(content.items()):
+        given[f"{number}.cls"] = Path(name).parent.name.encode()
+        given |= {f"{number}.{beside}": b"no picture at all", f"{number}.png": one}
+    dataset = open_dataset(write_tar(tmp_path / "a.tar", given))
+    assert {path.rpartition(".")[0].count(".") for path in dataset.frame["path"].map(lambda one: Path(one).name)} == {0}
+    assert scan(dataset, cache_dir=tmp_path)[1].n_unreadable == 0
+
+
 def shards(content: dict[str, bytes], folder: Path, *names: str) -> Path:
     folder.mkdir()
     for number, name in enumerate(names):
