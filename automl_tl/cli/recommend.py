@@ -72,8 +72,11 @@ def _typed_again(ctx: click.Context) -> TypedAgain:
     train = (*data, *OVERRIDES, "drop_leaks", "metric", *DEVICE, *BATCH, "cache_dir", "ray", "workers", "seed")
     search = (*train, "backbones")
     untried = (*search, "budget", "max_images")
-    texts = (retyped(ctx, names) for names in (data, train, search, untried, (*untried, "try_training")))
-    return TypedAgain(*texts, tries_training=ctx.params["try_training"] is True)
+    data_text, train_text, search_text, untried_text, all_text = (
+        retyped(ctx, names) for names in (data, train, search, untried, (*untried, "try_training"))
+    )
+    tries = ctx.params["try_training"] is True
+    return TypedAgain(data_text, train_text, search_text, untried_text, all_text, tries_training=tries)
 
 
 def _write(report: Path, lab: Lab, result: Recommendation, steps: tuple[str, ...], ctx: click.Context) -> None:

@@ -48,7 +48,7 @@ def load(file: Path) -> Runner:
     with safe_open(file, "pt") as opened:
         said = opened.metadata()
     n_classes = len(json.loads(said["classes"]))
-    size = {"img_size": int(said["img_size"])} if "img_size" in said else {}
+    size: dict[str, Any] = {"img_size": int(said["img_size"])} if "img_size" in said else {}
     net = timm.create_model(said["architecture"], num_classes=n_classes, checkpoint_path=str(file), **size).eval()
     mean, std = (tuple(json.loads(said[name])) for name in ("mean", "std"))
 
@@ -103,7 +103,7 @@ def _state(member: Member, n_classes: int, temperature: float) -> dict[str, Tens
     return {key: tensor.detach().cpu().contiguous() for key, tensor in state.items() if tensor is not None}
 
 
-def _size(member: Member) -> dict[str, int]:
+def _size(member: Member) -> dict[str, Any]:
     """Return `img_size` for a network that must know its input size, as the plugin of timm builds it."""
     return {"img_size": member.preprocessing.size} if _config(member).get("fixed_input_size") else {}
 

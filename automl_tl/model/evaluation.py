@@ -149,11 +149,13 @@ def evaluate_probabilities(y: np.ndarray, probabilities: np.ndarray, classes: Se
         classes: C labels, at least two.
 
     Raises:
-        ValueError: Shapes that do not fit, or no picture.
+        ValueError: Shapes that do not fit, no picture, a class that there is not, or a probability that is no number.
     """
     n_classes = len(classes)
     if probabilities.shape != (len(y), n_classes) or len(y) == 0 or n_classes < 2:
         raise ValueError(f"{len(y)} pictures and {n_classes} classes, but probabilities are {probabilities.shape}")
+    if y.min() < 0 or y.max() >= n_classes or not np.isfinite(probabilities).all():
+        raise ValueError(f"classes lie in 0..{n_classes - 1} and probabilities are finite, but not all of these")
     probabilities = probabilities / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)  # what float32 has lost
     predicted = probabilities.argmax(axis=1)
     given = probabilities[np.arange(len(y)), y]  # scikit-learn's log_loss takes three more (n, C) for the same
