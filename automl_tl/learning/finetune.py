@@ -203,13 +203,12 @@ class _Run:
         """Go once over the pictures, and back to the start where that diverged; return the mean loss.
 
         Raises:
-            TrainingError: training diverged, and there is no further retreat, or no time after it.
+            TrainingError: it is not finite, and there is no further retreat, or no time after it.
         """
         losses = self.epoch(rows, number, schedule)
         loss = losses.mean()
         went_back = self.retreat.take_if_due(loss, losses.first)
-        lost = schedule.finished if went_back else not math.isfinite(loss)
-        if lost:
+        if not (math.isfinite(loss) or (went_back and not schedule.finished)):
             raise TrainingError(f"the loss became {loss:.3g} at a head learning rate of {self.rate:.2g}")
         if self.head_only and not schedule.head_only:
             self.retreat.keep()

@@ -224,12 +224,6 @@ def test_what_begins_again_after_its_added_layers_have_learned_begins_with_them(
     assert not same(before, after)
 
 
-def test_what_diverges_in_its_last_epoch_has_learned_nothing(tmp_path: Path) -> None:
-    """It would come back as it was before, as if that had been learned."""
-    with pytest.raises(TrainingError, match="the loss became"):
-        Run(tmp_path).train(replace(RECIPE, epochs=1, head_lr=100.0, lr_ratio=1e5))
-
-
 class Patient(Callback):
     """Says that no time is spent for some questions, then that a share of it is."""
 
