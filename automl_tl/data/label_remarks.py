@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from automl_tl.data.names import natural, printable, quoted
 from automl_tl.wording import plural
 
+_NAMED = 5
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
 _NO_LABEL = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "nat", "nil"})
 _SEVERAL = re.compile(r"[^|]+(\|[^|]+)+|\[.*\]|\{.*\}", re.DOTALL)
@@ -22,32 +23,30 @@ def label_remarks(labels: Iterable[str]) -> tuple[str, ...]:
 
 
 def _alike(counts: Counter[str]) -> str:
-    by_text: dict[str, list[str]] = {}
-    for label in natural(counts):
-        by_text.setdefault(" ".join(label.casefold().split()), []).append(label)
-    alike = [" and ".join(f"'{printable(one)}'" for one in same) for same in by_text.values() if len(same) > 1]
-    if not alike:
-        return ""
-    more = f" and {len(alike) - 5} more" if len(alike) > 5 else ""
-    return (
-        f"Classes whose names differ in case or white space alone: {', '.join(alike[:5])}{more}; give them one name "
-        "where they are one class."
-    )
+    by_text = _together(counts, lambda label: " ".join(label.casefold().split()))
+    return _perhaps_one("differ in case or white space alone", by_text)
 
 
 def _same_number(counts: Counter[str]) -> str:
     """Name classes as 3 and 3.0, or 1 and 01, which tables joined from several sources have."""
-    by_value: dict[float, list[str]] = {}
-    for label in natural(label for label in counts if _NUMBER.fullmatch(label)):
-        by_value.setdefault(float(label), []).append(label)
-    same = [quoted(labels) for labels in by_value.values() if len(labels) > 1]
-    if not same:
+    numbers = [label for label in counts if _NUMBER.fullmatch(label)]
+    return _perhaps_one("are the same number", _together(numbers, float))
+
+
+def _together(labels: Iterable[str], key: Callable[[str], object]) -> list[list[str]]:
+    """Return the labels that share what `key` makes of them, where there are several."""
+    found: dict[object, list[str]] = {}
+    for label in natural(labels):
+        found.setdefault(key(label), []).append(label)
+    return [same for same in found.values() if len(same) > 1]
+
+
+def _perhaps_one(how: str, groups: Sequence[Sequence[str]]) -> str:
+    if not groups:
         return ""
-    more = f" and {len(same) - 5} more" if len(same) > 5 else ""
-    return (
-        f"Classes whose names are the same number: {', '.join(same[:5])}{more}; give them one name where they are one "
-        "class."
-    )
+    named = ", ".join(" and ".join(f"'{printable(one)}'" for one in same) for same in groups[:_NAMED])
+    more = f" and {len(groups) - _NAMED} more" if len(groups) > _NAMED else ""
+    return f"Classes whose names {how}: {named}{more}; give them one name where they are one class."
 
 
 def _several(counts: Counter[str]) -> str:

@@ -105,11 +105,14 @@ def training_speed(
 
     suffix = _known_step(network, engine, cut, unfrozen, folder, spare)
     whole = whole_step_seconds(network, engine, folder, spare)
-    frozen, kept = 0.0, 0
-    if boundary := cut - unfrozen:
-        frozen = min(sum(stage_seconds(network, engine, folder, spare)[:boundary]), suffix)
-        kept = HALF_PRECISION * network.sizes[boundary - 1]
-    return TrainingSpeed(suffix, whole, unfrozen, frozen, kept)
+    boundary = cut - unfrozen
+    forward = sum(stage_seconds(network, engine, folder, spare)[:boundary]) if boundary else 0.0
+    return TrainingSpeed(suffix, whole, unfrozen, min(forward, suffix), _kept_bytes(network, boundary))
+
+
+def _kept_bytes(network: Network, boundary: int) -> int:
+    """Return the bytes of what the first stages put out for a picture, as it is kept; 0 where there are none."""
+    return HALF_PRECISION * network.sizes[boundary - 1] if boundary else 0
 
 
 def whole_step_seconds(network: Network, engine: Engine, folder: Path, spare: SpareTime = UNLIMITED) -> float:
@@ -133,10 +136,8 @@ def estimated_speed(forward: float, network: Network, cut: int, unfrozen: int) -
     """
     learning = unfrozen / cut
     frozen = forward * (1 - learning)
-    kept = HALF_PRECISION * network.sizes[cut - unfrozen - 1] if unfrozen < cut else 0
-    return TrainingSpeed(
-        STEP_OVER_FORWARD * forward * learning + frozen, STEP_OVER_FORWARD * forward, unfrozen, frozen, kept
-    )
+    step, kept = STEP_OVER_FORWARD * forward, _kept_bytes(network, cut - unfrozen)
+    return TrainingSpeed(step * learning + frozen, step, unfrozen, frozen, kept)
 
 
 def _known_step(network: Network, engine: Engine, cut: int, unfrozen: int, folder: Path, spare: SpareTime) -> float:

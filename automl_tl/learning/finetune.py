@@ -108,18 +108,32 @@ def finetune(
     devices = _cuda_devices(tunable.cache.engine)
     with _ending(callbacks), torch.random.fork_rng(devices=devices), run.fast:
         torch.manual_seed(tunable.cache.seed + run.sharing.rank)
-        before = _gone_on(callbacks, state, run, rows)
-        while not schedule.finished:
-            number, done = len(history.epochs) + 1, schedule.done
-            loss, seconds = run.advance(rows, number, schedule), before + time.perf_counter() - started
-            if schedule.done == done:
-                break  # the time was over before a step was taken
-            progress = min(schedule.progress, 1.0)
-            if math.isfinite(loss):
-                with run.fast.paused():
-                    _tell([*callbacks, history], Epoch(number, recipe.all_epochs, progress, loss, run.rate, seconds))
+        started -= _gone_on(callbacks, state, run, rows)
+        for epoch in _epochs(run, rows, schedule, history, started):
+            with run.fast.paused():
+                _tell([*callbacks, history], epoch)
     tunable.eval()
     return Trained(tuple(history.epochs), schedule.shortened)
+
+
+def _epochs(run: _Run, rows: np.ndarray, schedule: Schedule, history: History, started: float) -> Iterator[Epoch]:
+    """Train to the end of the schedule; yield every epoch whose loss is a number.
+
+    Args:
+        run: what is trained, and how.
+        rows: int (m,), pictures that are learned from.
+        schedule: of the run.
+        history: that the epochs are told to.
+        started: when training would have begun without a break, by `time.perf_counter`.
+    """
+    while not schedule.finished:
+        number, done = len(history.epochs) + 1, schedule.done
+        loss = run.advance(rows, number, schedule)
+        if schedule.done == done:
+            return  # the time was over before a step was taken
+        seconds, progress = time.perf_counter() - started, min(schedule.progress, 1.0)
+        if math.isfinite(loss):
+            yield Epoch(number, run.recipe.all_epochs, progress, loss, run.rate, seconds)
 
 
 def _gone_on(callbacks: Sequence[Callback], state: State, run: _Run, rows: np.ndarray) -> float:
