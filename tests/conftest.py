@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,10 +79,17 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of their own for what every test has: pytest reads all names beside a new one to number it."""
+    return tmp_path_factory.mktemp("homes")
+
+
 @pytest.fixture(autouse=True)
-def isolated_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def isolated_cache(homes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give every test an empty cache and data folder: none reads what another or the user computed."""
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("AUTOML_TL_CACHE_DIR", str(folder))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))  # where the user's references lie
-    return folder
+    home = Path(tempfile.mkdtemp(dir=homes))
+    for variable, name in (("AUTOML_TL_CACHE_DIR", "cache"), ("XDG_DATA_HOME", "data")):
+        (home / name).mkdir()
+        monkeypatch.setenv(variable, str(home / name))
+    return home / "cache"

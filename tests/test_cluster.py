@@ -206,6 +206,7 @@ def test_nobody_at_the_named_address_is_said_at_once(named: str, monkeypatch: py
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 def test_a_search_with_ray(executor: RayExecutor, make_pictures: MakePictures, tmp_path: Path) -> None:
     """The whole command, with the tiny backbone as an installed plugin, on a Ray of its own."""
     tests, out = Path(__file__).parent, tmp_path / "run"

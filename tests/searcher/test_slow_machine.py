@@ -223,7 +223,7 @@ def test_a_search_whose_sample_grows_keeps_its_budget(
 def test_few_pictures_are_gone_round_more_often_by_a_clock_alone(
     monkeypatch: pytest.MonkeyPatch, clock: FakeClock, data: Path
 ) -> None:
-    install(monkeypatch, slow=SlowBackbone(0.001, clock))
+    install(monkeypatch, slow=SlowBackbone(0.004, clock))
     result, took = searched(clock, data, budget=60.0)
     assert took <= 60.0 * 1.05 + 5.0
     space, n = kept_space(data), 164  # of 204, with 40 held aside
