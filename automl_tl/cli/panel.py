@@ -52,12 +52,11 @@ def list_runs(output_format: str, verbose: bool) -> None:
 @verbose_option
 def add(run: Path, verbose: bool) -> None:
     """Let a search's RUN count from now on; one of the same pictures is replaced."""
-    from automl_tl.lab.own_runs import keep_own_runs, own_runs, with_run
+    from automl_tl.lab.own_runs import change_own_runs, with_run
     from automl_tl.searcher.experience import kept_experience
 
     new = kept_experience(run)
-    runs = with_run(own_runs(), new)
-    keep_own_runs(runs)
+    runs = change_own_runs(lambda runs: with_run(runs, new))
     click.echo(f"{_said(new)}\n{plural(len(runs), 'run')} of yours now {'counts' if len(runs) == 1 else 'count'}.")
 
 
@@ -66,16 +65,18 @@ def add(run: Path, verbose: bool) -> None:
 @verbose_option
 def remove(name: str, verbose: bool) -> None:
     """Let the runs on the data set NAME count no longer."""
-    from automl_tl.errors import OptionError
-    from automl_tl.lab.own_runs import keep_own_runs, own_runs
+    from automl_tl.lab.own_runs import change_own_runs, without_runs_on
 
-    runs = own_runs()
-    left = [run for run in runs if run.name != name]
-    if len(left) == len(runs):
-        known = ", ".join(dict.fromkeys(run.name for run in runs)) or "none"
-        raise OptionError(f"no run of yours is called '{name}'; there are: {known}")
-    keep_own_runs(left)
-    click.echo(f"Removed {plural(len(runs) - len(left), 'run')}.")
+    removed = 0
+
+    def without(runs: tuple[OwnRun, ...]) -> tuple[OwnRun, ...]:
+        nonlocal removed
+        left = without_runs_on(runs, name)
+        removed = len(runs) - len(left)
+        return left
+
+    change_own_runs(without)
+    click.echo(f"Removed {plural(removed, 'run')}.")
 
 
 def _said(run: OwnRun) -> str:

@@ -21,6 +21,8 @@ from automl_tl.backbones.stages import Network, normalise, stage_outputs
 from automl_tl.devices import to_device
 from automl_tl.features.halving import halving
 
+PROFILE_VERSION = 2
+"""Of the formula: what was computed by another one is not taken from a cache."""
 _FLOOR = 1e-3
 _CLIP = 25.0
 
@@ -36,14 +38,19 @@ class DepthProfile:
 
 @dataclass
 class _Moments:
-    """Running sums of one layer's input, per channel, float64."""
+    """Running sums of one layer's input, per channel, float64; of how far it is from the mean that the layer keeps.
 
+    About that mean sums of squares keep their digits, which far from zero they would not in float32.
+    """
+
+    centre: Tensor
     count: int = 0
     total: Tensor = field(default_factory=lambda: torch.zeros(()))
     squares: Tensor = field(default_factory=lambda: torch.zeros(()))
 
     def add(self, inputs: Tensor) -> None:
         values = inputs.detach().float()
+        values = values - self.centre.view(1, -1, *[1] * (values.dim() - 2))
         dims = [d for d in range(values.dim()) if d != 1]
         self.count += values.numel() // values.shape[1]
         self.total = self.total + _double(values.sum(dims))
@@ -72,7 +79,7 @@ def depth_profile(network: Network, image_batches: Iterable[Tensor]) -> DepthPro
     layers = [[m for m in stage.modules() if _keeps_statistics(m)] for stage in network.stages]
     if not any(layers):
         return DepthProfile((float("nan"),) * network.n_stages, float("nan"))
-    moments = {layer: _Moments() for stage in layers for layer in stage}
+    moments = {layer: _Moments(cast(Tensor, layer.running_mean).float()) for stage in layers for layer in stage}
     with ExitStack() as hooks, torch.inference_mode():
         for layer, seen in moments.items():
             hooks.callback(layer.register_forward_pre_hook(_recorder(seen)).remove)
@@ -107,12 +114,11 @@ def _recorder(seen: _Moments) -> Callable[[nn.Module, tuple[Tensor, ...]], None]
 
 
 def _frechet(layer: nn.Module, seen: _Moments) -> float:
-    mean = seen.total.cpu() / seen.count
-    variance = (seen.squares.cpu() / seen.count - mean.square()).clamp_min(_FLOOR)
-    kept_mean = cast(Tensor, layer.running_mean).cpu().double()
+    shift = seen.total.cpu() / seen.count
+    variance = (seen.squares.cpu() / seen.count - shift.square()).clamp_min(_FLOOR)
     kept_variance = cast(Tensor, layer.running_var).cpu().double().clamp_min(_FLOOR)
     spread = variance + kept_variance - 2 * (variance * kept_variance).sqrt()
-    terms = ((mean - kept_mean).square() + spread) / kept_variance
+    terms = (shift.square() + spread) / kept_variance
     return float(terms.clamp_max(_CLIP).mean())
 
 

@@ -28,9 +28,18 @@ def gaussian(x: np.ndarray, y: np.ndarray, bandwidth: float) -> np.ndarray:
     return np.asarray(np.exp(-np.maximum(squared, 0) / (2 * bandwidth**2)))
 
 
-def self_similarity(kernel: np.ndarray) -> float:
-    """Return the unbiased mean of k(x, x') over pairs of two different rows of a kernel matrix (n, n)."""
+def self_similarity(kernel: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """Return the unbiased mean of k(x, x') over pairs of two different rows of a kernel matrix (n, n).
+
+    Args:
+        kernel: float (n, n).
+        groups: int (n,), rows of one group are not independent, so pairs of two groups alone count, if there are any.
+    """
     n = len(kernel)
+    if groups is not None:
+        apart = groups[:, None] != groups
+        if apart.any():
+            return float(kernel[apart].mean())
     return float((kernel.sum() - np.trace(kernel)) / (n * (n - 1)))
 
 

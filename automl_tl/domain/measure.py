@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from automl_tl.backbones.stages import Network
-from automl_tl.domain.depth import DepthProfile, depth_profile
+from automl_tl.domain.depth import PROFILE_VERSION, DepthProfile, depth_profile
 from automl_tl.domain.library import find_reference
 from automl_tl.domain.looks_like import looks_like
 from automl_tl.domain.similarity import Domain, judge
@@ -28,7 +28,12 @@ BY_DEPTH = "the distance from the pretraining domain by depth"
 
 
 def measure_domain(
-    way: Pass, features: Features, pictures: Sequence[Picture], folder: Path, spare: SpareTime = UNLIMITED
+    way: Pass,
+    features: Features,
+    pictures: Sequence[Picture],
+    groups: np.ndarray,
+    folder: Path,
+    spare: SpareTime = UNLIMITED,
 ) -> Domain:
     """Return the verdict for one backbone.
 
@@ -36,6 +41,7 @@ def measure_domain(
         way: as the features were made.
         features: of `pictures`, in their order.
         pictures: a stratified sample, some `SAMPLE_SIZE`.
+        groups: int (n,), of `pictures`; those of one group are no independent ones.
         folder: where profiles are kept between runs.
         spare: time for the distance by depth, which takes a pass of its own; without it the embedding alone decides.
     """
@@ -43,7 +49,7 @@ def measure_domain(
     unknown = DepthProfile((math.nan,) * network.n_stages, math.nan)
     profile = spare.attempt(BY_DEPTH, lambda: _profile(way, pictures, folder, spare), lambda: unknown)
     stages = tuple(features.matrix((cut,)) for cut in range(1, network.n_stages + 1))
-    domain = judge(network.name, stages[-1], find_reference(network), profile, stages)
+    domain = judge(network.name, stages[-1], find_reference(network), profile, stages, groups)
     if profile is unknown and domain.measure == "none":
         domain = replace(domain, note="there was no time to measure it")
     return replace(domain, looks_like=_looks_like(network, stages[-1]))
@@ -66,4 +72,5 @@ def _profile(way: Pass, pictures: Sequence[Picture], folder: Path, spare: SpareT
     def read(kept: Any) -> DepthProfile:
         return DepthProfile(tuple(map(float, kept["by_depth"])), float(kept["distance"]))
 
-    return remember(folder, {**way.key, "pictures": sorted(p.sha256 for p in pictures)}, compute, read)
+    key = {**way.key, "pictures": sorted(p.sha256 for p in pictures), "version": PROFILE_VERSION}
+    return remember(folder, key, compute, read)

@@ -87,19 +87,23 @@ class DomainReference:
         """Return the mean kernel value with the source pictures of each of `embeddings` (n, d) of the last stage."""
         return kernel.similarity_to(kernel.unit(embeddings), self.maps[-1], self.bandwidths[-1])
 
-    def compare(self, embeddings: np.ndarray, stage: int | None = None) -> Comparison:
-        """Return the kernel values of `embeddings` (n, d) of stage `stage` (counted from 1; default: the last)."""
+    def compare(self, embeddings: np.ndarray, stage: int | None = None, groups: np.ndarray | None = None) -> Comparison:
+        """Return the kernel values of `embeddings` (n, d) of stage `stage` (counted from 1; default: the last).
+
+        groups: int (n,), pictures that belong together; None: none do.
+        """
         index = (stage or self.n_stages) - 1
         rows, width = kernel.unit(embeddings), self.bandwidths[index]
         return Comparison(
             within=kernel.gaussian(rows, rows, width),
             across=kernel.similarity_to(rows, self.maps[index], width),
             source=self.self_similarities[index],
+            groups=groups,
         )
 
-    def distance(self, embeddings: np.ndarray, stage: int | None = None) -> float:
-        """Return the unbiased squared MMD of `embeddings` (n, d) of stage `stage` (default: the last)."""
-        return self.compare(embeddings, stage).distance()
+    def distance(self, embeddings: np.ndarray, stage: int | None = None, groups: np.ndarray | None = None) -> float:
+        """Return the unbiased squared MMD of `embeddings` (n, d) of a stage (default: the last); see `compare`."""
+        return self.compare(embeddings, stage, groups).distance()
 
 
 @dataclass(frozen=True)
@@ -112,12 +116,15 @@ class Comparison:
     """(n,), each picture's mean kernel value with the source pictures."""
     source: float
     """Mean kernel value between two different source pictures."""
+    groups: np.ndarray | None = None
+    """int (n,): frames of one video or copies of a picture are alike whatever domain they are of."""
 
     def distance(self, rows: np.ndarray | None = None) -> float:
         """Return the unbiased squared MMD of the pictures `rows` (int (m,); default: all)."""
         within = self.within if rows is None else self.within[np.ix_(rows, rows)]
         across = self.across if rows is None else self.across[rows]
-        return kernel.self_similarity(within) + self.source - 2 * float(across.mean())
+        groups = self.groups if rows is None or self.groups is None else self.groups[rows]
+        return kernel.self_similarity(within, groups) + self.source - 2 * float(across.mean())
 
 
 def build_reference(
@@ -133,24 +140,48 @@ def build_reference(
         progress: called with (done, total).
 
     Raises:
-        DomainReferenceError: too few pictures.
+        DomainReferenceError: too few pictures, or such that nothing is far from them.
     """
     if len(pictures) < MIN_PICTURES:
         raise DomainReferenceError(
             f"a reference needs at least {MIN_PICTURES} pictures of the source domain, got {len(pictures)}; "
             "1,000 spread over its classes are better"
         )
-    plain = _undegraded(network, _embed(network, pictures, engine, progress=progress), name)
-    some = pictures[:: max(1, len(pictures) // _N_DEGRADED)]
+    stages = _embed(network, pictures, engine, progress=progress)
+    plain = _undegraded(network, stages, name)
+    every = max(1, len(pictures) // _N_DEGRADED)
     degraded = {
-        label: plain.distance(_embed(network, some, engine, change)[-1]) for label, change in DEGRADATIONS.items()
+        label: _distance_of_versions(plain, stages[-1][::every], _embed(network, pictures[::every], engine, change)[-1])
+        for label, change in DEGRADATIONS.items()
     }
-    return replace(plain, degraded=degraded)
+    found = replace(plain, degraded=degraded)
+    if not found.scale > 0:
+        raise DomainReferenceError(
+            f"the source pictures and their degraded versions ({', '.join(DEGRADATIONS)}) are all the same to "
+            f"{network.name}, so it has no scale of distances: give more and more varied pictures"
+        )
+    return found
+
+
+def _distance_of_versions(plain: DomainReference, rows: np.ndarray, versions: np.ndarray) -> float:
+    """Return the unbiased squared MMD to the reference of changed versions (m, d) of some of its own pictures (m, d).
+
+    A picture is nearer to its own version than to others', which says nothing of the domain, so it is left out.
+    """
+    found, n = plain.compare(versions), plain.n_pictures
+    squared = ((rows - versions) ** 2).sum(axis=1)
+    own = np.exp(-squared / (2 * plain.bandwidths[-1] ** 2))
+    return replace(found, across=(n * found.across - own) / (n - 1)).distance()
 
 
 def _undegraded(network: Network, stages: Sequence[np.ndarray], name: str) -> DomainReference:
     """Return the reference of every stage's embeddings (n, d), before degraded pictures are looked at."""
     bandwidths = [BANDWIDTH_SHARE * kernel.median_distance(rows) for rows in stages]
+    if min(bandwidths) <= 0:
+        stage = bandwidths.index(min(bandwidths)) + 1
+        raise DomainReferenceError(
+            f"the source pictures look all the same to stage {stage} of {network.name}: give more varied pictures"
+        )
     kernels = [kernel.gaussian(rows, rows, width) for rows, width in zip(stages, bandwidths, strict=True)]
     maps = np.stack([kernel.mean_map(rows, width) for rows, width in zip(stages, bandwidths, strict=True)])
     return DomainReference(
@@ -264,6 +295,9 @@ def _parsed(values: Mapping[str, Any], maps: np.ndarray) -> DomainReference:
     n_stages = len(bandwidths)
     if not n_stages or len(similarities) != n_stages or min(bandwidths) <= 0:
         raise ValueError(f"{n_stages} bandwidths and {len(similarities)} similarities")
+    degraded = {label: number(far) for label, far in is_a(values["degraded"], dict).items()}
+    if not sum(degraded.values()) > 0:
+        raise ValueError(f"degraded versions at {list(degraded.values())}, so nothing is far")
     if maps.dtype != np.float16 or maps.shape != (n_stages, 2 * kernel.N_FREQUENCIES) or not np.isfinite(maps).all():
         raise ValueError(f"maps of {maps.dtype} {maps.shape} for {n_stages} stages")
     return DomainReference(
@@ -277,6 +311,6 @@ def _parsed(values: Mapping[str, Any], maps: np.ndarray) -> DomainReference:
         bandwidths=bandwidths,
         self_similarities=similarities,
         null=number(values["null"]),
-        degraded={label: number(far) for label, far in is_a(values["degraded"], dict).items()},
+        degraded=degraded,
         maps=maps,
     )

@@ -13,6 +13,7 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from automl_tl.domain.depth import DepthProfile
 from automl_tl.domain.reference import Comparison, DomainReference
@@ -29,6 +30,7 @@ _DEPTH_DOUBT = 0.30
 _SURE = 3.0
 """Standard deviations beyond which a view is no surer: it shall not outvote the other by being extreme."""
 _N_SUBSAMPLES = 20
+_FEWEST_GROUPS = 4
 MIN_PICTURES = 8
 
 
@@ -82,6 +84,7 @@ def judge(
     reference: DomainReference | None,
     profile: DepthProfile,
     stage_embeddings: tuple[np.ndarray, ...] = (),
+    groups: np.ndarray | None = None,
 ) -> Domain:
     """Return the verdict for one backbone.
 
@@ -91,12 +94,14 @@ def judge(
         reference: the backbone's own, or None.
         profile: the distance by depth, nan where the network has no BatchNorm.
         stage_embeddings: the means of every stage; used for the profile by depth where BatchNorm is missing.
+        groups: int (n,), pictures that belong together, as frames of one video; None: none do.
     """
-    embedding = _embedding_view(embeddings, reference) if reference and len(embeddings) >= MIN_PICTURES else None
+    enough = len(embeddings) >= MIN_PICTURES
+    embedding = _embedding_view(embeddings, reference, groups) if reference and enough else None
     depth = None if math.isnan(profile.distance) else _view(profile.distance, 0.0, DEPTH_BORDERS, _DEPTH_DOUBT)
     by_depth = profile.by_depth
     if depth is None and reference and stage_embeddings:
-        by_depth = tuple(reference.distance(rows, stage) for stage, rows in enumerate(stage_embeddings, 1))
+        by_depth = tuple(reference.distance(rows, stage, groups) for stage, rows in enumerate(stage_embeddings, 1))
     shared: dict[str, Any] = {
         "backbone": backbone,
         "by_depth": by_depth,
@@ -138,8 +143,9 @@ def proxy(domain: Domain, other: Domain, *, wider: str = "") -> Domain:
 
 def _combine(embedding: View, depth: View | None, relative: float, shared: dict[str, Any]) -> Domain:
     opposed = depth is not None and {embedding.verdict, depth.verdict} == {"similar", "different"}
-    verdict: Verdict = "borderline" if opposed else embedding.verdict
     leaning = embedding.leaning if depth is None else (embedding.leaning + depth.leaning) / 2
+    outvoted = leaning > 0 if embedding.verdict == "similar" else leaning < 0 and embedding.verdict == "different"
+    verdict: Verdict = "borderline" if opposed or outvoted else embedding.verdict
     note = ""
     if opposed and depth:
         note = f"the embedding distance says {embedding.verdict}, the distance by depth {depth.verdict}"
@@ -171,8 +177,8 @@ def _confidence(verdict: Verdict, different: float) -> float:
     return different if verdict == "different" else max(different, 1 - different)
 
 
-def _embedding_view(embeddings: np.ndarray, reference: DomainReference) -> View:
-    comparison = reference.compare(embeddings)
+def _embedding_view(embeddings: np.ndarray, reference: DomainReference, groups: np.ndarray | None) -> View:
+    comparison = reference.compare(embeddings, groups=groups)
     low, high = (border * reference.scale for border in RELATIVE_BORDERS)
     return _view(comparison.distance(), _half_sample_error(comparison), (low, high), _BORDER_DOUBT)
 
@@ -180,11 +186,16 @@ def _embedding_view(embeddings: np.ndarray, reference: DomainReference) -> View:
 def _half_sample_error(comparison: Comparison) -> float:
     """Return the standard error: a half-sample deviates from the whole as the whole does from the truth.
 
-    Without replacement, since a bootstrap repeats pictures, which biases this statistic.
+    Without replacement, since a bootstrap repeats pictures, which biases this statistic. Groups stay together where
+    halves of them hold two pictures of two groups, which takes four groups.
     """
-    generator = np.random.default_rng(0)
-    n, distance = len(comparison.across), comparison.distance()
-    halves = (generator.permutation(n)[: n // 2] for _ in range(_N_SUBSAMPLES))
+    generator, distance = np.random.default_rng(0), comparison.distance()
+    pictures = np.arange(len(comparison.across))
+    units = pictures if comparison.groups is None else pd.factorize(comparison.groups)[0]
+    if units.max() + 1 < _FEWEST_GROUPS:
+        units = pictures
+    n = int(units.max()) + 1
+    halves = (np.flatnonzero(np.isin(units, generator.permutation(n)[: n // 2])) for _ in range(_N_SUBSAMPLES))
     return float(np.sqrt(np.mean([(comparison.distance(half) - distance) ** 2 for half in halves])))
 
 

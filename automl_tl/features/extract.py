@@ -34,7 +34,8 @@ from automl_tl.monitor import Progress, unheeded
 from automl_tl.work import ThisProcess
 
 SHARD_SIZE = 512
-_LARGEST_HALF = 6e4
+_HALF = (2**-14 * 1000, 6e4)
+"""Largest values of arrays that float16 holds to three digits, down to a thousandth of them."""
 Report = Callable[[Sequence[str], Mapping[str, np.ndarray]], None]
 """Given the hashes of a batch of pictures and their statistics."""
 
@@ -292,5 +293,6 @@ def _stage(network: Network, name: str) -> str:
 
 
 def _compact(values: np.ndarray) -> np.ndarray:
-    """Return float16 where it holds the values to three digits, else float32."""
-    return values.astype(np.float16) if np.abs(values).max(initial=0.0) < _LARGEST_HALF else values
+    """Return float16 where it holds the values to three digits, but for the least of them, else float32."""
+    least, most = _HALF
+    return values.astype(np.float16) if least <= np.abs(values).max(initial=0.0) < most else values

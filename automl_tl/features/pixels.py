@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -55,21 +56,21 @@ class Pixels(Protocol):
 class KeptPixels:
     """Pictures of a store, in an order of their own; see `Pixels`."""
 
-    kept: np.ndarray
-    """uint8 (any number, S, S, 3), mapped from a file."""
+    shelf: _Shelf
+    """Where they lie as long as this object lives."""
     rows: np.ndarray
-    """int (n,), where each picture lies in `kept`."""
+    """int (n,), where each picture lies there."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(n, S, S, 3)."""
-        return (len(self.rows), *self.kept.shape[1:])
+        return (len(self.rows), *self.shelf.pixels.shape[1:])
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, rows: np.ndarray, /) -> np.ndarray:
-        chosen: np.ndarray = self.kept[self.rows[rows]]
+        chosen: np.ndarray = self.shelf.pixels[self.rows[rows]]
         return chosen
 
 
@@ -116,13 +117,14 @@ class PixelStore:
 
     Several threads may ask at once; every process that works for a laboratory has a store of its own.
 
-    Where there is no room the preprocessing goes that was asked for longest ago; pictures beyond that, and where the
-    disk has little space left, are decoded each time.
+    Where there is no room the preprocessing goes that was asked for longest ago, and what somebody still reads of it
+    takes its room until then; pictures beyond that, and where the disk has little space left, are decoded each time.
     """
 
     def __init__(self, folder: Path | None = None, max_bytes: int = MAX_BYTES, *, threads: int | None = None) -> None:
         self._folder, self._max_bytes, self.threads = folder, max_bytes, threads
         self._shelves: OrderedDict[Preprocessing, _Shelf] = OrderedDict()
+        self._taking_room: weakref.WeakSet[_Shelf] = weakref.WeakSet()
         self._lock = Lock()
 
     def batches(
@@ -154,13 +156,14 @@ class PixelStore:
             progress(done, len(missing))
         if any(key not in shelf.rows for key in unique):  # another thread has taken the room
             return None
-        return KeptPixels(shelf.pixels, np.array([shelf.rows[picture.sha256] for picture in pictures], np.int64))
+        return KeptPixels(shelf, np.array([shelf.rows[picture.sha256] for picture in pictures], np.int64))
 
     def _shelf(self, how: Preprocessing, pictures: Sequence[Picture]) -> _Shelf:
         """Return where pictures that are prepared like this are kept, with room for these if possible."""
         with self._lock:
             shelf = self._shelves.pop(how.alike, None) or _Shelf(how.size)
             self._shelves[how.alike] = shelf
+            self._taking_room.add(shelf)
             missing = len({picture.sha256 for picture in pictures}.difference(shelf.rows))
             if self._folder is not None and missing > shelf.room:
                 self._enlarge(shelf, missing - shelf.room, self._folder)
@@ -173,11 +176,11 @@ class PixelStore:
             self._shelves.popitem(last=False)
         with suppress(OSError):  # no space, or none that may be written: then less is kept
             spendable = min(self._max_bytes - self._n_bytes, shutil.disk_usage(folder).free // 2)
-            shelf.grow(min(wanted, spendable) // shelf.each, folder)
+            shelf.grow(max(min(wanted, spendable), 0) // shelf.each, folder)
 
     @property
     def _n_bytes(self) -> int:
-        return sum(shelf.pixels.nbytes for shelf in self._shelves.values())
+        return sum(shelf.pixels.nbytes for shelf in self._taking_room)
 
 
 class _Shelf:

@@ -167,7 +167,9 @@ class FeatureStore:
             if path in needed or abs(used - time.time()) < _IN_USE_SECONDS:  # a clock may have jumped back
                 continue
             with suppress(OSError):
-                path.unlink(missing_ok=True)
+                if path.stat().st_mtime != used:  # since then a process has come to need it
+                    continue
+                path.unlink()
                 excess -= size
 
     def _shards(self) -> Iterator[tuple[Path, float, int]]:

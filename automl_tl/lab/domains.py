@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 
 from automl_tl.domain.extremes import Extremes, extremes
@@ -12,7 +12,6 @@ from automl_tl.domain.similarity import Domain, proxy
 from automl_tl.domain.stand_ins import stand_ins
 from automl_tl.errors import BackboneError
 from automl_tl.features.extract import Features, extract
-from automl_tl.features.picture import Picture
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.networks import Networks
 from automl_tl.lab.sample import Sample
@@ -36,12 +35,12 @@ def measure_domains(
         spare: time for what takes a pass of its own: the distance by depth, and a stand-in's features.
     """
     rows, fit = sample.subset(SAMPLE_SIZE, lab.seed)[: 2 * SAMPLE_SIZE], lab.report.fit
-    pictures = [sample.pictures[row] for row in rows]
+    some = sample.take(rows)
     domains = {}
     for done, (name, values) in enumerate(features.items(), 1):
-        domains[name] = _measure(lab.networks, name, values.take(rows), pictures, fit, spare)
+        domains[name] = _measure(lab.networks, name, values.take(rows), some, fit, spare)
         update(done, len(features))
-    bundled = cache(lambda on: _bundled(lab.networks, on, pictures, fit, spare))
+    bundled = cache(lambda on: _bundled(lab.networks, on, some, fit, spare))
     return {name: _with_stand_in(lab.networks, domain, domains, bundled) for name, domain in domains.items()}
 
 
@@ -60,10 +59,9 @@ def picture_extremes(lab: Lab, features: Features, sample: Sample) -> Extremes |
     return extremes(reference, features.matrix((network.n_stages,)), [picture.path for picture in sample.pictures])
 
 
-def _measure(
-    networks: Networks, name: str, features: Features, pictures: Sequence[Picture], fit: str, spare: SpareTime
-) -> Domain:
-    return measure_domain(networks.way(name, fit), features, pictures, networks.cache / "domain", spare)
+def _measure(networks: Networks, name: str, features: Features, sample: Sample, fit: str, spare: SpareTime) -> Domain:
+    folder = networks.cache / "domain"
+    return measure_domain(networks.way(name, fit), features, sample.pictures, sample.groups, folder, spare)
 
 
 def _with_stand_in(
@@ -85,7 +83,7 @@ def _with_stand_in(
     return domain
 
 
-def _bundled(networks: Networks, on: str, pictures: Sequence[Picture], fit: str, spare: SpareTime) -> Domain | None:
+def _bundled(networks: Networks, on: str, sample: Sample, fit: str, spare: SpareTime) -> Domain | None:
     # The user's mean and size are not the stand-in's.
     plain = Networks(networks.engine, networks.cache, value_range=networks.value_range)
     plain.pixels = networks.pixels
@@ -94,8 +92,8 @@ def _bundled(networks: Networks, on: str, pictures: Sequence[Picture], fit: str,
         if plain.backbone(STAND_IN).pretrained_on != on:
             return None
         way = plain.way(STAND_IN, fit)
-        features = extract(way, pictures, plain.store, progress=spare.counting(unheeded))
+        features = extract(way, sample.pictures, plain.store, progress=spare.counting(unheeded))
     except (BackboneError, LateError):
         return None
-    domain = _measure(plain, STAND_IN, features, pictures, fit, spare)
+    domain = _measure(plain, STAND_IN, features, sample, fit, spare)
     return domain if domain.measure == "embedding" else None

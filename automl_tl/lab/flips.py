@@ -68,16 +68,17 @@ def judge_flips(
         here = sample.folds[rows] == fold
         for view, values in views.items():
             right[view][here] = head.predict(values[here]) == y[here]
-    return tuple(flip_harm(view, right["plain"], right[view]) for view in flipped)
+    return tuple(flip_harm(view, right["plain"], right[view], sample.groups[rows]) for view in flipped)
 
 
-def flip_harm(view: str, plain: np.ndarray, flipped: np.ndarray) -> FlipHarm:
+def flip_harm(view: str, plain: np.ndarray, flipped: np.ndarray, groups: np.ndarray | None = None) -> FlipHarm:
     """Return the harm of a flip from the answers on the same pictures.
 
     Args:
         view: "hflip" or "vflip".
         plain: bool (n,), whether each picture was classified rightly as it is.
         flipped: bool (n,), the same for the flipped pictures.
+        groups: int (n,), pictures that belong together; None: none do.
     """
-    gain, stderr = paired_gain(plain, flipped)
+    gain, stderr = paired_gain(plain, flipped, groups)
     return FlipHarm(view, -gain, stderr, len(plain))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+from filelock import FileLock
 
 from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
@@ -41,17 +42,20 @@ def own_runs() -> tuple[OwnRun, ...]:
         ) from error
 
 
-def keep_own_runs(runs: Sequence[OwnRun]) -> None:
-    """Write the runs down.
+def change_own_runs(change: Callable[[tuple[OwnRun, ...]], tuple[OwnRun, ...]]) -> tuple[OwnRun, ...]:
+    """Write down what `change` makes of the runs, and return it; who changes them at the same time waits.
 
     Raises:
-        OptionError: the file cannot be written.
+        OptionError: the file cannot be read or written.
     """
     file = own_runs_file()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with whole(file) as new:
-            new.write_text(json.dumps([asdict(run) for run in runs], indent=1) + "\n", encoding="utf-8")
+        with FileLock(file.with_suffix(".lock")):
+            runs = change(own_runs())
+            with whole(file) as new:
+                new.write_text(json.dumps([asdict(run) for run in runs], indent=1) + "\n", encoding="utf-8")
+            return runs
     except OSError as error:
         raise OptionError(f"'{printable(file)}' cannot be written ({error.strerror or error})") from error
 
@@ -59,6 +63,15 @@ def keep_own_runs(runs: Sequence[OwnRun]) -> None:
 def with_run(runs: Sequence[OwnRun], new: OwnRun) -> tuple[OwnRun, ...]:
     """Return the runs with a new one, in the place of what was known of the same data."""
     return (*(run for run in runs if run.fingerprint != new.fingerprint), new)
+
+
+def without_runs_on(runs: Sequence[OwnRun], name: str) -> tuple[OwnRun, ...]:
+    """Return the runs without those on the data set `name`; raises OptionError where there is none."""
+    left = tuple(run for run in runs if run.name != name)
+    if len(left) == len(runs):
+        known = ", ".join(dict.fromkeys(run.name for run in runs)) or "none"
+        raise OptionError(f"no run of yours is called '{name}'; there are: {known}")
+    return left
 
 
 def own_run(values: Mapping[str, Any]) -> OwnRun:

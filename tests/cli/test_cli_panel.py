@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,8 @@ from generated_pictures import add_odd_pictures, write_pictures
 from tiny_models import tiny_alone
 
 from automl_tl.cli import main
-from automl_tl.lab.own_runs import own_runs, own_runs_file
+from automl_tl.lab.calibration import OwnRun
+from automl_tl.lab.own_runs import change_own_runs, own_runs, own_runs_file, with_run
 from automl_tl.searcher.experience import FILE, kept_experience
 
 
@@ -132,3 +136,15 @@ def test_names_are_shown_as_they_are(searched: Path, tmp_path: Path) -> None:
     assert "[bold]" in shown
     assert "\x1b" not in shown
     assert len(own_runs()) == 1
+
+
+def test_runs_that_are_added_at_the_same_time_all_count(searched: Path) -> None:
+    new = kept_experience(searched)
+
+    def added(runs: tuple[OwnRun, ...], name: str) -> tuple[OwnRun, ...]:
+        time.sleep(0.05)  # in which another one would write as well
+        return with_run(runs, replace(new, name=name, fingerprint=name))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda name: change_own_runs(lambda runs: added(runs, name)), "abcd"))
+    assert sorted(run.name for run in own_runs()) == ["a", "b", "c", "d"]

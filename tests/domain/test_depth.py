@@ -40,14 +40,22 @@ def test_the_formula_by_hand() -> None:
     layer = torch.nn.BatchNorm2d(1)
     layer.running_mean[:] = 1.0
     layer.running_var[:] = 4.0
-    seen = _Moments()
+    seen = _Moments(layer.running_mean)
     seen.add(torch.tensor([2.0, 4.0]).view(2, 1, 1, 1))  # mean 3, variance 1
     assert math.isclose(_frechet(layer, seen), ((3 - 1) ** 2 + 1 + 4 - 2 * 2) / 4, rel_tol=1e-6)
 
 
+def test_far_from_zero_the_variance_keeps_its_digits() -> None:
+    layer = torch.nn.BatchNorm2d(1)
+    layer.running_mean[:] = 3000.0
+    seen = _Moments(layer.running_mean)
+    seen.add(3000 + torch.randn((64, 1, 32, 32), generator=torch.Generator().manual_seed(0)))
+    assert _frechet(layer, seen) < 0.001
+
+
 def test_a_far_channel_is_clipped() -> None:
     layer = torch.nn.BatchNorm2d(1)
-    seen = _Moments()
+    seen = _Moments(layer.running_mean)
     seen.add(torch.full((2, 1, 1, 1), 1e4))
     assert _frechet(layer, seen) == 25.0
 

@@ -13,11 +13,12 @@ from torch import nn
 
 from automl_tl.backbones.overrides import configure
 from automl_tl.backbones.stages import build_network
-from automl_tl.domain import library
+from automl_tl.domain import kernel, library
 from automl_tl.domain.library import find_reference
 from automl_tl.domain.reference import (
     DEGRADATIONS,
     DomainReference,
+    _distance_of_versions,
     build_reference,
     load_reference,
     reference_preprocessing,
@@ -75,6 +76,33 @@ def test_it_survives_the_disk(reference: DomainReference, tmp_path: Path) -> Non
 def test_few_pictures_are_refused(source: list[Picture]) -> None:
     with pytest.raises(DomainReferenceError, match="at least 50 pictures of the source domain, got 20"):
         build_reference(tiny_network(), source[:20], ENGINE, name="few")
+
+
+def test_pictures_that_are_all_the_same_are_refused(source: list[Picture]) -> None:
+    with pytest.raises(DomainReferenceError, match="look all the same to stage 1 of tiny: give more varied pictures"):
+        build_reference(tiny_network(), source[:1] * 60, ENGINE, name="one")
+
+
+@pytest.mark.parametrize("degraded", [{}, {"grey": 0.0}, {"grey": -0.001}])
+def test_a_reference_to_which_nothing_is_far_is_not_read(
+    reference: DomainReference, degraded: dict[str, float], tmp_path: Path
+) -> None:
+    save_reference(replace(reference, degraded=degraded), tmp_path / "r.safetensors")
+    with pytest.raises(DomainReferenceError, match="nothing is far"):
+        load_reference(tmp_path / "r.safetensors")
+
+
+def test_own_versions_of_few_pictures_are_as_far_as_those_of_others() -> None:
+    """With their own pictures in the mean, fifty would lie nearer than they are by a whole scale."""
+    rng, width, far = np.random.default_rng(0), 0.6, []
+    for _ in range(40):
+        rows = kernel.unit(rng.normal(size=(50, 16)))
+        plain = DomainReference(
+            "", "tiny", "w", 32, (0.5,) * 3, (0.5,) * 3, 50, (width,),
+            (kernel.self_similarity(kernel.gaussian(rows, rows, width)),), 0.0, {}, kernel.mean_map(rows, width)[None],
+        )  # fmt: skip
+        far.append(_distance_of_versions(plain, rows, rows))
+    assert abs(np.mean(far)) < 0.003
 
 
 def test_it_fits_a_plugin_whose_mean_is_a_list(reference: DomainReference) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -106,6 +107,30 @@ def test_the_dictionary_is_json(capsys: pytest.CaptureFixture[str]) -> None:
 
     values = json.loads(json.dumps(judge("tiny", rows(0.0), None, NO_PROFILE).to_dict(), allow_nan=False))
     assert values["by_depth"] == [None, None]
+
+
+@pytest.mark.parametrize("n_groups", [10, 30])
+def test_frames_of_one_video_are_no_sign_of_another_domain(n_groups: int) -> None:
+    groups = np.repeat(np.arange(n_groups), 150 // n_groups)
+    frames = rows(0.0, n_groups)[groups] + 0.05 * rows(0.0, 150, seed=3)
+    alone, told = (judge("tiny", frames, reference(), NO_PROFILE, groups=given) for given in (None, groups))
+    assert alone.relative > told.relative + 0.3
+    assert abs(told.relative) < 0.5
+    assert told.verdict == "similar"
+
+
+def test_pictures_that_are_no_groups_are_judged_as_before() -> None:
+    data = rows(3.0)
+    apart = judge("tiny", data, reference(), NO_PROFILE, groups=np.arange(150))
+    assert apart.relative == pytest.approx(judge("tiny", data, reference(), NO_PROFILE).relative)
+    assert apart.different == pytest.approx(verdict(3.0).different)
+
+
+def test_no_verdict_is_less_sure_than_a_coin() -> None:
+    for shift, depth, n in product(np.linspace(0, 6, 13), np.linspace(0.1, 0.3, 9), (10, 150)):
+        domain = verdict(float(shift), float(depth), n)
+        assert domain.confidence >= 0.5
+        assert domain.verdict == "borderline" or (domain.verdict == "different") == (domain.different > 0.5)
 
 
 def test_borders_are_ordered() -> None:

@@ -145,6 +145,8 @@ def test_a_picture_that_vanishes_is_named(files: list[Picture], tmp_path: Path) 
 def test_large_values_are_kept_in_full() -> None:
     assert module._compact(np.array([1e5], np.float32)).dtype == np.float32
     assert module._compact(np.array([1e2], np.float32)).dtype == np.float16
+    assert module._compact(np.array([1e2, 1e-8], np.float32)).dtype == np.float16
+    assert module._compact(np.array([1e-7, 2e-7], np.float32)).dtype == np.float32  # float16 would round it to nothing
 
 
 def test_the_engine_for_this_machine_is_one_that_computes() -> None:

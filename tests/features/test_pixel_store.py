@@ -126,15 +126,17 @@ def test_whatever_is_asked_for_is_right_and_within_the_bound(
     pictures: list[Picture], asked: list[tuple[Preprocessing, list[int], bool]], bound: int
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        store = PixelStore(Path(folder), bound)
+        store, read = PixelStore(Path(folder), bound), []
         for how, rows, whole in asked:
             some = [pictures[row] for row in rows]
             found = store.whole(some, how) if whole else None
+            read.append(found)  # what somebody reads takes room, whether it is asked for again or not
             if found is not None:
                 assert np.array_equal(found[np.arange(len(some))], expected(some, how))
             else:
                 assert np.array_equal(as_array(store.batches(some, how, 4)), expected(some, how))
-            assert store._n_bytes <= bound
+            shelves = {id(one.shelf): one.shelf for one in read if one is not None}
+            assert sum(shelf.pixels.nbytes for shelf in shelves.values()) <= store._n_bytes <= bound
 
 
 def test_the_preprocessing_that_was_asked_for_longest_ago_goes(

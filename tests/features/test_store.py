@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from automl_tl.errors import CacheError
+from automl_tl.features import store as module
 from automl_tl.features.memo import remember
 from automl_tl.features.store import FeatureStore, digest, names, read
 
@@ -190,6 +191,21 @@ def test_what_is_needed_stays_while_the_rest_is_computed(tmp_path: Path) -> None
     FeatureStore(tmp_path, max_bytes=1).trim()
     table.add(keys(1, "missing"), values(1))
     assert read(table.slices([*keys(1), *keys(1, "missing")]), "1/mean").shape == (2, 2)
+
+
+def test_what_comes_to_be_needed_while_others_are_trimmed_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FeatureStore(tmp_path).table(RECIPE).add(keys(2), values(2))
+    [shard] = long_unused(tmp_path)
+
+    def in_between(folder: Path) -> set[Path]:
+        os.utime(shard)  # as another process does once it has pinned it
+        return set()
+
+    monkeypatch.setattr(module, "pinned", in_between)
+    FeatureStore(tmp_path, max_bytes=1).trim()
+    assert shard.exists()
 
 
 def test_what_was_deleted_before_it_was_held_is_missing(tmp_path: Path) -> None:
