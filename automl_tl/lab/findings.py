@@ -12,6 +12,7 @@ import numpy as np
 from automl_tl.data.majority import Majority
 from automl_tl.domain.extremes import Extremes
 from automl_tl.domain.similarity import Domain
+from automl_tl.foreign import check_fields, numbers
 from automl_tl.lab.assessment import Assessment
 from automl_tl.lab.decision import FrontRow
 from automl_tl.lab.evidence import Candidate
@@ -80,7 +81,10 @@ class Findings:
             matrix=Matrix(**values["matrix"]),
             domains=tuple(map(_domain, values["domains"])),
             extremes=None if extremes is None else Extremes(tuple(extremes["nearest"]), tuple(extremes["farthest"])),
-            front=tuple(FrontRow(**{**one, "interval": tuple(one["interval"])}) for one in values["front"]),
+            front=tuple(
+                FrontRow(**{**check_fields(one, FrontRow), "interval": _interval(one["interval"])})
+                for one in values["front"]
+            ),
             probe=tuple(Screened(**{**one, "cuts": tuple(one["cuts"])}) for one in values["probe"]),
             curve=LearningCurve(**{name: np.array(value) for name, value in values["curve"].items()}),
             n_training=values["n_training"],
@@ -116,6 +120,11 @@ def screened(probe: Sequence[Candidate]) -> tuple[Screened, ...]:
         )
         for one in probe
     )
+
+
+def _interval(values: Any) -> tuple[float, float]:
+    low, high = numbers(values)
+    return low, high
 
 
 def _domain(values: Mapping[str, Any]) -> Domain:

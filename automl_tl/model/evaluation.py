@@ -18,7 +18,7 @@ from automl_tl.wording import plural
 ECE_BINS = 15
 EPSILON = float(np.finfo(np.float64).eps)
 """A probability counts as at least so much in a log loss, as in scikit-learn's."""
-_NUMBERS = ("n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece")
+NUMBERS = ("n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece")
 _EVERY_ANSWER = ("y", "probabilities", "paths")
 
 
@@ -94,7 +94,7 @@ class Evaluation:
     @property
     def numbers(self) -> dict[str, float]:
         """How many pictures count, and what the probabilities are worth on them, by name."""
-        return {name: getattr(self, name) for name in _NUMBERS}
+        return {name: getattr(self, name) for name in NUMBERS}
 
     @property
     def given_probabilities(self) -> np.ndarray:

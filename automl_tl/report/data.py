@@ -69,9 +69,8 @@ def _classes(report: QualityReport) -> Iterator[Part]:
     ordered = sorted(report.images_per_class.items(), key=lambda item: (-item[1], item[0]))
     if len(ordered) <= MOST_BARS:
         yield Chart(bar_chart("Pictures per class", ordered), "Pictures per class, the largest first.")
-    else:
-        rows = tuple((label, Number(f"{n:,}", n)) for label, n in ordered)
-        yield Grid(("class", "pictures"), rows, "Pictures per class.")
+    rows = tuple((label, Number(f"{n:,}", n)) for label, n in ordered)
+    yield Grid(("class", "pictures"), rows, "Pictures per class.")
 
 
 def duplicates(dataset: ImageDataset, report: QualityReport) -> Section | None:

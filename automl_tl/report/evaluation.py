@@ -10,10 +10,10 @@ from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.decode import Preprocessing
 from automl_tl.data.source import Source
 from automl_tl.model.evaluation import ClassResult, Evaluation
-from automl_tl.report.charts.calibration import calibration_chart
+from automl_tl.report.charts.calibration import BINS, calibration_chart
 from automl_tl.report.data import left_out, notes
 from automl_tl.report.facts.evaluation import about_evaluation
-from automl_tl.report.mistakes import answers_grid, confusion_part
+from automl_tl.report.mistakes import answers_grid, confusion_parts
 from automl_tl.report.parts import Chart, Facts, Gallery, Grid, Number, Page, Section
 from automl_tl.report.provenance import Provenance
 from automl_tl.report.thumbnails import MOST, as_seen, named
@@ -56,10 +56,10 @@ def evaluation_sections(result: Evaluation, whose: str = "") -> tuple[Section, S
     right, confidence = result.right, result.probabilities.max(axis=1)
     caption = (
         "A model that is as sure as it should be lies on the dashed line; below it, it is too sure. A dot's size is "
-        "its share of the pictures, bars are one standard error."
+        f"its share of the pictures in each of {BINS} equal parts, bars are one standard error."
     )
     return (
-        Section("What is taken for what", (confusion_part(result.confusion, result.classes, whose),)),
+        Section("What is taken for what", confusion_parts(result.confusion, result.classes, whose)),
         Section("How sure it may be", (Chart(calibration_chart(right, confidence), caption),)),
         Section("Classes", (grid,), "The classes that are recognised worst come first."),
     )

@@ -10,7 +10,7 @@ from automl_tl.report.facts.labels import LOOK, about_labels
 from automl_tl.report.mistakes import answers_grid
 from automl_tl.report.parts import Facts, Gallery, Page, Section
 from automl_tl.report.provenance import Provenance
-from automl_tl.report.thumbnails import as_seen
+from automl_tl.report.thumbnails import as_seen, named
 from automl_tl.reviewer.label_report import LabelReport
 from automl_tl.wording import plural
 
@@ -45,11 +45,11 @@ def _suspects(result: LabelReport, dataset: ImageDataset, how: Preprocessing) ->
     """Return the pictures and the table of the labels that are likely wrong, the least believed first."""
     if not result.suspects:
         return ()
-    captioned = [
-        (dataset.source(one.path), f"{one.given}: rather {one.predicted} ({one.confidence:.0%})")
-        for one in result.suspects[:MOST_THUMBNAILS]
-    ]
-    more = len(result.suspects) - len(captioned)
+    first = result.suspects[:MOST_THUMBNAILS]
+    captioned = named(
+        dataset, [(one.path, f"{one.given}: rather {one.predicted} ({one.confidence:.0%})") for one in first]
+    )
+    more = min(len(result.suspects), MOST_ROWS) - len(captioned)
     caption = f"The table below has {more:,} more." if more else ""
     return (
         Section("Likely wrong", (Gallery(tuple(as_seen(captioned, how)), caption),), LOOK),

@@ -14,21 +14,24 @@ from automl_tl.report.parts import Cell, Chart, Grid, Number, Part
 MOST_PAIRS = 100
 
 
-def confusion_part(counts: np.ndarray, classes: Sequence[str], whose: str) -> Part:
-    """Return the confusion matrix where it can be read, else the most frequent pairs.
+def confusion_parts(counts: np.ndarray, classes: Sequence[str], whose: str) -> tuple[Part, ...]:
+    """Return the confusion matrix where it can be read, and the most frequent pairs, which any reader can reach.
 
     Args:
         counts: int (C, C), pictures by true class (rows) and predicted class (columns).
         classes: C labels.
         whose: what the counts are of, a sentence.
     """
+    matrix: tuple[Part, ...] = ()
     if len(classes) <= LARGEST:
-        return Chart(confusion_chart(counts, classes), f"{whose} Rows are the true classes.")
+        matrix = (Chart(confusion_chart(counts, classes), f"{whose} Rows are the true classes."),)
     rows = tuple(
         (true, predicted, Number(f"{n:,}", n), Number(f"{n / of:.0%}", n / of))
         for true, predicted, n, of in confused_pairs(counts, classes, MOST_PAIRS)
     )
-    return Grid(("true class", "taken for", "pictures", "share of the class"), rows, whose)
+    if not rows:
+        return matrix
+    return (*matrix, Grid(("true class", "taken for", "pictures", "share of the class"), rows, whose))
 
 
 def answers_grid(answers: Sequence[Answer], dataset: ImageDataset, most: int) -> Grid:

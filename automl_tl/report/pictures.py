@@ -12,7 +12,7 @@ from automl_tl.searcher.record import Doubts
 from automl_tl.wording import plural
 
 
-def doubted(doubts: Doubts, dataset: ImageDataset, how: Preprocessing) -> Section | None:
+def doubted(doubts: Doubts, dataset: ImageDataset, how: Preprocessing, *, finished: bool) -> Section | None:
     """Return the pictures whose labels are likely wrong; None where there are none."""
     captions = [(one.path, f"{one.given}: rather {one.predicted} ({one.confidence:.0%})") for one in doubts.answers]
     pictures = tuple(as_seen(named(dataset, captions), how))
@@ -23,9 +23,10 @@ def doubted(doubts: Doubts, dataset: ImageDataset, how: Preprocessing) -> Sectio
         f"those that had not learned from it. {LOOK}"
     )
     more = doubts.n - len(pictures)
+    run, judge = (" --run RUN", " and by the model of this run") if finished else ("", "")
     caption = (
-        f"{f'{more:,} more. ' if more else ''}automl-tl labels DATA --run RUN lists all, judged by a classifier on "
-        "every backbone and by the model of this run."
+        f"{f'{more:,} more. ' if more else ''}automl-tl labels DATA{run} lists all, judged by a classifier on every "
+        f"backbone{judge}."
     )
     return Section("Labels that are likely wrong", (Gallery(pictures, caption),), lead)
 

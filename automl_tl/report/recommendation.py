@@ -10,7 +10,7 @@ from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.report.assessment import domain_section, evidence_section, strategies, where_it_lies
 from automl_tl.report.data import data_sections, gallery, notes
 from automl_tl.report.facts.recommendation import about_pictures, what_to_do
-from automl_tl.report.mistakes import confusion_part
+from automl_tl.report.mistakes import confusion_parts
 from automl_tl.report.parts import Facts, Page, Section, Sentences
 from automl_tl.report.pictures import nearest_and_farthest
 from automl_tl.report.provenance import Provenance
@@ -69,5 +69,5 @@ def _extremes(result: Recommendation, dataset: ImageDataset, how: Preprocessing)
 
 def _mistakes(result: Recommendation) -> Section:
     found = result.confusion
-    part = confusion_part(found.counts, found.classes, "The frozen model, on pictures that it did not learn from.")
-    return Section("What is taken for what", (part,))
+    whose = "The frozen model, on pictures that it did not learn from."
+    return Section("What is taken for what", confusion_parts(found.counts, found.classes, whose))

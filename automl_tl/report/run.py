@@ -128,7 +128,7 @@ def _shown(run: Run, pictures: Pictures | str) -> Sections:
     if answers is not None:
         yield surest_mistakes(answers, dataset, how)
     if run.doubts is not None:
-        yield doubted(run.doubts, dataset, how)
+        yield doubted(run.doubts, dataset, how, finished=run.summary is not None)
     yield gallery(dataset, how)
     if (recipe := _recipe(run.summary)) is not None:
         yield augmentation_section(recipe, one_of_each(dataset), how)

@@ -44,7 +44,7 @@ def curves(
 def learned(runs: Mapping[str, Sequence[Epoch]], metric: str) -> tuple[Chart, ...]:
     """Return the loss and the validation score of training runs."""
     scores = score_chart(runs, metric)
-    loss = Chart(loss_chart(runs), "Mean loss of each epoch, on augmented pictures.")
+    loss = Chart(loss_chart(runs), "Mean loss of each epoch, on the pictures as they were learned from.")
     return (loss,) if scores is None else (loss, Chart(scores, "On pictures that were not learned from."))
 
 

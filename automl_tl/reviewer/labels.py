@@ -72,7 +72,8 @@ def labels_in(lab: Lab, further: Sequence[Configuration] = ()) -> LabelReport:
     names = dict.fromkeys((*lab.backbones, *(one.backbone for one in further)))
     with lab.clock("features"):
         features, lost = extract_all(lab, tuple(names), sample.pictures)
-    voters = (*_frozen_voters(lab, sample, features), *(one for one in further if one.backbone in features))
+    known = (one for one in further if one.backbone in features)
+    voters = tuple(dict.fromkeys((*_frozen_voters(lab, sample, features), *known)))  # each has one voice
     evaluation = _evaluation(lab, sample, _probabilities(lab, sample, features, voters))
     return LabelReport(
         path=lab.path,
@@ -115,8 +116,10 @@ def _probabilities(
         for voter in voters:
             with lab.monitor.activity(f"Judging by {voter.describe()}"):
                 outcomes.append(_judged(lab, task, voter, outcomes))
-    mean: np.ndarray = np.mean([calibrated_probabilities(task, one, task.everything) for one in outcomes], axis=0)
-    return mean
+    total = np.zeros((sample.n, len(sample.classes)))
+    for one in outcomes:  # one after the other: of a thousand classes each is large
+        total += calibrated_probabilities(task, one, task.everything) / len(outcomes)
+    return total
 
 
 def _judged(lab: Lab, task: Task, voter: Configuration, before: Sequence[Outcome]) -> Outcome:

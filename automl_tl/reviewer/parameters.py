@@ -12,9 +12,10 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-LEAST_TRIALS = 20
-"""Scored trials of one way of training from which importances are told: PED-ANOVA looks at the best tenth, and with
-fewer that would be a single one."""
+LEAST_TRIALS = 50
+"""Scored trials of one way of training from which importances are told: PED-ANOVA looks at the best tenth, of which its
+authors want five at least. Of twenty trials a parameter that means nothing came first."""
+_BEST_SHARE = 0.1
 _GOOD_SHARE = 0.25
 _TRAINING = "training"
 
@@ -25,7 +26,7 @@ class Parameter:
 
     name: str
     importance: float | None
-    """Share of what all parameters matter together; None where Optuna cannot tell: not every trial has it."""
+    """Share of what all of them matter together; None where Optuna cannot tell, or the best tenth is no tenth."""
     tried: tuple[Any, ...]
     """Every value, as the trials are ordered: the best first."""
 
@@ -73,7 +74,10 @@ def _review(training: str, trials: Sequence[FrozenTrial], greater_is_better: boo
     importances = _importances(trials, greater_is_better)
     names = dict.fromkeys(name for trial in trials for name in trial.params if name != _TRAINING)
     values = {name: tuple(t.params[name] for t in trials if name in t.params) for name in names}
-    found = [Parameter(name, importances.get(name), some) for name, some in values.items() if len(set(some)) > 1]
+    varied = {name: some for name, some in values.items() if len(set(some)) > 1}
+    total = sum(importances.get(name, 0.0) for name in varied)
+    shares = {name: importances[name] / total for name in varied if name in importances} if total > 0 else {}
+    found = [Parameter(name, shares.get(name), some) for name, some in varied.items()]
     return TrainingReview(training, len(trials), tuple(sorted(found, key=lambda one: -(one.importance or -1.0))))
 
 
@@ -90,9 +94,16 @@ def _quiet() -> Iterator[None]:
 
 @_quiet()
 def _importances(trials: Sequence[FrozenTrial], greater_is_better: bool) -> Mapping[str, float]:
+    """Return how far the values of the best tenth differ from all, by parameter; nothing where too many are as good.
+
+    Optuna takes every trial that is as good as the last of the tenth for one of it.
+    """
+    best = max(1, round(_BEST_SHARE * len(trials)))
+    if sum(trial.value == trials[best - 1].value for trial in trials) > best:
+        return {}
     study = optuna.create_study(direction="maximize" if greater_is_better else "minimize")
     study.add_trials(list(trials))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+        found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(), normalize=False)
     return {name: float(value) for name, value in found.items() if name != _TRAINING}

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from automl_tl.data.address import absolute
-from automl_tl.foreign import facts_of, is_a, listed, whole_number
+from automl_tl.foreign import facts_of, is_a, listed, number, whole_number
 from automl_tl.lab.findings import Findings, findings
 from automl_tl.learning.label_errors import likely_errors
 from automl_tl.memory import check_readable
@@ -182,7 +182,14 @@ def kept_findings(folder: RunFolder) -> tuple[Findings | None, Doubts | None]:
     kept = folder.read_json(FINDINGS) or {}
     try:
         doubted = kept["doubts"]
-        answers = tuple(Answer(**one) for one in doubted["answers"])
-        return Findings.from_dict(kept["findings"]), Doubts(**{**doubted, "answers": answers})
+        answers = tuple(map(_answer, listed(doubted["answers"])))
+        counts = {name: whole_number(doubted[name], 0) for name in ("n_judged", "n")}
+        found = Doubts(is_a(doubted["judge"], str), counts["n_judged"], counts["n"], answers)
+        return Findings.from_dict(kept["findings"]), found
     except (AttributeError, KeyError, TypeError, ValueError):
         return None, None
+
+
+def _answer(values: Any) -> Answer:
+    path, given, predicted = (is_a(values[name], str) for name in ("path", "given", "predicted"))
+    return Answer(path, given, predicted, number(values["confidence"]), number(values["given_probability"]))

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from automl_tl.data.majority import Majority
+from automl_tl.foreign import is_a, listed, number, numbers, one_of, whole_number
 from automl_tl.learning.configuration import Configuration
+from automl_tl.model.evaluation import NUMBERS
 from automl_tl.monitor import Epoch
+from automl_tl.options import METRICS
 from automl_tl.searcher.predecessor import Origin
-from automl_tl.strategies import Strategy
+from automl_tl.strategies import STRATEGIES, Strategy
 
 Interval = tuple[float, float]
 
@@ -80,25 +83,26 @@ class SearchSummary:
         Raises:
             AttributeError, KeyError, TypeError, ValueError: it is the result of something else.
         """
+        budget = values["budget"]
         members = [{name: value for name, value in one.items() if name != "share"} for one in values["members"]]
         return cls(
             members=tuple(map(Configuration.from_dict, members)),
-            shares=tuple(float(one["share"]) for one in values["members"]),
-            params=values["best"]["params"],
-            metric=values["validation"]["metric"],
-            value=float(values["validation"]["value"]),
+            shares=tuple(number(one["share"]) for one in values["members"]),
+            params=is_a(values["best"]["params"], dict),
+            metric=one_of(values["validation"]["metric"], METRICS),
+            value=number(values["validation"]["value"]),
             expected=_expected(values["validation"]),
             test=_numbers(values["test"]),
             majority=majority,
             predicted=_expected(values["predicted"]),
-            recommended=values["recommended"],
-            n_trials=int(values["n_trials"]),
-            seconds=float(values["seconds"]),
-            budget=values["budget"],
-            stopped_because=values["stopped_because"],
+            recommended=_strategy(values["recommended"]),
+            n_trials=whole_number(values["n_trials"], 0),
+            seconds=number(values["seconds"]),
+            budget=None if budget is None else number(budget),
+            stopped_because=is_a(values["stopped_because"], str),
             bundle=folder / "bundle",
             leaderboard=folder / "leaderboard.csv",
-            notes=tuple(values["notes"]),
+            notes=tuple(is_a(note, str) for note in listed(values["notes"])),
             sample=Sampled.from_dict(values["sample"]) if "sample" in values else None,
         )
 
@@ -133,24 +137,34 @@ class TrainSummary:
         """
         return cls(
             configuration=Configuration.from_dict(values["configuration"]),
-            recommended=values["recommended"],
-            metric=values["metric"],
-            value=float(values["value"]),
+            recommended=_strategy(values["recommended"]),
+            metric=one_of(values["metric"], METRICS),
+            value=number(values["value"]),
             validation=_numbers(values["validation"]) or {},
             test=_numbers(values["test"]),
-            history=tuple(Epoch(**epoch) for epoch in values["history"]),
-            n_training=int(values["n_training"]),
-            seconds=float(values["seconds"]),
+            history=tuple(map(Epoch.from_dict, listed(values["history"]))),
+            n_training=whole_number(values["n_training"], 0),
+            seconds=number(values["seconds"]),
             bundle=folder / "bundle",
-            notes=tuple(values["notes"]),
+            notes=tuple(is_a(note, str) for note in listed(values["notes"])),
             origin=None if values.get("from") is None else Origin.from_dict(values["from"]),
         )
 
 
 def _expected(values: Mapping[str, Any]) -> tuple[float, Interval]:
-    low, high = map(float, values["interval"])
-    return float(values["accuracy"]), (low, high)
+    low, high = numbers(values["interval"])
+    return number(values["accuracy"]), (low, high)
 
 
 def _numbers(values: Mapping[str, Any] | None) -> Mapping[str, float] | None:
-    return None if values is None else {name: float(value) for name, value in values.items()}
+    """Return `Evaluation.numbers`, all of them."""
+    if values is None:
+        return None
+    return {
+        **{name: number(value) for name, value in values.items()},
+        **{name: number(values[name]) for name in NUMBERS},
+    }
+
+
+def _strategy(value: Any) -> Strategy:
+    return cast(Strategy, one_of(value, STRATEGIES))

@@ -24,6 +24,9 @@ from automl_tl.features.memo import remember
 from automl_tl.foreign import parse_json
 from automl_tl.model.bundle import load_bundle, save_bundle
 from automl_tl.model.model import Model
+from automl_tl.report.page import render
+from automl_tl.report.run import run_page
+from automl_tl.reviewer.run import open_run
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.trials.journal import open_storage
 from automl_tl.searcher.trials.outcome_file import read_outcome
@@ -111,6 +114,7 @@ def check_run(folder: Path, content: bytes) -> None:
     value_or_error(lambda: run.check(resume=True))
     value_or_error(lambda: run.delivered())
     value_or_error(lambda: run.sample_size)
+    value_or_error(lambda: render(run_page(open_run(folder), "no pictures")))
     run.journal.write_bytes(content)
     value_or_error(lambda: open_storage(run.journal))
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from markupsafe import Markup
 
 from automl_tl.domain.similarity import Domain
 from automl_tl.lab.findings import Screened
 from automl_tl.lab.matrix import Borders, judge_size, place
 from automl_tl.monitor import Epoch
+from automl_tl.report.charts import drawing
 from automl_tl.report.charts.bars import bar_chart
 from automl_tl.report.charts.calibration import calibration_chart
-from automl_tl.report.charts.confusion import confused_pairs, confusion_chart
+from automl_tl.report.charts.confusion import confused_pairs, confusion_chart, opacity
 from automl_tl.report.charts.depth import depth_chart
+from automl_tl.report.charts.drawing import told_apart
 from automl_tl.report.charts.epochs import loss_chart, score_chart
 from automl_tl.report.charts.matrix import MOST_NAMED, matrix_chart
 from automl_tl.report.charts.probe import probe_chart
-from automl_tl.report.charts.progress import progress_chart
+from automl_tl.report.charts.progress import best_so_far, progress_chart
 from automl_tl.report.landmarks import landmarks
 
 HOSTILE = '<b>"$x^2$" & \'\u202e'
@@ -45,6 +51,22 @@ def test_names_are_text_and_numbers_stand_beside_them() -> None:
     assert '<b>"$x^2$" & \'\\u202e' in shown
     assert "n" * 23 + "…" in shown
     assert {"25%", "12%"} <= set(shown)
+
+
+@pytest.mark.parametrize("name", ['x id="a_1" y', "#fe0001", 'q id="told:HI" r', "<g>", 'a" > <use /> b'])
+def test_a_name_that_looks_like_a_part_of_a_drawing_stays_a_name(name: str) -> None:
+    svg = bar_chart("names", [(name, 3.0), ("b", 1.0)])
+    assert name in texts(svg)
+    assert titles(svg) == []
+    told = titles(probe_chart([Screened(name, 9, (4,), "mean", "ridge", 0.5, 0.1)], name))
+    assert told == [f"{name}, cut 4 of 9, mean: 50.0%"]
+
+
+@given(st.lists(st.text("ab_ ", min_size=1, max_size=30), unique=True, max_size=8), st.integers(4, 24))
+def test_different_names_stay_different(names: list[str], most: int) -> None:
+    shown = told_apart(names, most)
+    assert len(set(shown)) == len(names)
+    assert all(own == name for own, name in zip(shown, names, strict=True) if len(name) <= most and own[-1] != ")")
 
 
 def test_the_data_set_lies_in_its_cell() -> None:
@@ -121,6 +143,37 @@ def test_the_best_so_far_takes_what_was_scored(metric: str) -> None:
     told = ["sweep 0, feature_extractor: 0.5", "trial 2, fine_tuning: 0.9"]
     assert titles(progress_chart(table, metric) or Markup()) == told
     assert progress_chart(table.assign(**{metric: np.nan}), metric) is None
+
+
+def test_the_best_so_far_is_that_of_the_sample_at_the_time() -> None:
+    scored = pd.DataFrame({"accuracy": [0.5, 0.7, 0.6, 0.4, 0.45], "pictures": [24, 24, 24, 60, 60]})
+    assert best_so_far(scored, "accuracy").tolist() == [0.5, 0.7, 0.7, 0.4, 0.45]
+    losses = scored.rename(columns={"accuracy": "log_loss"})
+    assert best_so_far(losses, "log_loss").tolist() == [0.5, 0.5, 0.5, 0.4, 0.4]
+
+
+def colours_of(scheme: str) -> dict[str, np.ndarray]:
+    """Return the page's colours in a scheme, float (3,) from 0 to 1 each."""
+    sheet = (Path(drawing.__file__).parents[1] / "templates" / "page.css").read_text()
+    light, dark = sheet.split("@media (prefers-color-scheme: dark)")[:2]
+    found = re.findall(r"--(\w+): #(\w{6})", (light if scheme == "light" else dark).split("@media")[0])
+    return {name: np.array([int(code[at : at + 2], 16) for at in (0, 2, 4)]) / 255 for name, code in found}
+
+
+def luminance(colour: np.ndarray) -> float:
+    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_counts_in_the_confusion_matrix_can_be_read(scheme: str, share: float) -> None:
+    """WCAG 2.2 asks for a contrast of 4.5 between small text and what is behind it."""
+    colours = colours_of(scheme)
+    for fill in ("accent", "second"):
+        behind = opacity(share) * colours[fill] + (1 - opacity(share)) * colours["paper"]
+        light, dark = sorted((luminance(colours["ink"]), luminance(behind)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5
 
 
 def test_epochs_are_drawn_by_run_and_scores_where_there_are_any() -> None:

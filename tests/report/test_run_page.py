@@ -8,6 +8,7 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -113,3 +114,17 @@ def test_what_is_no_run_is_refused(pictures: Path, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "holds no run; give the --out folder of automl-tl search or train" in " ".join(result.output.split())
     assert report(pictures, tmp_path / "missing" / "page.html").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"budget": "x"}, {"seconds": float("nan")}, {"test": {"accuracy": 1.0}}, {"recommended": "magic"},
+        {"notes": [3]}, {"n_trials": -1}, {"best": {"params": [1]}}, {"stopped_because": None},
+    ],
+)  # fmt: skip
+def test_a_result_that_is_damaged_is_none(change: dict[str, Any], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(FIXTURES / "finished", tmp_path / "run"))
+    values = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps({**values, **change}))
+    assert "Not finished; the best" in text_of(folder, tmp_path / "page.html")[0]

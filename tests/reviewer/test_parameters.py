@@ -36,7 +36,7 @@ def test_what_mattered_comes_first(greater: bool) -> None:
     assert len(first.good) == 15
     others = {one.name: one for one in review.parameters}
     assert set(others) == {"rate", "warmup", "mixup"}  # what was always the same says nothing
-    assert (others["mixup"].importance or 0) < 0.1
+    assert others["mixup"].importance is None or others["mixup"].importance < 0.1
     assert len(others["mixup"].tried) == 30
 
 
@@ -47,8 +47,16 @@ def test_ways_of_training_are_told_apart_and_few_trials_say_nothing() -> None:
         ("frozen", LEAST_TRIALS),
         ("fine_tuning", LEAST_TRIALS - 1),
     ]
-    assert reviews[0].parameters
+    assert reviews[0].parameters[0].name == "rate"  # even of the fewest
+    assert sum(one.importance or 0 for one in reviews[0].parameters) == pytest.approx(1)
     assert reviews[1].parameters == ()
+
+
+def test_where_most_are_as_good_nothing_is_important() -> None:
+    same = [create_trial(params=t.params, distributions=t.distributions, value=1.0) for t in trials(60)]
+    (review,) = review_parameters(same, greater_is_better=True)
+    assert {one.name for one in review.parameters} == {"rate", "warmup", "mixup"}
+    assert all(one.importance is None for one in review.parameters)
 
 
 def test_trials_without_a_score_do_not_count() -> None:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from automl_tl.report.charts.drawing import ACCENT, drawn, shortened
+from automl_tl.report.charts.drawing import ACCENT, drawn, told_apart
 
 
 def bar_chart(label: str, rows: Sequence[tuple[str, float]], *, shares: bool = False) -> Markup:
     """Return horizontal bars, the first on top; `shares` are written in per cent."""
-    names, values = [shortened(name) for name, _ in rows], [value for _, value in rows]
+    names, values = told_apart([name for name, _ in rows]), [value for _, value in rows]
 
     def draw(axes: Axes) -> None:
         places = range(len(rows))

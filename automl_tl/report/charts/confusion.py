@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from automl_tl.report.charts.drawing import ACCENT, INK, SECOND, drawn, shortened
+from automl_tl.report.charts.drawing import ACCENT, INK, SECOND, drawn, told_apart
 
 LARGEST = 20
 """Classes of the largest matrix that can be read; of more, pairs are listed."""
@@ -24,12 +24,12 @@ def confusion_chart(counts: np.ndarray, classes: Sequence[str]) -> Markup:
         classes: C labels.
     """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    names = [shortened(name, _LABEL) for name in classes]
+    names = told_apart(classes, _LABEL)
 
     def draw(axes: Axes) -> None:
         for (true, predicted), n in np.ndenumerate(counts):
             if n:
-                colour, alpha = ACCENT if true == predicted else SECOND, 0.12 + 0.6 * float(shares[true, predicted])
+                colour, alpha = ACCENT if true == predicted else SECOND, opacity(float(shares[true, predicted]))
                 axes.add_patch(
                     Rectangle((predicted - 0.48, true - 0.48), 0.96, 0.96, color=colour, alpha=alpha, linewidth=0)
                 )
@@ -46,9 +46,16 @@ def confusion_chart(counts: np.ndarray, classes: Sequence[str]) -> Markup:
     return drawn("Confusion matrix", draw, height=4.6)
 
 
+def opacity(share: float) -> float:
+    """Return how much of its colour a cell has, so little that the count on it can be read, in the dark as well."""
+    return 0.12 + 0.38 * share
+
+
 def confused_pairs(counts: np.ndarray, classes: Sequence[str], most: int) -> list[tuple[str, str, int, int]]:
     """Return the most frequent mistakes: true class, taken for, how often, pictures of the true class."""
-    wrong = counts - np.diag(np.diag(counts))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-    pairs = [divmod(int(place), len(classes)) for place in order]
-    return [(classes[a], classes[b], int(wrong[a, b]), int(counts[a].sum())) for a, b in pairs if wrong[a, b]]
+    true, predicted = np.nonzero(counts)  # far fewer than there are pairs of many classes
+    wrong = true != predicted
+    true, predicted = true[wrong], predicted[wrong]
+    order = np.argsort(-counts[true, predicted], kind="stable")[:most]
+    pairs = zip(true[order], predicted[order], strict=True)
+    return [(classes[a], classes[b], int(counts[a, b]), int(counts[a].sum())) for a, b in pairs]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import quote, unquote
 
 from markupsafe import Markup, escape
 from matplotlib import rc_context
@@ -51,9 +53,13 @@ _STYLE: Any = {
     "lines.markersize": 5.0,
 }
 _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
-_PARTS = re.compile(r'<metadata>.*?</metadata>|<style.*?</style>| id="[A-Za-z0-9]+_\d+"', re.DOTALL)
+_UNNEEDED, _NAME = (
+    re.compile(r"<metadata>.*?</metadata>|<style.*?</style>", re.DOTALL),
+    re.compile(r' id="[A-Za-z0-9]+_\d+"'),
+)
 """What a drawing within a page does not need: who made it, its own style sheet, names that nothing refers to."""
-_TOLD, _MARK = re.compile(r' id="told:([^"]*)"'), re.compile(r"(<use [^>]*?)/>")
+_TAG = re.compile(r"(<[^>]*>)")
+_TOLD, _MARK = re.compile(r'(?<=<g) id="told:([^"]*)"'), re.compile(r"(<use [^>]*?)/>")
 
 
 def drawn(label: str, draw: Callable[[Axes], None], *, height: float = 3.2) -> Markup:
@@ -79,9 +85,26 @@ def shortened(name: str, most: int = LONGEST) -> str:
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
+def told_apart(names: Sequence[str], most: int = LONGEST) -> list[str]:
+    """Return names from outside for a chart as `shortened` does, but none like another: those keep their ends.
+
+    >>> told_apart(["Tomato___Tomato_mosaic_virus", "Tomato___Tomato_leaf_mold", "Apple"], 14)
+    ['Tomato_…c_virus', 'Tomato_…af_mold', 'Apple']
+    """
+    short = [shortened(name, most) for name in names]
+    half = (most - 1) // 2
+    ends = [
+        f"{shown[: half + 1]}…{shown[-half - 1 :]}" if len(shown := clean(name)) > most else shown for name in names
+    ]
+    alike = {name for name, n in Counter(short).items() if n > 1}
+    found = [end if own in alike else own for own, end in zip(short, ends, strict=True)]
+    twice = Counter(found)
+    return [f"{own} ({place})" if twice[own] > 1 else own for place, own in enumerate(found, 1)]
+
+
 def tell(dots: Line2D, texts: Sequence[str]) -> None:
     """Let each marker of a line, all of them within the chart, say its text where a pointer rests on it."""
-    dots.set_gid("told:" + "|".join(clean(text).replace("|", "/") for text in texts))
+    dots.set_gid("told:" + "|".join(quote(clean(text), safe="") for text in texts))
 
 
 def percent(axes: Axes, which: str = "y") -> None:
@@ -96,13 +119,26 @@ def legend_below(axes: Axes, columns: int = 2) -> None:
 
 
 def _inline(svg: str, label: str) -> str:
-    svg = _with_titles(_PARTS.sub("", svg[svg.index("<svg") :]))
+    svg = _with_titles(_within_tags(_without_names, _UNNEEDED.sub("", svg[svg.index("<svg") :])))
     head, _, rest = svg.partition(">")
     head = re.sub(r' (width|height|version|xmlns\S*)="[^"]*"', "", head)
     text = f'{head} role="img" aria-label="{escape(clean(label))}">{rest}'
+    return _within_tags(_with_variables, text)
+
+
+def _within_tags(change: Callable[[str], str], svg: str) -> str:
+    """Return a drawing with its tags changed and its texts as they are, which may look like parts of tags."""
+    return "".join(change(part) if part.startswith("<") else part for part in _TAG.split(svg))
+
+
+def _without_names(tag: str) -> str:
+    return _NAME.sub("", tag)
+
+
+def _with_variables(tag: str) -> str:
     for placeholder, name in _VARIABLES.items():
-        text = text.replace(placeholder, f"var(--{name})")
-    return text
+        tag = tag.replace(placeholder, f"var(--{name})")
+    return tag
 
 
 def _with_titles(svg: str) -> str:
@@ -113,4 +149,4 @@ def _with_titles(svg: str) -> str:
 
 def _titled(svg: str, titles: Sequence[str]) -> str:
     left = iter(titles)
-    return _MARK.sub(lambda mark: f"{mark[1]}><title>{next(left)}</title></use>", svg, len(titles))
+    return _MARK.sub(lambda mark: f"{mark[1]}><title>{escape(unquote(next(left)))}</title></use>", svg, len(titles))

@@ -26,8 +26,7 @@ def progress_chart(table: pd.DataFrame, metric: str) -> Markup | None:
     if scored.empty:
         return None
     values = scored[metric].to_numpy(float)
-    samples = scored[metric].groupby(scored["pictures"] if "pictures" in scored else np.zeros(len(scored)))
-    best = (samples.cummin() if metric == "log_loss" else samples.cummax()).to_numpy(float)  # of the sample at the time
+    best = best_so_far(scored, metric)
     spent = table.sort_values("number").set_index("number")["seconds"].astype(float).fillna(0.0).cumsum()
     unit, named = next((size, name) for size, name in _UNITS if size <= max(spent.max(), 1))
     done = spent[scored["number"]].to_numpy() / unit
@@ -58,6 +57,12 @@ def progress_chart(table: pd.DataFrame, metric: str) -> Markup | None:
         legend_below(axes, 4)
 
     return drawn("The best so far over time", draw)
+
+
+def best_so_far(scored: pd.DataFrame, metric: str) -> np.ndarray:
+    """Return the best value up to each candidate among those of its sample, float (n,), in the order of the rows."""
+    samples = scored[metric].groupby(scored["pictures"] if "pictures" in scored else np.zeros(len(scored)))
+    return (samples.cummin() if metric == "log_loss" else samples.cummax()).to_numpy(float)
 
 
 def _focus(values: np.ndarray, best: np.ndarray) -> tuple[float, float]:

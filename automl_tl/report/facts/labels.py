@@ -13,7 +13,8 @@ LOOK = "Look before you change anything: a label is doubted because other pictur
 def about_labels(result: LabelReport) -> Iterator[tuple[str, str]]:
     """Yield what was judged, by whom, and what came of it."""
     judged = result.evaluation
-    yield "judged", f"{plural(judged.n, 'label')} of {plural(len(judged.classes), 'class', 'classes')}"
+    n_classes = sum(one.n > 0 for one in judged.per_class)
+    yield "judged", f"{plural(judged.n, 'label')} of {plural(n_classes, 'class', 'classes')}"
     share = len(result.suspects) / judged.n
     yield "likely wrong", f"{len(result.suspects):,} ({share:.1%})" if result.suspects else "none"
     if conflicts := result.quality.conflicts:
