@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 
+import numpy as np
+
 from automl_tl.lab.decision import INDIFFERENCE
 from automl_tl.lab.extraction import extract_all
 from automl_tl.learning.configuration import Configuration
@@ -160,9 +162,10 @@ def grown(loop: Loop, size: int) -> Prepared | None:
     eligible = [o for o in solved if o.configuration.strategy == leading]
     ahead, eligible = (before.ahead, eligible) if eligible else (0.0, solved)
     best = max(eligible, key=lambda o: task.metric.sign * o.value)
+    optimism = before.optimism * float(np.sqrt(loop.task.sample.n / sample.n))  # it falls as a standard error does
     everything = lab.held_aside and sample.n >= n_training(lab)
     others = tuple(best_of_others(task, eligible, best))
-    swept = Sweep(tuple(solved), Reference(best, before.l2, ahead), others)
+    swept = Sweep(tuple(solved), Reference(best, before.l2, ahead, optimism), others)
     return replace(loop.prepared, task=task, sweep=swept, learns_from_everything=everything)
 
 

@@ -52,21 +52,21 @@ def _larger(loop: Loop, growth: Growth | None, begun: int | None) -> Loop | None
     try:
         size = affordable(loop, growth) if begun is None and growth is not None else begun
         prepared = None if size is None else grown(loop, size)
+        if size is not None and prepared is not None:
+            folder.keep_sample(n, growing_to=size)
+            note = f"The sample grew from {n:,} to {size:,} training pictures, on which the model was chosen: {why}."
+            return begin_again(loop, replace(prepared, notes=(*prepared.notes, note)), carried(loop).tried)
     except KeyboardInterrupt:
         loop.interrupted = True
         return None
     except LateError:
-        prepared = None
-    except Exception as error:  # whatever a plugin's code raises must not cost what is known
+        pass
+    except Exception as error:  # of a plugin's code, or of a full disk: it must not cost what is known
         _note(loop, f"The sample stayed as it was, since that of more pictures failed: {sentence(error)}")
+        loop.interrupted |= loop.study.pictures != n  # the study has gone on, so nothing more can be tried on fewer
         return None
-    if size is None or prepared is None:
-        _note(loop, f"The sample did not grow, since there was no time for more pictures, which would pay: {why}.")
-        return None
-    folder.keep_sample(n, growing_to=size)
-    note = f"The sample grew from {n:,} to {size:,} training pictures, on which the model was chosen: {why}."
-    prepared = replace(prepared, notes=(*prepared.notes, note))
-    return begin_again(loop, prepared, carried(loop).tried)
+    _note(loop, f"The sample did not grow, since there was no time for more pictures, which would pay: {why}.")
+    return None
 
 
 def _go_on(smaller: Loop, larger: Loop) -> tuple[Loop, str]:

@@ -105,7 +105,8 @@ def _time_training(session: Session, seen: FirstLook, spare: SpareTime) -> tuple
 def _leading(found: Assessment) -> Leading:
     """Return the frozen strategy that is expected to be more accurate."""
     first, *rest = sorted((row for row in found.expectations.front if row.strategy in FROZEN), key=lambda r: -r.gain)
-    return Leading(first.strategy, first.gain - rest[0].gain if rest else 0.0)
+    optimism = max(found.expectations.estimates[first.strategy].optimism, 0.0)
+    return Leading(first.strategy, first.gain - rest[0].gain if rest else 0.0, optimism)
 
 
 def _assessed_rows(session: Session, task: Task) -> np.ndarray:

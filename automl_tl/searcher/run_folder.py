@@ -239,14 +239,15 @@ class RunFolder:
         """Whether a model was delivered before: one that is better than any trial's own."""
         return (self.path / _RESULT).exists()
 
-    def bundle_learned_from(self, members: Sequence[Configuration]) -> int:
-        """Return from how many pictures the members of the bundle have learned together, 0 where it has others."""
-        details = self.read_json(f"{self.bundle.name}/{MANIFEST}")
+    def bundle_learned_from(self) -> tuple[tuple[Configuration, ...], tuple[int, ...]]:
+        """Return the members of the bundle, and from how many pictures each has learned; nothing where none says so."""
+        details = self.read_json(f"{self.bundle.name}/{MANIFEST}") or {}
         try:
-            there = [Configuration.from_dict(one) for one in (details or {})["configuration"]["members"]]
-            return sum(details["data"]["learned_from"]) if details and there == list(members) else 0
+            members = tuple(Configuration.from_dict(one) for one in details["configuration"]["members"])
+            learned = tuple(whole_number(n, 0) for n in details["data"]["learned_from"])
         except (KeyError, TypeError, ValueError):
-            return 0
+            return (), ()
+        return (members, learned) if len(members) == len(learned) else ((), ())
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Keep the result as JSON."""

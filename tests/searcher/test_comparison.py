@@ -147,6 +147,23 @@ def test_the_expected_accuracy_lies_between_prior_and_measurement() -> None:
     assert accuracy_gain(task, ours, outcome(task, 0.9, configuration=RIDGE, seed=1), PRIORS)[0] < gain
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_luck_of_the_reference_is_no_merit_against_what_was_trained(metric: str) -> None:
+    """It was chosen by its scores as the frozen rivals were; a trained candidate's scores have chosen nothing."""
+    task = make_task(metric)
+    plain = reference(task, 0.7)
+    lucky = replace(plain, optimism=0.05)
+    in_accuracy = 0.0 if metric == "log_loss" else 0.05
+    for configuration, more in ((TUNED, in_accuracy), (SOFTMAX, 0.0)):
+        found = outcome(task, 0.8, configuration=configuration, seed=1)
+        before, after = (compare(task, one, found, PRIORS) for one in (plain, lucky))
+        assert after.gain == pytest.approx(before.gain + more)
+        assert after.stderr == before.stderr
+    tuned = outcome(task, 0.8, configuration=TUNED, seed=1)
+    half, whole = (accuracy_gain(task, lucky, tuned, PRIORS, share)[0] for share in (0.5, None))
+    assert accuracy_gain(task, plain, tuned, PRIORS)[0] < half < whole  # an ensemble is flattered by half of it
+
+
 @pytest.mark.parametrize(("cuts", "early"), [((3,), False), ((1,), True)])
 def test_what_training_gains_is_told_from_the_feature_extractor(cuts: tuple[int, ...], early: bool) -> None:
     """An early cut that is ahead of it has a part of that gain already."""

@@ -18,9 +18,11 @@ from tiny_backbone import TinyBackbone
 
 import automl_tl
 from automl_tl.errors import AutomlTlError, BackboneError
+from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.finetune import TrainingError
 from automl_tl.searcher.delivery import deliver as module
 from automl_tl.searcher.delivery import everything, unseen
+from automl_tl.searcher.delivery.deliver import _has_learned_more
 from automl_tl.searcher.delivery.members import Refitted
 from automl_tl.searcher.delivery.unseen import unseen_pictures
 from automl_tl.searcher.result import SearchResult
@@ -131,6 +133,20 @@ def test_a_rejected_refit_on_everything_leaves_the_tested_model(
     assert "The delivered model is the tested one: the refit on everything was rejected." in result.notes
 
 
+def test_a_refit_on_everything_that_was_cut_short_leaves_the_tested_model(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real: Callable[..., Refitted] = everything.refitted
+
+    def refitted(task: Any, *args: Any, **more: Any) -> Refitted:
+        return replace(real(task, *args, **more), share=0.5)
+
+    monkeypatch.setattr(everything, "refitted", refitted)
+    result = quick_search(many, tmp_path / "run")
+    assert any("learning from the test part took longer than foreseen" in note for note in result.notes)
+    assert automl_tl.load(result.bundle).details["data"]["learned_from"] == [96]
+
+
 def test_without_time_the_tested_model_is_delivered(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,20 +199,39 @@ def test_a_resumed_session_leaves_a_model_that_has_learned_from_more(
     assert again.test is not None
     assert again.test.numbers == pytest.approx(first.test.numbers, abs=1e-6)  # probabilities are kept as float32
     assert again.test.paths == first.test.paths
-    assert any(note.startswith("The model of the session before stays: it is of the same") for note in again.notes)
+    assert any(
+        note.startswith("The model of the session before stays: it has learned from more") for note in again.notes
+    )
     assert not any("session before stays" in note for note in quick_search(many, out, resume=True).notes)
 
 
-def test_only_the_same_candidates_are_compared(tmp_path: Path) -> None:
+def test_a_bundle_says_what_its_members_have_learned_from(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    assert folder.bundle_learned_from([RIDGE]) == 0
+    assert folder.bundle_learned_from() == ((), ())
     folder.bundle.mkdir()
     details = {"configuration": {"members": [RIDGE.to_dict(), TEN.to_dict()]}, "data": {"learned_from": [40, 30]}}
     (folder.bundle / "bundle.json").write_text(json.dumps(details))
-    assert folder.bundle_learned_from([RIDGE, TEN]) == 70
-    assert folder.bundle_learned_from([RIDGE]) == 0
-    (folder.bundle / "bundle.json").write_text('{"configuration": 1}')
-    assert folder.bundle_learned_from([RIDGE]) == 0
+    assert folder.bundle_learned_from() == ((RIDGE, TEN), (40, 30))
+    for rubbish in ('{"configuration": 1}', json.dumps({**details, "data": {"learned_from": [40, "x"]}})):
+        (folder.bundle / "bundle.json").write_text(rubbish)
+        assert folder.bundle_learned_from() == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("before", "before_from", "now", "now_from", "more"),
+    [
+        ((RIDGE, TEN), (40, 30), (RIDGE, TEN), (40, 29), True),
+        ((RIDGE, TEN), (40, 30), (RIDGE, TEN), (40, 30), False),
+        ((RIDGE, TEN), (40, 40), (TEN,), (32,), True),  # the other is what its trial left
+        ((RIDGE, TEN), (40, 32), (TEN,), (32,), False),
+        ((), (), (TEN,), (32,), False),
+    ],
+)
+def test_a_model_that_has_learned_from_more_stays(
+    before: tuple[Configuration, ...], before_from: tuple[int, ...], now: tuple[Configuration, ...],
+    now_from: tuple[int, ...], more: bool,
+) -> None:  # fmt: skip
+    assert _has_learned_more(before, before_from, now, now_from) == more
 
 
 def test_the_bundle_says_which_model_its_figures_are_of_and_what_it_has_learned_from(

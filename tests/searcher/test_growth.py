@@ -293,6 +293,26 @@ def test_the_same_seed_grows_to_the_same_leaderboard(data: Path, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("rising")
+@pytest.mark.parametrize(
+    ("error", "why"), [(OSError(28, "No space left on device"), "more pictures failed"), (KeyboardInterrupt(), "")]
+)
+def test_what_is_known_is_delivered_where_the_larger_sample_cannot_be_written_down(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, why: str
+) -> None:
+    real = RunFolder.keep_sample
+
+    def fail(folder: RunFolder, *sizes: Any, **more: Any) -> None:
+        if more:
+            raise error
+        real(folder, *sizes)
+
+    monkeypatch.setattr(RunFolder, "keep_sample", fail)
+    result = searched(data, tmp_path / "run", 4)
+    assert automl_tl.load(result.bundle).details["data"]["n_training"] == FIRST
+    assert not why or any(why in note for note in result.notes)
+
+
+@pytest.mark.usefixtures("rising")
 def test_an_interruption_on_the_larger_sample_delivers_from_the_smaller_one_and_resumes(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

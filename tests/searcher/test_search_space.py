@@ -203,3 +203,19 @@ def test_the_recommended_augmentation_is_what_is_tried() -> None:
 )  # fmt: skip
 def test_a_configuration_says_what_it_is(configuration: Configuration, strategy: Any, head: str, words: str) -> None:
     assert (configuration.strategy, configuration.head, configuration.describe()) == (strategy, head, words)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_fine_tuning_and_frozen_heads_learn_nothing_of_each_others_cuts(apart: bool) -> None:
+    """The sweep has dozens of joined cuts, which are best for frozen heads and not for fine-tuning."""
+    of = {one: set(parameters(one, space(tuned_apart=apart))) for one in (TUNED, RIDGE)}
+    shared = of[TUNED] & of[RIDGE] & {"joined", "pooling"}
+    assert shared == (set() if apart else {"joined", "pooling"})
+    assert ({"tuned_joined", "tuned_pooling"} <= of[TUNED]) == apart
+    assert space_from_dict({**space_to_dict(space()), "tuned_apart": apart}).tuned_apart == apart
+
+
+def test_a_space_of_before_is_as_it_was() -> None:
+    values = space_to_dict(space(tuned_apart=True))
+    del values["tuned_apart"]
+    assert not space_from_dict(values).tuned_apart

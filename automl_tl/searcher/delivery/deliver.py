@@ -31,10 +31,7 @@ from automl_tl.searcher.trials.outcome import Outcome
 
 MOST_SHOWN = 5
 """Comparisons in the result, besides those of the members."""
-_STAYS = (
-    "The model of the session before stays: it is of the same candidates and has learned from more pictures than this "
-    "session had time for."
-)
+_STAYS = "The model of the session before stays: it has learned from more pictures than this session had time for."
 ONE_MEMBER, SECOND_MEMBER = 1.2, 1.5
 """What a model of one or two members is taken to need for a picture, over what its features took: a trained member
 mostly shares its first stages with a frozen one."""
@@ -99,11 +96,22 @@ def deliver(loop: Loop) -> Delivered:
 
 
 def _save(model: Model, folder: RunFolder, members: Sequence[Configuration], learned_from: Sequence[int]) -> bool:
-    """Write a model and return True, unless an earlier session's is of the same members and learned from more."""
-    if folder.is_finished and folder.bundle_learned_from(members) > sum(learned_from):
+    """Write a model and return True, unless an earlier session's has learned from more pictures."""
+    if folder.is_finished and _has_learned_more(*folder.bundle_learned_from(), members, learned_from):
         return False
     save_bundle(model, folder.bundle)
     return True
+
+
+def _has_learned_more(
+    before: Sequence[Configuration], before_from: Sequence[int], now: Sequence[Configuration], now_from: Sequence[int]
+) -> bool:
+    """Return whether a model has learned from more pictures: of other members the one that has the fewest says it."""
+    if not before:
+        return False
+    if list(before) == list(now):
+        return sum(before_from) > sum(now_from)
+    return min(before_from) > min(now_from)
 
 
 def _that_stays(folder: RunFolder, model: Model, test: Evaluation | None) -> tuple[Model, Evaluation | None]:
@@ -119,7 +127,8 @@ def validation_estimate(loop: Loop, chosen: Sequence[Outcome], shares: Sequence[
     task, reference = loop.task, loop.candidates.reference
     estimates = loop.prepared.assessment.expectations.estimates
     base = estimates.get(reference.outcome.configuration.strategy) or next(iter(estimates.values()))
-    gain, sd = accuracy_gain(task, reference, _as_one(task, chosen, shares), loop.candidates.priors)
+    trained = sum(share for one, share in zip(chosen, shares, strict=True) if one.configuration.is_trained)
+    gain, sd = accuracy_gain(task, reference, _as_one(task, chosen, shares), loop.candidates.priors, trained)
     errors = max(1 - base.accuracy, 1 / task.sample.n)
     return combine_gain(base, gain / errors, sd / errors)
 

@@ -13,7 +13,7 @@ from automl_tl.model.model import Model
 from automl_tl.searcher.delivery.members import Refitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
 from automl_tl.searcher.delivery.place import place_of
-from automl_tl.searcher.delivery.refit import frozen_first
+from automl_tl.searcher.delivery.refit import NEARLY_ENOUGH, frozen_first
 from automl_tl.searcher.first_look import MOST_FOLDS, TRAINING_PARTS
 from automl_tl.searcher.task import Computed
 from automl_tl.searcher.trials.allowance import Allowance
@@ -66,6 +66,8 @@ def _learn_from_everything(
     refits = frozen_first(chosen, refit)
     if not all(f.is_refit for f in refits):
         return tested, "The delivered model is the tested one: the refit on everything was rejected."
+    if min(f.share for f in refits) < NEARLY_ENOUGH:
+        return tested, "The delivered model is the tested one: learning from the test part took longer than foreseen."
     model = calibrated_model(task, everything, chosen, shares, [f.member for f in refits], spare)
     model = replace(model, details=_after(tested.details, whole, refits))
     return model, f"The delivered model has learned from all {whole.n:,} pictures, those it was tested on included."
@@ -83,7 +85,7 @@ def _everything_seconds(loop: Loop, chosen: Sequence[Outcome], n: int) -> float:
     """Return what learning from all `n` pictures takes: new features in every view, decoding, solving, training."""
     lab, task = loop.lab, loop.task
     each = {
-        name: lab.picture_seconds(name, task.sample.pictures)
+        name: loop.prepared.costs.pace * lab.picture_seconds(name, task.sample.pictures)
         for name in {outcome.configuration.backbone for outcome in chosen}
     }
     total = (n - task.sample.n) * sum(each.values())

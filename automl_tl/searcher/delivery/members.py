@@ -40,6 +40,8 @@ class Refitted:
     note: str = ""
     is_refit: bool = True
     """Whether it learned from all of the task's pictures, or is what its trial left."""
+    share: float = 1.0
+    """Of its epochs that there was time for."""
 
 
 def frozen_member(task: Task, configuration: Configuration, head: LinearHead | None = None) -> Member:
@@ -91,7 +93,10 @@ def refitted(
         member = kept_member(task, configuration, learned.state)
     except Exception as error:  # whatever a plugin's code raises; the trial's own model is there
         return _as_it_was(task, outcome, sentence(error))
-    return Refitted(member, task.sample.n, _time_note(configuration, learned, allowance.epochs))
+    note, share = _time_note(configuration, learned, allowance.epochs), 1.0
+    if allowance.epochs is None:
+        share = learned.trained.epochs / configuration.tuned.all_epochs
+    return Refitted(member, task.sample.n, note, share=share)
 
 
 def _time_note(configuration: Configuration, learned: Learned, epochs: int | None) -> str:

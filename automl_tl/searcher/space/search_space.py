@@ -73,6 +73,9 @@ class Space:
     """Whether cuts may be joined and deviations read."""
     augmented: bool = True
     """Whether training pictures may be varied."""
+    tuned_apart: bool = False
+    """Whether what fine-tuning reads of its cuts has parameters of its own, so that what is good for frozen heads, of
+    which the sweep has dozens, is not proposed for it; not in runs from before."""
 
 
 def space_to_dict(space: Space) -> dict[str, Any]:
@@ -134,7 +137,9 @@ def suggest(chooser: Chooser, space: Space) -> Configuration:
     backbone = chooser.suggest_categorical("backbone", tuple(space.n_stages))
     n_stages = space.n_stages[backbone]
     whole: tuple[tuple[int, ...], str] = ((n_stages,), "mean")
-    cuts, pooling = whole if training == "pretrained_initialization" else _cuts(chooser, space, backbone)
+    cuts, pooling = (
+        whole if training == "pretrained_initialization" else _cuts(chooser, space, backbone, _apart(space, training))
+    )
     if training == "frozen":
         how: Frozen | Recipe = _frozen(chooser, space)
     elif training == "fine_tuning":
@@ -148,16 +153,21 @@ def suggest(chooser: Chooser, space: Space) -> Configuration:
     return Configuration(training, backbone, n_stages, cuts, pooling, how, bool(balanced))
 
 
-def _cuts(chooser: Chooser, space: Space, backbone: str) -> tuple[tuple[int, ...], str]:
+def _apart(space: Space, training: Training) -> str:
+    """Return what names of parameters begin with that say how many cuts are read, and how they are pooled."""
+    return "tuned_" if training == "fine_tuning" and space.tuned_apart else ""
+
+
+def _cuts(chooser: Chooser, space: Space, backbone: str, apart: str) -> tuple[tuple[int, ...], str]:
     n_stages = space.n_stages[backbone]
     cut = cut_of(chooser.suggest_float("depth", 0.0, 1.0), n_stages)
     if not space.joined:
         return (cut,), "mean"
-    joined = min(cut, chooser.suggest_int("joined", 1, LONGEST_JOIN))
+    joined = min(cut, chooser.suggest_int(f"{apart}joined", 1, LONGEST_JOIN))
     if joined > 1:
         return tuple(range(cut - joined + 1, cut + 1)), "mean+std"
     choices = ("mean", "mean+std", "grid", "mean+patches") if space.patches else ("mean", "mean+std", "grid")
-    pooling = chooser.suggest_categorical("pooling", choices)
+    pooling = chooser.suggest_categorical(f"{apart}pooling", choices)
     return (cut,), pooling if is_pooled(space, backbone, (cut,), pooling) else "mean"
 
 
@@ -247,9 +257,10 @@ def parameters(configuration: Configuration, space: Space) -> dict[str, Any]:
     if configuration.training != "pretrained_initialization":
         values["depth"] = cut / n_stages
         if space.joined:
-            values["joined"] = len(configuration.cuts)
+            apart = _apart(space, configuration.training)
+            values[f"{apart}joined"] = len(configuration.cuts)
             if len(configuration.cuts) == 1:
-                values["pooling"] = configuration.pooling
+                values[f"{apart}pooling"] = configuration.pooling
     if isinstance(how, Frozen):
         values |= {"classifier": how.classifier, "penalty" if how.classifier == "ridge" else "l2": how.penalty}
         values |= {"views": how.views} if len(space.views) > 1 else {}

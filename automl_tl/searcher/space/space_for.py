@@ -49,6 +49,7 @@ def space_for(task: Task, assessment: Assessment, *, parts: Mapping[str, bool]) 
         imbalanced=bool(counts.max() >= IMBALANCED * counts.min()),
         many=task.sample.n >= MANY_PICTURES,
         joined=parts["joined"],
+        tuned_apart=True,
         augmented=parts["augmented"],
     )
 

@@ -36,21 +36,39 @@ class Comparison:
 
 
 def compare(task: Task, reference: Reference, outcome: Outcome, priors: Priors) -> Comparison:
-    """Return a candidate's standing against the reference."""
+    """Return a candidate's standing against the reference.
+
+    The reference was chosen by its scores, which flatter it by its optimism; a trained candidate's do not, so where
+    both are measured in accuracy or a kind of it the candidate is that much better. Frozen ones were chosen alike.
+    """
     theirs, rows = reference.outcome.on(outcome.rows), outcome.rows
     gain, stderr = paired_difference(task, rows, theirs, outcome.scores)
+    if outcome.configuration.is_trained and task.metric.greater_is_better:
+        gain += reference.optimism
     mean, sd = _prior(task, reference, outcome, priors)
     weight = sd**2 / (sd**2 + stderr**2)
     return Comparison(outcome, gain, stderr, len(rows), weight * gain + (1 - weight) * mean)
 
 
-def accuracy_gain(task: Task, reference: Reference, outcome: Outcome, priors: Priors) -> tuple[float, float]:
-    """Return the expected accuracy of a candidate less the reference's, and its standard deviation."""
+def accuracy_gain(
+    task: Task, reference: Reference, outcome: Outcome, priors: Priors, trained: float | None = None
+) -> tuple[float, float]:
+    """Return the expected accuracy of a candidate less the reference's, and its standard deviation.
+
+    Args:
+        task: the data.
+        reference: of whose measured accuracy its optimism is taken off.
+        outcome: of the candidate, or of an ensemble.
+        priors: what trained strategies gain.
+        trained: share of an ensemble that was trained, 0 to 1, whose scores no choice has flattered; default: all or
+            nothing, by the candidate's strategy.
+    """
     if outcome is reference.outcome:
         return 0.0, 0.0
     y, rows = task.y[outcome.rows], outcome.rows
     right = reference.outcome.on(rows).argmax(1) == y
     gain, stderr = paired_gain(right, outcome.predictions == y, task.sample.groups[rows])
+    gain += (outcome.configuration.is_trained if trained is None else trained) * reference.optimism
     accuracy = float((reference.outcome.predictions == task.y[reference.outcome.rows]).mean())
     mean, sd = _expected(reference, outcome, priors, 1 - accuracy)
     weight = sd**2 / (sd**2 + stderr**2)

@@ -19,6 +19,8 @@ class Reference:
     """Multiple of columns over pictures by which the heads are solved that training starts from."""
     ahead: float = 0.0
     """Accuracy by which its strategy is expected to be ahead of the other frozen one, 0 or more."""
+    optimism: float = 0.0
+    """Accuracy by which its scores flatter it, since it was chosen by them, 0 or more; those of trained ones do not."""
 
 
 def estimated(task: Task, reference: Reference, rows: np.ndarray, scores: np.ndarray) -> float:

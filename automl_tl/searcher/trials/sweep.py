@@ -49,6 +49,8 @@ class Leading:
 
     strategy: Strategy
     ahead: float
+    optimism: float = 0.0
+    """Accuracy by which the scores of its best candidate flatter that, 0 or more."""
 
 
 def sweep(task: Task, evidence: Evidence, leading: Leading, *, solvable: bool, seconds: float | None) -> Sweep:
@@ -77,7 +79,7 @@ def sweep(task: Task, evidence: Evidence, leading: Leading, *, solvable: bool, s
     best = max(eligible, key=lambda o: task.metric.sign * o.value)
     reference = score_frozen(task, best.configuration)
     others = tuple(_scored(task, best_of_others(task, eligible, best), deadline))
-    return Sweep(tuple(outcomes), Reference(reference, _l2(task, outcomes), leading.ahead), others)
+    return Sweep(tuple(outcomes), Reference(reference, _l2(task, outcomes), leading.ahead, leading.optimism), others)
 
 
 def _is(leading: Leading, outcome: Outcome) -> bool:
