@@ -14,11 +14,19 @@ from automl_tl.errors import OptionError
 from automl_tl.wording import no_formula
 
 
-def check_output(output: Path, option: str = "--output") -> None:
-    """Raise OptionError, which names the option, if a file cannot be written there: before the work, not after it."""
+def check_output(output: Path, option: str = "--output", *, read: Iterable[object] = ()) -> None:
+    """Raise OptionError, which names the option, if a file cannot be written there: before the work, not after it.
+
+    Args:
+        output: the file to write.
+        option: that names it.
+        read: what is read meanwhile, which must not be replaced: paths, or addresses, which are none.
+    """
     file = _place(output)
     if file.is_dir():
         raise OptionError(f"{option} {str(output)!r} is a folder; name a file in it")
+    if any(_place(Path(str(one))) == file for one in read):
+        raise OptionError(f"{option} {str(output)!r} is what is read, and would be replaced; name another file")
     if _is_special(file) and os.access(file, os.W_OK):
         return
     folder = file.parent

@@ -77,3 +77,13 @@ def test_a_device_may_be_written_to_and_a_link_is_looked_at_where_it_leads(tmp_p
     (tmp_path / "link").symlink_to(tmp_path / "gone" / "t.csv")
     with pytest.raises(OptionError, match="its folder does not exist"):
         check_output(tmp_path / "link")
+
+
+def test_what_is_read_is_never_replaced(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("path,label\n")
+    (tmp_path / "link.csv").symlink_to(table)
+    for output in (table, tmp_path / "link.csv", tmp_path / "." / "table.csv"):
+        with pytest.raises(OptionError, match=r"--errors '.*' is what is read, and would be replaced; name another"):
+            check_output(output, "--errors", read=["s3://bucket/table.csv", table])
+    check_output(tmp_path / "other.csv", read=[table])

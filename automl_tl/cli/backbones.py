@@ -74,8 +74,9 @@ def _page(
     from automl_tl.cli.render import literal
 
     if not rows and not presets:
-        which = f"matches {pattern!r}" if pattern else "is installed"
-        return [literal(f"No backbone {which}.")]
+        if not pattern:
+            return [literal("No backbone is installed.")]
+        return [literal(f"No backbone's name has '{pattern}' in it; automl-tl backbones list shows all families.")]
     usable = [row for row in rows if row.problem is None]
     listed, families = (usable, {}) if pattern else _fold(usable)
     parts: list[RenderableType] = [_table(listed)] if listed else []

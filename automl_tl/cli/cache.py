@@ -52,7 +52,8 @@ def info(cache_dir: Path | None, output_format: str, verbose: bool) -> None:
 @declared(CacheOptions)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @verbose_option
-def clear(cache_dir: Path | None, yes: bool, verbose: bool) -> None:
+@click.pass_context
+def clear(ctx: click.Context, cache_dir: Path | None, yes: bool, verbose: bool) -> None:
     """Delete what automl-tl keeps in the cache folder, and nothing else there."""
     path = store.cache_path(cache_dir)
     held = store.sizes(path)
@@ -60,10 +61,20 @@ def clear(cache_dir: Path | None, yes: bool, verbose: bool) -> None:
     if not any(size.n_files for size in held):
         click.echo(f"Nothing is cached in {clean(path)}.")
         return
-    if not yes:
-        click.confirm(f"Delete {total} in {clean(path)}?", abort=True)
+    if not yes and not _confirmed(f"Delete {total} in {clean(path)}?"):
+        click.echo("Nothing was deleted; --yes deletes without asking.")
+        ctx.exit(1)
     store.clear(path)
     click.echo(f"Deleted {total} in {clean(path)}.")
+
+
+def _confirmed(question: str) -> bool:
+    """Return the answer to a question; nobody there to ask is a no."""
+    try:
+        return click.confirm(question)
+    except click.Abort:
+        click.echo()
+        return False
 
 
 def _page(path: Path, held: tuple[store.KindSize, ...]) -> tuple[RenderableType, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from automl_tl.options import (
     of_group,
 )
 from automl_tl.output import check_output, write_csv
+from automl_tl.wording import plural
 
 if TYPE_CHECKING:
     from automl_tl.data.dataset import ImageDataset
@@ -58,7 +59,7 @@ def evaluate(
 
     asked = EvaluateOptions(**settings)
     if asked.errors is not None:
-        check_output(asked.errors, "--errors")
+        check_output(asked.errors, "--errors", read=[data])
     dataset = open_dataset(data, train=False, **of_group(asked, TableOptions))
     model = load_bundle(bundle, asked.device)
     scorer = chosen_scorer(model, fast=asked.fast)
@@ -67,6 +68,7 @@ def evaluate(
         result = run(
             scorer, dataset, split=asked.split, batch_size=size, threads=asked.workers, progress=update
         )  # fmt: skip
+    result = replace(result, notes=(*_learned(bundle, dataset, result), *result.notes))
     if asked.errors is not None:
         _write_errors(asked.errors, result)
     if report is not None:
@@ -76,6 +78,24 @@ def evaluate(
         print_json({**where, **result.to_dict()})
     else:
         print_result(*evaluation_page(result, dataset, verbose=verbose))
+
+
+def _learned(bundle: Path, dataset: ImageDataset, result: Evaluation) -> tuple[str, ...]:
+    """Return a note where pictures count that the model has learned from, as far as its run is still there to tell."""
+    from automl_tl.searcher.run_folder import RunFolder
+    from automl_tl.searcher.same_run import PICTURES, n_learned
+
+    run = bundle if (bundle / PICTURES).exists() else bundle.absolute().parent
+    kept = RunFolder(run).read_json(PICTURES)
+    if not kept:
+        return ()
+    n = n_learned(kept, dataset.frame[dataset.frame["path"].isin(result.paths)])
+    if not n:
+        return ()
+    return (
+        f"The model has learned from {n:,} of these {plural(result.n, 'picture')}, which says nothing of new ones: "
+        "give pictures that it has not seen.",
+    )
 
 
 def _write_errors(file: Path, result: Evaluation) -> None:

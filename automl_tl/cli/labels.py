@@ -59,7 +59,7 @@ def labels(
 
     asked = LabelListOptions(monitor=BarMonitor(), **settings)
     if asked.output is not None:
-        check_output(asked.output)
+        check_output(asked.output, read=[data])
     further = further_voters(asked.run)
     lab = open_lab(data, asked)
     result = labels_in(lab, further)

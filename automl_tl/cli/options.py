@@ -11,7 +11,7 @@ import click
 
 from automl_tl.errors import OptionError, WeightsError
 from automl_tl.options import Option, option_of
-from automl_tl.options.texts import parse_root
+from automl_tl.options.texts import parse_page_file, parse_root
 from automl_tl.output import check_output
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def report_option(function: F) -> F:
         "--report",
         metavar="PAGE.html",
         type=PATH,
-        callback=_writable,
+        callback=page,
         help="Write the result as one HTML page as well, with charts and pictures; it needs nothing else.",
     )(function)
 
@@ -124,10 +124,12 @@ def _type_of(known: Option, kind: Any) -> Any:
     return None
 
 
-def _writable(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
-    """Refuse a file that cannot be written before anything is computed for it."""
-    if value is not None:
-        check_output(value, "--report")
+def page(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """Refuse a file that is no page, or cannot be written, before anything is computed for it."""
+    if value is None:
+        return None
+    named(parse_page_file)(ctx, param, str(value))
+    check_output(value, param.opts[0])
     return value
 
 

@@ -59,7 +59,7 @@ def predict(ctx: click.Context, /, bundle: Path, paths: tuple[str, ...], verbose
     from automl_tl.model.inputs import list_inputs, listed
 
     asked = PredictOptions(**settings)
-    kind = _checked_format(asked)
+    kind = _checked_format(asked, paths)
     inputs = list_inputs(listed(paths, getattr(sys.stdin, "buffer", None)), **of_group(asked, FileOptions))
     n_bad, n_unusual = _write(kind, load_bundle(bundle, asked.device), inputs, asked)
     if asked.explain is not None:
@@ -72,10 +72,10 @@ def predict(ctx: click.Context, /, bundle: Path, paths: tuple[str, ...], verbose
         ctx.exit(EXIT_BAD_PICTURES)
 
 
-def _checked_format(asked: PredictOptions) -> str:
+def _checked_format(asked: PredictOptions, paths: tuple[str, ...]) -> str:
     """Return the format that is asked for; raises OptionError where that, or a heat map, cannot be written."""
     if asked.output is not None:
-        check_output(asked.output)
+        check_output(asked.output, read=[path.removeprefix("@") for path in paths])
     if asked.explain is not None:
         check_new_folder(asked.explain, "--explain")
     kind = asked.output_format or _by_ending(asked.output)

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import click
 
-from automl_tl.cli.options import PATH, verbose_option
-from automl_tl.output import check_output
+from automl_tl.cli.options import PATH, page, verbose_option
 
 
 @click.command()
 @click.argument("run", type=PATH)
-@click.option("--output", metavar="PAGE.html", type=PATH, required=True, help="The file of the page.")
+@click.option("--output", metavar="PAGE.html", type=PATH, required=True, callback=page, help="The file of the page.")
 @verbose_option
 def report(run: Path, output: Path, verbose: bool) -> None:
     """Write the page of RUN, the --out folder of `automl-tl search` or `train`, finished or not.
@@ -21,5 +20,4 @@ def report(run: Path, output: Path, verbose: bool) -> None:
     """
     from automl_tl.cli.pages import write_run
 
-    check_output(output)
     write_run(run, output, "--output")

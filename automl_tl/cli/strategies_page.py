@@ -5,30 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
+from automl_tl.durations import format_duration
 from automl_tl.lab.decision import FrontRow
 from automl_tl.recommender.reasons import sure
 from automl_tl.recommender.recommendation import Recommendation
-from automl_tl.report.facts.recommendation import duration, origin
+from automl_tl.report.facts.recommendation import origin
 
+CHANCE = "chance"
+LEGEND = f"{CHANCE.capitalize()}: of being the most accurate. Point and line: the accuracy that is expected, and 90%."
 _WIDTH = 16
 
 
 def front_table(result: Recommendation) -> RenderableType:
     """Return a row for every strategy: what it is expected to reach, what it costs, how likely it is the best."""
     table, front = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim"), result.front
-    for name in ("strategy", "accuracy", "time", "best", _scale(front), ""):
-        table.add_column(name, justify="right" if name in ("accuracy", "time", "best") else "left", no_wrap=bool(name))
+    for name in ("strategy", "accuracy", "time", CHANCE, _scale(front), ""):
+        table.add_column(name, justify="right" if name in ("accuracy", "time", CHANCE) else "left", no_wrap=bool(name))
     for row in front:
         mark = "<- recommended" if row.strategy == result.strategy else ""
         low, high = row.interval
         table.add_row(
-            row.strategy, f"{row.accuracy:.1%} ({low:.0%} to {high:.0%})", duration(row.seconds),
+            row.strategy, f"{row.accuracy:.1%} ({low:.0%} to {high:.0%})", format_duration(max(row.seconds, 1)),
             sure(result.best[row.strategy]), drawn(row, front), f"{origin(row)} {mark}", style="bold" if mark else "",
         )  # fmt: skip
-    return table
+    return Group(table, Text(LEGEND, style="dim"))
 
 
 def drawn(row: FrontRow, front: Sequence[FrontRow]) -> str:

@@ -51,15 +51,16 @@ def matching(name: str, there: Sequence[str]) -> list[int]:
 
 
 def _missing(table: Root, missing: Mapping[str, str], there: Sequence[str]) -> str:
-    what = f"The table '{printable(table)}' has no column {quoted(list(missing.values()))}"
+    column = "no column" if len(missing) == 1 else "no columns"
+    what = f"The table '{printable(table)}' has {column} {quoted(list(missing.values()))}"
     if any(is_picture_name(name) for name in there):
         return (
             f"{what}: its first line is {quoted(list(there))}, so put one that names the columns (path,label) on top."
         )
     known = {use: name for use in missing if (name := _well_known(use, there)) is not None}
     options = " ".join(f"--{use}-column {shlex.quote(printable(name))}" for use, name in known.items())
-    rest = [f"--{use}-column" for use in missing if use not in known]
-    way_out = f"give {options}" if options else f"name one with {' and '.join(rest)}"
+    rest = " and ".join(f"--{use}-column" for use in missing if use not in known)
+    way_out = " and ".join(filter(None, (options and f"give {options}", rest and f"name one with {rest}")))
     return f"{what}; its columns are {quoted(list(there), at_most=20)}: {way_out}."
 
 

@@ -113,7 +113,7 @@ def _odd_sizes(widths: np.ndarray, heights: np.ndarray) -> str:
     low, high = np.quantile(np.sqrt(widths * 1.0 * heights), [0.05, 0.95])
     if high <= WILD * low:
         return ""
-    return f"The sizes differ widely: nine in ten pictures have from {low:.0f} to {high:.0f} pixels a side."
+    return f"The sizes differ widely: nine in ten pictures have the area of a square of {low:.0f} to {high:.0f} pixels."
 
 
 def _extreme(widths: np.ndarray, heights: np.ndarray) -> str:

@@ -19,6 +19,7 @@ MANIFEST = "bundle.json"
 FILES = (TENSORS, MANIFEST, SUMS)
 CARD = "README.md"
 """The model card; nothing reads it, and it may be missing."""
+WHICH = "give the --out folder of automl-tl search or train, or the bundle/ in it"
 _SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
@@ -69,10 +70,10 @@ def _check_there(folder: Path) -> None:
     name = f"'{printable(folder)}'"
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
-        raise BundleError(f"The bundle {name} {what}: give the folder that holds {MANIFEST}.")
+        raise BundleError(f"The model {name} {what}: {WHICH}.")
     missing = [file for file in FILES if not (folder / file).is_file()]
     if len(missing) == len(FILES):
-        raise BundleError(f"The folder {name} is no bundle: it has no {MANIFEST}; give the folder that has it.")
+        raise BundleError(f"The folder {name} is no model, as it has no {MANIFEST}: {WHICH}.")
     if missing:
         raise BundleError(f"The bundle {name} has no {' and no '.join(missing)}: {WAY_OUT}.")
     if away := [file for file in FILES if leads_out(folder / file, folder)]:

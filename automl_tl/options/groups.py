@@ -127,8 +127,10 @@ class CacheOptions:
     """Where results are kept between runs."""
 
     cache_dir: str | Path | None = option(
-        None, "Where results are kept between runs.  [default: the user's cache folder]",
-        doc="where features are kept between runs; default: the user's cache folder.",
+        None,
+        "Where results are kept between runs.  [default: $AUTOML_TL_CACHE_DIR, else the user's cache folder]",
+        doc="where features are kept between runs; default: AUTOML_TL_CACHE_DIR of the environment, else the user's "
+        "cache folder.", metavar="FOLDER",
     )  # fmt: skip
 
 
@@ -172,7 +174,9 @@ class SeedOptions:
     """What chance depends on."""
 
     seed: int = option(
-        0, "Same data and seed, same result.", doc="of the split, the folds, the samples, the sampler and training.",
+        0,
+        "Of all that chance decides: same data and seed, same result, but where a --budget lets the clock decide too.",
+        doc="of the split, the folds, the samples, the sampler and training.",
         bounds=(0, LARGEST_SEED), show_default=True, kept_by_resume=True,
     )  # fmt: skip
 
@@ -247,7 +251,8 @@ class EffortOptions:
 
     budget: float | None = option(
         None,
-        "Training time that you will spend afterwards: 90, 10m, 1h30m.",
+        "Training time that you will spend afterwards, which is not the time that the answer takes: 90 (seconds), "
+        "10m, 1h30m.",
         doc="training time that will be spent afterwards, seconds or a text (10m); default: not considered.",
         metavar="DURATION", parse=parse_duration, bounds=(0.001, None),
     )  # fmt: skip

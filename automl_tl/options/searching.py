@@ -26,12 +26,15 @@ from automl_tl.options.groups import (
 from automl_tl.options.texts import parse_storage
 from automl_tl.quantities import parse_bytes, parse_count, parse_milliseconds
 from automl_tl.strategies import FROZEN, STRATEGIES
+from automl_tl.wording import format_bytes
 
 PARTS = ("joined", "augmented", "trained", "enqueued", "ensemble")
 """Parts of the search that can be left out, to measure what each earns."""
 DEFAULT_BUDGET = 600.0
 """Seconds of a search, where neither a budget nor a number of trials is given."""
 LEAST_BUDGET = 10.0
+LEAST_MEMORY = 100 * 10**6
+"""Bytes; a process that has loaded torch holds more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +43,15 @@ class BudgetOptions:
 
     budget: float | None = option(
         None,
-        "Time from now to the finished model: 90, 10m, 1h30m.  [default: 10m, or none with --trials]",
+        "Time from now to the finished model: 90 (seconds, at least 10), 10m, 1h30m.  [default: 10m, or none with "
+        "--trials]",
         doc="seconds, or a text (10m), from the start to the written model; default: 600 where `trials` is not given "
         "either.",
         metavar="DURATION", parse=parse_duration,
     )  # fmt: skip
     trials: int | None = option(
         None,
-        "Trials after the sweep, in all.",
+        "Candidates to try, in all, after the sweep of frozen ones; with --budget, whichever is used up first.",
         doc="trials after the sweep, in all; without a budget no decision reads a clock, so the same seed gives the "
         "same leaderboard but for the seconds.",
         metavar="N", bounds=(1, None),
@@ -139,6 +143,11 @@ class SearchOptions(InsideOptions, LimitOptions, TrackingOptions, FolderOptions,
         if self.budget is not None and not LEAST_BUDGET <= self.budget < math.inf:
             raise OptionError(
                 f"a budget must be {LEAST_BUDGET:g} s or more, to look at the pictures at all, but is {self.budget:g} s"
+            )
+        if self.max_memory is not None and self.max_memory < LEAST_MEMORY:
+            raise OptionError(
+                f"--max-memory {format_bytes(self.max_memory)} holds no network: give {format_bytes(LEAST_MEMORY)} or "
+                "more, with its unit (4GB)"
             )
         if self.max_memory is not None and held_memory() is None:
             raise OptionError("--max-memory needs Linux or macOS: here memory cannot be watched; leave it out")

@@ -97,8 +97,17 @@ def _triple(text: str, flag: str, fault_of: Callable[[object], str | None]) -> T
 
 def parse_csv_file(text: str) -> Path:
     """Return the file of that name, which ends in .csv; raise OptionError for another ending."""
-    if not text.lower().endswith(".csv"):
-        raise OptionError(f"{text!r} is written as CSV: end its name in .csv")
+    return _ending_in((".csv",), "CSV", text)
+
+
+def parse_page_file(text: str) -> Path:
+    """Return the file of that name, which ends in .html or .htm; raise OptionError for another ending."""
+    return _ending_in((".html", ".htm"), "HTML", text)
+
+
+def _ending_in(endings: tuple[str, ...], what: str, text: str) -> Path:
+    if not text.lower().endswith(endings):
+        raise OptionError(f"{text!r} is written as {what}: end its name in {endings[0]}")
     return Path(text)
 
 

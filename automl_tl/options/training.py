@@ -40,8 +40,8 @@ class ClassifierOptions:
     classifier: str | None = option(None, "Frozen: the linear classifier.", choices=CLASSIFIERS)
     penalty: float | None = option(
         None,
-        "Frozen: its regularisation, of ridge in units of the kernel's mean diagonal, of the others as a multiple of "
-        "columns over pictures.", bounds=(1e-12, None), metavar="NUMBER",
+        "Frozen: its regularisation, the larger the simpler; of ridge in units of the kernel's mean diagonal, of the "
+        "others as a multiple of columns over pictures.", bounds=(1e-12, None), metavar="NUMBER",
     )  # fmt: skip
     views: str | None = option(None, "Frozen: learn from mirrored and zoomed pictures as well.", choices=VIEWS)
 
@@ -53,19 +53,25 @@ class RecipeOptions:
     unfreeze: int | None = option(
         None, "Trained: stages that learn, the last ones before the last cut.", bounds=(1, None), metavar="N"
     )
-    epochs: int | None = option(None, "Trained: times round the pictures.", bounds=(1, None), metavar="N")
+    epochs: int | None = option(None, "Trained: passes over the pictures.", bounds=(1, None), metavar="N")
     head_lr: float | None = option(
-        None, "Trained: the highest learning rate of the head.", bounds=(1e-9, 10), metavar="NUMBER"
+        None, "Trained: the head's highest learning rate.", bounds=(1e-9, 10), metavar="NUMBER"
     )
     lr_ratio: float | None = option(
-        None, "Trained: that over the backbone's learning rate.", bounds=(1e-3, 1e6), metavar="NUMBER"
+        None,
+        "Trained: how many times the backbone's learning rate the head's is.",
+        bounds=(1e-3, 1e6),
+        metavar="NUMBER",
     )
     layer_decay: float | None = option(
-        None, "Trained: a stage's learning rate over that of the stage after it.", bounds=(1e-3, 1), metavar="SHARE"
+        None,
+        "Trained: factor on the learning rate from each stage to the one before it; 1: all alike.",
+        bounds=(1e-3, 1),
+        metavar="SHARE",
     )
     layers: str | None = option(None, "Trained: what is added to the linear head.", choices=LAYERS)
     head_epochs: int | None = option(
-        None, "Trained: epochs before, in which the head learns alone.", bounds=(0, None), metavar="N"
+        None, "Trained: passes before these in which the head learns alone.", bounds=(0, None), metavar="N"
     )
     weight_decay: float | None = option(None, "Trained: AdamW's.", bounds=(0, 1), metavar="NUMBER")
     batchnorm: str | None = option(
@@ -75,10 +81,17 @@ class RecipeOptions:
         None, "Trained: share of the schedule in which the rates rise.", bounds=(0, 1), metavar="SHARE"
     )
     label_smoothing: float | None = option(
-        None, "Trained: what is taken off the right label.", bounds=(0, 0.9), metavar="SHARE"
+        None,
+        "Trained: probability that is taken from the right label and spread over all classes.",
+        bounds=(0, 0.9),
+        metavar="SHARE",
     )
-    mixup: float | None = option(None, "Trained: alpha of mixup.", bounds=(0, 10), metavar="ALPHA")
-    cutmix: float | None = option(None, "Trained: alpha of cutmix.", bounds=(0, 10), metavar="ALPHA")
+    mixup: float | None = option(
+        None, "Trained: alpha of mixup's beta distribution; 0: none.", bounds=(0, 10), metavar="ALPHA"
+    )
+    cutmix: float | None = option(
+        None, "Trained: alpha of cutmix's beta distribution; 0: none.", bounds=(0, 10), metavar="ALPHA"
+    )
     augmentation: str | None = option(
         None, "Trained: none leaves every picture as it is.  [default: what leaves the labels as they are]",
         doc='"none" leaves every picture as it is; default: what leaves the labels as they are.', choices=("none",),

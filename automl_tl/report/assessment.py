@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from automl_tl.domain.similarity import Domain
+from automl_tl.durations import format_duration
 from automl_tl.lab.decision import FrontRow
 from automl_tl.lab.findings import Screened
 from automl_tl.lab.matrix import Matrix, Size
@@ -15,7 +16,7 @@ from automl_tl.report.charts.front import front_chart
 from automl_tl.report.charts.learning import learning_chart
 from automl_tl.report.charts.matrix import matrix_chart
 from automl_tl.report.charts.probe import MOST_BACKBONES, probe_chart
-from automl_tl.report.facts.recommendation import duration, origin
+from automl_tl.report.facts.recommendation import origin
 from automl_tl.report.landmarks import landmarks
 from automl_tl.report.parts import Chart, Grid, Number, Section
 from automl_tl.strategies import Strategy
@@ -76,7 +77,7 @@ def evidence_section(probe: Sequence[Screened], backbone: str, curve: LearningCu
 def _strategy(row: FrontRow) -> tuple[str | Number, ...]:
     low, high = row.interval
     accuracy = Number(f"{row.accuracy:.1%}", row.accuracy)
-    time = Number(duration(row.seconds), row.seconds)
+    time = Number(format_duration(max(row.seconds, 1)), row.seconds)
     return row.strategy, accuracy, f"{low:.1%} to {high:.1%}", time, origin(row), row.how
 
 

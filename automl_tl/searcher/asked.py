@@ -59,9 +59,15 @@ def configuration_asked_for(
 
 
 def check_strategy(asked: ConfigurationOptions) -> None:
-    """Raise OptionError where the strategy that is asked for has not what else is: known before any picture is read."""
+    """Raise OptionError where no strategy, or not the one asked for, has what else is: before any picture is read."""
     if asked.strategy is not None:
         _check_kind(asked.strategy, asked)
+    of_frozen, of_trained = (next(iter(_given(asked, names)), None) for names in (OF_FROZEN, OF_TRAINED))
+    if of_frozen is not None and of_trained is not None:
+        raise OptionError(
+            f"{_flag(of_frozen)} is for a frozen backbone and {_flag(of_trained)} for one that learns: leave one of "
+            "them out"
+        )
 
 
 def _start(
@@ -146,6 +152,10 @@ def _given(asked: ConfigurationOptions, names: Iterable[str]) -> dict[str, Any]:
     return {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
 
 
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def _check_kind(strategy: str, asked: ConfigurationOptions, source: str = "as asked for") -> None:
     """Raise OptionError where something is asked for that the strategy, of that source, has not."""
     trained = strategy not in FROZEN
@@ -155,8 +165,7 @@ def _check_kind(strategy: str, asked: ConfigurationOptions, source: str = "as as
         named = strategy if asked.strategy else f"{strategy}, {source}"
         other = "feature_extractor" if trained and wrong in OF_FROZEN else "fine_tuning"
         raise OptionError(
-            f"--{wrong.replace('_', '-')} means nothing to the strategy {named}: leave it out, "
-            f"or give --strategy {other}"
+            f"{_flag(wrong)} means nothing to the strategy {named}: leave it out, or give --strategy {other}"
         )
 
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from automl_tl.data.source import Source, sources_of
+from automl_tl.errors import PictureError
+
 PICTURES = "pictures.json"
 """File of the run: what `identities` returns."""
 _OPTIONS = {
@@ -28,10 +31,34 @@ _INPUTS = ("--weights", "--mean", "--std", "--input-size")
 def identities(frame: pd.DataFrame) -> dict[str, str]:
     """Return a digest of what is said of each picture (label, split, group) by the digest of its bytes."""
     said = zip(frame["label"], frame["split"], frame["group"], strict=True)
-    return {
-        sha[:16]: hashlib.sha256(json.dumps(one).encode()).hexdigest()[:8]
-        for sha, one in zip(frame["sha256"], said, strict=True)
-    }
+    return {sha[:16]: _digest(one) for sha, one in zip(frame["sha256"], said, strict=True)}
+
+
+def _digest(said: tuple[str, str, str]) -> str:
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:8]
+
+
+def n_learned(kept: Mapping[str, str], frame: pd.DataFrame) -> int:
+    """Return how many pictures of a data set a run has learned from: those of its training or validation part.
+
+    Args:
+        kept: what `identities` returned of the run.
+        frame: of a data set that was listed; what cannot be read counts as not learned.
+    """
+    sources, labels, groups = sources_of(frame), frame["label"], frame["group"]
+    return sum(
+        str(kept.get(sha[:16])) in {_digest((label, part, group)) for part in ("train", "val")}
+        for sha, label, group in zip(map(_hash_of, sources), labels, groups, strict=True)
+    )
+
+
+def _hash_of(source: Source) -> str:
+    """Return the hash of a picture's bytes; "" where they cannot be read."""
+    try:
+        with source.open() as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it has readinto
+    except (OSError, PictureError):
+        return ""
 
 
 def picture_changes(before: Mapping[str, str] | None, now: Mapping[str, str]) -> str:

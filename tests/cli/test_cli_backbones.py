@@ -76,7 +76,7 @@ def test_verbose_says_from_where() -> None:
 
 
 def test_nothing_matches() -> None:
-    assert run("none").stdout == "No backbone matches 'none'.\n"
+    assert run("none").stdout == "No backbone's name has 'none' in it; automl-tl backbones list shows all families.\n"
     assert json.loads(run("none", "--format", "json").stdout)["backbones"] == []
 
 

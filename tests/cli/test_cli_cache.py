@@ -146,8 +146,10 @@ def test_info_creates_nothing(tmp_path: Path) -> None:
 
 
 def test_clear_asks(filled: Path) -> None:
-    refused = run("clear", "--cache-dir", str(filled), answer="n\n")
-    assert refused.exit_code == 1
+    for answer in ("n\n", ""):  # nobody is there to be asked
+        refused = run("clear", "--cache-dir", str(filled), answer=answer)
+        assert refused.exit_code == 1
+        assert refused.stdout.endswith("Nothing was deleted; --yes deletes without asking.\n")
     assert (filled / "scan" / "a.json").exists()
     agreed = run("clear", "--cache-dir", str(filled), answer="y\n")
     assert agreed.exit_code == 0

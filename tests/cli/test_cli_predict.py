@@ -338,7 +338,7 @@ def test_a_file_is_there_only_when_all_is_done(
     [
         (["BUNDLE", "none"], "no file or folder 'none'"),
         (["none", "PICTURES"], "does not exist"),
-        (["PICTURES", "PICTURES"], "is no bundle"),
+        (["PICTURES", "PICTURES"], "is no model"),
         (["BUNDLE", "PICTURES", "--output", "none/x.csv"], "does not exist"),
         (["BUNDLE", "PICTURES", "--output", "PICTURES"], "is a folder"),
         (["BUNDLE", "PICTURES", "--device", "gpu"], "is no device"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shlex
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -76,6 +77,27 @@ def test_a_search_ends_with_a_model_that_predicts(real: tuple[Result, SearchResu
     assert {file.name for file in (out / "bundle").iterdir()} >= {"bundle.json", "model.safetensors", "SHA256SUMS"}
     assert (out / "leaderboard.csv").is_file()
     assert evaluate(load_bundle(out / "bundle", "cpu"), open_dataset(data)).accuracy > 0.9
+
+
+def test_what_a_model_has_learned_is_no_proof_of_it(
+    real: tuple[Result, SearchResult], data: Path, tmp_path: Path
+) -> None:
+    def notes(bundle: Path, pictures: Path) -> list[str]:
+        words = ["evaluate", str(bundle), str(pictures), "--device", "cpu", "--format", "json"]
+        return list(json.loads(CliRunner().invoke(main, words).stdout)["notes"])
+
+    out, told = (
+        data.parent / "run",
+        "The model has learned from {} of these 24 pictures, which says nothing of new ones",
+    )
+    assert any(note.startswith(told.format(24)) for note in notes(out, data))
+    other = write_pictures(tmp_path / "other", per_class=8, seed=5)
+    assert not any("has learned from" in note for note in notes(out / "bundle", other))
+    for file in sorted(data.glob("*/*"))[:2]:
+        shutil.copy(file, other / file.parent.name / file.name)
+    assert any(note.startswith(told.format(2)) for note in notes(out / "bundle", other))
+    shutil.copytree(out / "bundle", tmp_path / "alone")  # of which nobody knows what it has seen
+    assert not any("has learned from" in note for note in notes(tmp_path / "alone", data))
 
 
 def test_the_page_says_what_was_found_and_what_is_next(real: tuple[Result, SearchResult], data: Path) -> None:
@@ -275,6 +297,7 @@ def test_accepted(asked: dict[str, Any], arguments: str, name: str, value: Any) 
     [
         ("--budget soon", "--budget: 'soon' is no duration"),
         ("--max-memory much", "--max-memory: 'much' is not an amount of memory"),
+        ("--report page.txt", "--report: 'page.txt' is written as HTML: end its name in .html"),
         ("--max-params 0", "--max-params: a number must be above zero"),
         ("--max-latency-ms fast", "--max-latency-ms: 'fast' is not a time"),
         ("--trials 0", "0 is not in the range x>=1"),

@@ -96,6 +96,8 @@ def test_what_cannot_be_trained_is_one_sentence(data: Path, tmp_path: Path, opti
 def test_options_that_do_not_go_together_are_refused_before_any_picture_is_read(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="--epochs means nothing to the strategy feature_extractor: leave it out"):
         automl_tl.train(tmp_path / "nowhere", strategy="feature_extractor", epochs=3)
+    with pytest.raises(OptionError, match="--classifier is for a frozen backbone and --epochs for one that learns"):
+        automl_tl.train(tmp_path / "nowhere", classifier="ridge", epochs=3)
 
 
 def test_numbers_outside_their_range_are_refused_at_once(data: Path) -> None:

@@ -211,7 +211,7 @@ def test_nothing_to_say() -> None:
         ({"counts": {"a": 9, "b": 12}}, "fewer than 10 pictures to train on: 'a'"),
         ({"counts": {"a": 1, "b": 2}}, "single picture to train on, which cannot be measured: 'a'"),
         ({"pairs": [(32, 40)] * 30 + [(300, 300)] * 20}, "a side of 32 pixels or less"),
-        ({"pairs": [(100, 100)] * 25 + [(1500, 1500)] * 25}, "from 100 to 1500 pixels a side"),
+        ({"pairs": [(100, 100)] * 25 + [(1500, 1500)] * 25}, "the area of a square of 100 to 1500 pixels"),
         ({"pairs": [(300, 200)] * 49 + [(3000, 300)]}, "1 of 50 pictures are more than 4 times as long as wide"),
         ({"colour": np.repeat(COLOUR[..., :1], 3, axis=-1)}, "are grey"),
     ],

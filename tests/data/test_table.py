@@ -272,17 +272,22 @@ def test_the_same_path_in_two_parts_stays_in_the_test(table: Write) -> None:
 @pytest.mark.parametrize(
     ("options", "missing"),
     [
-        ({}, "'path', 'label'"),
-        ({"path_column": "thing"}, "'label'"),
-        ({"path_column": "thing", "label_column": "kind", "split_column": "part"}, "'part'"),
-        ({"path_column": "thing", "label_column": "kind", "group_column": "patient"}, "'patient'"),
+        ({}, "columns 'path', 'label'"),
+        ({"path_column": "thing"}, "column 'label'"),
+        ({"path_column": "thing", "label_column": "kind", "split_column": "part"}, "column 'part'"),
+        ({"path_column": "thing", "label_column": "kind", "group_column": "patient"}, "column 'patient'"),
     ],
 )
 def test_a_missing_column(table: Write, options: dict[str, str], missing: str) -> None:
     sentence = sentence_of(table("thing,kind\nimg/0.png,a\n"), **options)
-    assert f"has no column {missing};" in sentence
+    assert f"has no {missing};" in sentence
     assert "its columns are 'thing', 'kind'" in sentence
     assert sentence.endswith("-column.")
+
+
+def test_the_way_out_names_every_missing_column(table: Write) -> None:
+    sentence = sentence_of(table("file,klass\nimg/0.png,a\n"))
+    assert sentence.endswith("give --path-column file and name one with --label-column.")
 
 
 @pytest.mark.parametrize("header", ["Path,Label", "PATH,label", " Path , LABEL "])

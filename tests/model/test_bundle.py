@@ -331,7 +331,7 @@ def test_tensors_that_are_none(bundle: Path) -> None:
 def test_what_is_no_bundle(bundle: Path, tmp_path: Path) -> None:
     assert "does not exist" in failure(tmp_path / "none")
     assert "is a file" in failure(bundle / "bundle.json")
-    assert "is no bundle" in failure(tmp_path)
+    assert "is no model" in failure(tmp_path)
 
 
 # --- plugins ----------------------------------------------------------------------------------------

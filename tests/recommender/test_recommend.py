@@ -6,6 +6,7 @@ import io
 import json
 import math
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,11 +28,12 @@ from automl_tl.data.majority import Majority
 from automl_tl.data.measure import measure
 from automl_tl.data.source import Source
 from automl_tl.errors import BackboneError, DataError, OptionError
-from automl_tl.lab import considered, networks
+from automl_tl.lab import considered, expectations, networks
 from automl_tl.lab.decision import FrontRow
 from automl_tl.lab.lab import open_lab
 from automl_tl.lab.matrix import place
 from automl_tl.learning import trainer
+from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.learning.finetune import Trained, TrainingError
 from automl_tl.monitor import Epoch, Progress, Silent, unheeded
 from automl_tl.options import LabOptions
@@ -281,10 +283,17 @@ def test_backbones_that_prepare_pictures_alike_have_each_decoded_once(
     assert set(decoded.values()) == {1}
 
 
-def test_a_budget_shows_in_the_choice(tiny: dict[str, TinyBackbone], data: Path) -> None:
-    result = automl_tl.recommend(data, budget=1e-9)  # no machine solves a head in it
+def test_a_budget_shows_in_the_choice(
+    tiny: dict[str, TinyBackbone], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(*arguments: Any) -> object:
+        time.sleep(0.002)
+        return solve_classifier(*arguments)
+
+    monkeypatch.setattr(expectations, "solve_classifier", slowly)
+    result = automl_tl.recommend(data, budget=0.001)
     assert any("fits the budget" in reason for reason in result.reasons)
-    assert result.to_dict()["budget"] == 1e-9
+    assert result.to_dict()["budget"] == 0.001
 
 
 def test_groups_stay_together(tiny: dict[str, TinyBackbone], data: Path, tmp_path: Path) -> None:

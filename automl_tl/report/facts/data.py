@@ -74,5 +74,5 @@ def _per_class(report: QualityReport) -> str:
 def _sizes(report: QualityReport) -> str:
     width, height = report.median_size
     low, high = report.sizes[0.05], report.sizes[0.95]
-    spread = "" if round(low) == round(high) else f"; 9 in 10 are between {low:.0f} and {high:.0f} a side"
+    spread = "" if round(low) == round(high) else f"; 9 in 10 have the area of a square of {low:.0f} to {high:.0f}"
     return f"median {width} x {height} pixels{spread}; longer to shorter side up to {report.aspects[1.0]:.3g}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from automl_tl.data.majority import Majority
 from automl_tl.domain.similarity import Domain
+from automl_tl.durations import format_duration
 from automl_tl.lab.decision import FrontRow
 from automl_tl.recommender.reasons import sure
 from automl_tl.recommender.recommendation import Recommendation
@@ -19,7 +20,7 @@ def what_to_do(result: Recommendation) -> Iterator[tuple[str, str]]:
     """Yield what is recommended, and what to expect of it."""
     yield "strategy", result.strategy
     if result.budget is not None:
-        yield "budget", f"{duration(result.budget)} of training"
+        yield "budget", f"{format_duration(result.budget)} of training"
     yield "backbone", result.frozen.backbone
     cuts = "+".join(map(str, result.cuts))
     whole = " (the whole ConvNet)" if max(result.cuts) == result.frozen.n_stages else ""
@@ -89,14 +90,3 @@ def _domain(domain: Domain) -> str:
 def origin(row: FrontRow) -> str:
     """Return what a strategy's expected accuracy rests on, in a word or two."""
     return "measured" if row.measured else "tried" if row.tried else "by experience"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds for people.
-
-    >>> duration(4.2), duration(75), duration(4000)
-    ('4 s', '1.2 min', '1.1 h')
-    """
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
