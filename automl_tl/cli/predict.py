@@ -81,6 +81,11 @@ def _checked_format(asked: PredictOptions, paths: tuple[str, ...]) -> str:
     kind = asked.output_format or _by_ending(asked.output)
     if kind == "parquet" and asked.output is None:
         raise OptionError("--format parquet is not for standard output; name a file by --output")
+    named = None if asked.output is None else ENDINGS.get(asked.output.suffix.lower())
+    if named not in (None, "table", kind):
+        raise OptionError(
+            f"--output {str(asked.output)!r} ends as {named} does, but --format is {kind}: give one alone"
+        )
     return kind
 
 

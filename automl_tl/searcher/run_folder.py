@@ -89,6 +89,8 @@ class RunFolder:
             OptionError: it holds a link, another run, or none to resume.
             BundleError: what is the user's lies where the model would replace it.
         """
+        if self.path.exists() and not self.path.is_dir():
+            raise OptionError(f"--out '{printable(self.path)}' is a file; name a folder")
         self._check_links()
         check_free(Path(os.path.realpath(self.bundle)))
         if resume:

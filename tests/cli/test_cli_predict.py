@@ -257,6 +257,7 @@ def test_output_goes_to_a_file_whose_ending_says_the_format(bundle: Path, pictur
     [
         (["--output", "o.xlsx"], "--output 'o.xlsx': no format is called '.xlsx'; end it in .csv, .json, .jsonl"),
         (["--format", "parquet"], "--format parquet is not for standard output"),
+        (["--output", "o.csv", "--format", "json"], "--output 'o.csv' ends as csv does, but --format is json"),
         (["--output", "n" * 300 + ".csv"], "(File name too long): give a shorter path"),
     ],
 )

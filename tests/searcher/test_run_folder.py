@@ -247,3 +247,9 @@ def test_a_tilde_is_the_home_folder_for_every_part(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     folder = RunFolder(Path("~/run"))
     assert {folder.path, folder.bundle.parent, folder.journal.parent} == {tmp_path / "run"}
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    with pytest.raises(OptionError, match=r"--out '.*run' is a file; name a folder"):
+        RunFolder(tmp_path / "run").check(resume=False)
