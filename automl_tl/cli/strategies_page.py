@@ -15,8 +15,8 @@ from automl_tl.recommender.reasons import sure
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.report.facts.recommendation import origin
 
-CHANCE = "chance"
-LEGEND = f"{CHANCE.capitalize()}: of being the most accurate. Point and line: the accuracy that is expected, and 90%."
+CHANCE, MARK = "chance", "<-"
+LEGEND = f"Chance: of being the best. Point and line: expected accuracy and 90% interval. {MARK}: recommended."
 _WIDTH = 16
 
 
@@ -26,7 +26,7 @@ def front_table(result: Recommendation) -> RenderableType:
     for name in ("strategy", "accuracy", "time", CHANCE, _scale(front), ""):
         table.add_column(name, justify="right" if name in ("accuracy", "time", CHANCE) else "left", no_wrap=bool(name))
     for row in front:
-        mark = "<- recommended" if row.strategy == result.strategy else ""
+        mark = MARK if row.strategy == result.strategy else ""
         low, high = row.interval
         table.add_row(
             row.strategy, f"{row.accuracy:.1%} ({low:.0%} to {high:.0%})", format_duration(max(row.seconds, 1)),
