@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,7 @@ def evaluate(
         result = run(
             scorer, dataset, split=asked.split, batch_size=size, threads=asked.workers, progress=update
         )  # fmt: skip
-    result = replace(result, notes=(*_learned(bundle, dataset, result), *result.notes))
+    result = replace(result, notes=(*_learned(bundle, model, dataset, result), *result.notes))
     if asked.errors is not None:
         _write_errors(asked.errors, result)
     if report is not None:
@@ -80,22 +81,32 @@ def evaluate(
         print_result(*evaluation_page(result, dataset, verbose=verbose))
 
 
-def _learned(bundle: Path, dataset: ImageDataset, result: Evaluation) -> tuple[str, ...]:
-    """Return a note where pictures count that the model has learned from, as far as its run is still there to tell."""
+def _learned(bundle: Path, model: Model, dataset: ImageDataset, result: Evaluation) -> tuple[str, ...]:
+    """Return a note where pictures count that the model has learned from, as far as its run is still there to tell.
+
+    Pictures of an object store are not fetched a second time for it.
+    """
     from automl_tl.searcher.run_folder import RunFolder
     from automl_tl.searcher.same_run import PICTURES, n_learned
 
     run = bundle if (bundle / PICTURES).exists() else bundle.absolute().parent
     kept = RunFolder(run).read_json(PICTURES)
-    if not kept:
+    if not kept or not isinstance(dataset.root, Path):
         return ()
-    n = n_learned(kept, dataset.frame[dataset.frame["path"].isin(result.paths)])
+    parts = ("train", "val", *(["test"] if _facts(model).get("learned_from_test") else []))
+    n = n_learned(kept, parts, dataset.frame[dataset.frame["path"].isin(result.paths)])
     if not n:
         return ()
     return (
         f"The model has learned from {n:,} of these {plural(result.n, 'picture')}, which says nothing of new ones: "
         "give pictures that it has not seen.",
     )
+
+
+def _facts(model: Model) -> Mapping[str, Any]:
+    """Return what the bundle says of the data that it was made from."""
+    facts = model.details.get("data")
+    return facts if isinstance(facts, dict) else {}
 
 
 def _write_errors(file: Path, result: Evaluation) -> None:

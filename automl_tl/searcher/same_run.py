@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -38,16 +38,17 @@ def _digest(said: tuple[str, str, str]) -> str:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:8]
 
 
-def n_learned(kept: Mapping[str, str], frame: pd.DataFrame) -> int:
-    """Return how many pictures of a data set a run has learned from: those of its training or validation part.
+def n_learned(kept: Mapping[str, str], parts: Sequence[str], frame: pd.DataFrame) -> int:
+    """Return how many pictures of a data set a run has learned from.
 
     Args:
         kept: what `identities` returned of the run.
+        parts: of its split that it has learned from.
         frame: of a data set that was listed; what cannot be read counts as not learned.
     """
     sources, labels, groups = sources_of(frame), frame["label"], frame["group"]
     return sum(
-        str(kept.get(sha[:16])) in {_digest((label, part, group)) for part in ("train", "val")}
+        str(kept.get(sha[:16])) in {_digest((label, part, group)) for part in parts}
         for sha, label, group in zip(map(_hash_of, sources), labels, groups, strict=True)
     )
 

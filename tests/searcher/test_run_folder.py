@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 from dataclasses import replace
 from pathlib import Path
@@ -8,14 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from generated_pictures import MakePictures
 from tasks import RIDGE, TUNED, bare_task, outcome
 
+from automl_tl.data.dataset import open_dataset
 from automl_tl.errors import OptionError
 from automl_tl.model.errors import BundleError
 from automl_tl.model.swap import aside
 from automl_tl.monitor import Epoch
 from automl_tl.searcher.run_folder import STATES_KEPT, RunFolder, default_out
-from automl_tl.searcher.same_run import option_change, picture_changes
+from automl_tl.searcher.same_run import identities, n_learned, option_change, picture_changes
 from automl_tl.searcher.trials.outcome import Outcome
 
 TASK = bare_task(np.arange(12) % 3)
@@ -253,3 +256,16 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
     with pytest.raises(OptionError, match=r"--out '.*run' is a file; name a folder"):
         RunFolder(tmp_path / "run").check(resume=False)
+
+
+def test_what_a_run_has_learned_is_known_by_bytes_label_and_part(make_pictures: MakePictures) -> None:
+    frame = open_dataset(make_pictures(per_class=4)).frame
+    hashes = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in frame["path"]]
+    parts = ["train"] * 6 + ["val"] * 2 + ["test"] * 4
+    kept = identities(frame.assign(sha256=hashes, split=parts))
+    assert n_learned(kept, ("train", "val"), frame) == 8
+    assert n_learned(kept, ("train", "val", "test"), frame) == 12
+    assert n_learned(kept, ("train", "val"), frame.assign(label="other")) == 0
+    assert n_learned({**kept, hashes[0][:16]: ["rubbish"]}, ("train", "val"), frame) == 7  # type: ignore[dict-item]
+    Path(frame["path"][0]).unlink()
+    assert n_learned(kept, ("train", "val"), frame) == 7
