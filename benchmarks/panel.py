@@ -10,6 +10,7 @@ are drawn, `assess` looks at the training part, each strategy is trained on it t
 --strategy` would, and all four are tested once on pictures that nothing saw. A row is a file of its own in FOLDER as
 soon as it is known, so an interrupted run goes on where it stopped. `collect` puts the rows of FOLDER in the place of
 earlier ones of the panel; what the panel has of today's trainer is not trained again, so FOLDER may be lost after it.
+Until all rows of a trainer are there they are kept aside: `--out benchmarks/results/panel_rows.csv` for every act.
 datasets_meta/README.md says what the columns are.
 """
 
