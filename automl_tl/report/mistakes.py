@@ -9,7 +9,7 @@ import numpy as np
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.model.evaluation import Answer
 from automl_tl.report.charts.confusion import LARGEST, confused_pairs, confusion_chart
-from automl_tl.report.parts import Cell, Chart, Grid, Number, Part
+from automl_tl.report.parts import Cell, Chart, Grid, Number, Part, Sentences
 
 MOST_PAIRS = 100
 
@@ -30,7 +30,7 @@ def confusion_parts(counts: np.ndarray, classes: Sequence[str], whose: str) -> t
         for true, predicted, n, of in confused_pairs(counts, classes, MOST_PAIRS)
     )
     if not rows:
-        return matrix
+        return matrix or (Sentences(("No class is taken for another.",)),)
     return (*matrix, Grid(("true class", "taken for", "pictures", "share of the class"), rows, whose))
 
 

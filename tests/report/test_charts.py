@@ -28,6 +28,8 @@ from automl_tl.report.charts.matrix import MOST_NAMED, matrix_chart
 from automl_tl.report.charts.probe import probe_chart
 from automl_tl.report.charts.progress import best_so_far, progress_chart
 from automl_tl.report.landmarks import landmarks
+from automl_tl.report.mistakes import confusion_parts
+from automl_tl.report.parts import Chart, Grid, Sentences
 
 HOSTILE = '<b>"$x^2$" & \'\u202e'
 
@@ -183,3 +185,11 @@ def test_epochs_are_drawn_by_run_and_scores_where_there_are_any() -> None:
     assert {"epoch", "loss", "trial 7"} <= set(shown)
     assert "accuracy" in texts(score_chart({"trial 7": looked_at}, "accuracy") or Markup())
     assert score_chart({"trial 7": alone}, "accuracy") is None
+
+
+@pytest.mark.parametrize(("n", "kinds"), [(3, [Chart]), (30, [Sentences])])
+def test_without_a_mistake_something_is_said(n: int, kinds: list[type]) -> None:
+    counts, classes = 5 * np.eye(n, dtype=int), [f"c{number}" for number in range(n)]
+    assert [type(part) for part in confusion_parts(counts, classes, "")] == kinds
+    counts[0, 1] = 2
+    assert type(confusion_parts(counts, classes, "")[-1]) is Grid
