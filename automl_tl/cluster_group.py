@@ -75,8 +75,8 @@ def do_together(
 ) -> T:  # fmt: skip
     """Do a piece of work in every process of a group, and return what the first one returns: work for an executor.
 
-    If a process dies, or is lost to the others, who raise ConnectionError then, all begin again; whatever else the work
-    raises is raised here, and not tried again.
+    If a process dies, or is lost to the others, who raise ConnectionError or find no group any more, all begin again;
+    whatever else the work raises is raised here, and not tried again.
 
     Args:
         group: that does it.
@@ -136,6 +136,8 @@ def _take_part(config: Mapping[str, Any]) -> None:
     except ConnectionError:
         raise
     except Exception as error:
+        if not import_module("torch.distributed").is_initialized():
+            raise ConnectionError("Ray Train has taken the group down, as it does when a process dies") from error
         ray.get(part.answer.fail.remote(error))
         raise
     if first:

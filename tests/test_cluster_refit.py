@@ -88,6 +88,14 @@ def test_an_error_of_one_process_ends_all_and_is_not_tried_again(executor: RayEx
     assert len(list(marks.iterdir())) == 1
 
 
+def test_who_finds_no_group_any_more_has_lost_another(executor: RayExecutor, tmp_path: Path) -> None:
+    from shared_refit import late
+
+    (marks := tmp_path / "marks").mkdir()
+    assert executor.together(late, marks, processes=2, folder=tmp_path).result() == 2
+    assert (marks / "died").exists()
+
+
 def test_what_dies_again_and_again_is_given_up(executor: RayExecutor, tmp_path: Path) -> None:
     from shared_refit import dying
 
