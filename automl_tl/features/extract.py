@@ -254,13 +254,20 @@ def _statistics(network: Network, images: torch.Tensor, engine: Engine, view: st
 
 def _checked(network: Network, images: torch.Tensor, engine: Engine, view: str) -> dict[str, np.ndarray]:
     with blaming(network.name, f"could not be run on {len(images)} pictures"):
-        pooled = _pooled(network, images, engine, view)
-        for name, values in pooled.items():
-            _check_rows(network, name, values, len(images))
-        found = to_host(pooled)
+        found = _found(network, images, engine, view)
+        if engine.dtype == "float16" and not all(np.isfinite(array).all() for array in found.values()):
+            found = _found(network, images, replace(engine, dtype="float32"), view)  # it ends at 65,504
         for name, array in found.items():
             _check_values(network, name, array)
     return found
+
+
+def _found(network: Network, images: torch.Tensor, engine: Engine, view: str) -> dict[str, np.ndarray]:
+    """Return the statistics of a batch on the host."""
+    pooled = _pooled(network, images, engine, view)
+    for name, values in pooled.items():
+        _check_rows(network, name, values, len(images))
+    return to_host(pooled)
 
 
 def _pooled(network: Network, images: torch.Tensor, engine: Engine, view: str) -> Mapping[str, torch.Tensor]:

@@ -209,6 +209,16 @@ def test_what_fails_on_a_batch_names_the_backbone(kind: str, files: list[Picture
     assert str(caught.value) == sentence
 
 
+def test_what_float16_is_too_small_for_is_computed_in_float32(files: list[Picture], tmp_path: Path) -> None:
+    network = hooked(lambda output, number: output * 1e6)
+    matrices = [
+        extract(Pass(network, HOW, Engine("cpu", dtype), batch_size=4), files, FeatureStore(tmp_path)).matrix([2, 3])
+        for dtype in ("float32", "float16")
+    ]
+    assert np.abs(matrices[0]).max() > np.finfo(np.float16).max
+    np.testing.assert_allclose(matrices[1], matrices[0], rtol=1e-5)
+
+
 def test_what_was_computed_before_a_failure_is_kept(files: list[Picture], tmp_path: Path) -> None:
     network, store = hooked(raising), FeatureStore(tmp_path)
     with pytest.raises(BackboneError):
