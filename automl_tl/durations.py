@@ -62,3 +62,14 @@ def format_duration(seconds: float) -> str:
             n, rest = divmod(whole * ratio // size, ratio)
             return f"{n} {big} {rest} {small}" if rest else f"{n} {big}"
     return f"{whole} s"
+
+
+def format_need(seconds: float) -> str:
+    """Return what work takes for people, in whole seconds that suffice: 600.2 do not fit a budget of ten minutes.
+
+    >>> format_need(600.2)
+    '10 min 1 s'
+    >>> format_need(0.03)
+    '1 s'
+    """
+    return format_duration(max(1, math.ceil(seconds)))

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from automl_tl.durations import format_duration
+from automl_tl.durations import format_need
 from automl_tl.lab.decision import FrontRow
 from automl_tl.recommender.reasons import sure
 from automl_tl.recommender.recommendation import Recommendation
@@ -29,7 +29,7 @@ def front_table(result: Recommendation) -> RenderableType:
         mark = MARK if row.strategy == result.strategy else ""
         low, high = row.interval
         table.add_row(
-            row.strategy, f"{row.accuracy:.1%} ({low:.0%} to {high:.0%})", format_duration(max(row.seconds, 1)),
+            row.strategy, f"{row.accuracy:.1%} ({low:.0%} to {high:.0%})", format_need(row.seconds),
             sure(result.best[row.strategy]), drawn(row, front), f"{origin(row)} {mark}", style="bold" if mark else "",
         )  # fmt: skip
     return Group(table, Text(LEGEND, style="dim"))

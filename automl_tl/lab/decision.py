@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
+from automl_tl.durations import format_duration, format_need
 from automl_tl.lab.matrix import Matrix
 from automl_tl.strategies import FROZEN, Strategy
 
@@ -77,7 +77,7 @@ def choose(
     if not rivals:
         chosen = min(front, key=lambda row: row.seconds)
         reasons.append(
-            f"No strategy fits the budget of {budget:g} s; {chosen.strategy} is the cheapest "
+            f"No strategy fits the budget of {format_duration(budget)}; {chosen.strategy} is the cheapest "
             f"with about {_time(chosen)}."
         )
     else:
@@ -158,10 +158,11 @@ def _why(chosen: FrontRow, start: FrontRow, budget: float | None) -> list[str]:
     if chosen.strategy == start.strategy:
         return []
     gain, stderr = expected_difference(chosen, start)
-    allowed = "" if budget is None else f", and its {_time(chosen)} fit the budget of {budget:g} s"
+    given = "" if budget is None else f"the budget of {format_duration(budget)}"
+    allowed = f", and its {_time(chosen)} fit {given}" if given else ""
     if budget is not None and start.seconds > budget:
         return [
-            f"{start.strategy} would take about {_time(start)}, more than the budget of {budget:g} s; "
+            f"{start.strategy} would take about {_time(start)}, more than {given}; "
             f"{chosen.strategy} is the best that fits, or the cheapest within half a point of it."
         ]
     if gain < INDIFFERENCE and chosen.seconds < start.seconds:
@@ -176,7 +177,7 @@ def _why(chosen: FrontRow, start: FrontRow, budget: float | None) -> list[str]:
 
 
 def _time(row: FrontRow) -> str:
-    return f"{max(1, math.ceil(row.seconds))} s"
+    return format_need(row.seconds)
 
 
 def _known(a: FrontRow, b: FrontRow) -> str:
@@ -190,7 +191,7 @@ def _why_not(row: FrontRow, chosen: FrontRow, budget: float | None) -> str:
     gain, stderr = expected_difference(row, chosen)
     text = f"{row.strategy} may reach {row.accuracy:.1%}: {100 * gain:+.1f} points (standard error {100 * stderr:.1f})"
     if budget is not None and row.seconds > budget:
-        return f"{text}, but its {_time(row)} do not fit the budget of {budget:g} s."
+        return f"{text}, but its {_time(row)} do not fit the budget of {format_duration(budget)}."
     if row.seconds <= chosen.seconds:
         return f"{text}, which is within half a point, where the matrix decides."
     return f"{text}, not enough for its {_time(row)} where {chosen.strategy} takes {_time(chosen)}."

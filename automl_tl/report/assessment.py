@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from automl_tl.domain.similarity import Domain
-from automl_tl.durations import format_duration
+from automl_tl.durations import format_need
 from automl_tl.lab.decision import FrontRow
 from automl_tl.lab.findings import Screened
 from automl_tl.lab.matrix import Matrix, Size
@@ -77,7 +77,7 @@ def evidence_section(probe: Sequence[Screened], backbone: str, curve: LearningCu
 def _strategy(row: FrontRow) -> tuple[str | Number, ...]:
     low, high = row.interval
     accuracy = Number(f"{row.accuracy:.1%}", row.accuracy)
-    time = Number(format_duration(max(row.seconds, 1)), row.seconds)
+    time = Number(format_need(row.seconds), row.seconds)
     return row.strategy, accuracy, f"{low:.1%} to {high:.1%}", time, origin(row), row.how
 
 
