@@ -74,7 +74,7 @@ def choose(
     reasons: list[str] = []
     start = _cell(rows, matrix, reasons)
     rivals = [row for row in front if budget is None or row.seconds <= budget]
-    if not rivals:
+    if budget is not None and not rivals:
         chosen = min(front, key=lambda row: row.seconds)
         reasons.append(
             f"No strategy fits the budget of {format_duration(budget)}; {chosen.strategy} is the cheapest "
