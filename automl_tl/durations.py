@@ -65,11 +65,14 @@ def format_duration(seconds: float) -> str:
 
 
 def format_need(seconds: float) -> str:
-    """Return what work takes for people, in whole seconds that suffice: 600.2 do not fit a budget of ten minutes.
+    """Return what work takes for people, rounded up to what is shown: 3,620 s do not fit a budget of an hour.
 
     >>> format_need(600.2)
     '10 min 1 s'
+    >>> format_need(3620)
+    '1 h 1 min'
     >>> format_need(0.03)
     '1 s'
     """
-    return format_duration(max(1, math.ceil(seconds)))
+    step = 1 if seconds < UNITS["h"] else UNITS["min"] if seconds < UNITS["d"] else UNITS["h"]
+    return format_duration(max(1, step * math.ceil(seconds / step)))

@@ -84,10 +84,16 @@ def test_of_two_that_cost_the_same_the_better_one_is_the_answer() -> None:
     assert choose(rows, SMALL_SIMILAR, 1000).strategy == "early_feature_extractor"
 
 
-def test_seconds_beside_a_budget_do_not_contradict_it() -> None:
-    rows = [replace(one, seconds=600.3) if one.strategy == "fine_tuning" else one for one in front()]
-    told = " ".join(choose(rows, LARGE_SIMILAR, 600).reasons)
-    assert "would take about 10 min 1 s, more than the budget of 10 min" in told
+@pytest.mark.parametrize(
+    ("seconds", "budget", "told"),
+    [
+        (600.3, 600, "10 min 1 s, more than the budget of 10 min"),
+        (3620, 3600, "1 h 1 min, more than the budget of 1 h"),
+    ],
+)
+def test_seconds_beside_a_budget_do_not_contradict_it(seconds: float, budget: float, told: str) -> None:
+    rows = [replace(one, seconds=seconds) if one.strategy == "fine_tuning" else one for one in front()]
+    assert f"would take about {told};" in choose(rows, LARGE_SIMILAR, budget).reasons[0]
     assert "budget of 0.5 s" in " ".join(choose(rows, LARGE_SIMILAR, 0.5).reasons)
 
 
