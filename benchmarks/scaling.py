@@ -38,7 +38,7 @@ from automl_tl.learning.spectrum import decompose
 from automl_tl.learning.trainer import Material, Start, learned_state, train
 from automl_tl.learning.tunable import copy_network
 from benchmarks.bfloat16 import BACKBONE, FOLDS, PER_CLASS, SEED, Pictures, configured, read
-from benchmarks.peers.cells import SIZES, Cell
+from benchmarks.peers.cells import TUNED, Cell
 
 RESULTS = Path(__file__).parent / "results" / "scaling.csv"
 OTHERS = ("weather", "blood_wbc", "faces_orl", "magnetic_tiles")
@@ -77,9 +77,9 @@ def main() -> None:
     asked = parser.parse_args()
     networks = Networks(choose_engine("cpu"), cache_dir(None))
     done = set(pd.read_csv(RESULTS)[["data", "draw"]].itertuples(index=False, name=None)) if RESULTS.exists() else set()
-    for cell in (Cell(data, PER_CLASS, draw) for draw in asked.draws for data in (*SIZES, *OTHERS)):
+    for cell in (Cell(data, PER_CLASS, draw) for draw in asked.draws for data in (*TUNED, *OTHERS)):
         if (cell.data, cell.draw) not in done:
-            rows = measured(networks, read(asked.data, cell), tuned=cell.data in SIZES)
+            rows = measured(networks, read(asked.data, cell), tuned=cell.data in TUNED)
             add(pd.DataFrame([{"data": cell.data, "draw": cell.draw, **row} for row in rows]))
     print(summary(pd.read_csv(RESULTS)))
 

@@ -21,6 +21,9 @@ SIZES = {
     "omniglot_alphabets": (10, 50),
     "sign_digits": (10,),
     "trashnet": (10,),
+    "weather": (10,),
+    "blood_wbc": (10,),
+    "magnetic_tiles": (10,),
 }
 """Training pictures of every class, by data set."""
 TUNED = {
@@ -34,7 +37,7 @@ TUNED = {
 """Sets that some number of automl-tl was chosen on, with where. In linear.py it is one of three weights of columns, and
 in recipe.py one of two lengths of training, chosen on test pictures of these cells: `benchmarks/scaling.py` has the
 first on four other sets. The panel of the calibration leaves out the set that is measured."""
-MIRRORED = ("clothing", "emoji_icons", "metal_sheet_defects", "trashnet")
+MIRRORED = ("clothing", "emoji_icons", "metal_sheet_defects", "trashnet", "weather", "blood_wbc", "magnetic_tiles")
 """Sets in which a mirrored picture means the same. Who fine-tunes by hand or with fastai knows, and says so; automl-tl
 has to find out."""
 
