@@ -106,7 +106,7 @@ def assess(
     domain, size = domains[evidence.backbone], _size(lab, evidence.backbone, sample)
     matrix = place(size.large, domain.different, lab.calibration.borders.different)
     with clock("timing"), activity("Timing a training step"):
-        unfreezing = stages_to_unfreeze(domain, evidence.late(lab.metric.name).n_stages)
+        unfreezing = stages_to_unfreeze(domain, evidence.late.n_stages)
         speed = tuning_speed(lab, evidence, unfreezing, sample, spare.part(SHARE))
         expectations = expect(lab, evidence, features[evidence.backbone], sample, domain, speed)
     choice = choose(expectations.front, matrix, budget, expectations.usual)
@@ -115,7 +115,7 @@ def assess(
         flips = spare.attempt(
             FLIPS, lambda: _flips(lab, screened, features[evidence.backbone], sample, spare), lambda: ()
         )
-    own = lab.networks.network(evidence.late(lab.metric.name).backbone).fine_tuning
+    own = lab.networks.network(evidence.late.backbone).fine_tuning
     advice, near = advise(choice.strategy, unfreezing, flips, own), nearest(expectations.known, lab.calibration)
     return Assessment(
         sample, features, domains, evidence, size, matrix, expectations, unfreezing, choice, flips, advice, near, own,
@@ -127,7 +127,7 @@ def tuning_speed(
     lab: Lab, evidence: Evidence, unfreezing: Unfreezing, sample: Sample, spare: SpareTime = UNLIMITED
 ) -> TrainingSpeed:
     """Return what a training step of the chosen backbone costs; estimated where there is no time to measure it."""
-    late = evidence.late(lab.metric.name)
+    late = evidence.late
     network, count = lab.networks.network(late.backbone), unfreezing.count
     engine, folder = lab.engine.for_training, lab.networks.timing
 

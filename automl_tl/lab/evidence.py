@@ -21,7 +21,8 @@ from automl_tl.learning.classifiers import SOLVED_KINDS
 from automl_tl.learning.effort import solving
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.learning.heads import l2_grid, solve_path
-from automl_tl.learning.scores import PenaltyPath, get_metric
+from automl_tl.learning.merit import merit, usual
+from automl_tl.learning.scores import PenaltyPath
 from automl_tl.learning.screen import ridge_path
 from automl_tl.learning.spectrum import decompose
 from automl_tl.monitor import Progress
@@ -49,6 +50,8 @@ class Candidate:
     rows: np.ndarray
     """int (m,), pictures of the sample that it was scored on."""
     accuracy: float
+    merit: float
+    """By which it is chosen: `learning.merit`."""
 
     @property
     def backbone(self) -> str:
@@ -96,21 +99,22 @@ class Evidence:
     screened_all: bool
     """Whether the screen saw every picture of the sample, so that its answers and the finalists' are comparable."""
     metric: str
-    """By which backbone and sources were chosen."""
+    """Which was to be good when backbone and sources were chosen."""
 
     def screened(self, candidate: Candidate) -> Candidate:
         """Return the ridge screen of a candidate's source."""
         return next(c for c in self.probe if c.source == candidate.source)
 
-    def late(self, metric: str) -> Candidate:
-        """Return the best feature extractor: every backbone has one, its last cut at least."""
-        candidate = self.best("feature_extractor", metric)
+    @property
+    def late(self) -> Candidate:
+        """The best feature extractor: every backbone has one, its last cut at least."""
+        candidate = self.best("feature_extractor")
         assert candidate is not None
         return candidate
 
-    def best(self, strategy: Strategy, metric: str) -> Candidate | None:
+    def best(self, strategy: Strategy) -> Candidate | None:
         """Return the best finalist of a frozen strategy."""
-        return _best([c for c in self.finalists if c.strategy == strategy], metric)
+        return _best([c for c in self.finalists if c.strategy == strategy])
 
 
 def gather_evidence(
@@ -142,7 +146,7 @@ def screen(
     deadline: float = math.inf,
 ) -> list[Candidate]:
     """Return every source of every backbone with the ridge screen, the best first; arguments as `gather_evidence`."""
-    rows, metric = sample.subset(SCREEN_SIZE, lab.seed), lab.metric.name
+    rows = sample.subset(SCREEN_SIZE, lab.seed)
     listed = [(name, source) for name in features for source in sources(features[name])]
     order = sorted(listed, key=lambda item: item[1].cuts != (features[item[0]].n_stages,))  # every last cut first
     screened: dict[FeatureSource, Candidate] = {}
@@ -150,7 +154,7 @@ def screen(
         screened[source] = _screen(lab, features[name], source, sample, rows)
         progress(len(screened), len(listed))
     probe = [screened[source] for _, source in listed if source in screened]
-    return sorted(probe, key=lambda c: -_utility(c, metric))
+    return sorted(probe, key=lambda c: -c.merit)
 
 
 def _prior(names: Sequence[str]) -> pd.Series:
@@ -162,7 +166,7 @@ def _prior(names: Sequence[str]) -> pd.Series:
 def _screen(lab: Lab, features: Features, source: FeatureSource, sample: Sample, rows: np.ndarray) -> Candidate:
     X = _matrix(features, source, rows)
     path = ridge_path(sample.problem(X, rows), metric=lab.metric.name, device=lab.engine.device)
-    return _candidate(source, features.n_stages, path, rows, sample)
+    return _candidate(lab, source, features.n_stages, path, rows, sample)
 
 
 def _matrix(features: Features, source: FeatureSource, rows: np.ndarray) -> np.ndarray:
@@ -170,10 +174,14 @@ def _matrix(features: Features, source: FeatureSource, rows: np.ndarray) -> np.n
     return part.matrix(source.cuts, source.pooling)
 
 
-def _candidate(source: FeatureSource, n_stages: int, path: PenaltyPath, rows: np.ndarray, sample: Sample) -> Candidate:
-    accuracy = float((path.predictions[path.best] == sample.y[rows]).mean())
+def _candidate(
+    lab: Lab, source: FeatureSource, n_stages: int, path: PenaltyPath, rows: np.ndarray, sample: Sample
+) -> Candidate:
+    y = sample.y[rows]
+    accuracy = float((path.predictions[path.best] == y).mean())
+    worth = merit(path.value, path.losses, y, lab.metric, usual(source.cuts, source.pooling))
     scoreless = replace(path, oof=np.empty((0, 0), np.float32))  # a gigabyte for hundreds of sources and classes
-    return Candidate(source, n_stages, scoreless, rows, accuracy)
+    return Candidate(source, n_stages, scoreless, rows, accuracy, worth)
 
 
 def _finalists(
@@ -187,7 +195,7 @@ def _finalists(
         if not screened_all:
             some = [_screen(lab, features, c.source, sample, everything) for c in until(deadline, some)]
         yield from some
-        best = _best(some, lab.metric.name)
+        best = _best(some)
         if time.monotonic() < deadline and _is_solvable(sample) and best is not None:
             yield from _solve(lab, best.source, features, sample, rows, deadline)
 
@@ -213,13 +221,13 @@ def _solve(
         solve_path(kind, problem, strengths, metric=metric, deadline=deadline) for kind in until(deadline, SOLVED_KINDS)
     ]
     if len(rows) < sample.n:
-        best = max(paths, key=lambda path: _path_utility(path, metric))
+        best = max(paths, key=lambda p: merit(p.value, p.losses, problem.y, lab.metric, 0.0))
         near = best.penalties[max(best.best - 1, 0) : best.best + 2] * len(rows) / sample.n
         rows = np.arange(sample.n)
         problem = sample.problem(decompose(_matrix(features, source, rows), device))
         paths = [solve_path(best.kind, problem, near, metric=metric, deadline=deadline)]
     for path in paths:
-        yield _candidate(source, features.n_stages, path, rows, sample)
+        yield _candidate(lab, source, features.n_stages, path, rows, sample)
 
 
 def _choose_backbone(probe: Sequence[Candidate], metric: str, prior: pd.Series, sample: Sample) -> tuple[str, str]:
@@ -233,7 +241,7 @@ def _choose_backbone(probe: Sequence[Candidate], metric: str, prior: pd.Series, 
     top = probe[0]
     if len(best) == 1:
         return top.backbone, f"{top.backbone} is the only backbone that was considered."
-    measured = pd.Series({name: _utility(c, metric) for name, c in best.items()})
+    measured = pd.Series({name: c.merit for name, c in best.items()})
     published = _PRIOR_SLOPE * prior.reindex(measured.index)
     spread = published.notna().map({True: _PRIOR_SD, False: _UNPUBLISHED_SD})
     published = (published - published.mean()).fillna(0.0) + measured.mean()
@@ -263,13 +271,5 @@ def _why_backbone(ours: Candidate, theirs: Candidate, prior: pd.Series, sample: 
     return f"{text}." if metric == "accuracy" else f"{text}; chosen by {metric}."
 
 
-def _utility(candidate: Candidate, metric: str) -> float:
-    return _path_utility(candidate.path, metric)
-
-
-def _path_utility(path: PenaltyPath, metric: str) -> float:
-    return path.value if get_metric(metric).greater_is_better else -path.value
-
-
-def _best(candidates: Sequence[Candidate], metric: str) -> Candidate | None:
-    return max(candidates, key=lambda c: _utility(c, metric), default=None)
+def _best(candidates: Sequence[Candidate]) -> Candidate | None:
+    return max(candidates, key=lambda c: c.merit, default=None)

@@ -19,6 +19,7 @@ from automl_tl.lab.timing import TrainingSpeed
 from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.learning.curve import LearningCurve, learning_curve
 from automl_tl.learning.estimate import Estimate, OutOfFold, add_gain, expected_accuracy, paired_gain
+from automl_tl.learning.merit import merits, usual
 from automl_tl.learning.recipe import epochs_for
 from automl_tl.learning.scores import Metric, correctness
 from automl_tl.learning.spectrum import Spectrum, decompose
@@ -64,9 +65,9 @@ def expect(
         speed: of a training step of the chosen backbone.
     """
     metric = lab.metric
-    found = {name: evidence.best(name, metric.name) for name in FROZEN}
+    found = {name: evidence.best(name) for name in FROZEN}
     candidates = {name: candidate for name, candidate in found.items() if candidate is not None}
-    late = evidence.late(metric.name)
+    late = evidence.late
     start = time.perf_counter()
     X = decompose(features.matrix(late.source.cuts, late.source.pooling), lab.engine.device)
     solve_classifier(late.path.kind, X, sample.y, len(sample.classes), late.path.penalty)
@@ -116,10 +117,14 @@ def _estimate(
     rivals = list(evidence.finalists)
     if evidence.screened_all:
         rivals += [c for c in evidence.probe if c.backbone != evidence.backbone]
-    paths = [chosen.path, *(c.path for c in rivals if c.strategy == chosen.strategy and c is not chosen)]
-    predictions = [prediction for path in paths for prediction in path.predictions]
+    y, same = sample.y, [chosen, *(c for c in rivals if c.strategy == chosen.strategy and c is not chosen)]
+    right = [correctness(y, c.path.predictions) for c in same]
+    worth = [
+        merits(known, c.path.losses, y, metric, usual(c.source.cuts, c.source.pooling))
+        for c, known in zip(same, right, strict=True)
+    ]
     return expected_accuracy(
-        OutOfFold(correctness(sample.y, predictions), sample.groups, sample.folds, metric.weights(sample.y)),
+        OutOfFold(np.concatenate(right, axis=1), sample.groups, sample.folds, np.concatenate(worth, axis=1)),
         chosen=chosen.path.best,
         per_class=float(np.median(np.bincount(sample.y))),
         curve_step=step,

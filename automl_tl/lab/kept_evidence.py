@@ -21,7 +21,7 @@ from automl_tl.learning.scores import PenaltyPath
 from automl_tl.monitor import Progress
 from automl_tl.version import __version__
 
-VERSION = 3
+VERSION = 4
 """Raised with every change after which the same features come to other results."""
 MOST_CLASSES = 100
 """Of a sample whose evidence is kept: its predictions are some 3 MB of JSON, of 1,000 classes 20."""
@@ -94,27 +94,30 @@ def _candidate_to_dict(one: Candidate) -> dict[str, Any]:
     path = one.path
     return {
         "backbones": list(one.source.backbones), "cuts": list(one.source.cuts), "pooling": one.source.pooling,
-        "n_stages": one.n_stages, "accuracy": one.accuracy, "rows": one.rows.tolist(), "kind": path.kind,
-        "penalties": path.penalties.tolist(), "values": path.values.tolist(), "best": path.best,
-        "predictions": path.predictions.tolist(),
+        "n_stages": one.n_stages, "accuracy": one.accuracy, "merit": one.merit, "rows": one.rows.tolist(),
+        "kind": path.kind, "penalties": path.penalties.tolist(), "values": path.values.tolist(), "best": path.best,
+        "predictions": path.predictions.tolist(), "losses": path.losses.tolist(),
     }  # fmt: skip
 
 
 def _candidate(values: Any, sample: Sample) -> Candidate:
     rows = _whole(values["rows"], sample.n)
     predictions = np.stack([_whole(one, len(sample.classes)) for one in listed(values["predictions"])])
-    penalties, found = (np.array([number(one) for one in listed(values[name])]) for name in ("penalties", "values"))
-    if predictions.shape != (len(penalties), len(rows)) or len(found) != len(penalties):
+    penalties, found, losses = (
+        np.array([number(one) for one in listed(values[name])]) for name in ("penalties", "values", "losses")
+    )
+    if predictions.shape != (len(penalties), len(losses)) or len(found) != len(penalties) or len(losses) != len(rows):
         raise ValueError("its predictions are of other pictures or penalties")
     best = whole_number(values["best"], 0, len(penalties) - 1)
     path = PenaltyPath(
-        is_a(values["kind"], str), penalties, predictions.astype(np.int32), found, best, np.empty((0, 0), np.float32)
-    )
+        is_a(values["kind"], str), penalties, predictions.astype(np.int32), found, best,
+        oof=np.empty((0, 0), np.float32), losses=losses.astype(np.float32),
+    )  # fmt: skip
     n_stages = whole_number(values["n_stages"], 1)
     cuts = tuple(whole_number(cut, 1, n_stages) for cut in listed(values["cuts"]))
     names = tuple(checked_name(one) for one in listed(values["backbones"]))
     source = FeatureSource(names, cuts, is_a(values["pooling"], str))
-    return Candidate(source, n_stages, path, rows, number(values["accuracy"]))
+    return Candidate(source, n_stages, path, rows, number(values["accuracy"]), number(values["merit"]))
 
 
 def _whole(values: Sequence[Any], end: int) -> np.ndarray:

@@ -16,7 +16,6 @@ from automl_tl.learning.recipe import LABEL_SMOOTHING, Recipe, epochs_for
 
 def fine_tuning(
     found: Assessment,
-    metric: str,
     *,
     unfrozen: int | None = None,
     cut: int | None = None,
@@ -30,12 +29,11 @@ def fine_tuning(
 
     Args:
         found: what is known of the data set.
-        metric: by which the backbone is chosen.
         unfrozen: stages that learn; default: those that are advised.
         cut: the last stage that is kept; default: of all.
         policy: default: the advised one.
     """
-    late = found.evidence.late(metric)
+    late = found.evidence.late
     cut = late.n_stages if cut is None else cut
     how = Recipe(
         unfrozen=min(found.unfreezing.count if unfrozen is None else unfrozen, cut),
@@ -47,9 +45,9 @@ def fine_tuning(
     return Configuration("fine_tuning", late.backbone, late.n_stages, (cut,), "mean", how)
 
 
-def from_pretrained(found: Assessment, metric: str, *, policy: AugmentationPolicy | None = None) -> Configuration:
+def from_pretrained(found: Assessment, *, policy: AugmentationPolicy | None = None) -> Configuration:
     """Return the recommended training of everything from the pretrained weights; arguments as for `fine_tuning`."""
-    late = found.evidence.late(metric)
+    late = found.evidence.late
     how = Recipe(
         unfrozen=late.n_stages, epochs=epochs_for(found.sample.n_training), batchnorm="adapting",
         label_smoothing=LABEL_SMOOTHING,

@@ -54,14 +54,14 @@ class OutOfFold:
     correct: (n, m) bool, whether each candidate is right on each picture.
     clusters: int (n,), pictures that are resampled together (duplicates, groups).
     folds: int (n,), to notice if folds differ by more than chance.
-    weights: (n,) positive, the weights by which candidates are selected (`scores.class_weights` selects by balanced
-        accuracy); what is estimated is the plain accuracy.
+    merits: (n, m), what each picture adds to what candidates are selected by; default: being right. What is estimated
+        is the plain accuracy.
     """
 
     correct: np.ndarray
     clusters: np.ndarray | None = None
     folds: np.ndarray | None = None
-    weights: np.ndarray | None = None
+    merits: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.correct.ndim != 2 or 0 in self.correct.shape:
@@ -107,19 +107,19 @@ def correct_selection(found: OutOfFold, bootstrap: Bootstrap = Bootstrap()) -> C
 
     Ties in-bag are broken at random. One candidate, or one cluster, is left as it is.
     """
-    correct, clusters, weights = found.correct, found.clusters, found.weights
+    correct, clusters = found.correct, found.clusters
     n, m = correct.shape
     table = correct.astype(np.float32)
-    utility = table if weights is None else table * np.asarray(weights, dtype=np.float32)[:, None]
+    merits = table if found.merits is None else found.merits
     plain = correct.mean(axis=0)
-    best = int(utility.sum(axis=0).argmax())
+    best = int(merits.sum(axis=0).argmax())
     if m == 1 or (clusters is not None and len(np.unique(clusters)) == 1):
         return Corrected(float(plain[0]), 0, float(plain[0]), 0.0)
     rng = np.random.default_rng(bootstrap.seed)
     scores, chosen = [], []
     for start in range(0, bootstrap.draws, BATCH):
         counts = _bootstrap_counts(n, clusters, min(BATCH, bootstrap.draws - start), rng)
-        picked = (counts @ utility + 1e-3 * rng.random((len(counts), m), dtype=np.float32)).argmax(axis=1)
+        picked = (counts @ merits + 1e-3 * rng.random((len(counts), m), dtype=np.float32)).argmax(axis=1)
         outside = (counts == 0).astype(np.float32)
         sizes = outside.sum(axis=1)
         scores.append(((outside * table[:, picked].T).sum(axis=1) / np.maximum(sizes, 1))[sizes > 0])

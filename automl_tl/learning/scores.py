@@ -15,6 +15,8 @@ from automl_tl.errors import OptionError
 
 # The temperature is looked for between these; ridge scores need about .2, logits about 1.
 TEMPERATURES = (0.01, 100.0)
+MOST_CALIBRATED = 2000
+"""Pictures that suffice for a temperature, where it is only needed to compare candidates."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +113,27 @@ def negative_log_likelihoods(y: np.ndarray, scores: np.ndarray, temperature: flo
     return losses
 
 
-def best_temperature(y: np.ndarray, scores: np.ndarray) -> float:
+@dataclass(frozen=True)
+class UsualTemperature:
+    """What temperatures of a kind of scores are known to be: the logarithm is normal."""
+
+    middle: float
+    spread: float
+    """Standard deviation of the logarithm."""
+
+    def loss(self, log_temperature: float) -> float:
+        """The negative logarithm of the density, but for a constant."""
+        return ((log_temperature - math.log(self.middle)) / self.spread) ** 2 / 2
+
+
+def best_temperature(y: np.ndarray, scores: np.ndarray, usual: UsualTemperature | None = None) -> float:
     """The temperature of least negative log-likelihood on out-of-fold scores (Guo et al. 2017, arXiv 1706.04599).
 
-    y is int (n,), scores float (n, C). As if one more picture had been seen that belongs to another class than its
-    scores say: without it, 20 pictures that are all right would mean certainty.
+    y is int (n,), scores float (n, C). Where it is known what is usual, it is the most probable one; else it is as if
+    one more picture had been seen that belongs to another class than its scores say: without either, 20 pictures that
+    are all right would mean certainty.
     """
-    doubt = 1 / (len(y) + 1)
+    doubt = 0.0 if usual else 1 / (len(y) + 1)
     logits = scores.astype(np.float64) - scores.max(axis=1, keepdims=True)
     own = logits[np.arange(len(y)), y]
     others = (logits.sum(axis=1) - own) / max(scores.shape[1] - 1, 1)
@@ -125,10 +141,20 @@ def best_temperature(y: np.ndarray, scores: np.ndarray) -> float:
 
     def loss(log_temperature: float) -> float:
         temperature = math.exp(log_temperature)
-        return float(np.log(np.exp(logits / temperature).sum(axis=1)).mean()) - target / temperature
+        found = float(np.log(np.exp(logits / temperature).sum(axis=1)).mean()) - target / temperature
+        return found + usual.loss(log_temperature) / len(y) if usual else found
 
     bounds = tuple(math.log(t) for t in TEMPERATURES)
     return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-3}).x)
+
+
+def calibrated_losses(y: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """-log softmax(scores / T)[y] of each picture, float32 (n,), nats, at the best temperature T for these scores.
+
+    Of many pictures every so manieth says the temperature.
+    """
+    some = slice(None, None, math.ceil(len(y) / MOST_CALIBRATED))
+    return negative_log_likelihoods(y, scores, best_temperature(y[some], scores[some])).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -141,6 +167,7 @@ class PenaltyPath:
     values: (p,) float64, the metric at every penalty.
     best: index of the best penalty: by the metric, equals by their log loss, equals again by the first.
     oof: (n, C) float32, the out-of-fold scores at the best penalty (only there, to bound memory).
+    losses: (n,) float32, their `calibrated_losses`.
     """
 
     kind: str
@@ -149,6 +176,7 @@ class PenaltyPath:
     values: np.ndarray
     best: int
     oof: np.ndarray
+    losses: np.ndarray
 
     @property
     def penalty(self) -> float:
@@ -191,4 +219,5 @@ def follow_path(
             best, kept, loss = index, oof.astype(np.float32), own
         if (patience is not None and index - improved >= patience) or time.monotonic() >= deadline:
             break
-    return PenaltyPath(kind, np.array(penalties), np.stack(predictions), np.array(values), best, kept)
+    losses = calibrated_losses(y, kept)
+    return PenaltyPath(kind, np.array(penalties), np.stack(predictions), np.array(values), best, kept, losses)

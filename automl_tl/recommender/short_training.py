@@ -116,7 +116,7 @@ def with_short_training(
         budget: training time that will be spent afterwards, seconds, or None.
         progress: called with (done, total) percent.
     """
-    late = found.evidence.late(lab.metric.name)
+    late = found.evidence.late
     try:
         tried = remember(
             lab.networks.cache / "short_training",
@@ -159,7 +159,7 @@ def _depends_on(lab: Lab, found: Assessment, late: Candidate) -> dict[str, Any]:
         "labels": sample.y.tolist(),
         "folds": sample.folds.tolist(),
         "groups": sample.groups.tolist(),
-        "configuration": fine_tuning(found, lab.metric.name).to_dict(),
+        "configuration": fine_tuning(found).to_dict(),
         "frozen": [late.describe(), float(late.path.penalty)],
         "weights": network.weights.identity,
         "input": [network.backbone.mean, network.backbone.std, asdict(_preprocessing(lab, late.backbone))],
@@ -253,7 +253,7 @@ def _train(
 
     Training ends when `time.perf_counter()` is `ends` at the latest.
     """
-    whole = fine_tuning(found, lab.metric.name)
+    whole = fine_tuning(found)
     configuration = replace(whole, how=replace(whole.tuned, epochs=epochs_for(len(rows))))
     learned, scored = np.arange(len(rows)), np.arange(len(rows), len(rows) + len(held_out))
     with TemporaryDirectory(prefix="short_", dir=lab.networks.cache) as folder:

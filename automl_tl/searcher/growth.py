@@ -75,7 +75,7 @@ def _curve(task: Task, found: Sweep) -> LearningCurve | None:
     plain = [o for o in found.outcomes if o.configuration.head == "ridge" and len(o.configuration.cuts) == 1]
     if not plain:
         return None
-    best = max(plain, key=lambda o: task.metric.sign * o.value).configuration
+    best = max(plain, key=lambda o: o.merit).configuration
     problem = task.sample.problem(task.matrix(*best.source))
     return learning_curve(problem, best.frozen.penalty, seed=task.seed, groups=task.sample.groups)
 
@@ -98,11 +98,10 @@ class Carried:
 def carried(loop: Loop) -> Carried:
     """Return what is worth trying on more pictures."""
     candidates, best = loop.candidates, loop.candidates.best_frozen
-    known = sorted(
-        [*loop.prepared.sweep.outcomes, *candidates.outcomes], key=lambda o: -loop.task.metric.sign * o.value
-    )
-    trained = [o.configuration for o in known if o.configuration.is_trained]
-    frozen = [best.configuration, *(o.configuration for o in known if not o.configuration.is_trained)]
+    known, sign = [*loop.prepared.sweep.outcomes, *candidates.outcomes], loop.task.metric.sign
+    ranked = sorted((o for o in known if o.configuration.is_trained), key=lambda o: -sign * o.value)
+    solved = sorted((o for o in known if not o.configuration.is_trained), key=lambda o: -o.merit)
+    trained, frozen = [o.configuration for o in ranked], [best.configuration, *(o.configuration for o in solved)]
     names = {frozen[0].backbone, *(one.backbone for one in trained[:1])}
     plain = dict.fromkeys(replace(c, how=replace(c.frozen, views="plain")) for c in frozen if c.backbone in names)
     tried = [c for c in trained if c.backbone in names][:TRAINED_ANEW]
@@ -161,10 +160,10 @@ def grown(loop: Loop, size: int) -> Prepared | None:
     leading = before.outcome.configuration.strategy
     eligible = [o for o in solved if o.configuration.strategy == leading]
     ahead, eligible = (before.ahead, eligible) if eligible else (0.0, solved)
-    best = max(eligible, key=lambda o: task.metric.sign * o.value)
+    best = max(eligible, key=lambda o: o.merit)
     optimism = before.optimism * float(np.sqrt(loop.task.sample.n / sample.n))  # it falls as a standard error does
     everything = lab.held_aside and sample.n >= n_training(lab)
-    others = tuple(best_of_others(task, eligible, best))
+    others = tuple(best_of_others(eligible, best))
     swept = Sweep(tuple(solved), Reference(best, before.l2, ahead, optimism), others)
     return replace(loop.prepared, task=task, sweep=swept, learns_from_everything=everything)
 

@@ -64,15 +64,15 @@ def stub_clock(monkeypatch: pytest.MonkeyPatch, ticks: int) -> None:
 def test_without_a_deadline_everything_is_screened_in_any_order():
     found = gather(math.inf)
     assert len(found.probe) == 2 * len(gather(math.inf, ("a",)).probe)
-    values = [candidate.path.value for candidate in found.probe]
-    assert values == sorted(values, reverse=True)
+    merits = [candidate.merit for candidate in found.probe]
+    assert merits == sorted(merits, reverse=True)
     assert {candidate.path.kind for candidate in found.finalists} > {"ridge", "softmax"}
 
 
 def test_at_the_deadline_there_is_the_last_cut_of_one_backbone_at_least():
     found = gather(0.0)
     assert [(c.backbone, c.source.cuts) for c in found.probe] == [("a", (STAGES,))]
-    assert found.late("accuracy").source == found.probe[0].source
+    assert found.late.source == found.probe[0].source
     assert [c.path.kind for c in found.finalists] == ["ridge"]
 
 
@@ -84,8 +84,8 @@ def test_evidence_holds_together_wherever_it_ends(monkeypatch: pytest.MonkeyPatc
     known = {c.source: c.path.value for c in gather(math.inf).probe}
     assert 1 <= len(some.probe) <= len(known)
     assert all(c.path.value == known[c.source] for c in some.probe)
-    assert some.late("accuracy").backbone == some.backbone
-    assert some.late("accuracy").n_stages == STAGES
+    assert some.late.backbone == some.backbone
+    assert some.late.n_stages == STAGES
 
 
 def test_larger_samples_are_looked_at_again_as_far_as_there_is_time(monkeypatch: pytest.MonkeyPatch):
@@ -94,14 +94,15 @@ def test_larger_samples_are_looked_at_again_as_far_as_there_is_time(monkeypatch:
         found = gather(deadline)
         assert not found.screened_all
         assert all(len(c.rows) == N for c in found.finalists)
-        assert found.late("accuracy") in found.finalists
+        assert found.late in found.finalists
 
 
 def one_of(backbone: str, right: int, n: int = 20) -> Candidate:
     """Return a screened source of a backbone that is right on the first pictures."""
     predictions = (np.arange(n) >= right).astype(np.int32)[None]
-    path = PenaltyPath("ridge", np.ones(1), predictions, np.array([right / n]), 0, np.empty((0, 0), np.float32))
-    return Candidate(FeatureSource((backbone,), (1,), "mean"), 1, path, np.arange(n), right / n)
+    losses = np.where(predictions[0] == 0, 0.1, 1.0)
+    path = PenaltyPath("ridge", np.ones(1), predictions, np.array([right / n]), 0, np.empty((0, 0)), losses)
+    return Candidate(FeatureSource((backbone,), (1,), "mean"), 1, path, np.arange(n), right / n, right / n)
 
 
 def chosen(published: dict[str, float], **right: int) -> str:

@@ -61,7 +61,7 @@ def test_the_second_time_nothing_is_gathered(tmp_path: Path, gathered: list[str]
     first, second = (evidence_of(lab, FEATURES, sample(), unheeded) for _ in range(2))
     assert gathered == ["gathered"]
     assert same(first, second)
-    late = second.late("accuracy")
+    late = second.late
     assert second.screened(late).source == late.source
     assert late.path.predictions.dtype == np.int32
 

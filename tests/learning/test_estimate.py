@@ -73,7 +73,7 @@ def test_selection_by_balanced_accuracy():
     major, fair = y == 0, np.concatenate([np.arange(90) % 5 != 0, np.ones(10, bool)])
     correct = np.stack([major, fair], axis=1)
     assert correct_selection(OutOfFold(correct)).best == 0
-    corrected = correct_selection(OutOfFold(correct, weights=class_weights(y)))
+    corrected = correct_selection(OutOfFold(correct, merits=correct * class_weights(y)[:, None]))
     assert corrected.best == 1
     assert corrected.accuracy == pytest.approx(fair.mean(), abs=0.02)
 

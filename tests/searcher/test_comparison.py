@@ -106,6 +106,14 @@ def test_an_early_cut_that_looks_better_on_few_pictures_is_not_believed() -> Non
     assert compare(task, replace(ours, ahead=0.03), replace(lucky, configuration=SOFTMAX), {}).expected > 0
 
 
+def test_among_frozen_ones_the_likelier_labels_count_and_not_a_picture_more() -> None:
+    task = make_task(n=60)
+    ours = reference(task, 0.8)
+    luckier = outcome(task, 0.85, configuration=SOFTMAX, seed=1, merit=ours.outcome.merit - 0.01)
+    comparison = compare(task, ours, luckier, {})
+    assert comparison.gain > 0 > comparison.expected
+
+
 def test_a_loss_counts_the_other_way_round() -> None:
     task = make_task("log_loss")
     ours = reference(task, 0.7)

@@ -116,7 +116,7 @@ def test_few_pictures_are_gone_round_the_more_often_the_more_time_there_is(
     task = bare_task(np.arange(50) % 2)
     costs = cast(Any, SimpleNamespace(seconds=lambda c, n, epochs=None: (epochs or c.tuned.epochs) / 6))
     late, advised = SimpleNamespace(n_stages=3, backbone="tiny"), SimpleNamespace(count=2)
-    found = SimpleNamespace(unfreezing=advised, evidence=SimpleNamespace(late=lambda metric: late))
+    found = SimpleNamespace(unfreezing=advised, evidence=SimpleNamespace(late=late))
     tuned = replace(TUNED, how=replace(TUNED.tuned, epochs=epochs_for(50)))
     monkeypatch.setattr(module, "fine_tuning", lambda *_, **__: tuned)
     monkeypatch.setattr(module, "from_pretrained", lambda *_, **__: TUNED)

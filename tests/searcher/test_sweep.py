@@ -35,7 +35,11 @@ def task(monkeypatch: pytest.MonkeyPatch) -> Task:
 def swept(task: Task, leading: Leading, *, without: tuple[Configuration, ...] = ()) -> Sweep:
     probe: list[Any] = [
         SimpleNamespace(
-            configuration=one, backbone="tiny", source=SimpleNamespace(cuts=one.cuts), path=SimpleNamespace(value=value)
+            configuration=one,
+            backbone="tiny",
+            source=SimpleNamespace(cuts=one.cuts),
+            path=SimpleNamespace(value=value),
+            merit=value,
         )
         for one, value in REACHED.items()
         if one not in without

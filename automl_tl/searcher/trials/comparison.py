@@ -39,7 +39,8 @@ def compare(task: Task, reference: Reference, outcome: Outcome, priors: Priors) 
     """Return a candidate's standing against the reference.
 
     The reference was chosen by its scores, which flatter it by its optimism; a trained candidate's do not, so where
-    both are measured in accuracy or a kind of it the candidate is that much better. Frozen ones were chosen alike.
+    both are measured in accuracy or a kind of it the candidate is that much better. Frozen ones were chosen alike, and
+    among them what counts is their merit.
     """
     theirs, rows = reference.outcome.on(outcome.rows), outcome.rows
     gain, stderr = paired_difference(task, rows, theirs, outcome.scores)
@@ -47,7 +48,8 @@ def compare(task: Task, reference: Reference, outcome: Outcome, priors: Priors) 
         gain += reference.optimism
     mean, sd = _prior(task, reference, outcome, priors)
     weight = sd**2 / (sd**2 + stderr**2)
-    return Comparison(outcome, gain, stderr, len(rows), weight * gain + (1 - weight) * mean)
+    seen = gain if outcome.configuration.is_trained else outcome.merit - reference.outcome.merit
+    return Comparison(outcome, gain, stderr, len(rows), weight * seen + (1 - weight) * mean)
 
 
 def accuracy_gain(

@@ -12,7 +12,9 @@ from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.learning.effort import Effort, screening, solving
 from automl_tl.learning.heads import solve_head, solve_path
 from automl_tl.learning.linear import LinearHead
+from automl_tl.learning.merit import merit, usual
 from automl_tl.learning.problem import Problem
+from automl_tl.learning.scores import calibrated_losses
 from automl_tl.learning.screen import is_tall, ridge_path, solve_ridge
 from automl_tl.learning.spectrum import Spectrum, decompose
 from automl_tl.memory import check_memory
@@ -52,9 +54,10 @@ def score_frozen(task: Task, configuration: Configuration, *, max_memory: int | 
         strengths = np.array([how.penalty * spectrum.unit / task.sample.n])
         path = solve_path(how.classifier, replace(problem, X=spectrum), strengths, balanced=configuration.balanced)
     scores = path.oof[: task.sample.n]
-    value = task.metric.function(task.y, scores)
+    value, ahead = task.metric.function(task.y, scores), usual(configuration.cuts, configuration.pooling)
+    worth = merit(value, calibrated_losses(task.y, scores), task.y, task.metric, ahead)
     check_memory(max_memory)
-    return Outcome(configuration, value, task.everything, scores, time.perf_counter() - started)
+    return Outcome(configuration, value, task.everything, scores, time.perf_counter() - started, merit=worth)
 
 
 def solve_frozen(task: Task, configuration: Configuration) -> LinearHead:

@@ -81,7 +81,7 @@ def _frozen(task: Task, found: Sweep, space: Space) -> Iterator[Configuration]:
     for strategy in FROZEN:
         own = [o for o in found.outcomes if o.configuration.strategy == strategy]
         if own:
-            best = max(own, key=lambda o: task.metric.sign * o.value).configuration
+            best = max(own, key=lambda o: o.merit).configuration
             yield from _with_most_views(task, best, space)
 
 
@@ -98,17 +98,17 @@ def _trained(prepared: Prepared, space: Space, limits: Limits, seconds: float | 
     if space.training == ("frozen",):
         return
     task, found, costs = prepared.task, prepared.assessment, prepared.costs
-    metric, policy = task.metric.name, None if space.augmented else AugmentationPolicy()
-    late = found.evidence.late(metric)
+    policy = None if space.augmented else AugmentationPolicy()
+    late = found.evidence.late
     most = limits.largest_cut.get(late.backbone, late.n_stages)
     least, advised = max(1, round(most / 3)), min(found.unfreezing.count, most)
     counts = dict.fromkeys(range(advised, least - 1, -1)) or {advised: None}
-    tune = partial(fine_tuning, found, metric, cut=most, policy=policy)
+    tune = partial(fine_tuning, found, cut=most, policy=policy)
     some = [tune(unfrozen=count) for count in counts]
     first = next((c for c in some if seconds is None or _with_refit(task, costs, c) <= seconds), some[-1])
     yield first if seconds is None else _lengthened(task, costs, first, space.long_epochs, seconds)
     if most == late.n_stages:
-        yield from_pretrained(found, metric, policy=policy)
+        yield from_pretrained(found, policy=policy)
     for count in dict.fromkeys((advised, most)):
         if count > first.tuned.unfrozen:
             yield tune(unfrozen=count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -37,6 +38,8 @@ class Outcome:
     """Of its trial in the study; -1 before it has one."""
     sample: str = ""
     """`Task.digest` of the pictures that its rows number."""
+    merit: float = math.nan
+    """Of a frozen candidate, what it is worth in a choice among such (`learning.merit`); NaN of a trained one."""
 
     @property
     def predictions(self) -> np.ndarray:

@@ -14,6 +14,7 @@ from automl_tl.lab.recommended import frozen
 from automl_tl.learning.classifiers import HEAD_L2, SOLVED_KINDS
 from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.learning.heads import l2_grid, solve_path
+from automl_tl.learning.merit import merit, usual
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.frozen import kept_spectrum, score_frozen
 from automl_tl.searcher.trials.outcome import Outcome
@@ -70,16 +71,16 @@ def sweep(task: Task, evidence: Evidence, leading: Leading, *, solvable: bool, s
             outcomes.append(_known(task, candidate))
         elif time.monotonic() < deadline or len(outcomes) < 3:
             scored = score_frozen(task, _configuration(task, candidate))
-            outcomes.append(_scoreless(scored.configuration, scored.value, scored.seconds))
+            outcomes.append(_scoreless(scored.configuration, scored.value, scored.merit, scored.seconds))
     outcomes += [_known(task, c) for c in evidence.finalists if c.path.kind != "ridge" and len(c.rows) == task.sample.n]
     if solvable:
-        ranked = sorted(outcomes, key=lambda o: (not _is(leading, o), -task.metric.sign * o.value))
+        ranked = sorted(outcomes, key=lambda o: (not _is(leading, o), -o.merit))
         outcomes += list(_solve_more(task, ranked, deadline))
     eligible = [o for o in outcomes if _is(leading, o)] or outcomes
-    best = max(eligible, key=lambda o: task.metric.sign * o.value)
+    best = max(eligible, key=lambda o: o.merit)
     reference = score_frozen(task, best.configuration)
-    others = tuple(_scored(task, best_of_others(task, eligible, best), deadline))
-    return Sweep(tuple(outcomes), Reference(reference, _l2(task, outcomes), leading.ahead, leading.optimism), others)
+    others = tuple(_scored(task, best_of_others(eligible, best), deadline))
+    return Sweep(tuple(outcomes), Reference(reference, _l2(outcomes), leading.ahead, leading.optimism), others)
 
 
 def _is(leading: Leading, outcome: Outcome) -> bool:
@@ -94,9 +95,9 @@ def _scored(task: Task, outcomes: Sequence[Outcome], deadline: float) -> Iterato
         yield score_frozen(task, one.configuration)
 
 
-def best_of_others(task: Task, outcomes: Sequence[Outcome], best: Outcome) -> list[Outcome]:
+def best_of_others(outcomes: Sequence[Outcome], best: Outcome) -> list[Outcome]:
     """Return the best candidate of every backbone but the best one's."""
-    ranked = sorted(outcomes, key=lambda o: -task.metric.sign * o.value)
+    ranked = sorted(outcomes, key=lambda o: -o.merit)
     leading: dict[str, Outcome] = {}
     for one in ranked:
         leading.setdefault(one.configuration.backbone, one)
@@ -118,11 +119,11 @@ def _configuration(task: Task, candidate: Candidate) -> Configuration:
 
 
 def _known(task: Task, candidate: Candidate) -> Outcome:
-    return _scoreless(_configuration(task, candidate), candidate.path.value, 0.0)
+    return _scoreless(_configuration(task, candidate), candidate.path.value, candidate.merit, 0.0)
 
 
-def _scoreless(configuration: Configuration, value: float, seconds: float) -> Outcome:
-    return Outcome(configuration, value, np.empty(0, np.int64), np.empty((0, 0), np.float32), seconds)
+def _scoreless(configuration: Configuration, value: float, worth: float, seconds: float) -> Outcome:
+    return Outcome(configuration, value, np.empty(0, np.int64), np.empty((0, 0), np.float32), seconds, merit=worth)
 
 
 def _solve_more(task: Task, ranked: Sequence[Outcome], deadline: float) -> Iterator[Outcome]:
@@ -141,14 +142,15 @@ def _solve_more(task: Task, ranked: Sequence[Outcome], deadline: float) -> Itera
             begun = time.perf_counter()
             path = solve_path(kind, problem, strengths, metric=task.metric.name, deadline=deadline)
             how = Frozen(kind, path.penalty * task.sample.n / spectrum.unit)
-            yield _scoreless(replace(plain, how=how), path.value, time.perf_counter() - begun)
+            worth = merit(path.value, path.losses, task.y, task.metric, usual(plain.cuts, plain.pooling))
+            yield _scoreless(replace(plain, how=how), path.value, worth, time.perf_counter() - begun)
 
 
-def _l2(task: Task, outcomes: Sequence[Outcome]) -> float:
+def _l2(outcomes: Sequence[Outcome]) -> float:
     """Return the strength of the best softmax head, as a multiple of columns over pictures."""
     solved = [o for o in outcomes if o.configuration.head == "softmax"]
     if not solved:
         return HEAD_L2
-    best = max(solved, key=lambda o: task.metric.sign * o.value).configuration.how
+    best = max(solved, key=lambda o: o.merit).configuration.how
     assert isinstance(best, Frozen)
     return best.penalty
