@@ -8,7 +8,7 @@ from functools import reduce
 
 import numpy as np
 
-from automl_tl.learning.scores import best_temperature
+from automl_tl.learning.scores import UsualTemperature, best_temperature
 from automl_tl.model.model import mix
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
@@ -21,6 +21,10 @@ accuracy, on average, over the candidate that was right more often on such a par
 LEAST_SHARE = 0.2
 """A candidate with less is left out: it would change little and cost as much as the others. Of two, the prior alone
 keeps it from falling below on fewer than 30 pictures."""
+USUAL_WHEN_TRAINED = UsualTemperature(0.8, 0.4)
+"""Of networks that learned with label smoothing: on 16 draws of ten data sets at 5 and 10 pictures a class the best
+temperature on test pictures was .46 to 1.86, the mean of the logarithms -.25, their deviation .38. The 4 to 20 pictures
+that one is scored on had said .63 to 2.83; with what is usual the log loss of what was delivered fell by .017."""
 _ROUNDS, _CONVERGED = 500, 1e-6
 _LEAST = 1e-12
 
@@ -87,7 +91,8 @@ def common_rows(outcomes: Sequence[Outcome]) -> np.ndarray:
 
 def own_temperature(task: Task, outcome: Outcome) -> float:
     """Return the temperature at which a candidate's scores, on all pictures that it was scored on, are calibrated."""
-    return best_temperature(task.y[outcome.rows], outcome.scores)
+    usual = USUAL_WHEN_TRAINED if outcome.configuration.is_trained else None
+    return best_temperature(task.y[outcome.rows], outcome.scores, usual)
 
 
 def calibrated_probabilities(task: Task, outcome: Outcome, rows: np.ndarray) -> np.ndarray:
