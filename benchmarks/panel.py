@@ -2,6 +2,7 @@
 
     python benchmarks/panel.py rows ../shared/data --work FOLDER     # hours; several at once share the rows
     python benchmarks/panel.py again ../shared/data --work FOLDER    # what is known before training, anew
+    python benchmarks/panel.py frozen ../shared/data --work FOLDER   # that, and what frozen features reach, anew
     python benchmarks/panel.py tried ../shared/data --work FOLDER    # the short fine-tuning, by what is calibrated now
     python benchmarks/panel.py collect --work FOLDER                 # writes datasets_meta/panel.csv
 
@@ -10,6 +11,7 @@ are drawn, `assess` looks at the training part, each strategy is trained on it t
 --strategy` would, and all four are tested once on pictures that nothing saw. A row is a file of its own in FOLDER as
 soon as it is known, so an interrupted run goes on where it stopped. `collect` puts the rows of FOLDER in the place of
 earlier ones of the panel; what the panel has of today's trainer is not trained again, so FOLDER may be lost after it.
+`frozen` is for changes of what is solved and not of what is trained: it takes rows of every trainer.
 Until all rows of a trainer are there they are kept aside: `--out benchmarks/results/panel_rows.csv` for every act.
 datasets_meta/README.md says what the columns are.
 """
@@ -21,7 +23,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,7 @@ from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.trials.deadline import Deadline
 from automl_tl.searcher.trials.frozen import solve_frozen
 from automl_tl.searcher.trials.trained import learn
-from automl_tl.strategies import STRATEGIES
+from automl_tl.strategies import STRATEGIES, Strategy
 
 DEFAULT_OUT = Path(__file__).parents[1] / "datasets_meta" / "panel.csv"
 HALVES = 200
@@ -67,14 +69,38 @@ def measure(one: Opened) -> dict[str, Any]:
     with run.claimed():
         session = Session(lab, one.options, run, Deadline(None), Limits())
         prepared = prepare(session, lambda task, backbone: None)
-        right, trained = {}, {}
-        for strategy in STRATEGIES:
-            if any(row.strategy == strategy for row in found.expectations.front):
-                trained[strategy] = configuration_asked_for(prepared, ConfigurationOptions(strategy=strategy))
-                right[strategy] = tested(lab, prepared, trained[strategy])
+        right, trained = reaching(lab, prepared, [row.strategy for row in found.expectations.front])
     part = lab.dataset.frame[lab.dataset.frame["split"] == "test"]
     clusters = pd.factorize(part["group"].where(part["group"] != "", part["path"]))[0]
     return {**identity(one), **known(found), **reached(right, clusters), **cost(found, trained)}
+
+
+def reaching(
+    lab: Lab, prepared: Prepared, strategies: Iterable[Strategy]
+) -> tuple[dict[Strategy, np.ndarray], dict[Strategy, Configuration]]:
+    """Return which test pictures each strategy has right, bool (n,), and what was learned for it."""
+    asked = {name: configuration_asked_for(prepared, ConfigurationOptions(strategy=name)) for name in strategies}
+    return {name: tested(lab, prepared, configuration) for name, configuration in asked.items()}, asked
+
+
+def frozen_again(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with what is known before training, and with what frozen features reach, as the code of today does.
+
+    What was trained stays, and how far the best of all four is above the oracle.
+    """
+    lab, found = one.lab, assessed(one.lab)
+    assert one.options.out is not None
+    run = RunFolder(one.options.out)
+    with run.claimed():
+        prepared = prepare(Session(lab, one.options, run, Deadline(None), Limits()), lambda task, backbone: None)
+        right, _ = reaching(lab, prepared, found.expectations.candidates)
+    after = kept | {f"true_{name}": float(own.mean()) for name, own in right.items()}
+    return {**trained_before(after), "oracle": kept["oracle"] + best(after) - best(kept), **known(found)}
+
+
+def best(row: dict[str, Any]) -> float:
+    """Return what the best of the four strategies reached."""
+    return float(np.nanmax([row.get(f"true_{name}", np.nan) for name in STRATEGIES]))
 
 
 def known_again(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
@@ -85,10 +111,14 @@ def known_again(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
     """
     if kept["trainer"] != TRAINER_VERSION:
         raise ValueError(f"the row is of version {kept['trainer']} of the trainer, this is {TRAINER_VERSION}")
+    return {**trained_before(kept), **known(assessed(one.lab))}
+
+
+def trained_before(kept: dict[str, Any]) -> dict[str, Any]:
+    """Return what a row is of, and what was trained and tested."""
     came_true = ("set", "kind", "change", "per_class", "draw", "backbone", "trainer", "engine", "n_test", "oracle")
     prefixes = ("true_", "pictures_", "stages_", "tried_")
-    measured = {k: v for k, v in kept.items() if k in came_true or k.startswith(prefixes)}
-    return {**measured, **known(assessed(one.lab))}
+    return {k: v for k, v in kept.items() if k in came_true or k.startswith(prefixes)}
 
 
 def tried_on(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +126,7 @@ def tried_on(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
     found = assessed(one.lab)
     if value_of_trying(found.expectations.front, min(found.sample.n, MOST_SCORED), None) < WORTH / 2:
         return {**kept, "tried_runs": 0}
-    late = found.evidence.late(one.lab.metric.name)
+    late = found.evidence.late
     tried = try_fine_tuning(one.lab, found, late, math.inf, lambda done, total: None)
     if tried is None:
         return {**kept, "tried_runs": 0}
@@ -176,7 +206,7 @@ def right_of(candidate: Candidate, sample: Sample) -> np.ndarray:
     return right
 
 
-def reached(right: dict[str, np.ndarray], clusters: np.ndarray) -> dict[str, Any]:
+def reached(right: Mapping[Strategy, np.ndarray], clusters: np.ndarray) -> dict[str, Any]:
     """Return the test accuracies, paired standard errors against the feature extractor, and the oracle's floor.
 
     Args:
@@ -206,7 +236,7 @@ def halved_oracle(right: np.ndarray) -> float:
     return float(np.mean(scores))
 
 
-def cost(found: Assessment, trained: dict[str, Configuration]) -> dict[str, Any]:
+def cost(found: Assessment, trained: Mapping[Strategy, Configuration]) -> dict[str, Any]:
     """Return what training takes, in units that do not depend on who else uses the machine."""
     n, values = found.sample.n_training, dict[str, Any]()
     for strategy, configuration in trained.items():
@@ -217,7 +247,7 @@ def cost(found: Assessment, trained: dict[str, Configuration]) -> dict[str, Any]
 
 
 ACTS: dict[str, Callable[[Opened, dict[str, Any]], dict[str, Any]]] = {
-    "rows": lambda one, _: measure(one), "again": known_again, "tried": tried_on,
+    "rows": lambda one, _: measure(one), "again": known_again, "frozen": frozen_again, "tried": tried_on,
 }  # fmt: skip
 
 
@@ -225,7 +255,12 @@ def is_due(act: str, kept: dict[str, Any]) -> bool:
     """Return whether a row waits for an act, by what is known of it: what is measured once is not measured again."""
     if act == "rows" or not kept:
         return act == "rows" and not kept
-    return act == "again" or pd.isna(kept.get("tried_runs", np.nan))
+    return act in ("again", "frozen") or pd.isna(kept.get("tried_runs", np.nan))
+
+
+def is_of_today(kept: pd.Series) -> bool:
+    """Return whether today's trainer has trained a row."""
+    return bool(kept["trainer"] == TRAINER_VERSION)
 
 
 def in_panel(panel: Path) -> dict[Row, pd.Series]:
@@ -237,11 +272,11 @@ def in_panel(panel: Path) -> dict[Row, pd.Series]:
 def work(sources: Sources, folder: Path, act: str, panel: Path) -> None:
     """Do an act on every row that waits for it and that nobody has begun."""
     folder.mkdir(parents=True, exist_ok=True)
-    there = {row: dict(kept) for row, kept in in_panel(panel).items() if kept["trainer"] == TRAINER_VERSION}
+    there = {row: dict(kept) for row, kept in in_panel(panel).items() if act == "frozen" or is_of_today(kept)}
     for row in planned():
         done, claim = folder / f"{row.name}.json", FileLock(folder / f"{row.name}.claimed")
         kept = json.loads(done.read_text()) if done.exists() else there.get(row, {})
-        if not is_due(act, kept):
+        if not is_due(act, kept) or (act == "frozen" and done.exists()):
             continue
         try:
             claim.acquire(blocking=False)  # it goes with the process, however that ends
