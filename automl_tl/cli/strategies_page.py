@@ -22,7 +22,7 @@ _WIDTH = 16
 
 def front_table(result: Recommendation) -> RenderableType:
     """Return a row for every strategy: what it is expected to reach, what it costs, how likely it is the best."""
-    table, front = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim"), result.front
+    table, front = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim"), result.front
     for name in ("strategy", "accuracy", "time", CHANCE, _scale(front), ""):
         table.add_column(name, justify="right" if name in ("accuracy", "time", CHANCE) else "left", no_wrap=bool(name))
     for row in front:
