@@ -12,6 +12,7 @@ from sklearn import metrics as sk
 from automl_tl.errors import OptionError
 from automl_tl.learning.scores import (
     METRICS,
+    UsualTemperature,
     best_temperature,
     class_weights,
     correctness,
@@ -90,6 +91,19 @@ def test_twenty_right_pictures_are_not_certainty():
     scores = np.where(y[:, None] == np.arange(4), 1.0, -1.0)
     confidence = softmax(scores / best_temperature(y, scores), axis=1).max()
     assert 0.9 < confidence < 0.97
+
+
+def test_few_pictures_have_about_the_usual_temperature_and_many_their_own():
+    """All of a few are right, which alone would mean certainty; of many a fifth is not, and the logits are too sure."""
+    usual = UsualTemperature(0.8, 0.4)
+    for n, wrong, low, high in ((4, 0, 0.4, 0.8), (4000, 5, 4.0, 8.0)):
+        y = np.arange(n) % 4
+        said = np.where(np.arange(n) % wrong == 0, (y + 1) % 4, y) if wrong else y
+        scores = 12.0 * (said[:, None] == np.arange(4))
+        assert low < best_temperature(y, scores, usual) < high
+    y = np.arange(2000) % 3
+    scores = np.random.default_rng(0).standard_normal((2000, 3)) + 2.0 * (y[:, None] == np.arange(3))
+    assert best_temperature(y, scores, usual) == pytest.approx(best_temperature(y, scores), rel=0.05)
 
 
 def test_a_shift_of_the_scores_does_not_matter():
