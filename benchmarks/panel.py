@@ -11,7 +11,7 @@ are drawn, `assess` looks at the training part, each strategy is trained on it t
 --strategy` would, and all four are tested once on pictures that nothing saw. A row is a file of its own in FOLDER as
 soon as it is known, so an interrupted run goes on where it stopped. `collect` puts the rows of FOLDER in the place of
 earlier ones of the panel; what the panel has of today's trainer is not trained again, so FOLDER may be lost after it.
-`frozen` is for changes of what is solved and not of what is trained: it takes rows of every trainer.
+`frozen` is for changes of what is solved and not of what is trained: it takes rows of every trainer, and a new FOLDER.
 Until all rows of a trainer are there they are kept aside: `--out benchmarks/results/panel_rows.csv` for every act.
 datasets_meta/README.md says what the columns are.
 """
@@ -55,7 +55,7 @@ from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.trials.deadline import Deadline
 from automl_tl.searcher.trials.frozen import solve_frozen
 from automl_tl.searcher.trials.trained import learn
-from automl_tl.strategies import STRATEGIES, Strategy
+from automl_tl.strategies import FROZEN, STRATEGIES, Strategy
 
 DEFAULT_OUT = Path(__file__).parents[1] / "datasets_meta" / "panel.csv"
 HALVES = 200
@@ -94,7 +94,8 @@ def frozen_again(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
     with run.claimed():
         prepared = prepare(Session(lab, one.options, run, Deadline(None), Limits()), lambda task, backbone: None)
         right, _ = reaching(lab, prepared, found.expectations.candidates)
-    after = kept | {f"true_{name}": float(own.mean()) for name, own in right.items()}
+    after = {name: value for name, value in kept.items() if name not in {f"true_{strategy}" for strategy in FROZEN}}
+    after |= {f"true_{name}": float(own.mean()) for name, own in right.items()}
     return {**trained_before(after), "oracle": kept["oracle"] + best(after) - best(kept), **known(found)}
 
 

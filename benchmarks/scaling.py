@@ -37,8 +37,8 @@ from automl_tl.learning.screen import ridge_path
 from automl_tl.learning.spectrum import decompose
 from automl_tl.learning.trainer import Material, Start, learned_state, train
 from automl_tl.learning.tunable import copy_network
-from benchmarks.bfloat16 import BACKBONE, FOLDS, PER_CLASS, SEED, Pictures, configured, read
-from benchmarks.peers.cells import TUNED, Cell
+from benchmarks.bfloat16 import BACKBONE, FOLDS, PER_CLASS, SEED, SETS, Pictures, configured, read
+from benchmarks.peers.cells import Cell
 
 RESULTS = Path(__file__).parent / "results" / "scaling.csv"
 OTHERS = ("weather", "blood_wbc", "faces_orl", "magnetic_tiles")
@@ -77,9 +77,9 @@ def main() -> None:
     asked = parser.parse_args()
     networks = Networks(choose_engine("cpu"), cache_dir(None))
     done = set(pd.read_csv(RESULTS)[["data", "draw"]].itertuples(index=False, name=None)) if RESULTS.exists() else set()
-    for cell in (Cell(data, PER_CLASS, draw) for draw in asked.draws for data in (*TUNED, *OTHERS)):
+    for cell in (Cell(data, PER_CLASS, draw) for draw in asked.draws for data in (*SETS, *OTHERS)):
         if (cell.data, cell.draw) not in done:
-            rows = measured(networks, read(asked.data, cell), tuned=cell.data in TUNED)
+            rows = measured(networks, read(asked.data, cell), tuned=cell.data in SETS)
             add(pd.DataFrame([{"data": cell.data, "draw": cell.draw, **row} for row in rows]))
     print(summary(pd.read_csv(RESULTS)))
 

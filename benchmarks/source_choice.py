@@ -37,12 +37,12 @@ from automl_tl.learning.screen import ridge_path, solve_ridge
 from automl_tl.learning.spectrum import decompose
 from automl_tl.strategies import frozen_strategy
 from benchmarks.draws import listed
-from benchmarks.peers.cells import TUNED
+from benchmarks.peers.cells import SIZES
 
 RESULTS = Path(__file__).parent / "results" / "source_choice.csv"
 BACKBONE, BATCH, SIDE = "efficientnet_lite0", 64, 224
 MOST_PICTURES, MOST_OF_CLASS, LEFT = 700, 60, 2
-SETS = (*TUNED, "weather", "blood_wbc", "faces_orl", "magnetic_tiles")
+SETS = (*SIZES, "faces_orl")
 ONE = ((6, 7, 8, 9), "mean+std")
 """The source that is usually best, for whoever does not choose."""
 

@@ -185,12 +185,10 @@ def test_a_candidate_that_makes_no_sense_is_left_out(tmp_path: Path, kind: str) 
     file = tmp_path / "trials" / "0.safetensors"
     file.parent.mkdir()
     scores = np.eye(3, dtype=np.float32)
-    written = Outcome(RIDGE, 0.8, np.array([5, 1, 9]), scores, 1.0, n_folds=2, number=0, sample="ab", merit=0.7)
-    write_outcome(file, written)
+    write_outcome(file, Outcome(RIDGE, 0.8, np.array([5, 1, 9]), scores, 1.0, n_folds=2, number=0, sample="ab"))
     sound = read_outcome(file)
     assert sound is not None
-    names = ("value", "seconds", "epochs", "n_folds", "number", "sample", "merit")
-    facts = {name: getattr(sound, name) for name in names}
+    facts = {name: getattr(sound, name) for name in ("value", "seconds", "epochs", "n_folds", "number", "sample")}
     facts = {**facts, "configuration": sound.configuration.to_dict(), "history": [], "trainer": 1}
     tensors = {"rows": torch.from_numpy(sound.rows), "scores": torch.from_numpy(sound.scores)}
     save_file(tensors, file, {"facts": json.dumps(facts)})
