@@ -153,8 +153,10 @@ def calibrated_losses(y: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
     Of many pictures every so manieth says the temperature.
     """
-    some = slice(None, None, math.ceil(len(y) / MOST_CALIBRATED))
-    return negative_log_likelihoods(y, scores, best_temperature(y[some], scores[some])).astype(np.float32)
+    n_parts = math.ceil(len(y) / MOST_CALIBRATED)
+    temperature = best_temperature(y[::n_parts], scores[::n_parts])
+    parts = zip(np.array_split(y, n_parts), np.array_split(scores, n_parts), strict=True)  # else a copy in float64
+    return np.concatenate([negative_log_likelihoods(*part, temperature) for part in parts]).astype(np.float32)
 
 
 @dataclass(frozen=True)
