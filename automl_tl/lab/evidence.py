@@ -246,7 +246,7 @@ def _choose_backbone(probe: Sequence[Candidate], metric: str, prior: pd.Series, 
     spread = published.notna().map({True: _PRIOR_SD, False: _UNPUBLISHED_SD})
     published = (published - published.mean()).fillna(0.0) + measured.mean()
     noise = float(np.mean([_difference(top, c, sample)[1] for c in best.values() if c is not top]))
-    weight = noise**2 / (noise**2 + spread**2) if metric != "log_loss" else 0.0
+    weight = noise**2 / (noise**2 + spread**2)
     ranked = (measured + weight * (published - measured)).sort_values(ascending=False, kind="stable").index
     ahead = measured - published
     if ahead[top.backbone] - ahead[ranked[0]] > CONTRADICTION * math.hypot(noise, *spread[[top.backbone, ranked[0]]]):
@@ -266,9 +266,18 @@ def _why_backbone(ours: Candidate, theirs: Candidate, prior: pd.Series, sample: 
     text = f"{ours.backbone} before {theirs.backbone}: "
     text += "as good as equal, " if abs(gain) <= stderr else ""
     text += f"{100 * gain + 0.0:+.1f} points on these pictures (standard error {100 * stderr:.1f})"
+    before = 0.0
     if {ours.backbone, theirs.backbone} <= set(prior.dropna().index):
-        text += f", {100 * (prior[ours.backbone] - prior[theirs.backbone]):+.1f} on ImageNet"
-    return f"{text}." if metric == "accuracy" else f"{text}; chosen by {metric}."
+        before = prior[ours.backbone] - prior[theirs.backbone]
+        text += f", {100 * before:+.1f} on ImageNet"
+    return f"{text}{why_chosen(max(gain, before), metric)}."
+
+
+def why_chosen(gain: float, metric: str) -> str:
+    """Return what is to be added where a gain in accuracy does not say why something was chosen; "" where it does."""
+    if metric != "accuracy":
+        return f"; chosen by {metric}"
+    return "" if gain > 0 else "; chosen as the right labels are likelier by it"
 
 
 def _best(candidates: Sequence[Candidate]) -> Candidate | None:

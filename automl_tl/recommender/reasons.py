@@ -8,7 +8,7 @@ from automl_tl.data.names import printable
 from automl_tl.domain.similarity import Domain
 from automl_tl.lab.assessment import Assessment
 from automl_tl.lab.decision import Choice
-from automl_tl.lab.evidence import Candidate
+from automl_tl.lab.evidence import Candidate, why_chosen
 from automl_tl.lab.expectations import Expectations
 from automl_tl.lab.matrix import Matrix, Size
 from automl_tl.lab.sample import Sample
@@ -152,7 +152,7 @@ def _cut_sentences(found: Assessment) -> Iterator[str]:
     gain, stderr = paired_gain(theirs, ours, sample.groups[rows])
     cuts = "+".join(map(str, frozen.source.cuts))
     looked_at = "" if len(rows) == sample.n else f" on the {len(rows):,} pictures that all sources were screened on"
-    by = "" if evidence.metric == "accuracy" else f", chosen by {evidence.metric}"
+    by = why_chosen(gain, evidence.metric)
     whose = "" if found.choice.strategy in FROZEN else "The frozen model: "
     yield (
         f"{whose}Cut {cuts} of {frozen.n_stages} with {frozen.source.pooling} pooling instead of the whole ConvNet's "

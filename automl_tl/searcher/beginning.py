@@ -25,6 +25,7 @@ from automl_tl.searcher.trials.attributes import PICTURES
 from automl_tl.searcher.trials.candidates import Candidates
 from automl_tl.searcher.trials.checking import check_space
 from automl_tl.searcher.trials.earlier import is_earlier
+from automl_tl.searcher.trials.frozen import with_merit
 from automl_tl.searcher.trials.journal import damaged, open_storage, read_trials
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.openings import folds_to_score, openings
@@ -131,7 +132,8 @@ def comparable(task: Task, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """
     same = (o for o in outcomes if o.sample == task.digest and o.configuration.backbone in task.features)
     same = (o for o in same if o.configuration.is_trained or o.trainer == TRAINER_VERSION)
-    return [o for o in same if o.rows.max() < task.sample.n and o.scores.shape[1] == task.n_classes]
+    whole = (o for o in same if o.rows.max() < task.sample.n and o.scores.shape[1] == task.n_classes)
+    return [o if o.configuration.is_trained else with_merit(task, o) for o in whole]
 
 
 def save_interim(folder: RunFolder, task: Task, outcome: Outcome) -> None:

@@ -97,6 +97,21 @@ def test_larger_samples_are_looked_at_again_as_far_as_there_is_time(monkeypatch:
         assert found.late in found.finalists
 
 
+def test_the_likelier_source_is_the_best_and_not_the_luckier_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "merit", lambda value, losses, y, metric, ahead: -value)
+    found = gather(math.inf, ("a",))
+    values = [candidate.path.value for candidate in found.probe]
+    assert values == sorted(values)
+    own = [c.path.value for c in found.finalists if c.strategy == "feature_extractor"]
+    assert found.late.path.value == min(own) < max(own)
+
+
+def test_a_gain_that_is_none_has_its_reason():
+    assert module.why_chosen(0.02, "accuracy") == ""
+    assert "likelier" in module.why_chosen(-0.02, "accuracy")
+    assert "macro_f1" in module.why_chosen(0.02, "macro_f1")
+
+
 def one_of(backbone: str, right: int, n: int = 20) -> Candidate:
     """Return a screened source of a backbone that is right on the first pictures."""
     predictions = (np.arange(n) >= right).astype(np.int32)[None]

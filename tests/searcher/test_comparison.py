@@ -114,6 +114,15 @@ def test_among_frozen_ones_the_likelier_labels_count_and_not_a_picture_more() ->
     assert comparison.gain > 0 > comparison.expected
 
 
+def test_frozen_ones_stand_in_the_order_of_their_merits_however_many_pictures_they_differ_by() -> None:
+    task = make_task(n=60)
+    ours = reference(task, 0.8)
+    alike = replace(ours.outcome, configuration=SOFTMAX, merit=ours.outcome.merit + 0.004)
+    unlike = outcome(task, 0.8, configuration=SOFTMAX, seed=3, merit=ours.outcome.merit + 0.015)
+    ranked = best_first(task, ours, [compare(task, ours, one, {}) for one in (alike, unlike)])
+    assert [c.outcome for c in ranked] == [unlike, alike, ours.outcome]
+
+
 def test_a_loss_counts_the_other_way_round() -> None:
     task = make_task("log_loss")
     ours = reference(task, 0.7)

@@ -14,6 +14,7 @@ from automl_tl.searcher.delivery.ensemble import (
     _most_probable,
     common_rows,
     mixture_shares,
+    own_temperature,
     together,
 )
 
@@ -74,6 +75,17 @@ def test_where_classes_count_alike_a_rare_one_decides_as_much() -> None:
         shares[metric] = mixture_shares(task, pair)
     assert shares["balanced_accuracy"] == {0: pytest.approx(0.5, abs=0.05), 1: pytest.approx(0.5, abs=0.05)}
     assert shares["accuracy"][0] > 0.65
+
+
+def test_few_pictures_leave_the_temperature_of_smoothed_networks_as_it_usually_is() -> None:
+    """Nine of ten are right, of ten logits: few pictures would say much more than 1."""
+    task = bare_task(np.arange(10) % 2)
+    smoothed = replace(TUNED, how=replace(TUNED.tuned, label_smoothing=0.1))
+    usual, other = (own_temperature(task, outcome(task, 0.9, configuration=c, margin=10.0)) for c in (smoothed, TUNED))
+    assert usual < 0.6 * other
+    many = bare_task(np.arange(4000) % 2)
+    usual, other = (own_temperature(many, outcome(many, 0.9, configuration=c, margin=10.0)) for c in (smoothed, TUNED))
+    assert usual == pytest.approx(other, rel=0.05)
 
 
 def test_scale_does_not_matter_as_each_has_its_own_temperature() -> None:

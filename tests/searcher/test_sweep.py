@@ -32,14 +32,20 @@ def task(monkeypatch: pytest.MonkeyPatch) -> Task:
     return bare_task(np.arange(100) % 4)
 
 
-def swept(task: Task, leading: Leading, *, without: tuple[Configuration, ...] = ()) -> Sweep:
+def swept(
+    task: Task,
+    leading: Leading,
+    *,
+    without: tuple[Configuration, ...] = (),
+    merits: dict[Configuration, float] | None = None,
+) -> Sweep:
     probe: list[Any] = [
         SimpleNamespace(
             configuration=one,
             backbone="tiny",
             source=SimpleNamespace(cuts=one.cuts),
             path=SimpleNamespace(value=value),
-            merit=value,
+            merit=value if merits is None else merits[one],
         )
         for one, value in REACHED.items()
         if one not in without
@@ -59,3 +65,8 @@ def test_the_reference_is_the_best_of_the_strategy_that_is_expected_to_lead(task
 def test_where_the_leading_strategy_has_no_candidate_the_best_of_the_other_is_it(task: Task) -> None:
     found = swept(task, Leading("feature_extractor", 0.02), without=(LATE, LATER))
     assert found.reference.outcome.configuration == EARLY
+
+
+def test_merit_decides_and_not_a_picture_more_that_was_right(task: Task) -> None:
+    found = swept(task, Leading("feature_extractor", 0.0), merits={EARLY: 0.9, LATE: 0.85, LATER: 0.8})
+    assert found.reference.outcome.configuration == LATE

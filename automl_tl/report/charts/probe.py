@@ -15,7 +15,7 @@ MOST_BACKBONES = len(SERIES)
 
 
 def probe_chart(probe: Sequence[Screened], chosen: str) -> Markup:
-    """Return the best accuracy up to each cut with its standard error, for the chosen backbone and the best others.
+    """Return the best source's accuracy up to each cut, and its error, for the chosen backbone and the best others.
 
     Args:
         probe: every screened source, the best first.

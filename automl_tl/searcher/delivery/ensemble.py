@@ -21,7 +21,7 @@ accuracy, on average, over the candidate that was right more often on such a par
 LEAST_SHARE = 0.2
 """A candidate with less is left out: it would change little and cost as much as the others. Of two, the prior alone
 keeps it from falling below on fewer than 30 pictures."""
-USUAL_WHEN_TRAINED = UsualTemperature(0.8, 0.4)
+USUAL_WHEN_SMOOTHED = UsualTemperature(0.8, 0.4)
 """Of networks that learned with label smoothing: on 16 draws of ten data sets at 5 and 10 pictures a class the best
 temperature on test pictures was .46 to 1.86, the mean of the logarithms -.25, their deviation .38. The 4 to 20 pictures
 that one is scored on had said .63 to 2.83; with what is usual the log loss of what was delivered fell by .017."""
@@ -91,8 +91,8 @@ def common_rows(outcomes: Sequence[Outcome]) -> np.ndarray:
 
 def own_temperature(task: Task, outcome: Outcome) -> float:
     """Return the temperature at which a candidate's scores, on all pictures that it was scored on, are calibrated."""
-    usual = USUAL_WHEN_TRAINED if outcome.configuration.is_trained else None
-    return best_temperature(task.y[outcome.rows], outcome.scores, usual)
+    smoothed = outcome.configuration.is_trained and outcome.configuration.tuned.label_smoothing > 0
+    return best_temperature(task.y[outcome.rows], outcome.scores, USUAL_WHEN_SMOOTHED if smoothed else None)
 
 
 def calibrated_probabilities(task: Task, outcome: Outcome, rows: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import numpy as np
 from automl_tl.lab.calibration import GainPrior
 from automl_tl.learning.bootstrap import stderr_of_difference
 from automl_tl.learning.estimate import paired_gain
+from automl_tl.learning.merit import DIFFERING, PER_NAT
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.reference import Reference
@@ -40,15 +42,18 @@ def compare(task: Task, reference: Reference, outcome: Outcome, priors: Priors) 
 
     The reference was chosen by its scores, which flatter it by its optimism; a trained candidate's do not, so where
     both are measured in accuracy or a kind of it the candidate is that much better. Frozen ones were chosen alike, and
-    among them what counts is their merit.
+    among them what counts is their merit, by the same weight for all.
     """
     theirs, rows = reference.outcome.on(outcome.rows), outcome.rows
     gain, stderr = paired_difference(task, rows, theirs, outcome.scores)
     if outcome.configuration.is_trained and task.metric.greater_is_better:
         gain += reference.optimism
     mean, sd = _prior(task, reference, outcome, priors)
-    weight = sd**2 / (sd**2 + stderr**2)
-    seen = gain if outcome.configuration.is_trained else outcome.merit - reference.outcome.merit
+    seen, noise = gain, stderr
+    if not outcome.configuration.is_trained:
+        unit = 1.0 if task.metric.greater_is_better else PER_NAT  # merits are in accuracy
+        seen, noise = (outcome.merit - reference.outcome.merit) / unit, math.sqrt(DIFFERING / len(rows)) / unit
+    weight = sd**2 / (sd**2 + noise**2)
     return Comparison(outcome, gain, stderr, len(rows), weight * seen + (1 - weight) * mean)
 
 

@@ -54,10 +54,17 @@ def score_frozen(task: Task, configuration: Configuration, *, max_memory: int | 
         strengths = np.array([how.penalty * spectrum.unit / task.sample.n])
         path = solve_path(how.classifier, replace(problem, X=spectrum), strengths, balanced=configuration.balanced)
     scores = path.oof[: task.sample.n]
-    value, ahead = task.metric.function(task.y, scores), usual(configuration.cuts, configuration.pooling)
-    worth = merit(value, calibrated_losses(task.y, scores), task.y, task.metric, ahead)
+    value = task.metric.function(task.y, scores)
+    scored = with_merit(task, Outcome(configuration, value, task.everything, scores, 0.0))
     check_memory(max_memory)
-    return Outcome(configuration, value, task.everything, scores, time.perf_counter() - started, merit=worth)
+    return replace(scored, seconds=time.perf_counter() - started)
+
+
+def with_merit(task: Task, outcome: Outcome) -> Outcome:
+    """Return a frozen candidate with what it is worth in a choice among such, from its scores."""
+    y, configuration = task.y[outcome.rows], outcome.configuration
+    losses, ahead = calibrated_losses(y, outcome.scores), usual(configuration.cuts, configuration.pooling)
+    return replace(outcome, merit=merit(outcome.value, losses, y, task.metric, ahead))
 
 
 def solve_frozen(task: Task, configuration: Configuration) -> LinearHead:

@@ -39,7 +39,7 @@ class Outcome:
     sample: str = ""
     """`Task.digest` of the pictures that its rows number."""
     merit: float = math.nan
-    """Of a frozen candidate, what it is worth in a choice among such (`learning.merit`); NaN of a trained one."""
+    """Of a frozen candidate, what it is worth in a choice among such (`frozen.with_merit`); NaN of a trained one."""
 
     @property
     def predictions(self) -> np.ndarray:

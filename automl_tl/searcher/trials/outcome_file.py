@@ -6,7 +6,6 @@ A run folder may come from elsewhere, so what is read is checked; no name in it 
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -33,7 +32,6 @@ def write_outcome(file: Path, outcome: Outcome) -> None:
     tensors = {"rows": rows, "scores": scores}
     tensors |= {_STATE + name: value.contiguous() for name, value in outcome.state.items()}
     facts = {name: getattr(outcome, name) for name in ("value", "seconds", "epochs", "n_folds", "number", "sample")}
-    facts["merit"] = None if math.isnan(outcome.merit) else outcome.merit
     facts["configuration"] = outcome.configuration.to_dict()
     facts |= {"history": [asdict(epoch) for epoch in outcome.history], "trainer": outcome.trainer}
     file.parent.mkdir(exist_ok=True)
@@ -55,14 +53,12 @@ def read_outcome(file: Path) -> Outcome | None:
         rows, scores = tensors["rows"].numpy().astype(np.int64), tensors["scores"].numpy()
         _check(rows, scores)
         state = {name.removeprefix(_STATE): value for name, value in tensors.items() if name.startswith(_STATE)}
-        configuration = Configuration.from_dict(facts["configuration"])
         return Outcome(
-            configuration=configuration,
+            configuration=Configuration.from_dict(facts["configuration"]),
             value=number(facts["value"]),
             rows=rows,
             scores=scores,
             seconds=number(facts["seconds"]),
-            merit=math.nan if configuration.is_trained else number(facts["merit"]),
             epochs=whole_number(facts["epochs"], 0),
             n_folds=whole_number(facts["n_folds"], 0),
             state=state,
