@@ -35,10 +35,10 @@ from panel_rows import MOBILENET, Opened, Row, Sources, opened, planned, row_of
 
 from automl_tl.features.picture import pictures_of
 from automl_tl.lab.assessment import Assessment, assess
-from automl_tl.lab.evidence import Candidate
+from automl_tl.lab.expectations import counted_gain
 from automl_tl.lab.extraction import extract_all
 from automl_tl.lab.lab import Lab
-from automl_tl.lab.sample import Sample, draw_sample
+from automl_tl.lab.sample import draw_sample
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.learning.trainer import TRAINER_VERSION, Start
@@ -191,7 +191,7 @@ def known(found: Assessment) -> dict[str, Any]:
     late = found.expectations.candidates["feature_extractor"]
     for strategy, candidate in found.expectations.candidates.items():
         estimate = found.expectations.estimates[strategy]
-        gain, stderr = paired_gain(right_of(late, sample), right_of(candidate, sample), sample.groups)
+        gain, stderr = counted_gain(candidate, late, sample)
         values |= {
             f"expected_{strategy}": estimate.accuracy, f"low_{strategy}": estimate.interval[0],
             f"high_{strategy}": estimate.interval[1], f"beta_a_{strategy}": estimate.a,
@@ -200,11 +200,6 @@ def known(found: Assessment) -> dict[str, Any]:
             f"how_{strategy}": candidate.describe().split(", ", 1)[1],
         }  # fmt: skip
     return values
-
-
-def right_of(candidate: Candidate, sample: Sample) -> np.ndarray:
-    right: np.ndarray = candidate.path.predictions[candidate.path.best] == sample.y
-    return right
 
 
 def reached(right: Mapping[Strategy, np.ndarray], clusters: np.ndarray) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from automl_tl.lab.neighbours import known_row
 from automl_tl.lab.networks import Networks
 from automl_tl.lab.sample import FOLDS_OF_TRAINED
 from automl_tl.lab.timing import training_speed
-from automl_tl.learning.estimate import Estimate, combine_gain
+from automl_tl.learning.estimate import Estimate, combine_gain, fewness
 from automl_tl.learning.recipe import epochs_for
 from automl_tl.recommender.short_training import MOST_SCORED, ShortTraining
 from automl_tl.recommender.value_of_trying import WORTH, value_of_trying
@@ -162,7 +162,8 @@ def gains_before(row: pd.Series) -> dict[str, tuple[float, float]]:
 def before(row: pd.Series, seconds: dict[Strategy, float], budget: float | None) -> str:
     """Return the rule before there was a panel: a gain must exceed its standard error."""
     errors = 1 - row[f"expected_{BASE}"]
-    early = (row["gain_early_feature_extractor"], row["gain_stderr_early_feature_extractor"])
+    alone = row["gain_stderr_early_feature_extractor"] / np.sqrt(fewness(row["n_train"] / row["n_classes"]))
+    early = (row["gain_early_feature_extractor"], alone)
     gains = {BASE: (0.0, 0.0), "early_feature_extractor": early}
     gains |= {name: (errors * mean, errors * sd) for name, (mean, sd) in gains_before(row).items()}
     start = BORDERS_BEFORE[row["n_train"] * row["n_train"] / row["n_classes"] >= 150_000, row["different"] > 0.5]

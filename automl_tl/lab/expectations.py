@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from automl_tl.lab.sample import FOLDS_OF_TRAINED, Sample
 from automl_tl.lab.timing import TrainingSpeed
 from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.learning.curve import LearningCurve, learning_curve
-from automl_tl.learning.estimate import Estimate, OutOfFold, add_gain, expected_accuracy, paired_gain
+from automl_tl.learning.estimate import Estimate, OutOfFold, add_gain, expected_accuracy, fewness, paired_gain
 from automl_tl.learning.merit import merits, usual
 from automl_tl.learning.recipe import epochs_for
 from automl_tl.learning.scores import Metric, correctness
@@ -126,8 +127,9 @@ def _estimate(
     return expected_accuracy(
         OutOfFold(np.concatenate(right, axis=1), sample.groups, sample.folds, np.concatenate(worth, axis=1)),
         chosen=chosen.path.best,
-        per_class=float(np.median(np.bincount(sample.y))),
+        per_class=_per_class(sample),
         curve_step=step,
+        guessing=sample.guessing,
     )
 
 
@@ -158,15 +160,30 @@ def _with_measured(
     gain: GainPrior, candidate: Candidate, late: Candidate, estimates: Mapping[Strategy, Estimate], sample: Sample
 ) -> GainPrior:
     """Return what a frozen strategy gains over the feature extractor: measured, and weighed with what is usual."""
-    _, stderr = paired_gain(_right(late, sample), _right(candidate, sample), sample.groups)
+    _, stderr = counted_gain(candidate, late, sample)
     base = estimates[late.strategy].accuracy
     measured = estimates[candidate.strategy].accuracy - base
     return gain.with_measured(measured, stderr, max(1 - base, 0.5 / sample.n_training))
 
 
-def _right(candidate: Candidate, sample: Sample) -> np.ndarray:
-    right: np.ndarray = candidate.path.predictions[candidate.path.best] == sample.y
-    return right
+def counted_gain(candidate: Candidate, late: Candidate, sample: Sample) -> tuple[float, float]:
+    """Return the accuracy out of fold that a candidate gains over the feature extractor's, and its standard error.
+
+    As that of an accuracy, the error is the larger, the fewer pictures of a class there are.
+
+    Args:
+        candidate: scored on the whole sample.
+        late: the feature extractor, scored on the same.
+        sample: the pictures.
+    """
+    right = [one.path.predictions[one.path.best] == sample.y for one in (late, candidate)]
+    gain, stderr = paired_gain(right[0], right[1], sample.groups)
+    return gain, stderr * math.sqrt(fewness(_per_class(sample)))
+
+
+def _per_class(sample: Sample) -> float:
+    """Return how many pictures of the middle class are in the sample."""
+    return float(np.median(np.bincount(sample.y)))
 
 
 def trainings(n_folds: int) -> float:

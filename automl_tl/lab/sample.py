@@ -70,6 +70,11 @@ class Sample:
         return float(np.bincount(self.y).max() / self.n)
 
     @property
+    def guessing(self) -> float:
+        """Accuracy of guessing each class as often as it is there, without looking; at most `constant`."""
+        return float(((np.bincount(self.y) / self.n) ** 2).sum())
+
+    @property
     def counts(self) -> dict[str, int]:
         """Pictures by class."""
         counts = np.bincount(self.y, minlength=len(self.classes))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from automl_tl.features.picture import Picture
 from automl_tl.lab.calibration import GainPrior
 from automl_tl.lab.decision import FrontRow
-from automl_tl.lab.expectations import expecting, trainings
-from automl_tl.learning.estimate import Estimate
+from automl_tl.lab.evidence import Candidate
+from automl_tl.lab.expectations import counted_gain, expecting, trainings
+from automl_tl.lab.feature_sources import FeatureSource
+from automl_tl.lab.sample import Sample
+from automl_tl.learning.estimate import Estimate, paired_gain
+from automl_tl.learning.scores import PenaltyPath
 
 ROW = FrontRow("pretrained_initialization", 0.0, (0.0, 1.0), 1.0, False, 0.0, 0.0, "how")
 
@@ -33,3 +39,22 @@ def test_a_loss_above_the_constant_answer_is_expected_as_it_is() -> None:
 
 def test_train_learns_from_everything_and_once_without_a_fold() -> None:
     assert (trainings(5), trainings(2)) == (1.8, 1.5)
+
+
+def candidate(right: np.ndarray, y: np.ndarray) -> Candidate:
+    """Return a candidate of one penalty that has these pictures right."""
+    predictions = np.where(right, y, y + 1)[None]
+    path = PenaltyPath("ridge", np.ones(1), predictions, np.zeros(1), 0, np.empty((0, 0)), np.zeros(len(y)))
+    return Candidate(FeatureSource(("a",), (1,), "mean"), 4, path, np.arange(len(y)), float(right.mean()), 0.0)
+
+
+@pytest.mark.parametrize(("per_class", "times"), [(3, 2**0.5), (30, 1.1**0.5)])
+def test_the_fewer_pictures_a_class_the_less_sure_is_what_an_early_cut_gains(per_class: int, times: float) -> None:
+    y = np.repeat(np.arange(4), per_class)
+    n = len(y)
+    pictures = tuple(Picture(f"{i}.png", f"{i:064x}") for i in range(n))
+    sample = Sample(pictures, y, np.arange(n) % 3, np.arange(n), ("a", "b", "c", "d"), n, per_class)
+    early, late = (np.arange(n) % k > 0 for k in (4, 3))
+    gain, stderr = counted_gain(candidate(early, y), candidate(late, y), sample)
+    assert gain == pytest.approx(early.mean() - late.mean())
+    assert stderr == pytest.approx(times * paired_gain(late, early)[1])

@@ -12,9 +12,12 @@ from automl_tl.learning.estimate import (
     Bootstrap,
     Estimate,
     OutOfFold,
+    _above,
+    _match,
     combine_gain,
     correct_selection,
     expected_accuracy,
+    fewness,
     n_effective,
     paired_gain,
 )
@@ -131,6 +134,35 @@ def test_the_fewer_pictures_the_nearer_to_a_half():
     assert few == pytest.approx(0.75 - 0.25 * (3 / 256) / (3 / 256 + 1 / 12))
     assert few < expected_accuracy(OutOfFold(column(120, 40))).accuracy < 0.75
     assert expected_accuracy(OutOfFold(column(4, 12))).accuracy == pytest.approx(1 - few)
+
+
+def test_nobody_is_expected_to_do_worse_than_guessing():
+    """By hand: of a flat Beta(1, 1) above .5 the mean is .75, the variance 1 / 48."""
+    assert _above(0.5, 1, 1) == pytest.approx(_match(0.75, 1 / 48))
+    assert _above(0.0, 3, 5) == (3, 5)
+    below = expected_accuracy(OutOfFold(column(1, 11)), guessing=0.25)  # 12 pictures of four classes
+    assert 0.25 < below.accuracy < 0.4
+    assert below.interval[0] > 0.2
+    few, many = (expected_accuracy(OutOfFold(column(n, 9 * n)), guessing=0.5) for n in (2, 200))
+    assert 0.5 == many.accuracy < few.accuracy
+    assert many.interval[0] < 0.5 < many.interval[1]
+
+
+@settings(max_examples=50, deadline=None)
+@given(right=st.integers(0, 60), wrong=st.integers(1, 60), classes=st.integers(2, 50))
+def test_guessing_lifts_what_is_near_it_and_leaves_what_is_far_above(right: int, wrong: int, classes: int):
+    found = OutOfFold(column(right, wrong))
+    plain, lifted = (expected_accuracy(found, guessing=least) for least in (0.0, 1 / classes))
+    assert lifted.accuracy >= max(plain.accuracy, 1 / classes)
+    if plain.interval[0] - 1 / classes > 0.2:
+        assert lifted.accuracy == pytest.approx(plain.accuracy, abs=0.01)
+        assert lifted.interval == pytest.approx(plain.interval, abs=0.01)
+
+
+def test_few_pictures_of_a_class_make_it_less_sure():
+    assert (fewness(np.inf), fewness(3)) == (1, 2)
+    widths = [np.ptp(expected_accuracy(OutOfFold(column(60, 20)), per_class=k).interval) for k in (3.0, 10.0, None)]
+    assert widths[0] > widths[1] > widths[2]
 
 
 def test_effective_number_of_pictures():
