@@ -18,8 +18,10 @@ class Clock:
     def __call__(self, part: str) -> Iterator[None]:
         """Add the time spent inside to `part`."""
         start = time.perf_counter()
-        yield
-        self._parts[part] = self._parts.get(part, 0.0) + time.perf_counter() - start
+        try:
+            yield
+        finally:
+            self._parts[part] = self._parts.get(part, 0.0) + time.perf_counter() - start
 
     @property
     def parts(self) -> dict[str, float]:

@@ -79,14 +79,15 @@ def begin_again(before: Loop, prepared: Prepared, carried: Sequence[Configuratio
     """
     before.study.grow(prepared.task.sample.n)
     tried = [outcome.configuration for outcome in before.candidates.outcomes]
-    return _begun(before.session, prepared, before.study, carried, tried)
+    fallback = before.allotment.refit_seconds(None)
+    return _begun(before.session, prepared, before.study, carried, tried, fallback)
 
 
 def _begun(
     session: Session, prepared: Prepared, study: Study, carried: Sequence[Configuration] = (),
-    tried: Sequence[Configuration] = (),
+    tried: Sequence[Configuration] = (), fallback: float = 0.0,
 ) -> Loop:  # fmt: skip
-    """Return the loop in a study; see `begin_again`."""
+    """Return the loop in a study; see `begin_again`, and `Allotment` for the fallback's seconds."""
     options, folder, sweep = session.options, session.folder, prepared.sweep
     reserved = final_seconds(session, prepared)
     left = session.deadline.left - reserved if session.deadline.is_set else None
@@ -107,7 +108,8 @@ def _begun(
     known = folder.load([t.number for t in study.finished if t.state == TrialState.COMPLETE])
     priors, kept = prepared.assessment.priors, comparable(task, known)
     candidates = Candidates(task, sweep.reference, priors, kept, sweep.others)
-    allotment, improved = Allotment(session, prepared, candidates, reserved), partial(save_interim, folder, task)
+    allotment = Allotment(session, prepared, candidates, reserved, fallback)
+    improved = partial(save_interim, folder, task)
     return Loop(session, prepared, study, _today(session, prepared), candidates, allotment, improved)
 
 

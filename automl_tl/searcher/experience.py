@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from automl_tl.errors import OptionError
 from automl_tl.foreign import is_a
 from automl_tl.lab.calibration import OwnRun
 from automl_tl.lab.own_runs import own_run
+from automl_tl.lab.recommended import frozen
 from automl_tl.learning.estimate import paired_gain
 from automl_tl.searcher.run_folder import RunFolder
+from automl_tl.searcher.task import Task
+from automl_tl.searcher.trials.frozen import score_frozen
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.strategies import Strategy
@@ -40,19 +44,37 @@ def experience(loop: Loop) -> OwnRun:
     """
     lab, task, expectations = loop.session.lab, loop.task, loop.prepared.assessment.expectations
     reference = loop.candidates.reference.outcome
-    frozen = float((reference.predictions == task.y[reference.rows]).mean())
-    late = expectations.candidates["feature_extractor"]
-    base = late.accuracy - max(expectations.estimates["feature_extractor"].optimism, 0.0)
+    best_frozen, base = accuracy_on(task, reference), late_accuracy(loop)
     gains: dict[Strategy, tuple[float, float]] = {}
     for outcome in sorted(loop.candidates.outcomes, key=lambda one: one.number):
         strategy, rows = outcome.configuration.strategy, outcome.rows
         if _is_whole(outcome) and strategy not in gains:
             theirs, ours = reference.on(rows).argmax(1) == task.y[rows], outcome.predictions == task.y[rows]
             gain, stderr = paired_gain(theirs, ours, task.sample.groups[rows])
-            gains[strategy] = float(np.clip(frozen + gain - base, -1.0, 1.0)), min(stderr, 1.0)
+            gains[strategy] = float(np.clip(best_frozen + gain - base, -1.0, 1.0)), min(stderr, 1.0)
     name = Path(lab.path).name or lab.path
     backbone = loop.prepared.assessment.evidence.backbone
     return OwnRun(name, lab.dataset.fingerprint, backbone, expectations.known, gains)
+
+
+def late_accuracy(loop: Loop) -> float:
+    """Return what the best feature extractor reaches out of fold on the trials' pictures, less the luck of its choice.
+
+    Where another strategy is the reference, it is the one of the assessment, which may rest on fewer of them: that
+    makes its luck larger, as it does a standard error.
+    """
+    task, reference = loop.task, loop.candidates.reference
+    if reference.outcome.configuration.strategy == "feature_extractor":
+        return accuracy_on(task, reference.outcome) - reference.optimism
+    found = loop.prepared.assessment
+    late = frozen(found.expectations.candidates["feature_extractor"], task.features, task.sample.n)
+    luck = max(found.expectations.estimates["feature_extractor"].optimism, 0.0)
+    return accuracy_on(task, score_frozen(task, late)) - luck * math.sqrt(found.sample.n / task.sample.n)
+
+
+def accuracy_on(task: Task, outcome: Outcome) -> float:
+    """Return the share of the pictures that a candidate was scored on of which it was right."""
+    return float((outcome.predictions == task.y[outcome.rows]).mean())
 
 
 def _is_whole(outcome: Outcome) -> bool:

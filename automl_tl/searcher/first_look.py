@@ -234,6 +234,8 @@ def _features(
             some, more = extract_each(lab, [name], task.sample.pictures, spare)
             pace.learn(missing, cost, time.monotonic() - begun)
         except LateError:
+            done = missing - lab.n_missing(name, task.sample.pictures)
+            pace.learn(done, cost, time.monotonic() - begun)
             if features:
                 remarks.append(f"{name} was left out: there was no time for its features.")
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -66,7 +67,8 @@ def prepare(session: Session, first: Callable[[Task, str], None], most: int | No
         if len(rows) < task.sample.n:
             evidence = replace(evidence, screened_all=False)
         seconds = _sweep_seconds(session)
-        swept = sweep(task, evidence, _leading(found), solvable=is_solvable(task), seconds=seconds)
+        leading = _leading(found, task.sample.n)
+        swept = sweep(task, evidence, leading, solvable=is_solvable(task), seconds=seconds)
     notes = (*lab.notes, *seen.remarks, *untrainable, *lonely_note(task.sample), *spare.note())
     everything = lab.held_aside and task.sample.n >= n_training(lab)
     return Prepared(task, found, swept, costs, everything, notes)
@@ -102,11 +104,15 @@ def _time_training(session: Session, seen: FirstLook, spare: SpareTime) -> tuple
     return task, Costs(stages, task.max_bytes, seen.slowdown), notes
 
 
-def _leading(found: Assessment) -> Leading:
-    """Return the frozen strategy that is expected to be more accurate."""
+def _leading(found: Assessment, n: int) -> Leading:
+    """Return the frozen strategy that is expected to be more accurate.
+
+    The best of its candidates is chosen on `n` pictures, with which the optimism of a choice falls as a standard error.
+    """
     first, *rest = sorted((row for row in found.expectations.front if row.strategy in FROZEN), key=lambda r: -r.gain)
     optimism = max(found.expectations.estimates[first.strategy].optimism, 0.0)
-    return Leading(first.strategy, first.gain - rest[0].gain if rest else 0.0, optimism)
+    ahead = first.gain - rest[0].gain if rest else 0.0
+    return Leading(first.strategy, ahead, optimism * math.sqrt(found.sample.n / n))
 
 
 def _assessed_rows(session: Session, task: Task) -> np.ndarray:

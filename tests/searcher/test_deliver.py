@@ -19,6 +19,7 @@ from tiny_backbone import TinyBackbone
 import automl_tl
 from automl_tl.errors import AutomlTlError, BackboneError
 from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.estimate import OutOfFold, expected_accuracy
 from automl_tl.learning.finetune import TrainingError
 from automl_tl.searcher.delivery import deliver as module
 from automl_tl.searcher.delivery import everything, unseen
@@ -203,6 +204,49 @@ def test_a_resumed_session_leaves_a_model_that_has_learned_from_more(
         note.startswith("The model of the session before stays: it has learned from more") for note in again.notes
     )
     assert not any("session before stays" in note for note in quick_search(many, out, resume=True).notes)
+
+
+def test_what_a_resumed_session_says_is_of_the_model_that_stays(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own would have two members, which have learned from fewer pictures than the model of before."""
+    out = tmp_path / "run"
+    first = quick_search(many, out)
+    monkeypatch.setattr(everything, "_learn_from_everything", lambda *_: (_[-1], "There was no time."))
+    monkeypatch.setattr(module, "_choose", lambda loop, ranked: ([c.outcome for c in ranked[:2]][::-1], [0.5, 0.5]))
+    again = quick_search(many, out, resume=True)
+    assert any(note.startswith("The model of the session before stays") for note in again.notes)
+    assert again.members == first.members == RunFolder(out).delivered()
+    assert again.shares == first.shares
+    assert again.validation.accuracy == pytest.approx(first.validation.accuracy, abs=0.02)
+
+
+def test_a_model_of_before_that_cannot_be_read_any_more_is_replaced(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    first = quick_search(many, out)
+    monkeypatch.setattr(everything, "_learn_from_everything", lambda *_: (_[-1], "There was no time."))
+    (first.bundle / "model.safetensors").write_bytes(b"damaged")
+    again = quick_search(many, out, resume=True)
+    assert not any("session before stays" in note for note in again.notes)
+    assert automl_tl.load(again.bundle).details["data"]["learned_from"] == [96]
+
+
+def test_what_pictures_that_are_not_learned_from_would_add_is_not_promised(loop: Loop) -> None:
+    def expected(n_training: int) -> float:
+        curve, sample = SimpleNamespace(step=lambda start, end: ((end - start) / 1000, 0.1)), SimpleNamespace()
+        sample.n_training = n_training
+        estimates = {"feature_extractor": expected_accuracy(OutOfFold(np.arange(40)[:, None] < 28))}
+        expectations = SimpleNamespace(estimates=estimates, curve=curve)
+        loop.prepared = replace_assessment(loop, SimpleNamespace(expectations=expectations, sample=sample))
+        return module.validation_estimate(loop, [loop.candidates.reference.outcome], [1.0]).accuracy
+
+    assert expected(140) == pytest.approx(expected(40) - 0.1, abs=0.01)
+
+
+def replace_assessment(loop: Loop, assessment: Any) -> Any:
+    return SimpleNamespace(**{**vars(loop.prepared), "assessment": assessment})
 
 
 def test_a_bundle_says_what_its_members_have_learned_from(tmp_path: Path) -> None:

@@ -11,26 +11,34 @@ import pytest
 from tasks import RIDGE, TUNED, bare_task, outcome, reference
 
 from automl_tl.lab.calibration import MetaFeatures
+from automl_tl.searcher import experience as module
 from automl_tl.searcher.experience import experience
 from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.reference import Reference
 
 TASK = bare_task(np.arange(200) % 4)
 KNOWN = MetaFeatures(2000, 4, 0.5, 0.2)
 """Ten times as many pictures are there as were looked at, by which ten points are gained."""
-CROSS_VALIDATED, OPTIMISM = 0.7, 0.05
+FROZEN, OPTIMISM = 0.7, 0.05
 EPOCHS = TUNED.tuned.all_epochs
 
 
-def gains(*outcomes: Outcome) -> dict[Any, Any]:
+BEST = replace(reference(TASK, FROZEN), optimism=OPTIMISM)
+
+
+def gains(*outcomes: Outcome, best: Reference = BEST) -> dict[Any, Any]:
+    """Return what a search teaches that looked at four times as many pictures as its assessment."""
     lab = SimpleNamespace(path="/data/toys", dataset=SimpleNamespace(fingerprint="f"))
-    late, estimate = SimpleNamespace(accuracy=CROSS_VALIDATED), SimpleNamespace(optimism=OPTIMISM)
+    estimate = SimpleNamespace(optimism=2 * OPTIMISM)
     expectations = SimpleNamespace(
-        known=KNOWN, candidates={"feature_extractor": late}, estimates={"feature_extractor": estimate}
+        known=KNOWN, candidates={"feature_extractor": None}, estimates={"feature_extractor": estimate}
     )
-    found = SimpleNamespace(expectations=expectations, evidence=SimpleNamespace(backbone="tiny"))
+    found = SimpleNamespace(
+        expectations=expectations, evidence=SimpleNamespace(backbone="tiny"), sample=SimpleNamespace(n=50)
+    )
     loop: Any = SimpleNamespace(
         session=SimpleNamespace(lab=lab), task=TASK, prepared=SimpleNamespace(assessment=found),
-        candidates=SimpleNamespace(reference=reference(TASK, 0.7), outcomes=list(outcomes)),
+        candidates=SimpleNamespace(reference=best, outcomes=list(outcomes)),
     )  # fmt: skip
     run = experience(loop)
     assert (run.name, run.fingerprint, run.known) == ("toys", "f", KNOWN)
@@ -43,8 +51,20 @@ def tuned(number: int, right: float, epochs: int = EPOCHS, n_folds: int = 1) -> 
 
 def test_the_first_trial_speaks_whatever_a_later_one_reached() -> None:
     gain, stderr = gains(tuned(5, 0.95), tuned(2, 0.8))["fine_tuning"]
-    assert gain == pytest.approx(0.8 - (CROSS_VALIDATED - OPTIMISM))  # what more pictures add, they add to both
+    assert gain == pytest.approx(0.8 - (FROZEN - OPTIMISM))  # what more pictures add, they add to both
     assert 0 < stderr < 0.1
+
+
+def test_both_sides_are_of_the_same_pictures_where_an_early_cut_is_the_reference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The feature extractor is scored on the trials' pictures: what its assessment on fewer saw is not compared."""
+    late = outcome(TASK, 0.6, configuration=RIDGE)
+    monkeypatch.setattr(module, "frozen", lambda candidate, features, n: RIDGE)
+    monkeypatch.setattr(module, "score_frozen", lambda task, configuration: late)
+    early = Reference(outcome(TASK, FROZEN, configuration=replace(RIDGE, n_stages=9, cuts=(1,))), 0.1)
+    gain, _ = gains(tuned(2, 0.8), best=early)["fine_tuning"]
+    assert gain == pytest.approx(0.8 - (0.6 - OPTIMISM))
 
 
 def test_a_trial_that_was_cut_short_does_not_speak() -> None:

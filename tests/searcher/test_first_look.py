@@ -93,6 +93,27 @@ def test_a_resumed_search_looks_at_no_other_pictures_than_it_began_with(monkeypa
         first_look._features(session, task, None, {"tiny": 0.1}, lambda task, name: None)
 
 
+def test_features_that_came_too_late_show_how_slow_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: set[str] = set()
+
+    def late_at_first(lab: Any, names: list[str], *rest: Any) -> tuple[dict[str, object], tuple[()]]:
+        if len(rest) > 1:  # it was to be in time
+            clock.now += 70.0
+            kept.update(map(str, range(70)))
+            raise LateError
+        return dict.fromkeys(names, object()), ()
+
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(first_look, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(first_look, "extract_each", late_at_first)
+    task = bare_task(np.arange(100) % 4)
+    lab = SimpleNamespace(n_missing=lambda name, pictures: len(pictures) - len(kept))
+    deadline = SimpleNamespace(budget=40.0, left=40.0, is_set=True)
+    session: Any = SimpleNamespace(lab=lab, deadline=deadline)
+    _, _, pace = first_look._features(session, task, task.sample, {"tiny": 0.1}, lambda task, name: None)
+    assert pace.slowdown(1.0) == pytest.approx(10.0)  # 70 pictures of 100 in 70 s in place of 7
+
+
 def test_how_slow_the_machine_is_follows_from_all_pictures_where_they_are_many() -> None:
     pace = Pace()
     pace.learn(PACE_PICTURES - 1, 0.1, 100.0)

@@ -82,6 +82,19 @@ def test_the_refit_on_the_test_part_counts_as_well(tmp_path: Path) -> None:
     assert plain.allotment.refit_seconds(None) == held.allotment.refit_seconds(None) == 0  # nothing trained is known
 
 
+def test_the_refit_of_the_smaller_samples_best_is_set_aside_until_there_is_a_trained_one(tmp_path: Path) -> None:
+    loop = make_loop(tmp_path, left=100.0)
+    loop.allotment = replace(loop.allotment, fallback_seconds=60.0)
+    assert loop.allotment.refit_seconds(None) == 60.0
+    _, most = loop.allotment.limit(RIDGE)
+    assert most is not None
+    assert most > 0
+    loop.session.deadline.seconds = FINAL_SECONDS + 62.0  # type: ignore[attr-defined]
+    assert loop.allotment.limit(RIDGE)[1] == 0
+    loop.candidates.outcomes = [trained(loop.task, TEN)]
+    assert loop.allotment.refit_seconds(None) == pytest.approx(seconds(loop, TEN, N))
+
+
 @pytest.mark.parametrize("configuration", [TEN, LAYERED])
 @pytest.mark.parametrize("epochs", [9, 6, FEWEST_EPOCHS])
 def test_the_first_fine_tuning_is_shortened_where_it_does_not_fit(

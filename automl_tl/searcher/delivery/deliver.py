@@ -10,7 +10,7 @@ from automl_tl.errors import AutomlTlError
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.configuration import Configuration
-from automl_tl.learning.estimate import Estimate, combine_gain
+from automl_tl.learning.estimate import Estimate, add_gain, combine_gain
 from automl_tl.learning.trainer import TRAINER_VERSION
 from automl_tl.model.bundle import load_bundle, save_bundle
 from automl_tl.model.evaluation import Evaluation
@@ -89,8 +89,13 @@ def deliver(loop: Loop) -> Delivered:
             model = last
             is_new = _save(model, folder, members, last.details["data"]["learned_from"])
     if not is_new:
-        model, test = _that_stays(folder, model, test)
-        notes.append(_STAYS)
+        stays = _that_stays(loop, model, ranked)
+        if stays is None:
+            save_bundle(model, folder.bundle)
+        else:
+            model, chosen = stays
+            test, validation = kept_evaluation(folder, TEST), validation_estimate(loop, chosen, model.weights)
+            notes.append(_STAYS)
     shown = [c for position, c in enumerate(ranked) if position < MOST_SHOWN or c.outcome in chosen]
     return Delivered(model, chosen[0], tuple(chosen), tuple(shown), validation, test, tuple(notes))
 
@@ -114,19 +119,37 @@ def _has_learned_more(
     return min(before_from) > min(now_from)
 
 
-def _that_stays(folder: RunFolder, model: Model, test: Evaluation | None) -> tuple[Model, Evaluation | None]:
-    """Return the model of the session before and its test; what this session has, where that cannot be read."""
+def _that_stays(loop: Loop, model: Model, ranked: Sequence[Comparison]) -> tuple[Model, list[Outcome]] | None:
+    """Return the model of the session before and its candidates; None where one is unknown, or it cannot be read.
+
+    Args:
+        loop: of this session.
+        model: that this session would deliver.
+        ranked: every candidate that is known in this session.
+    """
+    folder, known = loop.session.folder, {c.outcome.configuration: c.outcome for c in reversed(ranked)}
+    members, _ = folder.bundle_learned_from()
+    if not all(member in known for member in members):
+        return None
     try:
-        return load_bundle(folder.bundle, str(model.device)), kept_evaluation(folder, TEST)
+        return load_bundle(folder.bundle, str(model.device)), [known[member] for member in members]
     except AutomlTlError:
-        return model, test
+        return None
 
 
 def validation_estimate(loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float]) -> Estimate:
-    """Return the expected accuracy: the reference's, corrected for its choice, and the model's expected gain on it."""
+    """Return the expected accuracy: the reference's, corrected for its choice, and the model's expected gain on it.
+
+    What is expected of frozen features is what they reach when all training pictures are learned from. Where it is a
+    sample of these, what the others would add is taken off, by the learning curve.
+    """
     task, reference = loop.task, loop.candidates.reference
-    estimates = loop.prepared.assessment.expectations.estimates
-    base = estimates.get(reference.outcome.configuration.strategy) or next(iter(estimates.values()))
+    found = loop.prepared.assessment
+    estimates, curve = found.expectations.estimates, found.expectations.curve
+    strategy = reference.outcome.configuration.strategy
+    base = estimates.get(strategy) or next(iter(estimates.values()))
+    if task.sample.n < found.sample.n_training and strategy == "feature_extractor":
+        base = add_gain(base, curve.step(found.sample.n_training, task.sample.n)[0], 0.0)
     trained = sum(share for one, share in zip(chosen, shares, strict=True) if one.configuration.is_trained)
     gain, sd = accuracy_gain(task, reference, _as_one(task, chosen, shares), loop.candidates.priors, trained)
     errors = max(1 - base.accuracy, 1 / task.sample.n)

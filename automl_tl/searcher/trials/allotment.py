@@ -24,12 +24,14 @@ class Allotment:
         prepared: knows what training costs.
         candidates: that are known so far.
         final_seconds: what everything after the trials takes, the refit excepted, as it was foreseen at the beginning.
+        fallback_seconds: what the refit takes of what is delivered where nothing trained comes of these trials.
     """
 
     session: Session
     prepared: Prepared
     candidates: Candidates
     final_seconds: float
+    fallback_seconds: float = 0.0
 
     @property
     def left(self) -> float:
@@ -77,7 +79,7 @@ class Allotment:
         if configuration is None:
             best = self.candidates.best_trained
             if best is None:
-                return 0.0
+                return self.fallback_seconds
             configuration = best.configuration
         seconds = costs.seconds(configuration, task.sample.n)
         if self.prepared.learns_from_everything:
