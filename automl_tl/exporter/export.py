@@ -11,7 +11,7 @@ from automl_tl.exporter import to_onnx, to_timm, to_torch
 from automl_tl.exporter.agreement import Agreement, check_pictures, compare
 from automl_tl.exporter.errors import ExportError
 from automl_tl.exporter.format import Format
-from automl_tl.model.bundle import load_bundle
+from automl_tl.model.bundle import bundle_folder, load_bundle
 from automl_tl.output import appearing, check_output
 
 FORMATS = {
@@ -49,13 +49,15 @@ def export(
 
     Raises:
         BundleError: The bundle cannot be used.
-        OptionError: The format is unknown, or the output does not end as it asks for, or cannot be written.
+        OptionError: The format is unknown, or the output does not end as it asks for, lies in the bundle, or cannot be
+            written.
         DataError: There is no picture to compare on.
         ExportError: The model has no such form, or the file's probabilities differ by more than a thousandth.
     """
     chosen, file = _chosen(format), Path(output)
     _check_suffix(file, chosen.suffix)
     check_output(file)
+    _check_outside(file, Path(bundle))
     pictures = check_pictures(None if check is None else Path(check))
     model = load_bundle(bundle, device="cpu")
     with appearing(file) as new:
@@ -75,6 +77,13 @@ def _chosen(name: str) -> Format:
 def _check_suffix(file: Path, suffix: str) -> None:
     if file.suffix != suffix:
         raise OptionError(f"--output {str(file)!r} must end in {suffix}, by which its readers know the format")
+
+
+def _check_outside(file: Path, bundle: Path) -> None:
+    """Raise OptionError for a file in the bundle: it could take the place of the model's own weights."""
+    folder = Path(os.path.realpath(os.path.expanduser(file))).parent
+    if folder == Path(os.path.realpath(bundle_folder(bundle))):
+        raise OptionError(f"--output {str(file)!r} lies in the bundle that is exported; name a file in another folder")
 
 
 def _check_agreement(agreement: Agreement, format: str) -> None:

@@ -132,7 +132,7 @@ def load_bundle(folder: str | os.PathLike[str], device: str = "auto") -> Model:
         ShortageError: It is larger than the memory.
     """
     place = choose_engine(device).device
-    named = _of_run(_absolute(folder))
+    named = bundle_folder(folder)
     found = recover(named)
     try:
         manifest = read_manifest(found)
@@ -148,8 +148,9 @@ def load_bundle(folder: str | os.PathLike[str], device: str = "auto") -> Model:
         raise BundleError(foreign(named, error)) from error
 
 
-def _of_run(folder: Path) -> Path:
-    """Return the bundle of a search's run where `folder` is that of the run, else `folder` itself."""
+def bundle_folder(named: str | os.PathLike[str]) -> Path:
+    """Return the folder that is `named`, absolute, or where it is that of a search's run, the bundle in it."""
+    folder = _absolute(named)
     inside = folder / "bundle"
     is_there = (inside / MANIFEST).exists() or (aside(inside) / MANIFEST).exists()
     return inside if is_there and not (folder / MANIFEST).exists() else folder

@@ -101,6 +101,20 @@ def test_an_ensemble_is_one_graph_for_pictures_of_any_number_and_size(name: str,
 
 
 @needs_onnx
+@pytest.mark.parametrize("named", ["model.safetensors", "../run/bundle/other.safetensors"])
+def test_nothing_is_written_into_the_bundle_that_is_exported(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "run" / "bundle"
+    save_bundle(ensemble(), bundle)
+    before = {file: file.read_bytes() for file in bundle.iterdir()}
+    monkeypatch.chdir(bundle if "/" not in named else bundle.parent)
+    for own in (bundle, bundle.parent):
+        with pytest.raises(OptionError, match="lies in the bundle that is exported; name a file in another folder"):
+            automl_tl.export(own, named, format="timm")
+    assert {file: file.read_bytes() for file in bundle.iterdir()} == before
+
+
 def test_many_weights_lie_in_the_one_file_as_well(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
