@@ -15,6 +15,7 @@ from automl_tl.wording import clean, format_bytes, plural
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+SCHEMA_VERSION = 1
 WHAT = {
     "scan": "which pictures are readable, and their hashes",
     "features": "statistics of every stage of a backbone",
@@ -43,7 +44,8 @@ def info(cache_dir: Path | None, output_format: str, verbose: bool) -> None:
     held = store.sizes(path)
     if output_format == "json":
         kinds = {size.kind: {"files": size.n_files, "bytes": size.n_bytes} for size in held}
-        print_json({"path": str(path), "bytes": sum(size.n_bytes for size in held), "kinds": kinds})
+        n_bytes = sum(size.n_bytes for size in held)
+        print_json({"schema_version": SCHEMA_VERSION, "path": str(path), "bytes": n_bytes, "kinds": kinds})
         return
     print_result(*_page(path, held))
 

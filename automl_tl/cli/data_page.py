@@ -14,7 +14,7 @@ from automl_tl.cli.sections import facts, item, items, rest, section
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.quality import Conflict, QualityReport
 from automl_tl.data.walk import is_picture_name
-from automl_tl.report.facts.data import about_data, understood
+from automl_tl.report.facts.data import about_data, could_go, understood
 from automl_tl.wording import clean, label_text, plural
 
 MOST_CLASSES = 20
@@ -60,9 +60,7 @@ def _duplicates(dataset: ImageDataset, report: QualityReport, most: int | None) 
     groups = [("identical", paths) for paths in report.exact] + [("nearly identical", paths) for paths in report.near]
     parts: list[RenderableType | None] = []
     if report.n_duplicates:
-        n_pictures = plural(report.n_duplicates, "picture")
-        where = "the given split has them in several parts" if report.leaks else "they stay on one side of every split"
-        parts.append(item(f"{n_pictures} could go without losing one; {where}."))
+        parts.append(item(could_go(report)))
     parts += [item(f"{kind}: {_names(dataset, paths)}") for kind, paths in groups[:most]]
     parts.append(rest(len(groups), most, "group"))
     parts += [_conflict(dataset, conflict) for conflict in report.conflicts[:most]]

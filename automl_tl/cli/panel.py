@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from automl_tl.cli.options import PATH, format_option, verbose_option
-from automl_tl.wording import clean, plural
+from automl_tl.wording import plural
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from automl_tl.lab.calibration import OwnRun
 
+SCHEMA_VERSION = 1
 EMPTY = "No run of yours counts yet: automl-tl panel add RUN, the --out folder of a search."
 
 
@@ -42,7 +43,8 @@ def list_runs(output_format: str, verbose: bool) -> None:
     runs, known = own_runs(), calibration()
     if output_format == "json":
         rows = {"rows": known.n_rows, "sets": list(known.sets)}
-        print_json({"path": str(own_runs_file()), "runs": [asdict(run) for run in runs], "panel": rows})
+        shown = {"path": str(own_runs_file()), "runs": [asdict(run) for run in runs], "panel": rows}
+        print_json({"schema_version": SCHEMA_VERSION, **shown})
         return
     print_result(*_page(runs, known.n_rows, len(known.sets)))
 
@@ -52,12 +54,14 @@ def list_runs(output_format: str, verbose: bool) -> None:
 @verbose_option
 def add(run: Path, verbose: bool) -> None:
     """Let a search's RUN count from now on; one of the same pictures is replaced."""
+    from automl_tl.cli.render import literal, print_result
     from automl_tl.lab.own_runs import change_own_runs, with_run
     from automl_tl.searcher.experience import kept_experience
 
     new = kept_experience(run)
     runs = change_own_runs(lambda runs: with_run(runs, new))
-    click.echo(f"{_said(new)}\n{plural(len(runs), 'run')} of yours now {'counts' if len(runs) == 1 else 'count'}.")
+    now = f"{plural(len(runs), 'run')} of yours now {'counts' if len(runs) == 1 else 'count'}."
+    print_result(literal(_said(new)), literal(now))
 
 
 @panel.command()
@@ -83,7 +87,7 @@ def _said(run: OwnRun) -> str:
     gains = "; ".join(f"{name} {100 * gain:+.1f} points" for name, (gain, _) in run.gains.items())
     pictures = f"{plural(run.known.n_training, 'picture')} of {plural(run.known.n_classes, 'class', 'classes')}"
     frozen = f"feature_extractor {1 - run.known.errors:.1%}"
-    return clean(f"{run.name}: {pictures} ({run.backbone}); {frozen}; {gains}")
+    return f"{run.name}: {pictures} ({run.backbone}); {frozen}; {gains}"
 
 
 def _page(runs: tuple[OwnRun, ...], n_rows: int, n_sets: int) -> tuple[RenderableType, ...]:

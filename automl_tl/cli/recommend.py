@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from automl_tl.cli import options
-from automl_tl.cli.retyped import BATCH, COLUMNS, DEVICE, OVERRIDES, retyped
+from automl_tl.cli.retyped import DATA, SAME_TASK, retyped
 from automl_tl.options import (
     BackboneOptions,
     BatchOptions,
@@ -68,12 +68,10 @@ def recommend(
 def _typed_again(ctx: click.Context) -> TypedAgain:
     from automl_tl.cli.recommend_page import TypedAgain
 
-    data = ("data", *COLUMNS)
-    train = (*data, *OVERRIDES, "drop_leaks", "metric", *DEVICE, *BATCH, "cache_dir", "ray", "workers", "seed")
-    search = (*train, "backbones")
+    looked_at, search = (*DATA, "cache_dir"), (*SAME_TASK, "backbones")
     untried = (*search, "budget", "max_images")
     data_text, train_text, search_text, untried_text, all_text = (
-        retyped(ctx, names) for names in (data, train, search, untried, (*untried, "try_training"))
+        retyped(ctx, names) for names in (looked_at, SAME_TASK, search, untried, (*untried, "try_training"))
     )
     tries = ctx.params["try_training"] is True
     return TypedAgain(data_text, train_text, search_text, untried_text, all_text, tries_training=tries)

@@ -14,6 +14,10 @@ from automl_tl.options import BatchOptions, DeviceOptions, OverrideOptions, Tabl
 _GROUPS = (TableOptions, OverrideOptions, DeviceOptions, BatchOptions)
 COLUMNS, OVERRIDES, DEVICE, BATCH = (tuple(one.name for one in fields(group)) for group in _GROUPS)
 
+DATA = ("data", *COLUMNS)
+SAME_TASK = (*DATA, *OVERRIDES, "drop_leaks", "metric", *DEVICE, *BATCH, "cache_dir", "ray", "workers", "seed")
+"""What another command of the same pictures takes as well, besides its backbones."""
+
 
 def retyped(ctx: click.Context, names: Collection[str]) -> str:
     """Return those of a command's parameters that are named and were given, in the order of the command's help.

@@ -12,7 +12,7 @@ import click
 
 from automl_tl.cli import options
 from automl_tl.cli.app import STARTED
-from automl_tl.cli.retyped import COLUMNS, retyped
+from automl_tl.cli.retyped import DATA, retyped
 from automl_tl.errors import CacheError, ShortageError
 from automl_tl.options import (
     BackboneOptions,
@@ -98,7 +98,7 @@ def _steps(ctx: click.Context, result: SearchResult) -> tuple[str, ...]:
 
     trials = ctx.params["trials"]
     again = _again(ctx, result.bundle.parent, trials and 2 * trials)
-    return tuple(next_steps(result, retyped(ctx, ("data", *COLUMNS)), again))
+    return tuple(next_steps(result, retyped(ctx, DATA), again))
 
 
 def _show(result: SearchResult, steps: tuple[str, ...], output_format: str, verbose: bool) -> None:

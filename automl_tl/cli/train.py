@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from automl_tl.cli import options
-from automl_tl.cli.retyped import COLUMNS, retyped
+from automl_tl.cli.retyped import SAME_TASK, retyped
 from automl_tl.options import (
     BackboneOptions,
     BatchOptions,
@@ -64,7 +64,7 @@ def train(
         if output_format == "json":
             print_json(result.to_dict())
             return
-        print_result(*train_page(result, retyped(ctx, ("data", *COLUMNS)), verbose=verbose))
+        print_result(*train_page(result, retyped(ctx, (*SAME_TASK, "backbone", "backbones")), verbose=verbose))
 
 
 def _train(data: Path, settings: dict[str, Any]) -> TrainResult:

@@ -20,7 +20,7 @@ from automl_tl.data.names import printable
 from automl_tl.errors import DataError
 from automl_tl.wording import plural
 
-__all__ = ["assign_splits", "group_ids", "make_folds", "stratified_sample"]
+__all__ = ["assign_splits", "group_ids", "make_folds", "straddling_groups", "stratified_sample"]
 
 ENOUGH = 50
 """A test part is held aside only if every class has at least so many pictures."""
@@ -132,7 +132,7 @@ def _given_split(dataset: ImageDataset, drop_leaks: bool) -> ImageDataset:
     leaks = leaked(frame)
     notes = [_leak_note(part, n, drop_leaks) for part, n in leaks_by_part(frame).items()]
     left = frame[~leaks] if drop_leaks else frame
-    straddling = _straddling_groups(left)
+    straddling = straddling_groups(left)
     if straddling:
         notes.append(
             f"In several parts of the given split at once: {plural(straddling, 'group')}; it flatters the test."
@@ -165,6 +165,7 @@ def _still_for_training(dataset: ImageDataset, leaks: pd.DataFrame) -> ImageData
         raise DataError(f"{str(error).rstrip('.')} ({why}).") from None
 
 
-def _straddling_groups(frame: pd.DataFrame) -> int:
+def straddling_groups(frame: pd.DataFrame) -> int:
+    """Return how many groups have pictures in several parts of a given split."""
     named = frame[frame["group"] != ""]
     return int((named.groupby("group")["split"].nunique() > 1).sum())

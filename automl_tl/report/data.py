@@ -9,7 +9,7 @@ from automl_tl.data.decode import Preprocessing
 from automl_tl.data.quality import Conflict, QualityReport
 from automl_tl.data.walk import is_picture_name
 from automl_tl.report.charts.bars import bar_chart
-from automl_tl.report.facts.data import about_data, understood
+from automl_tl.report.facts.data import about_data, could_go, understood
 from automl_tl.report.parts import Chart, Facts, Gallery, Grid, Number, Page, Part, Section, Sentences
 from automl_tl.report.provenance import Provenance
 from automl_tl.report.thumbnails import as_seen, one_of_each
@@ -80,11 +80,8 @@ def duplicates(dataset: ImageDataset, report: QualityReport) -> Section | None:
     rows += [_conflict(dataset, conflict) for conflict in report.conflicts]
     if not rows:
         return None
-    lead = (
-        f"{plural(report.n_duplicates, 'picture')} could go without losing one; duplicates stay on one side of every "
-        "split, so that none is tested on what it learned from."
-    )
-    return Section("Duplicates", (Grid(("kind", "files"), tuple(rows[:MOST_FILES]), _cut(len(rows))),), lead)
+    grid = Grid(("kind", "files"), tuple(rows[:MOST_FILES]), _cut(len(rows)))
+    return Section("Duplicates", (grid,), could_go(report) if report.n_duplicates else "")
 
 
 def _conflict(dataset: ImageDataset, conflict: Conflict) -> tuple[str, str]:

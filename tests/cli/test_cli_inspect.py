@@ -148,6 +148,19 @@ def test_a_table_with_its_own_columns(pictures: Path, tmp_path: Path) -> None:
     assert "4, each kept on one side of every split" in text
 
 
+def test_groups_and_copies_in_several_parts_of_a_given_split_are_told(pictures: Path, tmp_path: Path) -> None:
+    files = sorted(pictures.rglob("*.png"))
+    rows = [f"{path},{path.parent.name},{('train', 'test')[n % 2]},{n // 2}" for n, path in enumerate(files)]
+    rows.append(f"{shutil.copy(files[0], tmp_path / 'copy.png')},{files[0].parent.name},test,copy")
+    table = tmp_path / "t.csv"
+    table.write_text("\n".join(["path,label,split,group", *rows]))
+    html = tmp_path / "page.html"
+    text = page(table, "--report", html)
+    assert f"{len(files) // 2 + 1}, {len(files) // 2} of them in several parts of the given split" in text
+    for said in (" ".join(text.split()), html.read_text(encoding="utf-8")):
+        assert "1 picture could go without losing one; the given split has them in several parts." in said
+
+
 def test_a_second_look_reads_nothing(pictures: Path, tmp_path: Path) -> None:
     cache = tmp_path / "store"
     assert "Reading pictures" in run(pictures, "--cache-dir", cache).stderr

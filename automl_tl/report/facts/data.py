@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from automl_tl.data.dataset import ImageDataset
 from automl_tl.data.quality import QualityReport
+from automl_tl.data.split import straddling_groups
 from automl_tl.data.value_range import EIGHT_BITS
 from automl_tl.wording import plural
 
@@ -54,14 +55,28 @@ def about_data(dataset: ImageDataset, report: QualityReport) -> Iterable[tuple[s
         yield "given split", ", ".join(given)
         for part, n in report.leaks.items():
             yield "it leaks", f"{n:,} of {counts[part]:,} pictures in '{part}' have copies in a later part"
-    if (groups := dataset.frame["group"]).any():
-        yield "groups", f"{groups[groups != ''].nunique():,}, each kept on one side of every split"
+    if dataset.frame["group"].any():
+        yield "groups", _groups(dataset)
     yield "size", _sizes(report)
     some = _deeper(report)
     yield "depth", f"{EIGHT_BITS.describe()}, {some}" if some else report.value_range.describe()
     yield "fit", f"{FITS.get(report.fit, report.fit)}: {report.fit_reason}"
     yield "duplicates", f"{report.n_duplicates:,}" if report.n_duplicates else "none"
     yield "unreadable", f"{report.n_unreadable:,}" if report.n_unreadable else "none"
+
+
+def could_go(report: QualityReport) -> str:
+    """Return in a sentence how many duplicates there are and on which sides of a split."""
+    where = "the given split has them in several parts" if report.leaks else "they stay on one side of every split"
+    return f"{plural(report.n_duplicates, 'picture')} could go without losing one; {where}."
+
+
+def _groups(dataset: ImageDataset) -> str:
+    groups = dataset.frame["group"]
+    number, straddling = f"{groups[groups != ''].nunique():,}", straddling_groups(dataset.frame)
+    if straddling:
+        return f"{number}, {straddling:,} of them in several parts of the given split"
+    return f"{number}, each kept on one side of every split"
 
 
 def _per_class(report: QualityReport) -> str:
