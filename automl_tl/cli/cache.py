@@ -57,17 +57,19 @@ def info(cache_dir: Path | None, output_format: str, verbose: bool) -> None:
 @click.pass_context
 def clear(ctx: click.Context, cache_dir: Path | None, yes: bool, verbose: bool) -> None:
     """Delete what automl-tl keeps in the cache folder, and nothing else there."""
+    from automl_tl.cli.render import literal, print_result
+
     path = store.cache_path(cache_dir)
     held = store.sizes(path)
     total = _total(held)
     if not any(size.n_files for size in held):
-        click.echo(f"Nothing is cached in {clean(path)}.")
+        print_result(literal(f"Nothing is cached in {path}."))
         return
     if not yes and not _confirmed(f"Delete {total} in {clean(path)}?"):
         click.echo("Nothing was deleted; --yes deletes without asking.")
         ctx.exit(1)
     store.clear(path)
-    click.echo(f"Deleted {total} in {clean(path)}.")
+    print_result(literal(f"Deleted {total} in {path}."))
 
 
 def _confirmed(question: str) -> bool:

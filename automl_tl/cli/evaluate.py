@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,6 @@ from automl_tl.options import (
     of_group,
 )
 from automl_tl.output import check_output, write_csv
-from automl_tl.wording import plural
 
 if TYPE_CHECKING:
     from automl_tl.data.dataset import ImageDataset
@@ -57,6 +55,7 @@ def evaluate(
     from automl_tl.data.dataset import open_dataset
     from automl_tl.model.bundle import load_bundle
     from automl_tl.model.evaluate import evaluate as run
+    from automl_tl.reviewer.learned import learned_note
 
     asked = EvaluateOptions(**settings)
     if asked.errors is not None:
@@ -69,7 +68,9 @@ def evaluate(
         result = run(
             scorer, dataset, split=asked.split, batch_size=size, threads=asked.workers, progress=update
         )  # fmt: skip
-    result = replace(result, notes=(*_learned(bundle, model, dataset, result), *result.notes))
+    with progress("Comparing with the training pictures") as update:
+        learned = learned_note(bundle, model, dataset, result.paths, update)
+    result = replace(result, notes=(*learned, *result.notes))
     if asked.errors is not None:
         _write_errors(asked.errors, result)
     if report is not None:
@@ -79,34 +80,6 @@ def evaluate(
         print_json({**where, **result.to_dict()})
     else:
         print_result(*evaluation_page(result, dataset, verbose=verbose))
-
-
-def _learned(bundle: Path, model: Model, dataset: ImageDataset, result: Evaluation) -> tuple[str, ...]:
-    """Return a note where pictures count that the model has learned from, as far as its run is still there to tell.
-
-    Pictures of an object store are not fetched a second time for it.
-    """
-    from automl_tl.searcher.run_folder import RunFolder
-    from automl_tl.searcher.same_run import PICTURES, n_learned
-
-    run = bundle if (bundle / PICTURES).exists() else bundle.absolute().parent
-    kept = RunFolder(run).read_json(PICTURES)
-    if not kept or not isinstance(dataset.root, Path):
-        return ()
-    parts = ("train", "val", *(["test"] if _facts(model).get("learned_from_test") else []))
-    n = n_learned(kept, parts, dataset.frame[dataset.frame["path"].isin(result.paths)])
-    if not n:
-        return ()
-    return (
-        f"The model has learned from {n:,} of these {plural(result.n, 'picture')}, which says nothing of new ones: "
-        "give pictures that it has not seen.",
-    )
-
-
-def _facts(model: Model) -> Mapping[str, Any]:
-    """Return what the bundle says of the data that it was made from."""
-    facts = model.details.get("data")
-    return facts if isinstance(facts, dict) else {}
 
 
 def _write_errors(file: Path, result: Evaluation) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from automl_tl.cli.options import PATH, verbose_option
-from automl_tl.wording import format_bytes, plural
+from automl_tl.wording import clean, format_bytes, plural
 
 if TYPE_CHECKING:
     from automl_tl.exporter.export import Exported
@@ -50,7 +50,7 @@ def export(bundle: Path, file_format: str, output: Path, check: Path | None, ver
 
 def _page(exported: Exported) -> Iterator[str]:
     found = exported.agreement
-    yield f"Wrote {exported.file} ({format_bytes(exported.n_bytes)})"
+    yield f"Wrote {clean(exported.file)} ({format_bytes(exported.n_bytes)})"
     yield f"  compared with the bundle on {found.pictures}"
     sized = plural(found.n, "picture")
     yield f"  largest difference of a probability {found.difference:.1e}, on {sized} of the model's size"

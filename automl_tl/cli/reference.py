@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import click
 from automl_tl.cli.options import PATH, declared, verbose_option
 from automl_tl.errors import OptionError
 from automl_tl.options import DeviceOptions, OverrideOptions, SeedOptions
-from automl_tl.wording import clean, format_bytes
+from automl_tl.wording import format_bytes
 
 if TYPE_CHECKING:
     from automl_tl.backbones.contract import Backbone
@@ -39,6 +40,7 @@ def build(backbone: str, pictures: Path, out: Path | None, verbose: bool, **sett
     At least 50 pictures, better a thousand spread over the source's classes; sub-folders are fine and
     labels do not matter. The file is small and holds no picture.
     """
+    from automl_tl.cli.render import literal, print_result
     from automl_tl.domain.library import reference_file, user_references
     from automl_tl.domain.reference import save_reference
 
@@ -48,7 +50,7 @@ def build(backbone: str, pictures: Path, out: Path | None, verbose: bool, **sett
     path = _writable(out or user_references() / reference_file(backbone))
     made = _build(backbone, configured, pictures, **settings)
     save_reference(made, path)
-    click.echo(_summary(made, path, verbose))
+    print_result(*map(literal, _summary(made, path, verbose)))
 
 
 def _build(
@@ -92,11 +94,8 @@ def _configured(backbone: str, *, weights: dict[str, Path], **others: Any) -> Ba
     return configure(backbone, get_backbone(backbone), weights=only_file(weights, backbone), **others)
 
 
-def _summary(made: DomainReference, path: Path, verbose: bool) -> str:
-    lines = [
-        f"Wrote {clean(path)} ({format_bytes(path.stat().st_size)}): {made.backbone} on {clean(made.name)}.",
-        f"Two halves of the pictures lie {made.null:.4f} apart, degraded versions {made.scale:.4f} away.",
-    ]
+def _summary(made: DomainReference, path: Path, verbose: bool) -> Iterator[str]:
+    yield f"Wrote {path} ({format_bytes(path.stat().st_size)}): {made.backbone} on {made.name}."
+    yield f"Two halves of the pictures lie {made.null:.4f} apart, degraded versions {made.scale:.4f} away."
     if verbose:
-        lines += [f"  {label}: {value:.4f}" for label, value in made.degraded.items()]
-    return "\n".join(lines)
+        yield from (f"  {label}: {value:.4f}" for label, value in made.degraded.items())

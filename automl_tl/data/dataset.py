@@ -70,6 +70,8 @@ class ImageDataset:
     """Of what the pictures lie in, in words: "folders", "a table"."""
     drawn: Drawn | None = None
     """What these pictures are a sample of; None where they are all that were listed."""
+    only_part: str = ""
+    """Of a split, that every picture is said to be for, which is then none; "" where there is no such part."""
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -239,10 +241,13 @@ def _build(root: Root, listing: Listing) -> ImageDataset:
         frame["source"] = pd.Series(sources, dtype=object)
     notes = [*listing.notes, *label_remarks(frame["label"])]
     parts = set(frame["split"])
-    if len(parts) == 1 and parts != {""}:  # a split of one part says nothing
+    only = next(iter(parts)) if len(parts) == 1 else ""
+    if only:  # a split of one part says nothing
         frame["split"] = ""
-        notes = [*notes, f"Every picture is said to be for '{parts.pop()}', so no split is given."]
-    return ImageDataset(root, frame, tuple(listing.skipped), tuple(notes), listing.form)
+        notes = [*notes, f"Every picture is said to be for '{only}', so no split is given."]
+    elif len(parts) > 1:  # of several files, one may not say it
+        frame["split"] = frame["split"].replace("", "train")
+    return ImageDataset(root, frame, tuple(listing.skipped), tuple(notes), listing.form, only_part=only)
 
 
 def _nothing_left(root: Root, skipped: list[Skipped]) -> str:

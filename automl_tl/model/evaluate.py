@@ -118,7 +118,7 @@ def chosen_part(dataset: ImageDataset, split: str | None) -> tuple[ImageDataset,
     """
     if split is not None and split not in SPLITS:
         raise OptionError(f"--split must be one of {', '.join(SPLITS)}, but is {split!r}")
-    if split == "all" or (split is None and not dataset.has_given_splits):
+    if split == "all" or (split is None and not dataset.has_given_splits) or (split and split == dataset.only_part):
         return dataset, ()
     part = split or "test"
     there = [name for name in SPLITS[1:] if (dataset.frame["split"] == name).any()]

@@ -31,17 +31,17 @@ def data_page(dataset: ImageDataset, report: QualityReport, provenance: Provenan
         f"{understood(dataset, report)}. {plural(report.n_images, 'picture')} can be used; "
         f"{duplicates}, {plural(len(dataset.skipped), 'file')} left out."
     )
-    sections = (gallery(dataset, how), *data_sections(dataset, report), provenance.section())
+    worth_knowing = notes((*report.warnings, *dataset.notes))
+    sections = (gallery(dataset, how), *data_sections(dataset, report), worth_knowing, provenance.section())
     return Page(f"Data: {dataset.root}", decision, None, sections)
 
 
 def data_sections(dataset: ImageDataset, report: QualityReport) -> tuple[Section | None, ...]:
-    """Return what there is, what is there twice, what is left out, and what is worth knowing."""
+    """Return what there is, what is there twice, and what is left out."""
     return (
         Section("The data", (Facts(tuple(about_data(dataset, report))), *_classes(report))),
         duplicates(dataset, report),
         left_out(dataset, dataset.skipped),
-        notes((*report.warnings, *dataset.notes)),
     )
 
 

@@ -43,7 +43,7 @@ def recommendation_page(
         evidence_section(screened(result.probe), result.frozen.backbone, result.curve, result.n_training),
         _mistakes(result),
         *data_sections(dataset, result.report),
-        notes(result.notes),
+        notes((*result.report.warnings, *dataset.notes, *result.notes)),
         Section("Next", (Sentences(next_steps),)),
         provenance.section(),
     )

@@ -149,9 +149,10 @@ def _findings(run: Run, pictures: Pictures | str) -> Sections:
 
 def _rest(run: Run, pictures: Pictures | str) -> Sections:
     """Yield the data, what is worth knowing, what to do next, and where the page comes from."""
+    told = () if run.summary is None else run.summary.notes
     if not isinstance(pictures, str):
         yield from data_sections(pictures.dataset, pictures.quality)
-    told = () if run.summary is None else run.summary.notes
+        told = (*pictures.quality.warnings, *pictures.dataset.notes, *told)
     yield notes((*_missing(run, pictures), *told))
     yield Section("Next", (Sentences(tuple(_next_steps(run))),))
     if run.origin is not None:

@@ -9,11 +9,14 @@ from typing import Any
 
 import pandas as pd
 
+from automl_tl.data.ahead import ahead
 from automl_tl.data.source import Source, sources_of
 from automl_tl.errors import PictureError
+from automl_tl.monitor import Progress, unheeded
 
 PICTURES = "pictures.json"
 """File of the run: what `identities` returns."""
+_HASHED_AHEAD = 64
 _OPTIONS = {
     "backbones": "--backbone",
     "strategies": "--strategy",
@@ -38,19 +41,21 @@ def _digest(said: tuple[str, str, str]) -> str:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:8]
 
 
-def n_learned(kept: Mapping[str, str], parts: Sequence[str], frame: pd.DataFrame) -> int:
+def n_learned(kept: Mapping[str, str], parts: Sequence[str], frame: pd.DataFrame, progress: Progress = unheeded) -> int:
     """Return how many pictures of a data set a run has learned from.
 
     Args:
         kept: what `identities` returned of the run.
         parts: of its split that it has learned from.
         frame: of a data set that was listed; what cannot be read counts as not learned.
+        progress: called with (done, total) pictures.
     """
-    sources, labels, groups = sources_of(frame), frame["label"], frame["group"]
-    return sum(
-        str(kept.get(sha[:16])) in {_digest((label, part, group)) for part in parts}
-        for sha, label, group in zip(map(_hash_of, sources), labels, groups, strict=True)
-    )
+    hashes = ahead(_hash_of, sources_of(frame), most=_HASHED_AHEAD)
+    found = 0
+    for done, (sha, label, group) in enumerate(zip(hashes, frame["label"], frame["group"], strict=True), start=1):
+        found += str(kept.get(sha[:16])) in {_digest((label, part, group)) for part in parts}
+        progress(done, len(frame))
+    return found
 
 
 def _hash_of(source: Source) -> str:

@@ -200,6 +200,16 @@ def test_the_test_part_counts_unless_another_is_asked_for(model: Model, parts: P
     assert (said in result.notes) is (split != "all")
 
 
+def test_data_that_is_a_test_part_alone_is_that_part(model: Model, pictures: Path, tmp_path: Path) -> None:
+    files = sorted(pictures.rglob("*.png"))
+    table = tmp_path / "test.csv"
+    table.write_text("\n".join(["path,label,split", *(f"{file},{file.parent.name},test" for file in files)]))
+    dataset = open_dataset(table, train=False)
+    assert evaluate(model, dataset, split="test").n == evaluate(model, dataset).n == len(files)
+    with pytest.raises(OptionError, match="no pictures for 'val'"):
+        evaluate(model, dataset, split="val")
+
+
 def test_a_part_that_is_not_there(model: Model, pictures: Path, parts: Path) -> None:
     with pytest.raises(OptionError, match="it gives no split"):
         evaluate(model, open_dataset(pictures, train=False), split="test")

@@ -263,7 +263,9 @@ def test_what_a_run_has_learned_is_known_by_bytes_label_and_part(make_pictures: 
     hashes = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in frame["path"]]
     parts = ["train"] * 6 + ["val"] * 2 + ["test"] * 4
     kept = identities(frame.assign(sha256=hashes, split=parts))
-    assert n_learned(kept, ("train", "val"), frame) == 8
+    told: list[tuple[int, int]] = []
+    assert n_learned(kept, ("train", "val"), frame, lambda *done: told.append(done)) == 8
+    assert told == [(n + 1, 12) for n in range(12)]
     assert n_learned(kept, ("train", "val", "test"), frame) == 12
     assert n_learned(kept, ("train", "val"), frame.assign(label="other")) == 0
     assert n_learned({**kept, hashes[0][:16]: ["rubbish"]}, ("train", "val"), frame) == 7  # type: ignore[dict-item]

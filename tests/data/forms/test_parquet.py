@@ -17,6 +17,7 @@ from automl_tl.data.decode import opened
 from automl_tl.data.forms import parquet_rows
 from automl_tl.data.source import sources_of
 from automl_tl.errors import DataError, PictureError
+from automl_tl.report.facts.data import about_data
 
 
 @pytest.fixture
@@ -66,6 +67,19 @@ def test_columns_of_a_split_and_of_groups(content: dict[str, bytes], tmp_path: P
     table = write_parquet(tmp_path / "a.parquet", content, split=parts, patient=who)
     frame = open_dataset(table, group_column="patient").frame
     assert (frame["split"].tolist(), frame["group"].tolist()) == (parts, who)
+
+
+def test_what_a_file_without_a_split_has_is_for_training_where_another_has_one(
+    content: dict[str, bytes], tmp_path: Path
+) -> None:
+    rows, third = list(enumerate(content.items())), len(content) // 3
+    tested, others = (dict(row for n, row in rows if n % 3 != without) for without in (0, 1))
+    write_parquet(tmp_path / "d" / "a.parquet", tested, split=["test"] * len(tested))
+    write_parquet(tmp_path / "d" / "b.parquet", others)
+    dataset, report = scan(open_dataset(tmp_path / "d"), cache_dir=tmp_path)
+    assert dataset.frame["split"].value_counts().to_dict() == {"train": 2 * third, "test": 2 * third}
+    said = f"{third} of {2 * third} pictures in 'train' have copies in a later part"
+    assert ("it leaks", said) in list(about_data(dataset, report))
 
 
 def test_a_column_that_is_asked_for_counts_for_more_than_the_name_of_the_file(
