@@ -16,11 +16,11 @@ from automl_tl.learning.curve import LearningCurve, learning_curve
 from automl_tl.searcher.first_look import MOST_PICTURES, PATIENCE, drawn_part, n_training
 from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.task import Computed, Task
-from automl_tl.searcher.trials.frozen import score_frozen, too_much
+from automl_tl.searcher.trials.frozen import kept_spectrum, score_frozen, too_much
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.reference import Reference
 from automl_tl.searcher.trials.sweep import Sweep, best_of_others
-from automl_tl.spare_time import UNLIMITED, SpareTime
+from automl_tl.spare_time import UNLIMITED, SpareTime, until
 
 SOLVED_ANEW, TRAINED_ANEW = 6, 2
 """The best frozen candidates that are solved on the larger sample, more than the sampler needs to propose from
@@ -76,7 +76,7 @@ def _curve(task: Task, found: Sweep) -> LearningCurve | None:
     if not plain:
         return None
     best = max(plain, key=lambda o: o.merit).configuration
-    problem = task.sample.problem(task.matrix(*best.source))
+    problem = task.sample.problem(kept_spectrum(task, best, task.matrix(*best.source)))
     return learning_curve(problem, best.frozen.penalty, seed=task.seed, groups=task.sample.groups)
 
 
@@ -153,7 +153,8 @@ def grown(loop: Loop, size: int) -> Prepared | None:
     loop.task.computed.pixels.clear()  # as large as the new ones; what needs them again decodes them again
     with lab.clock("sweep"), lab.monitor.activity("Solving the best sources on more pictures"):
         able = [one for one in what.solved if one.backbone in features and too_much(task, one) is None]
-        solved = [score_frozen(task, one) for one in able]
+        ends = time.monotonic() + loop.allotment.left - loop.allotment.refit_seconds(None)
+        solved = [score_frozen(task, one) for one in until(ends, able)]
     if not solved:
         return None
     before = loop.candidates.reference

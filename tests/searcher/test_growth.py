@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loops import STATE, make_loop
 from optuna.trial import TrialState
-from small_lab import bare_lab
+from small_lab import CPU, bare_lab
 from tasks import RIDGE, SOFTMAX, TUNED, bare_task, install, outcome, retuned, space
 from tiny_backbone import TinyBackbone
 
@@ -49,7 +49,7 @@ FIRST = 24
 def growth_of(signal: float, tmp_path: Path, *, there: int = 10_000, budget: float | None = 600.0) -> Growth | None:
     """Return what is expected of more pictures for 400 of two classes, told apart by all of 200 noisy columns."""
     rng = np.random.default_rng(0)
-    task = bare_task(rng.integers(0, 2, 400))
+    task = replace(bare_task(rng.integers(0, 2, 400)), networks=cast(Any, SimpleNamespace(engine=CPU)))
     X = (rng.normal(size=(400, 200)) + signal * (2 * task.y[:, None] - 1)).astype(np.float32)
     task = replace(task, features={"tiny": cast(Any, SimpleNamespace(matrix=lambda cuts, pooling: X))})
     swept = Sweep((outcome(task, 0.8), outcome(task, 0.9, configuration=SOFTMAX)), cast(Any, None))
