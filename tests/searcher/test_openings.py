@@ -62,6 +62,7 @@ def test_every_cell_comes_before_variations_in_one_thing_each(
     opened: Opened, make_pictures: MakePictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "UNLIKELY", 0.0)
+    monkeypatch.setattr(module, "_last_third", lambda n_stages: n_stages)  # so few stages are all of the last ones
     search(make_pictures(per_class=12), trials=1, out=tmp_path / "run", backbones=["tiny"])
     ((configurations, _),) = opened
     strategies = [c.strategy for c in configurations]
@@ -125,6 +126,12 @@ def test_few_pictures_are_gone_round_the_more_often_the_more_time_there_is(
     assert first == replace(tuned, how=replace(tuned.tuned, epochs=expected))
     assert module.folds_to_score(task, costs, [first], seconds) == module.folds_to_score(task, costs, [tuned], seconds)
     assert next(module._trained(prepared, space(), Limits(), seconds)) == tuned  # of a run that began before
+
+
+@pytest.mark.parametrize(("unfrozen", "tried"), [(1, True), (2, False), (3, False)])
+def test_many_stages_do_not_learn_as_fast_as_the_head(unfrozen: int, tried: bool) -> None:
+    usual = replace(TUNED, how=replace(TUNED.tuned, lr_ratio=3.0, unfrozen=unfrozen))
+    assert any(c.tuned.lr_ratio == 1 for c in module._variations(usual, space())) is tried
 
 
 def test_the_faster_variation_begins_from_what_is_published() -> None:

@@ -63,13 +63,19 @@ def openings(prepared: Prepared, space: Space, limits: Limits, seconds: float | 
 
 
 def _variations(tuned: Configuration | None, space: Space) -> Iterator[Configuration]:
-    """Yield the recommended fine-tuning with one thing changed: what is worth knowing before TPE has its say."""
+    """Yield the recommended fine-tuning with one thing changed: what is worth knowing before TPE has its say.
+
+    Stages as fast as the head are tried where few of them learn. With that rate for six or nine stages of
+    EfficientNet-Lite2 and 1 metal sheets and letters reached .21 and .34, where they had reached .76 and .71.
+    """
     if tuned is None:
         return
     longer = min(3 * tuned.tuned.epochs // 2, MOST_EPOCHS)
     if longer > tuned.tuned.epochs and not space.long_epochs:  # else it is as long as there is time for
         yield replace(tuned, how=replace(tuned.tuned, epochs=longer))
-    yield replace(tuned, how=replace(tuned.tuned, lr_ratio=max(1.0, tuned.tuned.lr_ratio / LR_RATIO)))
+    faster = max(1.0, tuned.tuned.lr_ratio / LR_RATIO)
+    if faster >= LR_RATIO or tuned.tuned.unfrozen <= _last_third(max(tuned.cuts)):
+        yield replace(tuned, how=replace(tuned.tuned, lr_ratio=faster))
     if space.augmented:
         policy = tuned.tuned.policy
         rotation = max(20.0, policy.rotation)
@@ -101,7 +107,7 @@ def _trained(prepared: Prepared, space: Space, limits: Limits, seconds: float | 
     policy = None if space.augmented else AugmentationPolicy()
     late = found.evidence.late
     most = limits.largest_cut.get(late.backbone, late.n_stages)
-    least, advised = max(1, round(most / 3)), min(found.unfreezing.count, most)
+    least, advised = _last_third(most), min(found.unfreezing.count, most)
     counts = dict.fromkeys(range(advised, least - 1, -1)) or {advised: None}
     tune = partial(fine_tuning, found, cut=most, policy=policy)
     some = [tune(unfrozen=count) for count in counts]
@@ -112,6 +118,10 @@ def _trained(prepared: Prepared, space: Space, limits: Limits, seconds: float | 
     for count in dict.fromkeys((advised, most)):
         if count > first.tuned.unfrozen:
             yield tune(unfrozen=count)
+
+
+def _last_third(n_stages: int) -> int:
+    return max(1, round(n_stages / 3))
 
 
 def _lengthened(task: Task, costs: Costs, tuned: Configuration, longest: int, seconds: float) -> Configuration:
