@@ -22,6 +22,8 @@ def check_output(output: Path, option: str = "--output", *, read: Iterable[objec
         option: that names it.
         read: what is read meanwhile, which must not be replaced: paths, or addresses, which are none.
     """
+    if str(output) == "-":
+        raise OptionError(f"{option} '-' would be a file of that name, not standard output; name a file")
     file = _place(output)
     if file.is_dir():
         raise OptionError(f"{option} {str(output)!r} is a folder; name a file in it")

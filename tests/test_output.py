@@ -79,6 +79,11 @@ def test_a_device_may_be_written_to_and_a_link_is_looked_at_where_it_leads(tmp_p
         check_output(tmp_path / "link")
 
 
+def test_a_dash_is_no_file() -> None:
+    with pytest.raises(OptionError, match="--output '-' would be a file of that name, not standard output; name a file"):
+        check_output(Path("-"))
+
+
 def test_what_is_read_is_never_replaced(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("path,label\n")

@@ -31,7 +31,7 @@ FORMATS = ("onnx", "torch", "timm")
     "--check",
     type=PATH,
     metavar="PICTURES",
-    help="A folder of pictures on which FILE must agree with BUNDLE.  [default: photos of the demo, and noise]",
+    help="Pictures on which FILE must agree with BUNDLE.  [default: photos of the demo, and noise]",
 )
 @verbose_option
 def export(bundle: Path, file_format: str, output: Path, check: Path | None, verbose: bool) -> None:

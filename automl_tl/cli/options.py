@@ -94,7 +94,11 @@ def report_option(function: F) -> F:
 def verbose_option(function: F) -> F:
     """Add --verbose: details in the output, and the traceback of an unexpected error."""
     return click.option(
-        "--verbose", is_flag=True, is_eager=True, callback=_remember_verbose, help="Show every detail."
+        "--verbose",
+        is_flag=True,
+        is_eager=True,
+        callback=_remember_verbose,
+        help="Show every detail, and where an unexpected error came from.",
     )(function)
 
 
