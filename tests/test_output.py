@@ -80,7 +80,7 @@ def test_a_device_may_be_written_to_and_a_link_is_looked_at_where_it_leads(tmp_p
 
 
 def test_a_dash_is_no_file() -> None:
-    with pytest.raises(OptionError, match="--output '-' would be a file of that name, not standard output; name a file"):
+    with pytest.raises(OptionError, match="'-' would be a file of that name, not standard output; name a"):
         check_output(Path("-"))
 
 
