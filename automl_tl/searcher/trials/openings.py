@@ -66,7 +66,8 @@ def _variations(tuned: Configuration | None, space: Space) -> Iterator[Configura
     """Yield the recommended fine-tuning with one thing changed: what is worth knowing before TPE has its say.
 
     Stages as fast as the head are tried where few of them learn. With that rate for six or nine stages of
-    EfficientNet-Lite2 and 1 metal sheets and letters reached .21 and .34, where they had reached .76 and .71.
+    EfficientNet-Lite1 and 2, on three data sets of ten pictures a class, four of six trials lost .12 to .55 of the
+    validation accuracy, and one gained .06.
     """
     if tuned is None:
         return
