@@ -21,8 +21,9 @@ def value_of_trying(front: Sequence[FrontRow], n_scored: int, budget: float | No
 
     The expected value of sample information of two normal alternatives (Raiffa and Schlaifer 1961): what fine-tuning
     gains has the standard deviation s before, and a measurement of error m moves its expectation by
-    s~ = s^2 / sqrt(s^2 + m^2); then it or the best other strategy is taken, whichever is the better. The error is that
-    of a difference on so many pictures, and that of a short run as such.
+    s~ = s^2 / sqrt(s^2 + m^2); then it or the best other strategy is taken, whichever is the better. No gain is larger
+    than the errors that there are. The error is that of a difference on so many pictures, and that of a short run as
+    such.
 
     Args:
         front: before anything is tried.
@@ -47,5 +48,12 @@ def value_of_trying(front: Sequence[FrontRow], n_scored: int, budget: float | No
     errors = 1 - (tuned.accuracy - tuned.gain)  # the feature extractor's
     error = math.hypot(math.sqrt(_DISAGREEMENT / max(n_scored, 1)), SHORT_RUN_SD * errors)
     moved = tuned.gain_stderr**2 / math.hypot(tuned.gain_stderr, error)
-    normal, distance = NormalDist(), abs(tuned.gain - rival.gain) / moved
-    return moved * (normal.pdf(distance) - distance * (1 - normal.cdf(distance)))
+    beyond = _excess(tuned.gain, moved, errors)  # of which there is nothing to gain
+    taken = max(tuned.gain - beyond, rival.gain)
+    return max(rival.gain + _excess(tuned.gain, moved, rival.gain) - beyond - taken, 0.0)
+
+
+def _excess(mean: float, sd: float, least: float) -> float:
+    """Return the expectation of what a normal number is above `least`, 0 where it is below."""
+    normal, distance = NormalDist(), (least - mean) / sd
+    return sd * (normal.pdf(distance) - distance * (1 - normal.cdf(distance)))
