@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.frozen import score_frozen
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.searcher.trials.reference import optimism_on
 from automl_tl.strategies import Strategy
 
 FILE = "experience.json"
@@ -60,8 +60,7 @@ def experience(loop: Loop) -> OwnRun:
 def late_accuracy(loop: Loop) -> float:
     """Return what the best feature extractor reaches out of fold on the trials' pictures, less the luck of its choice.
 
-    Where another strategy is the reference, it is the one of the assessment, which may rest on fewer of them: that
-    makes its luck larger, as it does a standard error.
+    Where another strategy is the reference, it is the one of the assessment, which may rest on fewer of them.
     """
     task, reference = loop.task, loop.candidates.reference
     if reference.outcome.configuration.strategy == "feature_extractor":
@@ -69,7 +68,7 @@ def late_accuracy(loop: Loop) -> float:
     found = loop.prepared.assessment
     late = frozen(found.expectations.candidates["feature_extractor"], task.features, task.sample.n)
     luck = max(found.expectations.estimates["feature_extractor"].optimism, 0.0)
-    return accuracy_on(task, score_frozen(task, late)) - luck * math.sqrt(found.sample.n / task.sample.n)
+    return accuracy_on(task, score_frozen(task, late)) - optimism_on(task.sample.n, luck, found.sample.n)
 
 
 def accuracy_on(task: Task, outcome: Outcome) -> float:

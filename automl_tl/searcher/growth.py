@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 
-import numpy as np
-
 from automl_tl.lab.decision import INDIFFERENCE
 from automl_tl.lab.extraction import extract_all
 from automl_tl.learning.configuration import Configuration
@@ -18,7 +16,7 @@ from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.task import Computed, Task
 from automl_tl.searcher.trials.frozen import kept_spectrum, score_frozen, too_much
 from automl_tl.searcher.trials.loop import Loop
-from automl_tl.searcher.trials.reference import Reference
+from automl_tl.searcher.trials.reference import Reference, optimism_on
 from automl_tl.searcher.trials.sweep import Sweep, best_of_others
 from automl_tl.spare_time import UNLIMITED, SpareTime, until
 
@@ -162,7 +160,7 @@ def grown(loop: Loop, size: int) -> Prepared | None:
     eligible = [o for o in solved if o.configuration.strategy == leading]
     ahead, eligible = (before.ahead, eligible) if eligible else (0.0, solved)
     best = max(eligible, key=lambda o: o.merit)
-    optimism = before.optimism * float(np.sqrt(loop.task.sample.n / sample.n))  # it falls as a standard error does
+    optimism = optimism_on(sample.n, before.optimism, loop.task.sample.n)
     everything = lab.held_aside and sample.n >= n_training(lab)
     others = tuple(best_of_others(eligible, best))
     swept = Sweep(tuple(solved), Reference(best, before.l2, ahead, optimism), others)

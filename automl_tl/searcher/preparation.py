@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +23,7 @@ from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.space_for import is_solvable
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.costs import Costs, StageCosts
+from automl_tl.searcher.trials.reference import optimism_on
 from automl_tl.searcher.trials.sweep import Leading, sweep
 from automl_tl.spare_time import SpareTime
 from automl_tl.strategies import FROZEN, frozen_strategy
@@ -105,14 +105,11 @@ def _time_training(session: Session, seen: FirstLook, spare: SpareTime) -> tuple
 
 
 def _leading(found: Assessment, n: int) -> Leading:
-    """Return the frozen strategy that is expected to be more accurate.
-
-    The best of its candidates is chosen on `n` pictures, with which the optimism of a choice falls as a standard error.
-    """
+    """Return the frozen strategy that is expected to be more accurate; the best of it is chosen on `n` pictures."""
     first, *rest = sorted((row for row in found.expectations.front if row.strategy in FROZEN), key=lambda r: -r.gain)
     optimism = max(found.expectations.estimates[first.strategy].optimism, 0.0)
     ahead = first.gain - rest[0].gain if rest else 0.0
-    return Leading(first.strategy, ahead, optimism * math.sqrt(found.sample.n / n))
+    return Leading(first.strategy, ahead, optimism_on(n, optimism, found.sample.n))
 
 
 def _assessed_rows(session: Session, task: Task) -> np.ndarray:

@@ -206,17 +206,22 @@ def test_a_resumed_session_leaves_a_model_that_has_learned_from_more(
     assert not any("session before stays" in note for note in quick_search(many, out, resume=True).notes)
 
 
+def searched_once(data: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> SearchResult:
+    """Return what a search found; whoever resumes it has no time to learn from the test part as well."""
+    first = quick_search(data, out)
+    monkeypatch.setattr(everything, "_learn_from_everything", lambda *_: (_[-1], "There was no time."))
+    return first
+
+
 def test_what_a_resumed_session_says_is_of_the_model_that_stays(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own would have two members, which have learned from fewer pictures than the model of before."""
-    out = tmp_path / "run"
-    first = quick_search(many, out)
-    monkeypatch.setattr(everything, "_learn_from_everything", lambda *_: (_[-1], "There was no time."))
+    first = searched_once(many, tmp_path / "run", monkeypatch)
     monkeypatch.setattr(module, "_choose", lambda loop, ranked: ([c.outcome for c in ranked[:2]][::-1], [0.5, 0.5]))
-    again = quick_search(many, out, resume=True)
+    again = quick_search(many, tmp_path / "run", resume=True)
     assert any(note.startswith("The model of the session before stays") for note in again.notes)
-    assert again.members == first.members == RunFolder(out).delivered()
+    assert again.members == first.members == RunFolder(tmp_path / "run").delivered()
     assert again.shares == first.shares
     assert again.validation.accuracy == pytest.approx(first.validation.accuracy, abs=0.02)
 
@@ -224,11 +229,9 @@ def test_what_a_resumed_session_says_is_of_the_model_that_stays(
 def test_a_model_of_before_that_cannot_be_read_any_more_is_replaced(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = tmp_path / "run"
-    first = quick_search(many, out)
-    monkeypatch.setattr(everything, "_learn_from_everything", lambda *_: (_[-1], "There was no time."))
+    first = searched_once(many, tmp_path / "run", monkeypatch)
     (first.bundle / "model.safetensors").write_bytes(b"damaged")
-    again = quick_search(many, out, resume=True)
+    again = quick_search(many, tmp_path / "run", resume=True)
     assert not any("session before stays" in note for note in again.notes)
     assert automl_tl.load(again.bundle).details["data"]["learned_from"] == [96]
 

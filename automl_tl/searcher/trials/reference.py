@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,11 @@ class Reference:
     """Accuracy by which its strategy is expected to be ahead of the other frozen one, 0 or more."""
     optimism: float = 0.0
     """Accuracy by which its scores flatter it, since it was chosen by them, 0 or more; those of trained ones do not."""
+
+
+def optimism_on(n: int, optimism: float, before: int) -> float:
+    """Return the optimism of a choice on `n` pictures, from that on `before`: it falls as a standard error does."""
+    return optimism * math.sqrt(before / n)
 
 
 def estimated(task: Task, reference: Reference, rows: np.ndarray, scores: np.ndarray) -> float:
