@@ -163,15 +163,22 @@ class Model:
         return self.classes.index(label)
 
     def predict(
-        self, paths: str | PathLike[str] | Iterable[Readable], *, top_k: int = 1, path_column: str = "path"
+        self,
+        paths: str | PathLike[str] | Iterable[Readable],
+        *,
+        top_k: int = 1,
+        path_column: str = "path",
+        image_root: str | PathLike[str] | None = None,
+        extension: str = "",
     ) -> list[Prediction]:
         """Return a prediction for every picture that `paths` name, in their order; see `predict.predict`.
 
         Raises:
             DataError: A path names nothing.
+            OptionError: `top_k` is below 1, or what is for tables is given and no table is named.
         """
-        size = self.pictures_at_once
-        return list(predict(self, paths, top_k=top_k, path_column=path_column, batch_size=size))
+        tables: dict[str, Any] = {"path_column": path_column, "image_root": image_root, "extension": extension}
+        return list(predict(self, paths, top_k=top_k, batch_size=self.pictures_at_once, **tables))
 
 
 def mix(scores: Iterable[np.ndarray], weights: Iterable[float], temperature: float) -> np.ndarray:

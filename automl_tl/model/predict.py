@@ -74,6 +74,8 @@ def predict(
     *,
     top_k: int = 1,
     path_column: str = "path",
+    image_root: str | PathLike[str] | None = None,
+    extension: str = "",
     batch_size: int = BATCH_SIZE,
     progress: Progress | None = None,
 ) -> Iterator[Prediction]:
@@ -86,17 +88,18 @@ def predict(
         paths: one or more of picture files, folders, tables and pictures in memory; see `inputs.list_inputs`.
         top_k: how many classes `Prediction.top` has at most.
         path_column: of the tables.
+        image_root: folder from which the tables' relative paths go; default: each table's own.
+        extension: added to paths of the tables that lack it, such as ".jpg".
         batch_size: pictures that go through the network at once.
         progress: called with (done, total).
 
     Raises:
-        OptionError: `top_k` is below 1.
+        OptionError: `top_k` is below 1, or what is for tables is given and no table is named.
         DataError: A path names nothing. Both are raised by the call, before any picture is read.
     """
     _check_top_k(top_k)
-    return predict_inputs(
-        model, list_inputs(paths, path_column=path_column), top_k=top_k, batch_size=batch_size, progress=progress
-    )
+    inputs = list_inputs(paths, path_column=path_column, image_root=image_root, extension=extension)
+    return predict_inputs(model, inputs, top_k=top_k, batch_size=batch_size, progress=progress)
 
 
 def predict_inputs(

@@ -298,6 +298,14 @@ def test_a_table_needs_no_labels(model: Model, pictures: Path, ending: str) -> N
     assert [one.label for one in found] == ["apple"] * 3
 
 
+def test_a_table_may_lie_elsewhere_and_leave_endings_out(model: Model, pictures: Path, tmp_path: Path) -> None:
+    table = tmp_path / "elsewhere" / "list.csv"
+    table.parent.mkdir()
+    table.write_text("path\napple/000\nsky/001.png\n")
+    found = model.predict(table, image_root=pictures, extension=".png")
+    assert [one.label for one in found] == ["apple", "sky"]
+
+
 def test_bad_rows_of_a_table_keep_their_place(model: Model, pictures: Path, tmp_path: Path) -> None:
     table = pictures / "list.csv"
     table.write_text("label,file\na,apple/000.png\nb,\nc,../outside.png\nd,none.png\ne,apple\nf,sky/000.png\n")
