@@ -1,10 +1,9 @@
-"""Fit what `recommend` takes from the panel, and show what it is worth on sets that it has not seen.
+"""Fit what `recommend` takes from the panel, once on all of it and once without each of its sets.
 
     python benchmarks/calibrate.py [--panel datasets_meta/panel.csv]      # writes datasets_meta/calibration.json
-    python benchmarks/calibrate.py --show                                 # tables with whole sets left out
 
 Rows of one data set leave together with what was made of it (other sizes, draws, classes, changed pictures, other
-backbones). Nothing of the tables is used in the fit of what they judge.
+backbones). `panel_table.py` says what that is worth on sets that were left out.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import minimize
+from scipy.optimize import minimize_scalar
 
 from automl_tl.lab.calibration import TERMS, Calibration, Regression, to_dict
 from automl_tl.lab.matrix import Borders
@@ -26,10 +25,11 @@ from automl_tl.strategies import STRATEGIES, Strategy
 
 META = Path(__file__).parents[1] / "datasets_meta"
 BASE = "feature_extractor"
-COEFFICIENT_SD = np.array([0.5, 0.2, 0.2])
-"""Of the terms, before anything is measured: a halving of few pictures, or two classes in place of many, changes the
-share of errors by a fifth."""
-
+COEFFICIENT_SD = np.array([0.25, 0.1, 0.1])
+"""Of the terms, before anything is measured, in units of `MetaFeatures.scale`: where four of five pictures are right
+(.4), a halving of few pictures, or two classes in place of many, changes the gain by four points."""
+SPREAD = 0.15
+"""Around which the spread of gains lies before anything is measured, within some e times."""
 
 SIZES = np.geomspace(20, 5000, 60)
 UNLIKE = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
@@ -45,27 +45,27 @@ def weights(rows: pd.DataFrame) -> np.ndarray:
 
 
 def regression(rows: pd.DataFrame, strategy: Strategy) -> Regression:
-    """Fit the share of errors that a strategy removes: empirical Bayes, the spread by the largest evidence."""
-    X = np.stack([known_row(row).terms() for _, row in rows.iterrows()])
-    errors = np.array([known_row(row).headroom for _, row in rows.iterrows()])
-    y = ((rows[f"true_{strategy}"] - rows[f"true_{BASE}"]) / errors).to_numpy(float)
-    noise = (rows[f"true_stderr_{strategy}"] / errors).to_numpy(float) ** 2
+    """Fit what a strategy gains, in units of its scale: empirical Bayes, the spread by the largest evidence."""
+    known = [known_row(row) for _, row in rows.iterrows()]
+    X, scale = np.stack([one.terms() for one in known]), np.array([one.scale for one in known])
+    y = ((rows[f"true_{strategy}"] - rows[f"true_{BASE}"]) / scale).to_numpy(float)
+    noise = (rows[f"true_stderr_{strategy}"] / scale).to_numpy(float) ** 2
     count = weights(rows)
 
-    def variances(spread: float, floor: float) -> np.ndarray:
-        return (spread**2 + (floor / errors) ** 2 + noise) / count
+    def variances(spread: float) -> np.ndarray:
+        return (spread**2 + noise) / count
 
-    def loss(logs: np.ndarray) -> float:
-        K = (X * COEFFICIENT_SD**2) @ X.T + np.diag(variances(*np.exp(logs)))
+    def loss(log: float) -> float:
+        K = (X * COEFFICIENT_SD**2) @ X.T + np.diag(variances(np.exp(log)))
         factor = cho_factor(K)
-        prior = ((logs - np.log([0.3, 0.02])) ** 2).sum() / 2
+        prior = (log - np.log(SPREAD)) ** 2 / 2
         return float(y @ cho_solve(factor, y) / 2 + np.log(np.diag(factor[0])).sum() + prior)
 
-    spread, floor = np.exp(minimize(loss, np.log([0.3, 0.02]), method="Nelder-Mead").x)
-    precision = (X / variances(spread, floor)[:, None]).T @ X + np.diag(COEFFICIENT_SD**-2.0)
+    spread = float(np.exp(minimize_scalar(loss, np.log([SPREAD, 2 * SPREAD])).x))
+    precision = (X / variances(spread)[:, None]).T @ X + np.diag(COEFFICIENT_SD**-2.0)
     covariance = np.linalg.inv(precision)
-    coefficients = covariance @ (X / variances(spread, floor)[:, None]).T @ y
-    return Regression(coefficients, covariance, float(spread), float(floor))
+    coefficients = covariance @ (X / variances(spread)[:, None]).T @ y
+    return Regression(coefficients, covariance, spread)
 
 
 def borders(rows: pd.DataFrame) -> Borders:
@@ -128,7 +128,7 @@ def main() -> None:
     temporary.replace(arguments.out)
     for strategy, gain in whole.gains.items():
         terms = ", ".join(f"{value:+.2f} {name}" for name, value in zip(TERMS, gain.coefficients, strict=True))
-        print(f"{strategy}: {terms}; spread {gain.spread:.2f}, {100 * gain.floor:.1f} points")
+        print(f"{strategy}: {terms}; spread {gain.spread:.2f}")
 
 
 if __name__ == "__main__":

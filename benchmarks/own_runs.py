@@ -40,7 +40,7 @@ def errors(row: pd.Series, experience: Calibration) -> dict[Strategy, float]:
     """Return how far each expected gain is from the true one."""
     known = known_row(row)
     expected = experience.expect(known)
-    return {name: abs(expected[name].mean * known.headroom - gain(row, name)) for name in TRAINED}
+    return {name: abs(expected[name].mean - gain(row, name)) for name in TRAINED}
 
 
 def main() -> None:

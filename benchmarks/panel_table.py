@@ -85,17 +85,16 @@ def estimated(row: pd.Series) -> Estimate:
 def front_of(row: pd.Series, calibration: Calibration, seconds: dict[Strategy, float]) -> list[FrontRow]:
     """Return the front that `recommend` would show of a row of the panel, nothing tried."""
     base = estimated(row)
-    known = known_row(row)
-    gains = calibration.expect(known)
+    gains = calibration.expect(known_row(row))
     start = FrontRow(BASE, base.accuracy, base.interval, seconds[BASE], True, 0.0, 0.0, "")
     rows = [start]
     for strategy in STRATEGIES[1:]:
         gain = gains[strategy]
         if strategy in FROZEN:
             measured, stderr = row[f"expected_{strategy}"] - base.accuracy, row[f"gain_stderr_{strategy}"]
-            gain = gain.with_measured(measured, stderr, known.headroom)
+            gain = gain.with_measured(measured, stderr)
         own = replace(start, strategy=strategy, seconds=seconds[strategy], measured=strategy in FROZEN)
-        rows.append(expecting(own, base, gain, known.headroom, row["majority"]))
+        rows.append(expecting(own, base, gain, row["majority"]))
     return rows
 
 
@@ -114,12 +113,10 @@ def with_trying(
         *(int(row[f"tried_{name}"]) for name in ("n_trained", "n_available", "n_scored", "epochs")),
         unfrozen=int(row["unfrozen"]), seconds=0.0, n_runs=int(row["tried_runs"]),
     )  # fmt: skip
-    known, base = known_row(row), estimated(row)
-    gain = measured.update(calibration.expect(known)["fine_tuning"], base)
+    base = estimated(row)
+    gain = measured.update(calibration.expect(known_row(row))["fine_tuning"], base)
     return [
-        one
-        if one.strategy != "fine_tuning"
-        else replace(expecting(one, base, gain, known.headroom, row["majority"]), tried=True)
+        one if one.strategy != "fine_tuning" else replace(expecting(one, base, gain, row["majority"]), tried=True)
         for one in front
     ]
 

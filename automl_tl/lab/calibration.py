@@ -2,8 +2,8 @@
 
 Coefficients, spreads and the border of size were fitted by `benchmarks/calibrate.py` on `datasets_meta/panel.csv`, and
 learn from the user's own runs; which terms there are was chosen. The model is one that a person can read: for every
-strategy a linear regression of the share of the feature extractor's errors that it removes, on a few things that are
-known before anything is trained.
+strategy a linear regression of what it gains over the feature extractor, in standard deviations of being right on one
+picture, on a few things that are known before anything is trained.
 """
 
 from __future__ import annotations
@@ -39,9 +39,14 @@ class MetaFeatures:
     """Share of new pictures that the best feature extractor is expected to get wrong, 0 to 1."""
 
     @property
-    def headroom(self) -> float:
-        """The errors, but never none: half a picture of those that there are."""
-        return max(self.errors, 0.5 / self.n_training)
+    def scale(self) -> float:
+        """Standard deviation of being right on one picture, sqrt(p (1 - p)) of the expected accuracy p, above 0.
+
+        What strategies differ by goes with it: where next to nothing or next to everything is right, all of them are
+        close together. Of the pictures that there are at least half a one counts as wrong, and as right.
+        """
+        errors = float(np.clip(self.errors, 0.5 / self.n_training, 1 - 0.5 / self.n_training))
+        return math.sqrt(errors * (1 - errors))
 
     def terms(self) -> np.ndarray:
         """Return the terms of the regression, float (3,), in the order of TERMS."""
@@ -58,13 +63,13 @@ the number of classes (95 rows, `benchmarks/calibrate.py`). Of 146 rows all of t
 
 @dataclass(frozen=True)
 class GainPrior:
-    """The share of the feature extractor's errors that a strategy removes: 1 all of them, below 0 it adds some."""
+    """What a strategy gains over the feature extractor, in accuracy; below 0 it loses."""
 
     mean: float
     sd: float
 
-    def with_measured(self, gain: float, stderr: float, errors: float) -> GainPrior:
-        """Return the same with a measured gain in accuracy, each by its certainty: precisions add up.
+    def with_measured(self, gain: float, stderr: float) -> GainPrior:
+        """Return the same with a measured gain, each by its certainty: precisions add up.
 
         Where the two are further apart than CONTRADICTION, the prior counts as wide as they are apart (the moment
         estimate of DerSimonian and Laird 1986): what is measured well is not talked away.
@@ -72,13 +77,12 @@ class GainPrior:
         Args:
             gain: in accuracy.
             stderr: of it, above 0.
-            errors: the feature extractor's, expected, above 0.
         """
-        share, sd, prior = gain / errors, stderr / errors, self.sd
-        if abs(share - self.mean) > CONTRADICTION * math.hypot(sd, prior):
-            prior = math.sqrt((share - self.mean) ** 2 - sd**2)
-        weight = prior**2 / (prior**2 + sd**2)
-        return GainPrior(weight * share + (1 - weight) * self.mean, prior * sd / math.hypot(prior, sd))
+        prior = self.sd
+        if abs(gain - self.mean) > CONTRADICTION * math.hypot(stderr, prior):
+            prior = math.sqrt((gain - self.mean) ** 2 - stderr**2)
+        weight = prior**2 / (prior**2 + stderr**2)
+        return GainPrior(weight * gain + (1 - weight) * self.mean, prior * stderr / math.hypot(prior, stderr))
 
 
 @dataclass(frozen=True)
@@ -97,37 +101,31 @@ class OwnRun:
 
 @dataclass(frozen=True, eq=False)
 class Regression:
-    """A Bayesian linear regression of that share."""
+    """A Bayesian linear regression of that gain, in units of `MetaFeatures.scale`."""
 
     coefficients: np.ndarray
     """float (3,), of TERMS."""
     covariance: np.ndarray
     """float (3, 3), of the coefficients."""
     spread: float
-    """Standard deviation of the share around the regression."""
-    floor: float
-    """Standard deviation of the accuracy itself, which few errors do not make smaller."""
+    """Standard deviation of it around the regression."""
 
     def expect(self, known: MetaFeatures) -> GainPrior:
-        """Return what is to be expected of a data set."""
+        """Return what is to be expected of a data set; no gain is larger than the errors, no loss than the accuracy."""
         x = known.terms()
-        variance = x @ self.covariance @ x + self._variance(known)
-        return GainPrior(float(np.clip(x @ self.coefficients, -2.0, 0.95)), float(math.sqrt(variance)))
+        mean = float(np.clip(known.scale * (x @ self.coefficients), known.errors - 1, known.errors))
+        return GainPrior(mean, known.scale * math.sqrt(x @ self.covariance @ x + self.spread**2))
 
     def learned(self, known: MetaFeatures, gain: float, stderr: float) -> Regression:
         """Return the regression after one more data set, of which a gain in accuracy was measured.
 
-        The posterior of the coefficients with `spread` and `floor` as they are (Bishop 2006, section 3.3.1).
+        The posterior of the coefficients with `spread` as it is (Bishop 2006, section 3.3.1).
         """
-        x, share = known.terms(), gain / known.headroom
+        x = known.terms()
         towards = self.covariance @ x
-        weight = towards / (x @ towards + self._variance(known) + (stderr / known.headroom) ** 2)
-        coefficients = self.coefficients + weight * (share - x @ self.coefficients)
+        weight = towards / (x @ towards + self.spread**2 + (stderr / known.scale) ** 2)
+        coefficients = self.coefficients + weight * (gain / known.scale - x @ self.coefficients)
         return replace(self, coefficients=coefficients, covariance=self.covariance - np.outer(weight, towards))
-
-    def _variance(self, known: MetaFeatures) -> float:
-        """Return the variance of the share around the regression."""
-        return self.spread**2 + (self.floor / known.headroom) ** 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +178,7 @@ def calibration(without: str = "") -> Calibration:
 def from_dict(values: Mapping[str, Any]) -> Calibration:
     """Return the calibration that `to_dict` described."""
     gains = {
-        strategy: Regression(np.array(one["coefficients"]), np.array(one["covariance"]), one["spread"], one["floor"])
+        strategy: Regression(np.array(one["coefficients"]), np.array(one["covariance"]), one["spread"])
         for strategy, one in values["gains"].items()
     }
     borders, sets = Borders(**values["borders"]), tuple(values["sets"])
@@ -191,7 +189,7 @@ def to_dict(one: Calibration) -> dict[str, Any]:
     """Return plain JSON values; `from_dict` reads them."""
     gains = {
         strategy: {"coefficients": r.coefficients.round(6).tolist(), "covariance": r.covariance.round(6).tolist(),
-                   "spread": round(r.spread, 6), "floor": round(r.floor, 6)}
+                   "spread": round(r.spread, 6)}
         for strategy, r in one.gains.items()
     }  # fmt: skip
     usual = {strategy: round(share, 4) for strategy, share in one.usual.items()}

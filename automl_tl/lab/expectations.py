@@ -94,7 +94,7 @@ def expect(
         else:
             continue
         row = replace(row, seconds=row.seconds + frozen_seconds)
-        rows.append(row if gain is None else expecting(row, base, gain, known.headroom, sample.constant))
+        rows.append(row if gain is None else expecting(row, base, gain, sample.constant))
     return Expectations(tuple(rows), candidates, estimates, curve, known, gains, lab.calibration.usual)
 
 
@@ -161,9 +161,7 @@ def _with_measured(
 ) -> GainPrior:
     """Return what a frozen strategy gains over the feature extractor: measured, and weighed with what is usual."""
     _, stderr = counted_gain(candidate, late, sample)
-    base = estimates[late.strategy].accuracy
-    measured = estimates[candidate.strategy].accuracy - base
-    return gain.with_measured(measured, stderr, max(1 - base, 0.5 / sample.n_training))
+    return gain.with_measured(estimates[candidate.strategy].accuracy - estimates[late.strategy].accuracy, stderr)
 
 
 def counted_gain(candidate: Candidate, late: Candidate, sample: Sample) -> tuple[float, float]:
@@ -208,16 +206,16 @@ def _trained_row(strategy: Strategy, late: Candidate, base: Estimate, speed: Tra
     )
 
 
-def expecting(row: FrontRow, base: Estimate, gain: GainPrior, errors: float, constant: float) -> FrontRow:
+def expecting(row: FrontRow, base: Estimate, gain: GainPrior, constant: float) -> FrontRow:
     """Return a row of the front with what a strategy is expected to gain over the frozen estimate `base`.
 
     Args:
-        row: of the strategy.
+        row: of the strategy, `measured` where it is frozen.
         base: of the feature extractor.
-        gain: the share of its errors that disappear.
-        errors: those, above 0.
-        constant: accuracy of always answering with the largest class, below which nobody comes by learning more.
+        gain: over it.
+        constant: accuracy of always answering with the largest class, below which nobody comes by training the ConvNet;
+            what was measured of a frozen one stands.
     """
-    mean = max(errors * gain.mean, min(0.0, constant - base.accuracy))
-    reached = add_gain(base, mean, errors * gain.sd)
-    return replace(row, accuracy=reached.accuracy, interval=reached.interval, gain=mean, gain_stderr=errors * gain.sd)
+    mean = gain.mean if row.measured else max(gain.mean, min(0.0, constant - base.accuracy))
+    reached = add_gain(base, mean, gain.sd)
+    return replace(row, accuracy=reached.accuracy, interval=reached.interval, gain=mean, gain_stderr=gain.sd)

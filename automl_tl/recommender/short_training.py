@@ -6,7 +6,6 @@ import hashlib
 import math
 import time
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -70,23 +69,21 @@ class ShortTraining:
     """Folds, each held out once."""
 
     def update(self, prior: GainPrior, base: Estimate) -> GainPrior:
-        """Return the expected share of errors removed, prior and measurement weighed by their certainty.
+        """Return the gain that is expected after it, prior and measurement weighed by their certainty.
 
         The product of two normal densities: precisions add up. The frozen candidate was chosen with the held-out
-        pictures in sight, so its optimism is added to the gain. Errors are those on all pictures or on the ones held
-        out, whichever are more: so luck on the few does not make the share large. Fewer pictures and epochs than
-        there could be widen the measurement.
+        pictures in sight, so its optimism is added to the gain. Fewer pictures and epochs than there could be widen
+        the measurement.
 
         Args:
             prior: before anything was trained.
             base: of the frozen candidate, on all pictures.
         """
-        errors = max(1 - base.accuracy, 1 - self.frozen, 1 / self.n_scored)
-        mean = (self.tuned - self.frozen + max(base.optimism, 0.0)) / errors
+        mean = self.tuned - self.frozen + max(base.optimism, 0.0)
         less = self.n_available / self.n_trained * max(epochs_for(self.n_available) / self.epochs, 1.0)
-        sd = float(np.hypot(self.stderr / errors, SHORT_RUN_SD * np.sqrt(less)))
+        sd = math.hypot(self.stderr, SHORT_RUN_SD * (1 - base.accuracy) * math.sqrt(less))
         weight = prior.sd**2 / (prior.sd**2 + sd**2)
-        return GainPrior(weight * mean + (1 - weight) * prior.mean, prior.sd * sd / float(np.hypot(prior.sd, sd)))
+        return GainPrior(weight * mean + (1 - weight) * prior.mean, prior.sd * sd / math.hypot(prior.sd, sd))
 
     def describe(self) -> str:
         """Return what was done and what it came to, as a sentence."""
@@ -129,10 +126,9 @@ def with_short_training(
     except Exception as error:  # whatever a plugin's code or the machine raises: the recommendation is there already
         return found, (f"No short fine-tuning could be run: {sentence(error)}",)
     base = found.expectations.estimates[late.strategy]
-    expected = tried.update(found.priors["fine_tuning"], base)
-    reaching = partial(expecting, errors=found.expectations.known.headroom, constant=found.sample.constant)
+    gain, constant = tried.update(found.priors["fine_tuning"], base), found.sample.constant
     front = tuple(
-        replace(reaching(row, base, expected), tried=True) if row.strategy == "fine_tuning" else row
+        replace(expecting(row, base, gain, constant), tried=True) if row.strategy == "fine_tuning" else row
         for row in found.expectations.front
     )
     expectations = replace(found.expectations, front=front)

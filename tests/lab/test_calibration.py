@@ -69,9 +69,8 @@ def test_every_row_of_the_panel_is_on_the_scale() -> None:
     assert not PANEL.duplicated(["set", "change", "per_class", "n_classes", "draw", "backbone"]).any()
 
 
-def regression(coefficients: list[float], spread: float = 0.2, floor: float = 0.02) -> Regression:
-    n = len(TERMS)
-    return Regression(np.array(coefficients), 0.01 * np.eye(n), spread, floor)
+def regression(coefficients: list[float], spread: float = 0.2) -> Regression:
+    return Regression(np.array(coefficients), 0.01 * np.eye(len(TERMS)), spread)
 
 
 def test_the_regression_s_terms_move_what_is_expected() -> None:
@@ -86,25 +85,32 @@ def test_the_regression_s_terms_move_what_is_expected() -> None:
 
 @given(st.floats(0.0, 1.0), st.integers(1, 10**6), st.integers(2, 1000))
 def test_an_expectation_is_finite_and_never_certain(errors: float, n: int, classes: int) -> None:
-    gain = regression([0.1] * 3).expect(MetaFeatures(n, classes, 0.5, errors))
-    assert np.isfinite(gain.mean)
-    assert gain.mean <= 0.95
-    assert 0.2 < gain.sd < np.inf
+    known = MetaFeatures(n, classes, 0.5, errors)
+    gain = regression([0.1] * 3).expect(known)
+    assert errors - 1 <= gain.mean <= errors
+    assert 0.2 * known.scale < gain.sd < np.inf
+    assert known.scale > 0
+
+
+def test_strategies_are_the_closer_together_the_fewer_errors_and_the_fewer_right_pictures_there_are() -> None:
+    scales = [replace(MANY, errors=errors).scale for errors in (0.5, 0.2, 0.1, 0.01, 0.0)]
+    assert scales == sorted(scales, reverse=True)
+    assert replace(MANY, errors=0.9).scale == pytest.approx(replace(MANY, errors=0.1).scale) == pytest.approx(0.3)
 
 
 @given(st.floats(-1, 0.9), st.floats(0.01, 1), st.floats(-0.3, 0.3), st.floats(0.001, 0.3))
 def test_what_is_measured_draws_the_expectation_and_makes_it_surer(
     mean: float, sd: float, gain: float, stderr: float
 ) -> None:
-    weighed = GainPrior(mean, sd).with_measured(gain, stderr, 0.4)
-    low, high = sorted((mean, gain / 0.4))
+    weighed = GainPrior(mean, sd).with_measured(gain, stderr)
+    low, high = sorted((mean, gain))
     assert low - 1e-9 <= weighed.mean <= high + 1e-9
-    assert weighed.sd < stderr / 0.4
+    assert weighed.sd < stderr
 
 
 def test_a_sure_measurement_outweighs_what_is_usual() -> None:
     """100,000 pictures that an early cut tells apart."""
-    assert GainPrior(-0.4, 0.4).with_measured(0.04, 0.0005, 0.04).mean == pytest.approx(1.0, abs=0.01)
+    assert GainPrior(-0.016, 0.016).with_measured(0.04, 0.0005).mean == pytest.approx(0.04, abs=0.0004)
 
 
 def test_the_nearest_row_of_a_row_is_itself() -> None:
@@ -134,8 +140,8 @@ def test_runs_of_one_s_own_teach_as_if_they_had_been_fitted_with_the_rest() -> N
     precision, right = np.linalg.inv(before.covariance), np.linalg.solve(before.covariance, before.coefficients)
     for run in runs:
         (gain, stderr), x = run.gains["fine_tuning"], run.known.terms()
-        variance = before.spread**2 + (before.floor / 0.2) ** 2 + (stderr / 0.2) ** 2
-        precision, right = precision + np.outer(x, x) / variance, right + x * gain / 0.2 / variance
+        variance = before.spread**2 + (stderr / 0.4) ** 2  # the scale at four right of five
+        precision, right = precision + np.outer(x, x) / variance, right + x * gain / 0.4 / variance
     after = before
     for run in runs:
         after = after.learned(run.known, *run.gains["fine_tuning"])
@@ -148,7 +154,7 @@ def test_a_run_draws_what_is_expected_towards_it_and_no_other_strategy(gain: flo
     run, known = own(n, gain, stderr), calibration()
     after = known.with_own([run])
     old, new = known.expect(run.known), after.expect(run.known)
-    low, high = sorted((old["fine_tuning"].mean, gain / run.known.headroom))
+    low, high = sorted((old["fine_tuning"].mean, gain))
     assert low - 1e-9 <= new["fine_tuning"].mean <= max(high, low) + 1e-9
     assert new["fine_tuning"].sd <= old["fine_tuning"].sd
     assert new["pretrained_initialization"] == old["pretrained_initialization"]
@@ -181,5 +187,5 @@ def test_beyond_the_panel_nothing_is_extrapolated() -> None:
 @given(st.floats(0.0, 0.001), st.floats(0.01, 0.05), st.floats(-0.6, -0.2))
 def test_a_measured_loss_on_an_easy_set_is_not_talked_away(errors: float, stderr: float, gain: float) -> None:
     known = replace(FEW, errors=errors)
-    share = calibration().expect(known)["early_feature_extractor"].with_measured(gain, stderr, known.headroom)
-    assert gain - 0.02 <= known.headroom * share.mean <= 0.8 * gain
+    weighed = calibration().expect(known)["early_feature_extractor"].with_measured(gain, stderr)
+    assert gain - 0.02 <= weighed.mean <= 0.8 * gain

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,15 +28,20 @@ def base(accuracy: float) -> Estimate:
 def test_nobody_is_expected_to_come_below_the_constant_answer_by_learning_more(
     accuracy: float, constant: float, least: float
 ) -> None:
-    """Labels that frozen features know nothing of: -.22 of the errors would be eleven points below chance."""
-    row = expecting(ROW, base(accuracy), GainPrior(-0.22, 0.2), 1 - accuracy, constant)
+    """Labels that frozen features know nothing of: a loss of eleven points would be as many below chance."""
+    row = expecting(ROW, base(accuracy), GainPrior(-0.11, 0.1), constant)
     assert row.gain == pytest.approx(least - accuracy)
     assert row.accuracy >= least - 0.03
 
 
 def test_a_loss_above_the_constant_answer_is_expected_as_it_is() -> None:
-    row = expecting(ROW, base(0.9), GainPrior(-0.5, 0.2), 0.1, 0.5)
+    row = expecting(ROW, base(0.9), GainPrior(-0.05, 0.02), 0.5)
     assert row.gain == pytest.approx(-0.05)
+
+
+def test_what_was_measured_of_an_early_cut_stands_below_the_constant_answer() -> None:
+    row = expecting(replace(ROW, measured=True), base(0.88), GainPrior(-0.115, 0.035), 0.9)
+    assert row.gain == pytest.approx(-0.115)
 
 
 def test_train_learns_from_everything_and_once_without_a_fold() -> None:

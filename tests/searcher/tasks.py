@@ -37,8 +37,8 @@ RIDGE = Configuration("frozen", "tiny", STAGES, (3,), "mean", Frozen("ridge", 1.
 SOFTMAX = Configuration("frozen", "tiny", STAGES, (2, 3), "mean+std", Frozen("softmax", 0.1))
 TUNED = Configuration("fine_tuning", "tiny", STAGES, (3,), "mean", Recipe(2, 5, 1e-3, 10.0))
 PRIORS: Mapping[Any, GainPrior] = {
-    "fine_tuning": GainPrior(0.2, 0.2),
-    "pretrained_initialization": GainPrior(-0.1, 0.2),
+    "fine_tuning": GainPrior(0.06, 0.06),
+    "pretrained_initialization": GainPrior(-0.03, 0.06),
 }
 
 

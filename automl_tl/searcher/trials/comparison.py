@@ -76,8 +76,7 @@ def accuracy_gain(
     right = reference.outcome.on(rows).argmax(1) == y
     gain, stderr = paired_gain(right, outcome.predictions == y, task.sample.groups[rows])
     gain += (outcome.configuration.is_trained if trained is None else trained) * reference.optimism
-    accuracy = float((reference.outcome.predictions == task.y[reference.outcome.rows]).mean())
-    mean, sd = _expected(reference, outcome, priors, 1 - accuracy)
+    mean, sd = _expected(reference, outcome, priors)
     weight = sd**2 / (sd**2 + stderr**2)
     return weight * gain + (1 - weight) * mean, float(sd * stderr / np.hypot(sd, stderr))
 
@@ -109,17 +108,16 @@ def _prior(task: Task, reference: Reference, outcome: Outcome, priors: Priors) -
     """Return mean and standard deviation of the gain before it is measured, in units of the metric."""
     if task.metric.name == "log_loss":
         return (0.0, 1.0) if outcome.configuration.is_trained else (0.0, FROZEN_PRIOR_SD)
-    return _expected(reference, outcome, priors, 1 - reference.outcome.value)
+    return _expected(reference, outcome, priors)
 
 
-def _expected(reference: Reference, outcome: Outcome, priors: Priors, errors: float) -> tuple[float, float]:
-    """Return the same in accuracy, of so many errors of the reference.
+def _expected(reference: Reference, outcome: Outcome, priors: Priors) -> tuple[float, float]:
+    """Return the same in accuracy.
 
     Priors speak of gains over the feature extractor: what an early cut is ahead of it is no gain any more.
     """
     strategy, leading = outcome.configuration.strategy, reference.outcome.configuration.strategy
     if outcome.configuration.is_trained:
         prior, ahead = priors[strategy], reference.ahead if leading == "early_feature_extractor" else 0.0
-        errors += ahead
-        return prior.mean * errors - ahead, max(prior.sd * errors, FROZEN_PRIOR_SD)
+        return prior.mean - ahead, max(prior.sd, FROZEN_PRIOR_SD)
     return (0.0 if strategy == leading else -reference.ahead), FROZEN_PRIOR_SD
