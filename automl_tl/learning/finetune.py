@@ -21,6 +21,7 @@ from automl_tl.features.engine import Engine
 from automl_tl.features.halving import halving
 from automl_tl.learning.activations import Activations
 from automl_tl.learning.callbacks import Callback, History
+from automl_tl.learning.cross_entropy import CrossEntropy
 from automl_tl.learning.fast_stages import FastStages
 from automl_tl.learning.losses import Losses
 from automl_tl.learning.optimizer import make_optimizer
@@ -180,7 +181,7 @@ class _Run:
         self.class_weights = targets.class_weights
         given = None if self.class_weights is None else torch.from_numpy(self.class_weights).float()
         weights = None if given is None else to_device(given, engine.device)
-        self.loss = nn.CrossEntropyLoss(weight=weights, label_smoothing=recipe.label_smoothing)
+        self.loss = CrossEntropy(recipe.label_smoothing, weights)
         last = max(self.cache.cuts)
         freeze(tunable.network, last - recipe.unfrozen)
         self.learned = nn.ModuleList([tunable.head, *tunable.network.stages[last - recipe.unfrozen : last]])
@@ -298,13 +299,11 @@ class _Run:
         y = to_device(torch.from_numpy(self.y[rows]), self.cache.engine.device)
         with torch.set_grad_enabled(True):
             if self.mixing == Mixing():
-                value: Tensor = self.loss(self._forward(batch), y)
-                return value
+                return self.loss(self._forward(batch), y)
             targets = nn.functional.one_hot(y, self.tunable.head.n_classes).float()
             layout = self.cache.layout
             output, targets, pooled = mix(batch.output, targets, self.mixing, self.generator, batch.pooled, layout)
-            value = self.loss(self._forward(Activations(output, pooled)), targets)
-            return value
+            return self.loss(self._forward(Activations(output, pooled)), targets)
 
     def _forward(self, batch: Activations) -> Tensor:
         self.fast.see(batch.output)

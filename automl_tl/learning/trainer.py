@@ -26,7 +26,7 @@ from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.scores import class_weights
 from automl_tl.learning.tunable import Tunable, copy_network
 
-TRAINER_VERSION = 5
+TRAINER_VERSION = 6
 """Raised with every change after which the same pictures, configuration and seed, or the same pictures and the
 defaults, come to another result on the same engine: in which number format a device learns is no trainer's. Outcomes,
 bundles and measured tables keep it, so that they say which trainer they are of; 0 is any before it was counted."""
