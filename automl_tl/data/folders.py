@@ -9,7 +9,7 @@ from pathlib import PurePath
 from automl_tl.data.cells import TABLE_ENDINGS
 from automl_tl.data.listing import Listing, Row
 from automl_tl.data.names import printable, quoted, split_name
-from automl_tl.data.parts import split_parts, unwrapped
+from automl_tl.data.parts import parts_of_classes, split_parts, unwrapped
 from automl_tl.data.walk import Folder
 from automl_tl.errors import DataError
 from automl_tl.wording import plural
@@ -23,7 +23,8 @@ def list_tree(root: Folder, listing: Listing, split_folders: Mapping[str, str] |
     """Return `listing` with the labelled pictures of a tree, of `walk` or of an archive.
 
     - Each folder in `root` is a class, named after the folder; the folders below it belong to that class.
-    - Where the folders in `root` are the parts of a split (see `parts.split_parts`), the classes lie in them.
+    - Where the folders in `root` are the parts of a split (see `parts.split_parts`), the classes lie in them; where
+      every class holds nothing but such parts, they are those of the split.
     - A single folder that holds the class folders is descended into.
     - Pictures that lie beside class folders have no class and are left out.
 
@@ -34,6 +35,9 @@ def list_tree(root: Folder, listing: Listing, split_folders: Mapping[str, str] |
     folder = _descend(root, listing)
     if not folder.children:
         raise DataError(_no_classes(folder, listing))
+    if split_folders is None and (named := parts_of_classes(folder)):
+        _list_parts_of_classes(folder, named, listing)
+        return listing
     parts = split_parts(folder, split_folders)
     if parts:
         _list_parts(folder, parts, listing)
@@ -69,13 +73,24 @@ def _list_parts(folder: Folder, parts: Mapping[str, str], listing: Listing) -> N
                 listing.skip(path, "lies beside the parts of the split, so it has no class")
 
 
+def _list_parts_of_classes(folder: Folder, parts: Mapping[str, str], listing: Listing) -> None:
+    _skip_loose(folder, listing)
+    for child in folder.children:
+        for part in child.children:
+            listing.rows.extend(Row(path, _label(child), parts[part.name]) for path in part.all_pictures())
+    listing.notes.append(f"Every class holds the parts of a split ({quoted(list(parts))}), which are taken as given.")
+
+
+def _label(folder: Folder) -> str:
+    """Return one label for one name: macOS writes accents as letter plus accent, others as one character."""
+    return unicodedata.normalize("NFC", folder.name)
+
+
 def _list_classes(folder: Folder, split: str, listing: Listing) -> None:
     _skip_loose(folder, listing)
     for child in folder.children:
-        # One label for one name: macOS writes accents as letter plus accent, others as one character.
-        label = unicodedata.normalize("NFC", child.name)
-        listing.rows.extend(Row(path, label, split) for path in child.all_pictures())
-    empty = [child.name for child in folder.folders if child not in folder.children]
+        listing.rows.extend(Row(path, _label(child), split) for path in child.all_pictures())
+    empty = [child.name for child in folder.folders if not (child.pictures or child.children)]
     if empty:
         listing.notes.append(f"No pictures in {quoted(empty)}: no class is made of an empty folder.")
     merged = [child for child in folder.children if len(child.children) > 1]

@@ -35,6 +35,15 @@ def split_parts(folder: Folder, given: Mapping[str, str] | None) -> dict[str, st
     return parts
 
 
+def parts_of_classes(folder: Folder) -> dict[str, str]:
+    """Return the part by the name of every folder in the class folders, `cat/train`; nothing where others lie there."""
+    if any(one.pictures or split_name(one.name) for one in folder.children):
+        return {}
+    parts = {inner.name: split_name(inner.name) for one in folder.children for inner in one.children}
+    named = {name: part for name, part in parts.items() if part}
+    return named if len(named) == len(parts) and len(set(named.values())) > 1 else {}
+
+
 def _found(folder: Folder) -> dict[str, str]:
     """Return the parts that are known by their names; raises DataError where names and contents do not agree."""
     parts = _named(folder)

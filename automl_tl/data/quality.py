@@ -68,7 +68,7 @@ class QualityReport:
     """ "squash", "pad" or "crop"."""
     fit_reason: str
     value_range: ValueRange
-    """What is black and white in pictures of more than 8 bits, by the training pictures."""
+    """What is black and white in pictures of more than 8 bits, by those that no given split holds aside."""
     n_deep: int
     """Pictures of more than 8 bits."""
     warnings: tuple[str, ...] = ()
@@ -185,15 +185,19 @@ def _conflicts_skipped(frame: pd.DataFrame) -> tuple[Skipped, ...]:
 def _conflicts(frame: pd.DataFrame, by: str) -> tuple[Conflict, ...]:
     return tuple(
         Conflict(tuple(group["path"]), tuple(group["label"]), group["sha256"].nunique() == 1)
-        for group in _groups(frame, by)
-        if group["label"].nunique() > 1
+        for _, group in _several(frame, by, "label").groupby(by, sort=False)
     )
 
 
-def _groups(frame: pd.DataFrame, by: str) -> list[pd.DataFrame]:
-    """Return the groups of more than one picture, in order of appearance."""
-    several = frame[frame.duplicated(by, keep=False)]
-    return [group for _, group in several.groupby(by, sort=False)]
+def _several(frame: pd.DataFrame, by: str, values: str) -> pd.DataFrame:
+    """Return the pictures of the groups in which different values occur."""
+    alike = frame[frame.duplicated(by, keep=False)]  # few, and each group that is looked at costs
+    return alike[alike.groupby(by)[values].transform("nunique") > 1]
+
+
+def _paths(frame: pd.DataFrame, by: str) -> tuple[tuple[str, ...], ...]:
+    """Return the pictures of each group, in order of appearance."""
+    return tuple(frame.groupby(by, sort=False)["path"].agg(tuple))
 
 
 def _report(
@@ -205,9 +209,7 @@ def _report(
 ) -> QualityReport:
     frame = dataset.frame
     widths, heights = records["width"], records["height"]
-    groups = _groups(frame, "cluster")
-    near = tuple(tuple(group["path"]) for group in groups if group["sha256"].nunique() > 1)
-    # Pictures that are held aside decide nothing, not even how pictures become square.
+    # Pictures of a given part that is held aside decide nothing, not even how pictures become square.
     training = ~frame["split"].isin(["val", "test"]).to_numpy(bool)
     training = training if training.any() else np.ones(len(frame), bool)
     fit = choose_fit(widths[training], heights[training])
@@ -218,8 +220,8 @@ def _report(
         n_images=len(frame),
         n_classes=len(dataset.classes),
         unreadable=unreadable,
-        exact=tuple(tuple(group["path"]) for group in _groups(frame, "sha256")),
-        near=near,
+        exact=_paths(frame[frame.duplicated("sha256", keep=False)], "sha256"),
+        near=_paths(_several(frame, "cluster", "sha256"), "cluster"),
         n_duplicates=len(frame) - frame["cluster"].nunique(),
         conflicts=left_out + _conflicts(frame, "cluster"),
         leaks=(leaks := leaks_by_part(frame)),

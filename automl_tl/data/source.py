@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image, ImageOps
 
 from automl_tl.data.rgb import extent_of, to_rgb
-from automl_tl.errors import PictureError
+from automl_tl.errors import DataError, PictureError
 
 
 class Source(Protocol):
@@ -98,6 +98,29 @@ def as_source(picture: Readable, name: str = "") -> Source:
     return Given(name, picture) if isinstance(picture, bytes | np.ndarray | Image.Image) else picture
 
 
+def readables(given: Readable | Iterable[Readable]) -> list[Readable]:
+    """Return pictures as a list, of one alone too.
+
+    Raises:
+        DataError: something is no picture.
+    """
+    many = isinstance(given, Iterable) and (
+        not _is_readable(given) or (isinstance(given, np.ndarray) and given.ndim == 4)
+    )
+    some: list[Readable] = list(given) if many else [given]  # type: ignore[arg-type,list-item]
+    for one in some:
+        if not _is_readable(one):
+            raise DataError(
+                "A picture is a path, the bytes of a file, pixels as uint8 (H, W, 3) or one of Pillow's, "
+                f"but not a {type(one).__name__}."
+            )
+    return some
+
+
+def _is_readable(value: object) -> bool:
+    return isinstance(value, str | os.PathLike | bytes | np.ndarray | Image.Image) or is_source(value)
+
+
 def is_source(value: object) -> bool:
     """Return whether something is a source."""
     return hasattr(value, "open") and hasattr(value, "version")
@@ -110,12 +133,12 @@ def sources_of(frame: pd.DataFrame) -> list[Source]:
 
 
 def file_version(path: str) -> str:
-    """Return a file's size and time of change as a text."""
+    """Return a file's size and times of change as a text; one that was put in its place has another `ctime`."""
     try:
         status = os.stat(path)
     except OSError:
         return "missing"
-    return f"{status.st_size}\0{status.st_mtime_ns}"
+    return f"{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}"
 
 
 def _as_file(picture: np.ndarray | Image.Image) -> bytes:

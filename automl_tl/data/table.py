@@ -86,9 +86,14 @@ def _list_cells(table: Root, cells: Mapping[str, Sequence[Any]], place: Place, l
 
 
 def wanted_columns(columns: Columns, there: Sequence[str]) -> dict[str, str]:
-    """Return the names of the columns that are used, by what they are for, of a table that has the columns `there`."""
+    """Return the names of the columns that are used, by what they are for, of a table that has the columns `there`.
+
+    A column of splits or groups is used where one is there, unless none is wanted ("none").
+    """
     wanted = {"path": columns.path, "label": columns.label}
     for use, name in (("split", columns.split), ("group", columns.group)):
+        if name == "none" and not has_column(name, there):
+            continue
         if name is not None or has_column(use, there):
             wanted[use] = name or use
     return wanted
@@ -115,7 +120,8 @@ def canonical_splits(table: Root, given: Sequence[str]) -> list[str]:
     if unknown:
         raise DataError(
             f"The split of a picture must be one of {', '.join(SPLIT_NAMES)}, "
-            f"but '{printable(table)}' says {quoted(unknown)}."
+            f"but '{printable(table)}' says {quoted(unknown)}: name another column by --split-column, or say "
+            "--split-column none to leave it out."
         )
     return [split_name(cell) or "train" for cell in given]
 

@@ -53,7 +53,10 @@ class TableOptions(FileOptions):
     """How a data set is read: the columns of a table, the folders of a split."""
 
     label_column: str = option("label", "Table: classes.", show_default=True)
-    split_column: str = option("split", "Table: train, val or test.", show_default=True)
+    split_column: str = option(
+        "split", "Table: train, val or test.  none: whatever the column says, none is given.", show_default=True,
+        doc='of train, val or test; "none": whatever the column says, none is given.',
+    )  # fmt: skip
     group_column: str | None = option(
         None, "Table: pictures of one group (a patient, a drawer) stay on one side of every split."
     )

@@ -72,6 +72,22 @@ def test_split_folders(grow: Grow, names: tuple[str, str, str]) -> None:
     assert dataset.has_given_splits
 
 
+def test_parts_of_a_split_that_lie_in_the_classes(grow: Grow) -> None:
+    root = grow({"cat/train": 3, "cat/Test": 2, "dog/train": 2, "dog/Test": 1})
+    dataset = open_dataset(root)
+    assert counts(dataset) == {
+        ("cat", "train"): 3, ("cat", "test"): 2, ("dog", "train"): 2, ("dog", "test"): 1,
+    }  # fmt: skip
+    assert "Every class holds the parts of a split" in dataset.notes[0]
+    assert counts(open_dataset(root, split_folders={})) == {("cat", ""): 5, ("dog", ""): 3}
+
+
+def test_where_pictures_lie_beside_them_they_are_no_parts(grow: Grow) -> None:
+    dataset = open_dataset(grow({"cat/train": 3, "cat/test": 2, "dog/train": 2, "dog": 1}))
+    assert not dataset.has_given_splits
+    assert dataset.classes == ("cat", "dog")
+
+
 def test_every_name_of_a_split_is_in_lower_case() -> None:
     assert all(name == name.lower() for name in SPLIT_NAMES)
 
@@ -304,6 +320,12 @@ def test_one_training_picture_in_every_class(grow: Grow) -> None:
 
 def test_no_training_pictures(grow: Grow) -> None:
     assert "left for training" in sentence_of(grow({"val/a": 2, "val/b": 2, "test/a": 5, "test/b": 5}))
+
+
+@pytest.mark.parametrize("path", ["", " "])
+def test_an_empty_path_is_not_the_working_folder(path: str) -> None:
+    with pytest.raises(DataError, match=r"^The path of the data is empty: give "):
+        open_dataset(path)
 
 
 def test_an_unknown_path(tmp_path: Path) -> None:

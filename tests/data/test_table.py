@@ -107,6 +107,14 @@ def test_an_empty_split_column_is_none(table: Write) -> None:
     assert not open_dataset(path).has_given_splits
 
 
+def test_a_column_that_is_only_called_split_or_group_can_be_left_out(table: Write) -> None:
+    path = table("path,label,split,group\n" + FOUR.replace("\n", ",fold 0,g\n"))
+    with pytest.raises(DataError, match="or say --split-column none to leave it out"):
+        open_dataset(path)
+    frame = open_dataset(path, split_column="none", group_column="none").frame
+    assert set(frame["split"]) == set(frame["group"]) == {""}
+
+
 def test_a_split_of_one_part_is_none(table: Write) -> None:
     dataset = open_dataset(table("path,label,split\n" + FOUR.replace("\n", ",train\n")))
     assert not dataset.has_given_splits

@@ -43,11 +43,12 @@ def _frame(data: Any, columns: Columns, called: str) -> pd.DataFrame:
         return _with_sources(data, columns, called)
     if isinstance(data, tuple) and len(data) == 2:
         return _of_pair(*data, columns, called)
-    if isinstance(data, Mapping):
+    if isinstance(data, Mapping) and data and all(isinstance(name, str) for name in data):
         return pd.concat(_of_parts(data, columns, called), ignore_index=True)
     if hasattr(data, "features") and hasattr(data, "column_names"):
         return frame_of_hugging_face(data, columns, called)
-    if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, list | tuple | np.ndarray):
+    others = list | tuple | np.ndarray | Mapping
+    if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, others):
         return frame_of_torch(data, columns, called)
     raise DataError(
         f"Labelled pictures cannot be read from a {type(data).__name__}: give a path, a DataFrame, a pair of pictures "
@@ -56,7 +57,8 @@ def _frame(data: Any, columns: Columns, called: str) -> pd.DataFrame:
 
 
 def _with_sources(frame: pd.DataFrame, columns: Columns, called: str) -> pd.DataFrame:
-    places = matching(columns.path, [str(name).strip() for name in frame.columns])
+    frame = frame.set_axis([str(name).strip() for name in frame.columns], axis="columns")
+    places = matching(columns.path, list(frame.columns))
     if len(places) != 1:
         return frame
     cells = [_cell(cell, f"{called}[{row}]") for row, cell in enumerate(frame.iloc[:, places[0]])]
@@ -76,6 +78,9 @@ def _cell(cell: Any, name: str) -> Any:
 def _of_pair(pictures: Any, labels: Any, columns: Columns, called: str) -> pd.DataFrame:
     if isinstance(pictures, np.ndarray) and pictures.ndim > 1 and (pictures.ndim, pictures.shape[-1]) != (4, 3):
         raise DataError(f"Pictures as an array must be uint8 (n, H, W, 3), but are {pictures.dtype} {pictures.shape}.")
+    if not (hasattr(pictures, "__len__") and hasattr(labels, "__len__")):
+        kinds = f"a {type(pictures).__name__} and a {type(labels).__name__}"
+        raise DataError(f"A pair must be of pictures and of their labels, but is of {kinds}: give two sequences.")
     if len(pictures) != len(labels):
         raise DataError(
             f"Every picture needs a label, but there are {len(pictures):,} pictures and {len(labels):,} labels."

@@ -182,6 +182,8 @@ def _of_shards(files: Sequence[Path], how: Reading) -> Listing | None:
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
+    if not os.fspath(path).strip():
+        raise DataError(f"The path of the data is empty: give {_WANTED}.")
     absolute = Path(os.path.abspath(os.path.expanduser(path)))
     try:
         os.stat(absolute)

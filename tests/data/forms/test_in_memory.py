@@ -153,6 +153,11 @@ def test_a_frame_that_holds_pictures(pictures: Path, files: list[Path], labels: 
     assert [one.reason for one in open_dataset(frame, path_column="image").skipped] == ["no path (row 19 of the table)"]
 
 
+def test_a_frame_whose_columns_are_numbers(files: list[Path], labels: list[str]) -> None:
+    frame = pd.DataFrame({0: map(str, files), 1: labels})
+    assert open_dataset(frame, path_column="0", label_column="1").frame["label"].tolist() == labels
+
+
 def test_a_frame_with_a_column_twice(files: list[Path], labels: list[str]) -> None:
     frame = pd.DataFrame({"path": files, "other": files, "label": labels}).set_axis(["path", "path", "label"], axis=1)
     with pytest.raises(DataError, match="several columns for 'path'"):
@@ -285,6 +290,9 @@ def refused() -> Iterator[tuple[str, Any, str]]:
     yield "too few labels", (zeros, [0, 1]), "4 pictures and 2 labels"
     yield "grey arrays", (zeros[..., 0], list("abab")), r"must be uint8 \(n, H, W, 3\), but are uint8 \(4, 8, 8\)"
     yield "other parts", {"train": (zeros, list("abab")), "more": None}, "these are 'train', 'more': leave others out"
+    yield "no parts", {}, "cannot be read from a dict"
+    yield "numbered parts", {1: pd.DataFrame({"path": ["a.png"], "label": ["a"]})}, "cannot be read from a dict"
+    yield "no labels", (zeros, None), "^A pair must be .* a ndarray and a NoneType: give two sequences"
     yield "a class", int, "cannot be read from a type"
     yield "a frame without labels", pd.DataFrame({"path": ["a.png"]}), "'DataFrame' has no column 'label'"
     yield "an empty frame", pd.DataFrame({"path": [], "label": []}), "'DataFrame' names no picture"
