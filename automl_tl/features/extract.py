@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -129,10 +130,19 @@ class Pass:
 
 
 def _plugin(name: str) -> str:
-    """Return the distribution and version of a plugin; of those that come with automl-tl nothing, as each release has
-    another version and their stages stay."""
+    """Return the distribution and version of a plugin.
+
+    Of those that come with automl-tl nothing, as each release has another version and their stages stay, but of a
+    library that they take networks from ("timm:resnet18").
+    """
     plugin = installed_plugin(name)
-    return "" if plugin is None or plugin.bundled else origin(name)
+    if plugin is not None and not plugin.bundled:
+        return origin(name)
+    library, colon, _ = name.partition(":")
+    try:
+        return f"{library} {version(library)}" if colon else ""
+    except PackageNotFoundError:
+        return ""
 
 
 def extract(
