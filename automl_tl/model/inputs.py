@@ -18,7 +18,7 @@ from automl_tl.data.forms.unlabelled import pictures_in
 from automl_tl.data.listing import Listing, Skipped
 from automl_tl.data.names import printable
 from automl_tl.data.object_store import reached
-from automl_tl.data.source import Readable, Source, as_source
+from automl_tl.data.source import Readable, Source, as_source, readables
 from automl_tl.data.stored import NO_OBJECT, Stored, look_up, stored_tree
 from automl_tl.data.walk import is_picture_name, walk
 from automl_tl.errors import DataError, OptionError
@@ -72,7 +72,7 @@ def _lines(text: str) -> list[str]:
 
 
 def list_inputs(
-    paths: str | PathLike[str] | Iterable[Readable],
+    paths: Readable | Iterable[Readable],
     *,
     path_column: str = "path",
     image_root: str | PathLike[str] | None = None,
@@ -92,10 +92,11 @@ def list_inputs(
       its place, with the problem.
 
     Raises:
-        DataError: A name that is no picture's does not exist; a folder or table has no picture; no path is given.
+        DataError: A name that is no picture's does not exist; a folder or table has no picture; no path is given, or
+            something that is neither a path nor a picture.
         OptionError: A column, folder or ending is given though no table is named.
     """
-    given = [paths] if isinstance(paths, str | PathLike) else list(paths)
+    given = readables(paths)
     root = image_root_folder(image_root)
     columns = {"--path-column": path_column != "path", "--image-root": root is not None}
     _check_read(given, {**columns, "--extension": bool(extension)})

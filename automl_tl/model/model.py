@@ -13,7 +13,7 @@ from torch import Tensor
 
 from automl_tl.data.decode import Preprocessing
 from automl_tl.data.names import printable, quoted
-from automl_tl.data.source import Readable
+from automl_tl.data.source import Readable, readables
 from automl_tl.errors import BackboneError, OptionError, PictureError
 from automl_tl.features.batch_size import pictures_at_once
 from automl_tl.model.decoding import Images, decoded_batches, upright
@@ -112,19 +112,20 @@ class Model:
         """Of the members; they sum to 1."""
         return tuple(member.weight for member in self.members)
 
-    def probabilities(self, pictures: Iterable[Readable], *, batch_size: int | None = None) -> np.ndarray:
-        """Return the probabilities of pictures, float64 (n, C).
+    def probabilities(self, pictures: Readable | Iterable[Readable], *, batch_size: int | None = None) -> np.ndarray:
+        """Return the probabilities of one or n pictures, float64 (n, C).
 
         They are paths, bytes of files, pixels as uint8 (H, W, 3), or pictures of Pillow; so many go through the network
         at once, by default as suit its device.
 
         Raises:
             PictureError: One of them cannot be read; `predict` goes on without it.
+            DataError: Something is no picture.
         """
         parts = [np.empty((0, len(self.classes)))]
         done = 0
         size = batch_size or self.pictures_at_once
-        for batch in decoded_batches(pictures, self.preprocessings, batch_size=size):
+        for batch in decoded_batches(readables(pictures), self.preprocessings, batch_size=size):
             if batch.errors:
                 row, reason = next(iter(batch.errors.items()))
                 raise PictureError(f"picture {done + row + 1} cannot be used: {reason}")
@@ -164,7 +165,7 @@ class Model:
 
     def predict(
         self,
-        paths: str | PathLike[str] | Iterable[Readable],
+        paths: Readable | Iterable[Readable],
         *,
         top_k: int = 1,
         path_column: str = "path",

@@ -70,7 +70,7 @@ class Prediction:
 
 def predict(
     model: Scorer,
-    paths: str | PathLike[str] | Iterable[Readable],
+    paths: Readable | Iterable[Readable],
     *,
     top_k: int = 1,
     path_column: str = "path",

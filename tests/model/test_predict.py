@@ -329,6 +329,16 @@ def test_a_missing_picture_is_a_row_and_a_missing_folder_an_error(model: Model, 
         model.predict([pictures / "none"])
 
 
+def test_one_picture_in_memory_is_one_and_what_is_none_is_said(model: Model, pictures: Path) -> None:
+    file = files(pictures)[0]
+    for one in (file.read_bytes(), Image.open(file), np.asarray(Image.open(file).convert("RGB")), file):
+        assert [found.label for found in model.predict(one)] == ["apple"]
+        assert model.probabilities(one).shape == (1, 3)
+    for wrong in (None, 1, [None], [file, 1]):
+        with pytest.raises(DataError, match=r"^A picture is a path, .* but not a (NoneType|int)\.$"):
+            model.predict(wrong)  # type: ignore[arg-type]
+
+
 def test_a_file_of_any_ending_is_looked_at(model: Model, pictures: Path) -> None:
     odd = pictures / "picture"
     shutil.copy(files(pictures)[0], odd)
