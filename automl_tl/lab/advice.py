@@ -77,7 +77,7 @@ def stages_to_unfreeze(domain: Domain, n_stages: int) -> Unfreezing:
     least = max(1, round(n_stages / 3))
     if domain.depth_distance is None:
         why = "a third, as it is not known from which depth on the pictures are strange"
-        return Unfreezing(least, n_stages, f"Unfreeze the last {least} of the {n_stages} stages: {why}.")
+        return Unfreezing(least, n_stages, f"Unfreeze the last {_of(least, n_stages)}: {why}.")
     border = DEPTH_BORDERS[1]
     strange = [k for k, d in enumerate(domain.by_depth, 1) if d > border]
     count = max(least, n_stages - strange[0] + 1) if strange else least
@@ -85,7 +85,11 @@ def stages_to_unfreeze(domain: Domain, n_stages: int) -> Unfreezing:
         where = f"before stage {n_stages - least + 1} the pictures lie within {border:g} by depth"
     else:
         where = f"stage {strange[0]} is the first where the pictures lie beyond {border:g} by depth"
-    return Unfreezing(count, n_stages, f"Unfreeze the last {count} of the {n_stages} stages: {where}.")
+    return Unfreezing(count, n_stages, f"Unfreeze the last {_of(count, n_stages)}: {where}.")
+
+
+def _of(count: int, n_stages: int) -> str:
+    return f"of the {n_stages} stages" if count == 1 else f"{count} of the {n_stages} stages"
 
 
 def augmentation_policy(flips: Sequence[FlipHarm]) -> tuple[AugmentationPolicy, tuple[str, ...]]:

@@ -87,6 +87,7 @@ def assess(
     *,
     deadline: float = math.inf,
     spare: SpareTime = UNLIMITED,
+    flips: bool = True,
 ) -> Assessment:
     """Measure domain and evidence, look ahead at the four strategies, and choose one.
 
@@ -97,6 +98,7 @@ def assess(
         budget: training time that will be spent afterwards, seconds, or None.
         deadline: `time.monotonic()` at which the evidence is what there is by then.
         spare: time for what can be left out: the distance by depth, timing a training step, trying flips.
+        flips: whether to try what mirrored pictures do, which takes a pass for each.
     """
     clock, activity = lab.clock, lab.monitor.activity
     with clock("domain"), activity("Measuring the domain distance") as update:
@@ -112,13 +114,15 @@ def assess(
     choice = choose(expectations.front, matrix, budget, expectations.usual)
     with clock("flips"):
         screened = evidence.screened(expectations.start(choice.strategy))
-        flips = spare.attempt(
-            FLIPS, lambda: _flips(lab, screened, features[evidence.backbone], sample, spare), lambda: ()
-        )
+
+        def looked_at() -> tuple[FlipHarm, ...]:
+            return _flips(lab, screened, features[evidence.backbone], sample, spare)
+
+        harms = spare.attempt(FLIPS, looked_at, lambda: ()) if flips else ()
     own = lab.networks.network(evidence.late.backbone).fine_tuning
-    advice, near = advise(choice.strategy, unfreezing, flips, own), nearest(expectations.known, lab.calibration)
+    advice, near = advise(choice.strategy, unfreezing, harms, own), nearest(expectations.known, lab.calibration)
     return Assessment(
-        sample, features, domains, evidence, size, matrix, expectations, unfreezing, choice, flips, advice, near, own,
+        sample, features, domains, evidence, size, matrix, expectations, unfreezing, choice, harms, advice, near, own,
         picture_extremes(lab, features[evidence.backbone], sample),
     )  # fmt: skip
 

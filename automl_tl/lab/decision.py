@@ -30,7 +30,7 @@ class FrontRow:
     """What `train` needs for it, which learns once to be scored and once from everything; without the time that this
     recommendation took, whose features are kept."""
     measured: bool
-    """Whether the accuracy was measured on this data set, or follows from the panel at least in part."""
+    """Whether the model was scored on this data set; what is trained is not, and the panel says what it gains."""
     gain: float
     """Expected accuracy minus the feature extractor's."""
     gain_stderr: float
@@ -75,16 +75,20 @@ def choose(
     start = _cell(rows, matrix, reasons)
     rivals = [row for row in front if budget is None or row.seconds <= budget]
     if budget is not None and not rivals:
-        chosen = min(front, key=lambda row: row.seconds)
+        chosen = min(front, key=lambda row: (row.seconds, -row.gain))
         reasons.append(
             f"No strategy fits the budget of {format_duration(budget)}; {chosen.strategy} is the cheapest "
             f"with about {_time(chosen)}."
         )
     else:
         chosen = _best(rivals, start if budget is None else None)
-        reasons += _why(chosen, start, budget)
+        reasons += _why(chosen, start, rivals, budget)
     reasons += [_why_not(row, chosen, budget) for row in front if row.gain > chosen.gain and row is not start]
-    return Choice(chosen.strategy, probabilities_of_being_best(front, usual), tuple(reasons))
+    best = probabilities_of_being_best(front, usual)
+    likeliest = max(front, key=lambda row: best[row.strategy])
+    if likeliest.gain <= chosen.gain and likeliest not in (chosen, start):
+        reasons.append(_why_not_the_likeliest(likeliest, chosen))
+    return Choice(chosen.strategy, best, tuple(reasons))
 
 
 def probabilities_of_being_best(
@@ -153,18 +157,18 @@ def _best(rivals: Sequence[FrontRow], cell: FrontRow | None) -> FrontRow:
     return most if cheapest.gain < cell.gain + INDIFFERENCE and cheapest.seconds > cell.seconds else cheapest
 
 
-def _why(chosen: FrontRow, start: FrontRow, budget: float | None) -> list[str]:
-    """Say why the answer is not the matrix's cell."""
+def _why(chosen: FrontRow, start: FrontRow, rivals: Sequence[FrontRow], budget: float | None) -> list[str]:
+    """Say why the answer is not the matrix's cell, but one of `rivals`, which fit the budget."""
     if chosen.strategy == start.strategy:
         return []
     gain, stderr = expected_difference(chosen, start)
     given = "" if budget is None else f"the budget of {format_duration(budget)}"
     allowed = f", and its {_time(chosen)} fit {given}" if given else ""
     if budget is not None and start.seconds > budget:
-        return [
-            f"{start.strategy} would take about {_time(start)}, more than {given}; "
-            f"{chosen.strategy} is the best that fits, or the cheapest within half a point of it."
-        ]
+        most = max(rivals, key=lambda row: row.gain)
+        near = f"within half a point of {most.strategy}, and cheaper"
+        how = near if most.gain > chosen.gain else "the best that fits"
+        return [f"{start.strategy} would take about {_time(start)}, more than {given}; {chosen.strategy} is {how}."]
     if gain < INDIFFERENCE and chosen.seconds < start.seconds:
         return [
             f"{chosen.strategy} replaces {start.strategy}: as accurate within half a point ({100 * gain:+.1f}), "
@@ -182,8 +186,11 @@ def _time(row: FrontRow) -> str:
 
 def _known(a: FrontRow, b: FrontRow) -> str:
     if a.measured and b.measured:
-        return "measured on these pictures"
-    return "partly tried on these pictures" if a.tried or b.tried else "from the panel of other data sets"
+        return "measured on these pictures and weighed with the panel"
+    if a.tried or b.tried:
+        return "partly tried on these pictures"
+    measured = "early_feature_extractor" in (a.strategy, b.strategy)
+    return "partly measured on these pictures" if measured else "from the panel of other data sets"
 
 
 def _why_not(row: FrontRow, chosen: FrontRow, budget: float | None) -> str:
@@ -195,6 +202,15 @@ def _why_not(row: FrontRow, chosen: FrontRow, budget: float | None) -> str:
     if row.seconds <= chosen.seconds:
         return f"{text}, which is within half a point, where the matrix decides."
     return f"{text}, not enough for its {_time(row)} where {chosen.strategy} takes {_time(chosen)}."
+
+
+def _why_not_the_likeliest(row: FrontRow, chosen: FrontRow) -> str:
+    """Say why the strategy that is most often the best one is not the recommended one."""
+    gain, _ = expected_difference(chosen, row)
+    return (
+        f"{row.strategy} is the likeliest to be the best, and loses more where it is not: on average "
+        f"{chosen.strategy} should reach {100 * gain:.1f} points more."
+    )
 
 
 def expected_difference(a: FrontRow, b: FrontRow) -> tuple[float, float]:

@@ -36,8 +36,6 @@ _PRIOR_SLOPE = 0.5
 """Expected difference in accuracy between two backbones, per difference in ImageNet accuracy."""
 _PRIOR_SD = 0.02
 """Spread of that expectation; evidence of a smaller standard error outweighs it."""
-_UNPUBLISHED_SD = 0.1
-"""The same of a backbone of which nothing is published: it is taken to be like the others, but not by much."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +231,8 @@ def _solve(
 def _choose_backbone(probe: Sequence[Candidate], metric: str, prior: pd.Series, sample: Sample) -> tuple[str, str]:
     """Return the backbone whose best source is best, measured differences drawn towards the published ones.
 
-    Where the two contradict each other, what is published says nothing here, as in `GainPrior.with_measured`.
+    Where the two contradict each other, what is published says nothing here, as in `GainPrior.with_measured`; nor does
+    it of backbones of which nothing is, or of a single one.
     """
     best: dict[str, Candidate] = {}
     for candidate in probe:  # the best first
@@ -243,13 +242,11 @@ def _choose_backbone(probe: Sequence[Candidate], metric: str, prior: pd.Series, 
         return top.backbone, f"{top.backbone} is the only backbone that was considered."
     measured = pd.Series({name: c.merit for name, c in best.items()})
     published = _PRIOR_SLOPE * prior.reindex(measured.index)
-    spread = published.notna().map({True: _PRIOR_SD, False: _UNPUBLISHED_SD})
-    published = (published - published.mean()).fillna(0.0) + measured.mean()
+    published += (measured - published).mean()  # of those that are published
     noise = float(np.mean([_difference(top, c, sample)[1] for c in best.values() if c is not top]))
-    weight = noise**2 / (noise**2 + spread**2)
-    ranked = (measured + weight * (published - measured)).sort_values(ascending=False, kind="stable").index
-    ahead = measured - published
-    if ahead[top.backbone] - ahead[ranked[0]] > CONTRADICTION * math.hypot(noise, *spread[[top.backbone, ranked[0]]]):
+    ahead = (measured - published).fillna(0.0)
+    ranked = (measured - noise**2 / (noise**2 + _PRIOR_SD**2) * ahead).sort_values(ascending=False, kind="stable").index
+    if ahead[top.backbone] - ahead[ranked[0]] > CONTRADICTION * math.hypot(noise, _PRIOR_SD, _PRIOR_SD):
         ranked = measured.sort_values(ascending=False, kind="stable").index
     first, second = map(str, ranked[:2])
     return first, _why_backbone(best[first], best[second], prior, sample, metric)
@@ -270,14 +267,19 @@ def _why_backbone(ours: Candidate, theirs: Candidate, prior: pd.Series, sample: 
     if {ours.backbone, theirs.backbone} <= set(prior.dropna().index):
         before = prior[ours.backbone] - prior[theirs.backbone]
         text += f", {100 * before:+.1f} on ImageNet"
-    return f"{text}{why_chosen(max(gain, before), metric)}."
+    return f"{text}{why_chosen(ours, theirs, max(gain, before), metric)}."
 
 
-def why_chosen(gain: float, metric: str) -> str:
-    """Return what is to be added where a gain in accuracy does not say why something was chosen; "" where it does."""
+def why_chosen(ours: Candidate, theirs: Candidate, gain: float, metric: str) -> str:
+    """Return what is to be added where a gain in accuracy does not say why `ours` was chosen; "" where it does."""
     if metric != "accuracy":
         return f"; chosen by {metric}"
-    return "" if gain > 0 else "; chosen as the right labels are likelier by it"
+    if gain > 0:
+        return ""
+    if ours.path.losses.mean() < theirs.path.losses.mean():
+        return "; chosen as the right labels are likelier by it"
+    joined = len(ours.source.cuts) > len(theirs.source.cuts)
+    return "; chosen as joined stages usually are ahead" if joined else ""
 
 
 def _best(candidates: Sequence[Candidate]) -> Candidate | None:

@@ -99,7 +99,7 @@ def _own_row(run: OwnRun) -> _Row:
     frozen, name = 1 - run.known.errors, f"your own {run.name}"
     reached: dict[Strategy, float] = {"feature_extractor": frozen}
     reached |= {strategy: frozen + gain for strategy, (gain, _) in run.gains.items()}
-    return _Row(name, name, run.known, reached)
+    return _Row(run.fingerprint, name, run.known, reached)
 
 
 def _name(data: str, change: str) -> str:

@@ -38,7 +38,7 @@ def glance(lab: Lab, sample: Sample, costs: dict[str, float], budget: float | No
     part = sample.take(rows)
     with lab.clock("features"):
         features, _ = extract_each(lab, (cheapest,), part.pictures)
-    return assess(lab, part, features, budget) if features else None
+    return assess(lab, part, features, budget, flips=False) if features else None
 
 
 def first_answer(found: Assessment, seconds: float, following: str) -> str:

@@ -23,6 +23,7 @@ _NEAR_BORDER = 0.25
 """A runner-up of at least this probability is named."""
 _UNLIKELY = 0.05
 """Strategies of a smaller probability of being the best are not named."""
+_AMOUNTS = {"small": "few", "large": "many"}
 _NAMED = 3
 """Data sets of the panel that are named."""
 
@@ -78,9 +79,9 @@ def size_sentence(size: Size) -> str:
     """Say whether the pictures are few or many for the backbone, and by which border."""
     ratio = f"{size.ratio:.2g}" if size.ratio < 10 else f"{size.ratio:,.0f}"
     text = (
-        f"{size.n_images:,} training pictures, a median of {size.per_class:g} per class, are {size.verdict} for a "
-        f"backbone of {size.n_parameters / 1e6:.1f} million parameters (border: about {size.border_total:,}; this is "
-        f"{ratio} times it), confidence {sure(size.confidence)}"
+        f"{size.n_images:,} training pictures, a median of {size.per_class:g} per class, are {_AMOUNTS[size.verdict]} "
+        f"for a backbone of {size.n_parameters / 1e6:.1f} million parameters (border: about {size.border_total:,}; "
+        f"this is {ratio} times it), confidence {sure(size.confidence)}"
     )
     if size.extrapolated:
         text += "; how such sets fare was measured on smaller ones alone"
@@ -152,7 +153,7 @@ def _cut_sentences(found: Assessment) -> Iterator[str]:
     gain, stderr = paired_gain(theirs, ours, sample.groups[rows])
     cuts = "+".join(map(str, frozen.source.cuts))
     looked_at = "" if len(rows) == sample.n else f" on the {len(rows):,} pictures that all sources were screened on"
-    by = why_chosen(gain, evidence.metric)
+    by = why_chosen(screened, whole[0], gain, evidence.metric)
     whose = "" if found.choice.strategy in FROZEN else "The frozen model: "
     yield (
         f"{whose}Cut {cuts} of {frozen.n_stages} with {frozen.source.pooling} pooling instead of the whole ConvNet's "

@@ -32,7 +32,7 @@ def where_it_lies(size: Size, domain: Domain, matrix: Matrix) -> Chart:
         "above. Grey dots are known data sets at several sizes, measured with one small "
         "backbone; the nearest are named."
     )
-    return Chart(matrix_chart(size, domain, matrix, landmarks()), caption)
+    return Chart(matrix_chart(size, domain, matrix, landmarks(size)), caption)
 
 
 def strategies(front: Sequence[FrontRow], chosen: Strategy) -> Section:

@@ -45,7 +45,10 @@ def test_what_is_expected_to_be_better_replaces_the_cell_and_says_by_how_much() 
     )
     measured = choose(front(tuned=0.0), SMALL_DIFFERENT, None)
     assert measured.strategy == "feature_extractor"
-    assert "+10.0 points are expected (standard error 1.0, measured on these pictures)" in measured.reasons[0]
+    assert (
+        "+10.0 points are expected (standard error 1.0, measured on these pictures and weighed with the panel)"
+        in measured.reasons[0]
+    )
 
 
 def test_a_hundred_per_cent_that_is_measured_and_cheaper_beats_a_dearer_cell() -> None:
@@ -95,6 +98,31 @@ def test_seconds_beside_a_budget_do_not_contradict_it(seconds: float, budget: fl
     rows = [replace(one, seconds=seconds) if one.strategy == "fine_tuning" else one for one in front()]
     assert f"would take about {told};" in choose(rows, LARGE_SIMILAR, budget).reasons[0]
     assert "budget of 0.5 s" in " ".join(choose(rows, LARGE_SIMILAR, 0.5).reasons)
+
+
+@pytest.mark.parametrize(
+    ("tuned", "how"), [(0.02, "the best that fits"), (0.104, "within half a point of fine_tuning, and cheaper")]
+)
+def test_what_fits_in_the_cell_s_place_says_how_good_it_is(tuned: float, how: str) -> None:
+    choice = choose(front(early=0.1, tuned=tuned), place(0.99, 0.99), 200)
+    assert choice.reasons[0].endswith(f"more than the budget of 3 min 20 s; early_feature_extractor is {how}.")
+
+
+def test_where_the_likeliest_to_be_the_best_is_another_one_it_is_said_why() -> None:
+    """It gains more often than not, and loses more where it does not."""
+    rows = [replace(one, gain_stderr=0.1) if one.strategy == "fine_tuning" else one for one in front(tuned=-0.01)]
+    choice = choose(rows, SMALL_SIMILAR, None, dict(zip(STRATEGIES, (0.2, 0.05, 0.7, 0.05), strict=True)))
+    assert choice.strategy == "feature_extractor" != max(choice.best, key=lambda name: choice.best[name])
+    assert choice.reasons[-1] == (
+        "fine_tuning is the likeliest to be the best, and loses more where it is not: on average feature_extractor "
+        "should reach 1.0 points more."
+    )
+    assert not choose(front(tuned=-0.01), SMALL_SIMILAR, None).reasons
+
+
+def test_of_two_that_nothing_is_cheaper_than_the_better_one_is_the_answer() -> None:
+    rows = [replace(one, seconds=2.0) if one.measured else one for one in front(early=0.06)]
+    assert choose(rows, SMALL_SIMILAR, 1).strategy == "early_feature_extractor"
 
 
 def test_a_budget_that_nothing_fits_gets_the_cheapest() -> None:

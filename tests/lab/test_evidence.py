@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -106,18 +107,22 @@ def test_the_likelier_source_is_the_best_and_not_the_luckier_one(monkeypatch: py
     assert found.late.path.value == min(own) < max(own)
 
 
-def test_a_gain_that_is_none_has_its_reason():
-    assert module.why_chosen(0.02, "accuracy") == ""
-    assert "likelier" in module.why_chosen(-0.02, "accuracy")
-    assert "macro_f1" in module.why_chosen(0.02, "macro_f1")
-
-
 def one_of(backbone: str, right: int, n: int = 20) -> Candidate:
     """Return a screened source of a backbone that is right on the first pictures."""
     predictions = (np.arange(n) >= right).astype(np.int32)[None]
     losses = np.where(predictions[0] == 0, 0.1, 1.0)
     path = PenaltyPath("ridge", np.ones(1), predictions, np.array([right / n]), 0, np.empty((0, 0)), losses)
     return Candidate(FeatureSource((backbone,), (1,), "mean"), 1, path, np.arange(n), right / n, right / n)
+
+
+def test_a_gain_that_is_none_has_its_reason() -> None:
+    better, worse = one_of("a", 15), one_of("b", 14)
+    assert module.why_chosen(worse, better, 0.02, "accuracy") == ""
+    assert "likelier" in module.why_chosen(better, worse, -0.02, "accuracy")
+    assert module.why_chosen(worse, better, -0.02, "accuracy") == ""
+    joined = replace(worse, source=FeatureSource(("b",), (1, 2), "mean"))
+    assert "joined" in module.why_chosen(joined, better, -0.02, "accuracy")
+    assert "macro_f1" in module.why_chosen(better, worse, 0.02, "macro_f1")
 
 
 def chosen(published: dict[str, float], **right: int) -> str:
@@ -139,3 +144,8 @@ def test_what_is_published_does_not_talk_away_what_is_measured() -> None:
 def test_a_backbone_that_nobody_published_may_be_the_best() -> None:
     assert chosen({"lite": 0.75, "vit": 0.85}, own=18, lite=11, vit=11) == "own"
     assert chosen({"lite": 0.75, "vit": 0.85}, own=11, lite=11, vit=11) == "vit"
+
+
+def test_that_one_alone_is_published_says_nothing() -> None:
+    assert chosen({"lite": 0.75}, lite=17, own=16, other=10) == "lite"
+    assert chosen({}, lite=17, own=16, other=10) == "lite"

@@ -32,6 +32,7 @@ from automl_tl.report.mistakes import confusion_parts
 from automl_tl.report.parts import Chart, Grid, Sentences
 
 HOSTILE = '<b>"$x^2$" & \'\u202e'
+SIZE = judge_size(100, 10, 4_000_000, Borders(1000, 0.5, 0.5, 1500))
 
 
 def domain(
@@ -72,14 +73,13 @@ def test_different_names_stay_different(names: list[str], most: int) -> None:
 
 
 def test_the_data_set_lies_in_its_cell() -> None:
-    size = judge_size(100, 10, 4_000_000, Borders(1000, 0.5, 0.5, 1500))
-    svg = matrix_chart(size, domain(), place(0.1, 0.7), landmarks())
+    svg = matrix_chart(SIZE, domain(), place(0.1, 0.7), landmarks(SIZE))
     assert "your 100 pictures" in texts(svg)
-    named = {one.name for one in landmarks()} & set(texts(svg))
+    named = {one.name for one in landmarks(SIZE)} & set(texts(svg))
     assert {"clothing", "trashnet"} <= named
     assert len(named) <= MOST_NAMED
     assert "the data set lies in the cell early_feature_extractor" in svg
-    assert "in no cell" in matrix_chart(size, domain(different=None), place(0.1, None), ())
+    assert "in no cell" in matrix_chart(SIZE, domain(different=None), place(0.1, None), ())
 
 
 def titles(svg: Markup) -> list[str]:
@@ -89,9 +89,8 @@ def titles(svg: Markup) -> list[str]:
 
 
 def test_a_pointer_is_told_what_a_dot_is() -> None:
-    size = judge_size(100, 10, 4_000_000, Borders(1000, 0.5, 0.5, 1500))
-    told = titles(matrix_chart(size, domain(), place(0.1, 0.7), landmarks()))
-    assert sorted(told) == sorted(f"{one.name}, {one.n_images:,} pictures" for one in landmarks())
+    told = titles(matrix_chart(SIZE, domain(), place(0.1, 0.7), landmarks(SIZE)))
+    assert sorted(told) == sorted(f"{one.name}, {one.n_images:,} pictures" for one in landmarks(SIZE))
     probe = [
         Screened(HOSTILE, 9, (7, 8), "grid", "ridge", 0.99, 0.02),
         Screened("b", 9, (4,), "mean", "ridge", 0.5, 0.1),
@@ -103,9 +102,10 @@ def test_a_pointer_is_told_what_a_dot_is() -> None:
 
 
 def test_landmarks_are_where_they_were_measured() -> None:
-    known = {(one.name, one.n_images): one for one in landmarks()}
+    known = {(one.name, one.n_images): one for one in landmarks(SIZE)}
     assert known["clothing", 100].different < 0.5 < known["blood wbc", 40].different
-    assert known["clothing", 50].ratio < known["clothing", 100].ratio
+    assert known["clothing", 100].ratio == pytest.approx(SIZE.ratio)
+    assert known["clothing", 50].ratio == pytest.approx(SIZE.ratio / 2)
     assert all(0 <= one.different <= 1 for one in known.values())
 
 

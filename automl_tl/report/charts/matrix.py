@@ -46,7 +46,8 @@ def matrix_chart(size: Size, domain: Domain, matrix: Matrix, known: Sequence[Lan
     """
 
     def draw(axes: Axes) -> None:
-        least, most = min(_LEAST, size.ratio / 2), max(_MOST, size.ratio * 2)
+        shown = [size.ratio, *(one.ratio for one in known)]
+        least, most = min(_LEAST, min(shown) / 2), max(_MOST, max(shown) * 2)
         axes.set(xscale="log", xlim=(least, most), ylim=(-_FARTHEST, _FARTHEST))
         _draw_cells(axes, matrix, least, most)
         _draw_landmarks(axes, known, size, domain)

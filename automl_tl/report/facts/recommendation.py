@@ -56,7 +56,8 @@ def _what_is_trained(result: Recommendation) -> str:
         return f"all {result.advice.unfreeze} stages and the head, {ratio}"
     if result.advice.unfreeze == max(result.cuts):
         return f"the head, then every stage with it, {ratio}"
-    return f"the head, then the last {result.advice.unfreeze} of the {max(result.cuts)} stages kept, {ratio}"
+    last = "the last" if result.advice.unfreeze == 1 else f"the last {result.advice.unfreeze}"
+    return f"the head, then {last} of the {max(result.cuts)} stages kept, {ratio}"
 
 
 def about_pictures(result: Recommendation) -> Iterator[tuple[str, str]]:
