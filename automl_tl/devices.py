@@ -1,8 +1,9 @@
-"""A device's free memory, and copies between it and the host: few, and none that makes a GPU wait."""
+"""A device's free memory and random numbers, and copies between it and the host: few, and no GPU waits for them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -19,6 +20,27 @@ def free_memory(device: torch.device | str) -> int:
 
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+@contextmanager
+def own_numbers(seed: int | None = None) -> Iterator[None]:
+    """Have the random numbers that torch draws within cost nobody outside any: of the CPU and of every GPU.
+
+    seed: of the numbers within; default: they are what would have come next.
+    """
+    import torch
+
+    is_used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    cuda = list(range(torch.cuda.device_count())) if is_used else []
+    apple = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+    with torch.random.fork_rng(devices=cuda):
+        if seed is not None:
+            torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            if apple is not None:
+                torch.mps.set_rng_state(apple)
 
 
 def to_device(values: Tensor, device: torch.device | str) -> Tensor:

@@ -24,7 +24,7 @@ class Carried:
     """Of every class now, its column then; None where it is new."""
 
 
-def widened(head: NetworkHead, places: tuple[int | None, ...], solved: LinearHead) -> NetworkHead:
+def widened(head: NetworkHead, places: tuple[int | None, ...], solved: LinearHead | None) -> NetworkHead:
     """Return a head for more classes: the columns of known ones as they are, those of new ones as they were solved.
 
     Scores of a softmax mean the same whatever is added to all of them, so a new class takes its solved distance from
@@ -33,7 +33,7 @@ def widened(head: NetworkHead, places: tuple[int | None, ...], solved: LinearHea
     Args:
         head: of the classes of then.
         places: see `Carried`.
-        solved: softmax on the features that `head` reads, for the classes of now.
+        solved: softmax on the features that `head` reads, for the classes of now; None where none of them is new.
     """
     known = [now for now, then in enumerate(places) if then is not None]
     new = [now for now, then in enumerate(places) if then is None]
@@ -46,7 +46,8 @@ def widened(head: NetworkHead, places: tuple[int | None, ...], solved: LinearHea
         for name in classwise:
             values = wide.get_parameter(name)
             values.copy_(torch.zeros_like(values).index_copy(0, torch.tensor(known), before[name][then]))
-        for columns, own in zip((wide.linear.weight, wide.linear.bias), _in_terms_of(head, solved), strict=True):
+        parts = zip((wide.linear.weight, wide.linear.bias), _in_terms_of(head, solved), strict=True) if solved else ()
+        for columns, own in parts:
             columns[new] = own[new] - own[known].mean(dim=0) + columns[known].mean(dim=0)
     return wide
 

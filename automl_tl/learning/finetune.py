@@ -15,9 +15,8 @@ from torch import Tensor, nn
 
 from automl_tl.augment.mixing import Mixing, mix
 from automl_tl.backbones.stages import freeze, train_mode
-from automl_tl.devices import to_device
+from automl_tl.devices import own_numbers, to_device
 from automl_tl.errors import AutomlTlError
-from automl_tl.features.engine import Engine
 from automl_tl.features.halving import halving
 from automl_tl.learning.activations import Activations
 from automl_tl.learning.callbacks import Callback, History
@@ -106,9 +105,7 @@ def finetune(
         callback.on_train_begin(tunable)
     schedule = Schedule(recipe, _n_batches(len(rows), size), run.sharing.clock(partial(_spent, callbacks)))
     state = run.state(schedule, history.epochs)
-    devices = _cuda_devices(tunable.cache.engine)
-    with _ending(callbacks), torch.random.fork_rng(devices=devices), run.fast:
-        torch.manual_seed(tunable.cache.seed + run.sharing.rank)
+    with _ending(callbacks), own_numbers(tunable.cache.seed + run.sharing.rank), run.fast:
         started -= _gone_on(callbacks, state, run, rows)
         for epoch in _epochs(run, rows, schedule, history, started):
             with run.fast.paused():
@@ -321,7 +318,3 @@ def _batches(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
         starts.pop()
     for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
         yield rows[start:end]
-
-
-def _cuda_devices(engine: Engine) -> list[int]:
-    return [torch.device(engine.device).index or 0] if engine.kind == "cuda" else []

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from automl_tl.backbones.stages import Network
+from automl_tl.devices import own_numbers
 from automl_tl.features.engine import Engine
 from automl_tl.features.pixels import Pixels
 from automl_tl.learning.activations import MAX_BYTES, ActivationCache
@@ -139,12 +139,14 @@ def _widened(
 ) -> NetworkHead:
     """Return a model's head for the classes of these pictures; columns of new ones are solved on what it reads."""
     assert material.carried is not None
-    solved = starting_head(
-        before.features(rows), material.y[rows], material.n_classes, l2,
-        balanced=configuration.balanced, device=material.engine.device,
-    )  # fmt: skip
-    with torch.random.fork_rng(devices=[]):  # weights that are overwritten must not cost anybody's numbers
-        return widened(before.head, material.carried.places, solved)
+    places, solved = material.carried.places, None
+    if None in places:
+        solved = starting_head(
+            before.features(rows), material.y[rows], material.n_classes, l2,
+            balanced=configuration.balanced, device=material.engine.device,
+        )  # fmt: skip
+    with own_numbers():  # weights that are overwritten must not cost anybody's numbers
+        return widened(before.head, places, solved)
 
 
 def make_cache(material: Material, configuration: Configuration) -> ActivationCache:
@@ -204,7 +206,8 @@ def restore(configuration: Configuration, network: Network, head: NetworkHead, s
 
 def empty_head(network: Network, configuration: Configuration, d: int, n_classes: int) -> NetworkHead:
     """Return a head of a configuration's shape on `d` columns, to be filled by `restore`."""
-    return NetworkHead(d, n_classes, **_layers(network, configuration))
+    with own_numbers():
+        return NetworkHead(d, n_classes, **_layers(network, configuration))
 
 
 def class_weights_of(material: Material, rows: np.ndarray) -> np.ndarray:
@@ -234,8 +237,7 @@ def _starting_head(material: Material, configuration: Configuration, rows: np.nd
                 material.features[rows], y, n_classes, l2, balanced=balanced, device=material.engine.device
             ),
         )
-    with torch.random.fork_rng(devices=[]):  # what is added to the solved head begins at random
-        torch.manual_seed(material.seed)
+    with own_numbers(material.seed):  # what is added to the solved head begins at random
         return NetworkHead.from_linear(solved, **_layers(material.network, configuration))
 
 

@@ -27,6 +27,7 @@ from automl_tl.backbones.overrides import configure
 from automl_tl.backbones.registry import get_backbone, installed_plugin, origin
 from automl_tl.backbones.stages import build_network
 from automl_tl.data.names import printable
+from automl_tl.devices import own_numbers
 from automl_tl.errors import AutomlTlError, BackboneError
 from automl_tl.features.engine import choose_engine
 from automl_tl.learning.network_head import NetworkHead
@@ -88,7 +89,7 @@ def _write(model: Model, folder: Path) -> None:
     )
     text = json.dumps(manifest.to_json(), indent=1, ensure_ascii=True, allow_nan=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="ascii", newline="\n")
-    write_sums(folder, (MANIFEST, TENSORS))
+    write_sums(folder, {MANIFEST: sha256(folder / MANIFEST), **manifest.files})
     (folder / CARD).write_text(model_card(model), encoding="utf-8", newline="\n")
 
 
@@ -184,7 +185,7 @@ def _built(folder: Path, manifest: Manifest, state: Mapping[str, Tensor], device
 def _fresh(folder: Path, spec: MemberSpec, n_classes: int, device: str) -> Member:
     """Return a member of its own network, with random weights still, and a head without any."""
     backbone = _backbone(folder, spec)
-    with torch.random.fork_rng(devices=[]):  # random weights that are overwritten must not cost the caller's numbers
+    with own_numbers():  # random weights that are overwritten must not cost the caller's
         try:
             network = build_network(spec.backbone, backbone, pretrained=False, device=device)
         except BackboneError as error:

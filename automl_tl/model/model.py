@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from automl_tl.data.decode import Preprocessing
@@ -150,13 +151,17 @@ class Model:
             OptionError: The model has no such class.
             BackboneError: Its network's positions are not known.
         """
+        return self.explain_upright(picture, label)[1]
+
+    def explain_upright(self, picture: Readable, label: str | None = None) -> tuple[Image.Image, np.ndarray]:
+        """Return the upright picture, scaled as `explain` does it, and what that returns."""
         (batch,) = decoded_batches([picture], self.preprocessings)
         if batch.errors:
             raise PictureError(f"the picture cannot be used: {batch.errors[0]}")
         target = self._number(label) if label is not None else int(self.answer(batch.images).probabilities.argmax())
-        width, height = upright(picture, LONGEST_SIDE).size
-        heat: np.ndarray = heat_map(self.members, batch.images, target, (height, width)).numpy()
-        return heat / np.float32(self.temperature)
+        below = upright(picture, LONGEST_SIDE)
+        heat: np.ndarray = heat_map(self.members, batch.images, target, (below.height, below.width)).numpy()
+        return below, heat / np.float32(self.temperature)
 
     def _number(self, label: str) -> int:
         if label not in self.classes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from automl_tl.data.names import printable
@@ -24,9 +24,9 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_sums(folder: Path, names: Iterable[str]) -> None:
-    """Write SHA256SUMS with a line for each of the files."""
-    lines = [f"{sha256(folder / name)}  {name}\n" for name in names]
+def write_sums(folder: Path, sums: Mapping[str, str]) -> None:
+    """Write SHA256SUMS with a line for each of the files, by their names."""
+    lines = [f"{own}  {name}\n" for name, own in sums.items()]
     (folder / SUMS).write_text("".join(lines), encoding="ascii", newline="\n")
 
 

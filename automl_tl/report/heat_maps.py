@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePath
 
-from automl_tl.model.decoding import upright
-from automl_tl.model.explain import LONGEST_SIDE
 from automl_tl.model.inputs import Input
 from automl_tl.model.model import Model
 from automl_tl.model.predict import Prediction
@@ -41,9 +39,9 @@ class HeatMaps:
         self.seen += 1
         if prediction.label is None:
             return
-        heat = self.model.explain(one.source, prediction.label)
+        below, heat = self.model.explain_upright(one.source, prediction.label)
         with appearing(self.folder / self._name(one), "--explain") as file:
-            overlay(upright(one.source, LONGEST_SIDE), heat).save(file)
+            overlay(below, heat).save(file)
 
     def _name(self, one: Input) -> str:
         own = _UNSAFE.sub("_", PurePath(one.shown).stem)[:_LONGEST_NAME]

@@ -38,7 +38,7 @@ def answer(model: Model, content: bytes, explained: int | None = None) -> dict[s
     order = np.argsort(-answers.probabilities[0], kind="stable")[:MOST_CLASSES].tolist()
     number = order[0] if explained is None else explained
     probabilities = answers.probabilities[0].tolist()
-    heat, unexplained = _explanation(model, content, number)
+    picture, heat, unexplained = _explanation(model, content, number)
     return {
         "classes": [
             {"number": one, "label": label_text(model.classes[one]), "probability": probabilities[one]} for one in order
@@ -47,18 +47,19 @@ def answer(model: Model, content: bytes, explained: int | None = None) -> dict[s
         "explained": number,
         "unusual": bool(answers.unusual[0]) or 0 in batch.outside,
         "outside": batch.outside.get(0, ""),
-        "picture": _uri(upright(content, LONGEST_SIDE), "JPEG"),
+        "picture": _uri(picture, "JPEG"),
         "heat": heat,
         "unexplained": unexplained,
     }
 
 
-def _explanation(model: Model, content: bytes, number: int) -> tuple[str, str]:
-    """Return the heat map for a class, or why there is none."""
+def _explanation(model: Model, content: bytes, number: int) -> tuple[Image.Image, str, str]:
+    """Return the upright picture, the heat map for a class, or why there is none."""
     try:
-        return _uri(layer(model.explain(content, model.classes[number])), "PNG"), ""
+        picture, heat = model.explain_upright(content, model.classes[number])
+        return picture, _uri(layer(heat), "PNG"), ""
     except BackboneError as error:
-        return "", str(error)
+        return upright(content, LONGEST_SIDE), "", str(error)
 
 
 def _uri(picture: Image.Image, form: str) -> str:
