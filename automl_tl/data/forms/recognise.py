@@ -22,7 +22,7 @@ from automl_tl.data.names import printable
 from automl_tl.data.object_store import info, is_known, reached
 from automl_tl.data.stored import forbidden, missing, stored_tree
 from automl_tl.data.table import Columns, list_frame, list_table
-from automl_tl.data.walk import is_picture_name, walk
+from automl_tl.data.walk import Folder, is_picture_name, walk
 from automl_tl.errors import DataError, OptionError
 
 _OTHER_ARCHIVES = (".7z", ".rar")
@@ -156,16 +156,25 @@ def _of_pattern(pattern: str | os.PathLike[str], how: Reading) -> tuple[Path, Li
 
 
 def _in_folder(root: Path, how: Reading) -> Listing:
-    """Return what a folder holds: class folders or, where there is no picture in it, files that hold pictures."""
+    """Return what a folder holds: class folders or, where there are no two of them, files that hold pictures."""
     listing = Listing(form="folders")
     tree = walk(root, listing)
-    if not (tree.pictures or tree.children):
+    if not _has_classes(tree):
         shards = _of_shards([Path(one.path) for one in listing.skipped], how)
         if shards is not None:
+            for path in tree.all_pictures():
+                shards.skip(path, "lies beside the files that hold the pictures")
             return shards
     listing = list_tree(tree, listing, how.split_folders)
     how.check(f"the folder '{printable(root)}'", _READ_OF_FOLDERS)
     return listing
+
+
+def _has_classes(tree: Folder) -> bool:
+    """Return whether several folders hold pictures, which may be classes, and not one of some beside other files."""
+    while len(tree.children) == 1:
+        (tree,) = tree.children
+    return bool(tree.children)
 
 
 def _of_shards(files: Sequence[Path], how: Reading) -> Listing | None:

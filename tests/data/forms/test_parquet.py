@@ -55,6 +55,17 @@ def test_parts_of_a_split_by_the_names_of_folders(content: dict[str, bytes], tmp
     assert open_dataset(tmp_path / "set").frame["split"].value_counts().to_dict() == {"train": 18, "test": 18}
 
 
+def test_a_picture_beside_the_files_hides_nothing(content: dict[str, bytes], tmp_path: Path) -> None:
+    write_parquet(tmp_path / "set" / "data" / "train-0.parquet", content)
+    (tmp_path / "set" / "assets").mkdir()
+    for name in ("logo.png", "assets/thumb.png"):
+        (tmp_path / "set" / name).write_bytes(next(iter(content.values())))
+    dataset = open_dataset(tmp_path / "set")
+    assert len(dataset) == len(content)
+    beside = {dataset.short(one.path) for one in dataset.skipped if "beside the files" in one.reason}
+    assert beside == {"logo.png", "assets/thumb.png"}
+
+
 def test_a_file_of_no_known_part_is_left_out(content: dict[str, bytes], tmp_path: Path) -> None:
     for name in ("train-0", "unsupervised-0"):
         write_parquet(tmp_path / f"set/{name}.parquet", content)
