@@ -22,6 +22,8 @@ from automl_tl.memory import tune_malloc
 T = TypeVar("T")
 CORES = 4
 """Of each worker on CPUs, where no number of workers is given and a machine has as many."""
+LEAST_SHARE = 0.01
+"""Of a core that a worker may have."""
 _HEARD_EVERY = 0.2
 """Seconds between two looks at what is reported."""
 _KEPT = 16
@@ -172,6 +174,9 @@ class RayExecutor:
         workers = workers or sum(max(1, int(cores / CORES)) for cores, _ in nodes)
         shares = {cores / parts for cores, _ in nodes for parts in range(1, workers + 1)}
         fair = max((share for share in shares if share and self._room(share) >= workers), default=1.0)
+        if fair < LEAST_SHARE:
+            most = sum(int(cores / LEAST_SHARE) for cores, _ in nodes)
+            raise OptionError(f"--workers {workers} are more than the {most} that share the cores Ray sees")
         return math.floor(fair) if fair >= 1 else math.floor(100 * fair) / 100
 
     def _room(self, cores: float) -> int:

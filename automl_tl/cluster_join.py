@@ -52,7 +52,7 @@ def joined(address: str) -> Any:
         try:
             with _signals_for_later(), _handler_as_it_was():  # the handler is back before what came is heard
                 ray.init(address, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             raise _unanswered(address, error) from error
         except SystemExit:  # Ray's handler: the signal, kept from this thread, has met one that draws progress
             signal.raise_signal(signal.SIGTERM)
@@ -74,9 +74,11 @@ def _check_address(address: str) -> None:
 
 def _unanswered(address: str, error: Exception) -> OptionError:
     reason = " ".join(str(error).split())
+    if address == "local":
+        return OptionError(f"--ray local: Ray cannot be started here ({reason}); leave --ray out")
     return OptionError(
-        f"--ray {address}: no Ray answers ({reason}); --ray local starts one, and RAY_AUTH_MODE=token in the "
-        "environment joins one that asks for a token"
+        f"--ray {address}: no Ray answers ({reason}); --ray local starts one, and RAY_AUTH_MODE=token with "
+        "RAY_AUTH_TOKEN in the environment, or ~/.ray/auth_token, joins one that asks for a token"
     )
 
 

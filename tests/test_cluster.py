@@ -57,6 +57,17 @@ def test_after_a_lost_report_the_next_ones_are_heard() -> None:
     assert heard == ["a", "b", "d", "e"]
 
 
+def test_more_workers_than_hundredths_of_a_core_are_refused() -> None:
+    from automl_tl.cluster import RayExecutor
+
+    one = object.__new__(RayExecutor)
+    one._gpus = False
+    one._ray = SimpleNamespace(nodes=lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
+    assert one._share(200) == 0.01
+    with pytest.raises(OptionError, match=r"^--workers 201 are more than the 200 that share the cores Ray sees$"):
+        one._share(201)
+
+
 def test_what_is_reported_is_heard_in_order_and_cores_are_shared_out(executor: RayExecutor) -> None:
     heard: list[int] = []
     process, threads = executor.submit(counted, 5, report=heard.append).result()

@@ -201,7 +201,7 @@ def _takes(function: Any, argument: str) -> bool:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return False
-    return any(one.name == argument or one.kind is one.VAR_KEYWORD for one in parameters)
+    return any(one.name == argument and one.kind is not one.VAR_KEYWORD for one in parameters)
 
 
 def _triple(values: Sequence[float] | None) -> Triple | None:

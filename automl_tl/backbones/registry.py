@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from automl_tl.backbones import presets, validation
@@ -106,7 +106,8 @@ def weights_info(name: str, backbone: Backbone) -> WeightsInfo:
     fault = validation.weights_fault(given)
     if fault is not None:
         raise BackboneError(f"{_whose(name)}: {fault}")
-    return given if isinstance(given, WeightsInfo) else WeightsInfo(**given)
+    found = given if isinstance(given, WeightsInfo) else WeightsInfo(**given)
+    return replace(found, address=found.address or "", licence=found.licence or "")  # a plugin may say None
 
 
 def local_backbones() -> list[str]:

@@ -6,12 +6,16 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from automl_tl.backbones.plugins import said
 from automl_tl.errors import OptionError
 from automl_tl.exporter import to_onnx, to_timm, to_torch
-from automl_tl.exporter.agreement import Agreement, check_pictures, compare
+from automl_tl.exporter.agreement import Agreement, Pictures, check_pictures, compare
 from automl_tl.exporter.errors import ExportError
 from automl_tl.exporter.format import Format
 from automl_tl.model.bundle import bundle_folder, load_bundle
+from automl_tl.model.model import Model
 from automl_tl.output import appearing, check_output
 
 FORMATS = {
@@ -62,10 +66,30 @@ def export(
     model = load_bundle(bundle, device="cpu")
     with appearing(file) as new:
         chosen.write(model, new)
-        agreement = compare(model, chosen.load(new), pictures, resizes=chosen.resizes)
+        agreement = _compared(chosen, model, new, pictures)
         _check_agreement(agreement, format)
     written = Path(os.path.abspath(os.path.expanduser(file)))
     return Exported(written, written.stat().st_size, agreement)
+
+
+def _compared(chosen: Format, model: Model, file: Path, pictures: Pictures) -> Agreement:
+    """Return how well a file agrees with the model; raises ExportError where its own reader cannot run it."""
+    try:
+        run = chosen.load(file)
+    except Exception as error:  # each reader raises kinds of its own
+        raise ExportError(_not_run(error)) from error
+
+    def checked(batch: np.ndarray) -> np.ndarray:
+        try:
+            return run(batch)
+        except Exception as error:
+            raise ExportError(_not_run(error)) from error
+
+    return compare(model, checked, pictures, resizes=chosen.resizes)
+
+
+def _not_run(error: Exception) -> str:
+    return f"What was written cannot be run, so no file is left: {said(error)[:300]}; use another format."
 
 
 def _chosen(name: str) -> Format:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from conforming import BROKEN, Good, ending_in, variant
-from torch import nn
+from torch import Tensor, nn
 
 from automl_tl.backbones.checks import photos
 from automl_tl.backbones.checks.photos import kinship, nearest_share, similarities
@@ -110,6 +111,29 @@ def test_without_weights_what_needs_them_is_skipped(members: dict[str, Any], rea
     needy = ["all_weights_are_loaded", "pretrained_differs_from_random", "neighbours_are_of_their_kind"]
     assert skipped == needy
     assert all(reason in one.actual for one in report.results if one.status == "skipped")
+
+
+def test_a_constant_that_is_in_the_file_is_loaded() -> None:
+    """Ports of networks whose normalisation has no scale keep ones in its place."""
+
+    def state(self: Any, module: nn.Module) -> dict[str, Tensor]:
+        return {**Good.state(self, module), "0.1.weight": torch.ones(4), "1.1.weight": torch.ones(6)}
+
+    result = run_check(BY_NAME["all_weights_are_loaded"], Subject(variant(state=state)))
+    assert result.status == "passed", result.sentence
+
+
+@pytest.mark.parametrize(
+    ("check", "pooled"),
+    [
+        ("deterministic_in_eval", lambda self, output: output.mean((2, 3)) + torch.rand(1)),
+        ("rows_are_independent", lambda self, output: output.mean((2, 3)) - output.mean((0, 2, 3))),
+    ],
+)
+def test_a_vector_of_its_own_is_looked_at_as_well(check: str, pooled: Callable[..., Tensor]) -> None:
+    result = run_check(BY_NAME[check], Subject(variant(pooled=pooled)))
+    assert result.status == "failed"
+    assert "from stage 3 on" in result.actual
 
 
 def test_a_classifier_in_the_file_may_be_left_out() -> None:

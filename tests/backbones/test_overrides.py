@@ -98,6 +98,15 @@ def test_a_backbone_that_takes_no_file(file: Path) -> None:
         configure("plain", Plain(), weights=file)
 
 
+def test_arguments_of_any_name_load_no_file(file: Path) -> None:
+    class Anything(Plain):
+        def build(self, *, pretrained: bool = True, **_: object) -> Any:
+            return super().build(pretrained=pretrained)
+
+    with pytest.raises(BackboneError, match="takes no argument `weights`"):
+        configure("anything", Anything(), weights=file)
+
+
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="does not exist"):
         configure("x", Flexible(), weights=tmp_path / "none.pth")

@@ -226,6 +226,13 @@ def test_weights_are_the_distribution_unless_it_says_more(install: Install) -> N
     assert weights_info("tiny", get_backbone("tiny")).identity == "good-one==1.2/tiny"
 
 
+def test_what_is_not_known_of_weights_may_be_none(install: Install) -> None:
+    given = "{'identity': 'a', 'address': None, 'licence': None, 'n_bytes': None}"
+    install("good-one", GOOD + f"\ndef weights(self):\n    return {given}\nTiny.weights = weights")
+    found = weights_info("tiny", get_backbone("tiny"))
+    assert (found.address, found.licence, found.n_bytes) == ("", "", None)
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [

@@ -305,6 +305,22 @@ def test_a_file_that_differs_is_not_there(
     assert sorted(os.listdir(tmp_path)) == ["bundle", "model.pt2", "pictures"]
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_file_that_its_reader_cannot_run_is_not_there(
+    at_once: bool, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(pictures: np.ndarray) -> np.ndarray:
+        raise KeyError("no kernel")
+
+    def load(file: Path) -> object:
+        return run(np.empty(0)) if at_once else run
+
+    monkeypatch.setitem(FORMATS, "torch", type(FORMATS["torch"])(".pt2", to_torch.write, load, resizes=True))
+    with pytest.raises(ExportError, match=r"^What was written cannot be run, so no file is left: KeyError"):
+        exported(ensemble(), tmp_path, "torch", photos)
+    assert not (tmp_path / "model.pt2").exists()
+
+
 class Branching(TinyBackbone):
     """Looks at values, which a trace does not have."""
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from automl_tl.backbones.checks.result import CheckResult, verdict
 from automl_tl.backbones.checks.shapes import SAME
@@ -18,8 +21,8 @@ def deterministic_in_eval(subject: Subject) -> CheckResult:
     for seed in (1, 2):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            runs.append(subject.outputs(subject.x))
-    gaps = [relative_difference(one, other) for one, other in zip(*runs, strict=True)]
+            runs.append(subject.read(subject.x))
+    gaps = _gaps(*runs)
     return verdict(
         deterministic_in_eval,
         max(gaps) < SAME,
@@ -32,11 +35,8 @@ def deterministic_in_eval(subject: Subject) -> CheckResult:
 def rows_are_independent(subject: Subject) -> CheckResult:
     """A picture's outputs do not depend on the others in its batch, nor on how many there are."""
     x = subject.x
-    together = [output[:1] for output in subject.outputs(x)]
-    others = [output[:1] for output in subject.outputs(torch.cat([x[:1], 3 - 2 * x[1:]]))]
-    alone = subject.outputs(x[:1])
-    beside = [relative_difference(one, other) for one, other in zip(others, together, strict=True)]
-    single = [relative_difference(one, other) for one, other in zip(alone, together, strict=True)]
+    together, others = (_first(subject.read(some)) for some in (x, torch.cat([x[:1], 3 - 2 * x[1:]])))
+    beside, single = _gaps(others, together), _gaps(subject.read(x[:1]), together)
     return verdict(
         rows_are_independent,
         max(beside) < SAME and max(single) < ALONE,
@@ -46,6 +46,20 @@ def rows_are_independent(subject: Subject) -> CheckResult:
         advice="features are cached by picture, so nothing may look across the batch: "
         "BatchNorm must use its running statistics in eval mode",
     )
+
+
+Read = Sequence[tuple[Tensor, Tensor]]
+"""Of every stage its output, and the vectors that features are made of."""
+
+
+def _first(read: Read) -> Read:
+    """Return the same of the first picture alone."""
+    return [(output[:1], vectors[:1]) for output, vectors in read]
+
+
+def _gaps(read: Read, reference: Read) -> list[float]:
+    """Return of every stage by how much output or vectors differ, whichever is more."""
+    return [max(map(relative_difference, *both)) for both in zip(read, reference, strict=True)]
 
 
 def _from(gaps: list[float], bound: float) -> str:

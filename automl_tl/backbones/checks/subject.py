@@ -13,6 +13,7 @@ from automl_tl.backbones.building import build_network
 from automl_tl.backbones.contract import Backbone
 from automl_tl.backbones.network import Network, normalise
 from automl_tl.backbones.registry import installed_name, origin, weights_info
+from automl_tl.backbones.stages import pool_stage
 from automl_tl.data.decode import Preprocessing, preprocess
 from automl_tl.errors import BackboneError
 from automl_tl.resources import meta_path
@@ -108,6 +109,12 @@ class Subject:
                 x = stage(x)
                 found.append(x)
         return found
+
+    def read(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return of every stage its output for `x`, and the vectors (N, D) that features are made of."""
+        network = self.network
+        with torch.no_grad():
+            return [(y, pool_stage(network, y, k).mean) for k, y in enumerate(self.outputs(x), start=1)]
 
 
 def kinds() -> list[Path]:

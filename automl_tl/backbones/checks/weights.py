@@ -22,14 +22,17 @@ def all_weights_are_loaded(subject: Subject) -> CheckResult:
     """The stages have nothing that the weights lack, and the weights nothing that the stages' layers lack.
 
     Missing are tensors that `load_state_dict` did not find, that differ between two builds (so they are random),
-    or that still have the constant that they were initialised with. A file's tensors for a part that the network
-    does not have at all, such as a classifier, may be left out.
+    or that still have the constant that they were initialised with, unless it was found in what was loaded. A file's
+    tensors for a part that the network does not have at all, such as a classifier, may be left out.
     """
     if subject.without_weights:
         return skipped(all_weights_are_loaded, subject.without_weights)
     with _recorded_loads() as loads:
         network = subject.fresh()
-    missing = sorted({*_not_found(loads, network), *_random(network, subject.second), *_initial(network, subject)})
+    found = _found(loads, network)
+    constant = [name for name in _initial(network, subject) if not found.get(name, False)]
+    lacking = [name for name, is_there in found.items() if not is_there]
+    missing = sorted({*lacking, *_random(network, subject.second), *constant})
     unexpected = [name for load in loads for name in load.unexpected if _belongs(name, load.module)]
     left_out = [name for load in loads for name in load.unexpected if name not in unexpected]
     n_tensors = len(_reached(network))
@@ -94,13 +97,13 @@ def _reached(network: Network) -> dict[str, Tensor]:
     return {name: t for name, t in own.items() if id(t) in reached and not name.endswith(COUNTER)}
 
 
-def _not_found(loads: list[_Load], network: Network) -> list[str]:
-    """Return what the last load that covers a tensor did not find."""
-    last: dict[int, bool] = {}
+def _found(loads: list[_Load], network: Network) -> dict[str, bool]:
+    """Return by name whether a load found a tensor that it covers; what no load covers is not among them."""
+    found: dict[int, bool] = {}
     for load in loads:
         for tensor in load.module.state_dict(keep_vars=True).values():
-            last[id(tensor)] = id(tensor) in load.missing and last.get(id(tensor), True)
-    return [name for name, tensor in _reached(network).items() if last.get(id(tensor), False)]
+            found[id(tensor)] = id(tensor) not in load.missing or found.get(id(tensor), False)
+    return {name: found[id(tensor)] for name, tensor in _reached(network).items() if id(tensor) in found}
 
 
 def _random(network: Network, second: Network) -> list[str]:
