@@ -171,7 +171,7 @@ def _in_folder(root: Path, how: Reading) -> Listing:
 
 
 def _has_classes(tree: Folder) -> bool:
-    """Return whether several folders hold pictures, which may be classes, and not one of some beside other files."""
+    """Return whether more than one folder holds pictures where class folders would lie."""
     while len(tree.children) == 1:
         (tree,) = tree.children
     return bool(tree.children)
