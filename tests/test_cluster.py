@@ -172,7 +172,8 @@ def test_a_signal_that_comes_while_ray_starts_is_heard_by_who_heard_it_before(
         for _ in range(600 if elsewhere else 1):  # it ends as soon as that thread has been told
             time.sleep(0.1)
 
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init))
+    errors = SimpleNamespace(RayError=type("RayError", (Exception,), {}))
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init, exceptions=errors))
     over = threading.Event()
     (other := threading.Thread(target=over.wait)).start()
     before = signal.signal(signal.SIGTERM, lambda *_: heard.append("search"))

@@ -96,8 +96,10 @@ def test_what_passed_is_remembered_until_something_changes(
 
 
 def test_overrides_reach_the_preflight(install: Install, tmp_path: Path) -> None:
-    check = f"assert kw == dict(weights=__import__('pathlib').Path({str(tmp_path / 'w.pth')!r})), kw"
-    body = f"def build(self, *, pretrained=True, **kw):\n    {check}\n    return Tiny.build(self)\n"
+    file = f"__import__('pathlib').Path({str(tmp_path / 'w.pth')!r})"
+    check = f"assert (weights, input_size) == ({file}, None), input_size"
+    named = "weights=None, input_size=None"
+    body = f"def build(self, *, pretrained=True, {named}):\n    {check}\n    return Tiny.build(self)\n"
     install("good-one", GOOD + f"\nclass Own(Tiny):\n  {body.replace(chr(10), chr(10) + '  ')}\nbackbone = Own()\n")
     (tmp_path / "w.pth").touch()
     own = configure("tiny", get_backbone("tiny"), weights=tmp_path / "w.pth", input_size=24, mean=(0.1, 0.2, 0.3))
