@@ -18,7 +18,21 @@ if TYPE_CHECKING:
     from automl_tl.data.address import Root
 
 F = TypeVar("F", bound=Callable[..., Any])
-PATH = click.Path(path_type=Path)
+
+
+def _named(value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    """Return a path as it is; an empty one, of a variable that is not set, would be the working folder."""
+    if isinstance(value, str) and not value.strip():
+        raise click.BadParameter("the path is empty: name a file or a folder", ctx, param)
+    return value
+
+
+class _Path(click.Path):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(_named(value, param, ctx), param, ctx)
+
+
+PATH = _Path(path_type=Path)
 
 
 class _Data(click.ParamType):
@@ -27,7 +41,7 @@ class _Data(click.ParamType):
     name = "data"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Root:
-        return parse_root(value)
+        return parse_root(_named(value, param, ctx))
 
 
 def data_argument(function: F) -> F:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shlex
 import subprocess
 import sys
 import time
@@ -92,3 +93,13 @@ def test_python_m_is_the_same_command() -> None:
     command = [sys.executable, "-m", "automl_tl", "--version"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout == f"automl-tl, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [("inspect ''", "DATA"), ("recommend ' '", "DATA"), ("evaluate '' x", "BUNDLE"), ("search x --out ''", "--out")],
+)
+def test_an_empty_path_is_not_the_working_folder(words: str, what: str) -> None:
+    result = CliRunner().invoke(main, shlex.split(words))
+    assert result.exit_code == 2
+    assert f"Invalid value for '{what}': the path is empty: name a file or a folder" in result.stderr
