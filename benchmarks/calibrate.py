@@ -25,9 +25,9 @@ from automl_tl.strategies import STRATEGIES, Strategy
 
 META = Path(__file__).parents[1] / "datasets_meta"
 BASE = "feature_extractor"
-COEFFICIENT_SD = np.array([0.25, 0.1, 0.1])
+COEFFICIENT_SD = np.array([0.25, 0.1])
 """Of the terms, before anything is measured, in units of `MetaFeatures.scale`: where four of five pictures are right
-(.4), a halving of few pictures, or two classes in place of many, changes the gain by four points."""
+(.4), a gain is some ten points, and two classes in place of many change it by four."""
 SPREAD = 0.15
 """Around which the spread of gains lies before anything is measured, within some e times."""
 
@@ -107,7 +107,7 @@ def calibrated(rows: pd.DataFrame) -> Calibration:
     """Return everything that is fitted on some rows."""
     gains = {name: regression(rows.dropna(subset=[f"true_{name}"]), name) for name in STRATEGIES if name != BASE}
     sets = tuple(sorted(rows["set"].unique()))
-    return Calibration(gains, usual(rows), borders(rows), len(rows), sets, int(rows["trainer"].iloc[0]))
+    return Calibration(gains, usual(rows), borders(rows), len(rows), sets, int(rows["trainer"].min()))
 
 
 def left_out(rows: pd.DataFrame) -> dict[str, Calibration]:

@@ -12,7 +12,7 @@ are drawn, `assess` looks at the training part, each strategy is trained on it t
 soon as it is known, so an interrupted run goes on where it stopped. `collect` puts the rows of FOLDER in the place of
 earlier ones of the panel; what the panel has of today's trainer is not trained again, so FOLDER may be lost after it.
 `frozen` is for changes of what is solved and not of what is trained: it takes rows of every trainer, and a new FOLDER.
-Until all rows of a trainer are there they are kept aside: `--out benchmarks/results/panel_rows.csv` for every act.
+`--out benchmarks/results/panel_rows.csv` keeps the rows of a trainer aside, beside those of the one before.
 datasets_meta/README.md says what the columns are.
 """
 
