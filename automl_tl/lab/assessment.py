@@ -113,17 +113,13 @@ def assess(
         expectations = expect(lab, evidence, features[evidence.backbone], sample, domain, speed)
     choice = choose(expectations.front, matrix, budget, expectations.usual)
     with clock("flips"):
-        screened = evidence.screened(expectations.start(choice.strategy))
-
-        def looked_at() -> tuple[FlipHarm, ...]:
-            return _flips(lab, screened, features[evidence.backbone], sample, spare)
-
-        harms = spare.attempt(FLIPS, looked_at, lambda: ()) if flips else ()
+        screened, own_features = evidence.screened(expectations.start(choice.strategy)), features[evidence.backbone]
+        harms = _flips(lab, screened, own_features, sample, spare) if flips else ()
     own = lab.networks.network(evidence.late.backbone).fine_tuning
     advice, near = advise(choice.strategy, unfreezing, harms, own), nearest(expectations.known, lab.calibration)
     return Assessment(
         sample, features, domains, evidence, size, matrix, expectations, unfreezing, choice, harms, advice, near, own,
-        picture_extremes(lab, features[evidence.backbone], sample),
+        picture_extremes(lab, own_features, sample),
     )  # fmt: skip
 
 
@@ -149,11 +145,16 @@ def _size(lab: Lab, name: str, sample: Sample) -> Size:
 
 
 def _flips(lab: Lab, screened: Candidate, features: Features, sample: Sample, spare: SpareTime) -> tuple[FlipHarm, ...]:
+    """Return what mirrored pictures do; nothing where there is no time to see."""
     rows = sample.subset(MAX_PICTURES, lab.seed)[:MAX_PICTURES]
     source, pictures = screened.source, [sample.pictures[row] for row in rows]
-    flipped = {}
-    for view in ("hflip", "vflip"):
-        with lab.monitor.activity(f"Features of flipped pictures ({view})") as update:
-            values = lab.features(screened.backbone, pictures, view, spare.counting(update))
-            flipped[view] = values.matrix(source.cuts, source.pooling)
-    return judge_flips(screened, features.matrix(source.cuts, source.pooling), sample, rows, flipped)
+
+    def looked_at() -> tuple[FlipHarm, ...]:
+        flipped = {}
+        for view in ("hflip", "vflip"):
+            with lab.monitor.activity(f"Features of flipped pictures ({view})") as update:
+                values = lab.features(screened.backbone, pictures, view, spare.counting(update))
+                flipped[view] = values.matrix(source.cuts, source.pooling)
+        return judge_flips(screened, features.matrix(source.cuts, source.pooling), sample, rows, flipped)
+
+    return spare.attempt(FLIPS, looked_at, lambda: ())

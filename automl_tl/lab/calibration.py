@@ -67,8 +67,18 @@ class GainPrior:
     mean: float
     sd: float
 
+    def weighed_with(self, gain: float, stderr: float) -> GainPrior:
+        """Return the same with a gain that is known besides, each by its certainty: two normals, precisions add up.
+
+        Args:
+            gain: in accuracy.
+            stderr: of it, above 0.
+        """
+        weight = self.sd**2 / (self.sd**2 + stderr**2)
+        return GainPrior(weight * gain + (1 - weight) * self.mean, self.sd * stderr / math.hypot(self.sd, stderr))
+
     def with_measured(self, gain: float, stderr: float) -> GainPrior:
-        """Return the same with a measured gain, each by its certainty: precisions add up.
+        """Return the same with a measured gain, see `weighed_with`.
 
         Where the two are further apart than CONTRADICTION, the prior counts as wide as they are apart (the moment
         estimate of DerSimonian and Laird 1986): what is measured well is not talked away.
@@ -77,11 +87,9 @@ class GainPrior:
             gain: in accuracy.
             stderr: of it, above 0.
         """
-        prior = self.sd
-        if abs(gain - self.mean) > CONTRADICTION * math.hypot(stderr, prior):
-            prior = math.sqrt((gain - self.mean) ** 2 - stderr**2)
-        weight = prior**2 / (prior**2 + stderr**2)
-        return GainPrior(weight * gain + (1 - weight) * self.mean, prior * stderr / math.hypot(prior, stderr))
+        if abs(gain - self.mean) <= CONTRADICTION * math.hypot(stderr, self.sd):
+            return self.weighed_with(gain, stderr)
+        return replace(self, sd=math.sqrt((gain - self.mean) ** 2 - stderr**2)).weighed_with(gain, stderr)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from automl_tl.devices import own_numbers
 from automl_tl.features.engine import Engine
 from automl_tl.learning.folding import folded
 from automl_tl.learning.mixed_precision import in_bfloat16
@@ -85,7 +86,7 @@ class FastStages(AbstractContextManager["FastStages"]):
         """Decide, once, by two of the inputs (m, ...) of the first stage."""
         if self._undecided:
             self._undecided = False
-            with evaluating(self._stages), torch.random.fork_rng(devices=[]):
+            with evaluating(self._stages), own_numbers():
                 self._decide(inputs[:_PICTURES].detach())
 
     def __exit__(self, *error: object) -> None:

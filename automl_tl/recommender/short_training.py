@@ -71,19 +71,17 @@ class ShortTraining:
     def update(self, prior: GainPrior, base: Estimate) -> GainPrior:
         """Return the gain that is expected after it, prior and measurement weighed by their certainty.
 
-        The product of two normal densities: precisions add up. The frozen candidate was chosen with the held-out
-        pictures in sight, so its optimism is added to the gain. Fewer pictures and epochs than there could be widen
-        the measurement.
+        The frozen candidate was chosen with the held-out pictures in sight, so its optimism is added to the gain. Fewer
+        pictures and epochs than there could be widen the measurement.
 
         Args:
             prior: before anything was trained.
             base: of the frozen candidate, on all pictures.
         """
-        mean = self.tuned - self.frozen + max(base.optimism, 0.0)
+        gain = self.tuned - self.frozen + max(base.optimism, 0.0)
         less = self.n_available / self.n_trained * max(epochs_for(self.n_available) / self.epochs, 1.0)
         sd = math.hypot(self.stderr, SHORT_RUN_SD * (1 - base.accuracy) * math.sqrt(less))
-        weight = prior.sd**2 / (prior.sd**2 + sd**2)
-        return GainPrior(weight * mean + (1 - weight) * prior.mean, prior.sd * sd / math.hypot(prior.sd, sd))
+        return prior.weighed_with(gain, sd)
 
     def describe(self) -> str:
         """Return what was done and what it came to, as a sentence."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from automl_tl.backbones.checks.result import CheckResult, verdict
 from automl_tl.backbones.checks.shapes import SAME
 from automl_tl.backbones.checks.subject import Subject, gap_text, relative_difference
+from automl_tl.devices import own_numbers
 
 ALONE = 1e-3
 """Relative difference that other batch sizes, and so other kernels, may make in float32."""
@@ -19,8 +20,7 @@ def deterministic_in_eval(subject: Subject) -> CheckResult:
     """In eval mode the same pictures give the same outputs, wherever the random generator stands."""
     runs = []
     for seed in (1, 2):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with own_numbers(seed):
             runs.append(subject.read(subject.x))
     gaps = _gaps(*runs)
     return verdict(

@@ -15,6 +15,7 @@ from automl_tl.backbones.network import Network, normalise
 from automl_tl.backbones.registry import installed_name, origin, weights_info
 from automl_tl.backbones.stages import pool_stage
 from automl_tl.data.decode import Preprocessing, preprocess
+from automl_tl.devices import own_numbers
 from automl_tl.errors import BackboneError
 from automl_tl.resources import meta_path
 
@@ -85,8 +86,7 @@ class Subject:
         return self._built(4, pretrained=not random and not self.without_weights)
 
     def _built(self, seed: int, *, pretrained: bool) -> Network:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with own_numbers(seed):
             return build_network(self.name, self.backbone, pretrained=pretrained)
 
     @cached_property

@@ -48,13 +48,12 @@ def compare(task: Task, reference: Reference, outcome: Outcome, priors: Priors) 
     gain, stderr = paired_difference(task, rows, theirs, outcome.scores)
     if outcome.configuration.is_trained and task.metric.greater_is_better:
         gain += reference.optimism
-    mean, sd = _prior(task, reference, outcome, priors)
     seen, noise = gain, stderr
     if not outcome.configuration.is_trained:
         unit = 1.0 if task.metric.greater_is_better else PER_NAT  # merits are in accuracy
         seen, noise = (outcome.merit - reference.outcome.merit) / unit, math.sqrt(DIFFERING / len(rows)) / unit
-    weight = sd**2 / (sd**2 + noise**2)
-    return Comparison(outcome, gain, stderr, len(rows), weight * seen + (1 - weight) * mean)
+    expected = _prior(task, reference, outcome, priors).weighed_with(seen, noise)
+    return Comparison(outcome, gain, stderr, len(rows), expected.mean)
 
 
 def accuracy_gain(
@@ -76,9 +75,8 @@ def accuracy_gain(
     right = reference.outcome.on(rows).argmax(1) == y
     gain, stderr = paired_gain(right, outcome.predictions == y, task.sample.groups[rows])
     gain += (outcome.configuration.is_trained if trained is None else trained) * reference.optimism
-    mean, sd = _expected(reference, outcome, priors)
-    weight = sd**2 / (sd**2 + stderr**2)
-    return weight * gain + (1 - weight) * mean, float(sd * stderr / np.hypot(sd, stderr))
+    expected = _expected(reference, outcome, priors).weighed_with(gain, stderr)
+    return expected.mean, expected.sd
 
 
 def best_first(task: Task, reference: Reference, compared: Sequence[Comparison]) -> list[Comparison]:
@@ -104,14 +102,14 @@ def paired_difference(task: Task, rows: np.ndarray, before: np.ndarray, after: n
     return difference, float(np.hypot(stderr, 1 / len(rows)))
 
 
-def _prior(task: Task, reference: Reference, outcome: Outcome, priors: Priors) -> tuple[float, float]:
-    """Return mean and standard deviation of the gain before it is measured, in units of the metric."""
+def _prior(task: Task, reference: Reference, outcome: Outcome, priors: Priors) -> GainPrior:
+    """Return the gain that is expected before it is measured, in units of the metric."""
     if task.metric.name == "log_loss":
-        return (0.0, 1.0) if outcome.configuration.is_trained else (0.0, FROZEN_PRIOR_SD)
+        return GainPrior(0.0, 1.0 if outcome.configuration.is_trained else FROZEN_PRIOR_SD)
     return _expected(reference, outcome, priors)
 
 
-def _expected(reference: Reference, outcome: Outcome, priors: Priors) -> tuple[float, float]:
+def _expected(reference: Reference, outcome: Outcome, priors: Priors) -> GainPrior:
     """Return the same in accuracy.
 
     Priors speak of gains over the feature extractor: what an early cut is ahead of it is no gain any more.
@@ -119,5 +117,5 @@ def _expected(reference: Reference, outcome: Outcome, priors: Priors) -> tuple[f
     strategy, leading = outcome.configuration.strategy, reference.outcome.configuration.strategy
     if outcome.configuration.is_trained:
         prior, ahead = priors[strategy], reference.ahead if leading == "early_feature_extractor" else 0.0
-        return prior.mean - ahead, max(prior.sd, FROZEN_PRIOR_SD)
-    return (0.0 if strategy == leading else -reference.ahead), FROZEN_PRIOR_SD
+        return GainPrior(prior.mean - ahead, max(prior.sd, FROZEN_PRIOR_SD))
+    return GainPrior(0.0 if strategy == leading else -reference.ahead, FROZEN_PRIOR_SD)
