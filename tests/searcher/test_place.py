@@ -39,6 +39,11 @@ class Several(ThisProcess):
 
     def __init__(self) -> None:
         self.shared = list[dict[str, Any]]()
+        self.alone = list[dict[str, Any]]()
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, report: Any = None, **options: Any) -> Future[Any]:
+        self.alone.append({"work": work.__name__, **options})
+        return super().submit(work, *args, report=report, **options)
 
     def together(
         self, work: Callable[..., Any], /, *args: Any, processes: int, folder: Path, report: Any = None, **options: Any
@@ -76,8 +81,8 @@ def test_a_long_refit_is_shared_and_kept(task: Task, executor: Several, tmp_path
     learned = place.learned(task, TUNED, START)
     (shared,) = executor.shared
     assert shared == {
-        "processes": 4, "folder": tmp_path / "refits", "work": "learn_in_group", "left": None, "memory": None,
-        "checkpoints": tmp_path / "refits", "at_once": 3,
+        "processes": 4, "folder": tmp_path / "refits", "work": "learn", "allowance": Allowance(at_once=3),
+        "checkpoints": tmp_path / "refits",
     }  # fmt: skip
     assert said == ["The refit is shared by 4 processes."]
     assert [file.stem for file in kept(tmp_path)] == [identity(task, TUNED, START)]
@@ -134,11 +139,15 @@ def test_a_clock_that_is_set_neither_ends_a_shared_refit_nor_prolongs_it(
     assert len(learned.trained.losses) == epochs
 
 
-def test_whoever_begins_a_shared_refit_again_has_what_is_left(
-    task: Task, executor: Several, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("processes", [1, 4])
+def test_whoever_begins_a_long_refit_again_has_what_is_left(
+    task: Task, executor: Several, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int
 ) -> None:
+    monkeypatch.setattr(Place, "_processes", lambda self, task, configuration: processes)
     place_for(executor, tmp_path)[0].learned(task, TUNED, START, allowance=Allowance(1000.0))
-    left, now = executor.shared[0]["left"], time.monotonic
+    (begun,) = executor.alone if processes == 1 else executor.shared
+    left, now = begun["allowance"].countdown, time.monotonic
+    assert left is not None
     assert 0 < left() < 1000
     monkeypatch.setattr(time, "monotonic", lambda: now() + 990)
     assert left() < 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from automl_tl.backbones.stages import has_batchnorm
@@ -16,7 +16,7 @@ from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allowance import UNBOUNDED, Allowance
 from automl_tl.searcher.trials.observer import Watch
-from automl_tl.searcher.trials.trained import Learned, learn, learn_in_group
+from automl_tl.searcher.trials.trained import Learned, learn
 from automl_tl.work import Executor
 
 LONG = 300.0
@@ -65,15 +65,17 @@ class Place:
         is_long = allowance.epochs is None and self.planned(configuration, task.sample.n) >= LONG
         kept = self.checkpoints if is_long else None
         processes = self._processes(task, configuration) if is_long else 1
+        if is_long and allowance.seconds is not None:
+            allowance = replace(allowance, countdown=self.executor.countdown(allowance.seconds))
         if kept is None or processes == 1:
             return self.executor.submit(
                 learn, task, configuration, start, allowance=allowance, report=watch, checkpoints=kept
             ).result()
         self.say(f"The refit is shared by {processes} processes.")
-        left = None if allowance.seconds is None else self.executor.countdown(allowance.seconds)
+        allowance = replace(allowance, at_once=min(processes, self.executor.per_machine))
         return self.executor.together(
-            learn_in_group, task, configuration, start, processes=processes, folder=kept, left=left, report=watch,
-            checkpoints=kept, memory=allowance.memory, at_once=min(processes, self.executor.per_machine),
+            learn, task, configuration, start, processes=processes, folder=kept, allowance=allowance, report=watch,
+            checkpoints=kept,
         ).result()  # fmt: skip
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from automl_tl.learning.callbacks import Callback, Deadline, Memory
@@ -19,15 +19,17 @@ class Allowance:
     """Of a refit that has no time for the whole schedule: it goes on from the trial's weights for so many."""
     at_once: int = 1
     """Training runs of one machine that may go on at the same time."""
+    countdown: Callable[[], float] | None = None
+    """Tells how many of the seconds are left, however often the work is begun again; None: they count from then."""
 
     def share(self, spent: float, parts: int = 1) -> Allowance:
         """Return what one of `parts` equal parts may take of what is left after `spent` seconds."""
         return self if self.seconds is None else replace(self, seconds=(self.seconds - spent) / parts)
 
     def callbacks(self) -> Iterator[Callback]:
-        """Yield what ends a training run that would take more; the time counts from now."""
+        """Yield what ends a training run that would take more; the time counts from now, or goes on."""
         if self.seconds is not None:
-            yield Deadline(self.seconds)
+            yield Deadline(self.seconds if self.countdown is None else self.countdown())
         if self.memory is not None:
             yield Memory(self.memory)
 

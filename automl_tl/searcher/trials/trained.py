@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -168,24 +168,6 @@ def learn(
         configuration = replace(configuration, how=how)
     tunable, trained = train(material, configuration, task.everything, start, cache=cache, callbacks=callbacks)
     return Learned(learned_state(configuration, tunable), trained)
-
-
-def learn_in_group(
-    task: Task, configuration: Configuration, start: Start, *,
-    left: Callable[[], float] | None, checkpoints: Path, memory: int | None = None, at_once: int = 1,
-    report: Watch | None = None,
-) -> Learned:  # fmt: skip
-    """Do the same in one of several processes that share it.
-
-    Args:
-        task, configuration, start, report: see `learn`.
-        left: tells the seconds until it must have ended, however often it is begun again; None for no limit.
-        checkpoints: folder that all processes see.
-        memory: bytes that each process may hold; None for no limit.
-        at_once: processes of one machine.
-    """
-    allowance = Allowance(None if left is None else left(), memory, at_once=at_once)
-    return learn(task, configuration, start, allowance=allowance, report=report, checkpoints=checkpoints)
 
 
 def identity(task: Task, configuration: Configuration, start: Start) -> str:
