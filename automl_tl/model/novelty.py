@@ -17,11 +17,11 @@ from automl_tl.data.decode import Preprocessing
 from automl_tl.data.remarks import FEW_LEVELS
 from automl_tl.errors import BackboneError
 
-MOST_NEIGHBOURS = 256
 QUANTILE = 0.99
 LEAST_THRESHOLD = 1e-3
 """Below this a distance is rounding: pictures that are all alike do not make a slightly other one unusual."""
-_ROWS = 4096  # at once, to bound the memory of the distances
+_ROWS = 4096
+"""At once, to bound the memory of the distances."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Novelty:
     """Some training pictures' embeddings, and how far from the nearest a picture counts as unusual."""
 
     neighbours: np.ndarray
-    """(m, d) float32, of length 1, 1 <= m <= 256."""
+    """(m, d) float32, of length 1, m >= 1."""
     threshold: float
     """Cosine distance, 0 to 2."""
     least_contrast: float = 0.0
@@ -46,7 +46,10 @@ class Novelty:
                 f"the model knows its training pictures by {self.neighbours.shape[1]:,} columns, but its network puts "
                 f"out {embeddings.shape[1]:,}: make the bundle again"
             )
-        return _nearest(embeddings, self.neighbours)
+        found = np.empty(len(embeddings))
+        for start in range(0, len(embeddings), _ROWS):
+            found[start : start + _ROWS] = _likeness(embeddings[start : start + _ROWS], self.neighbours).max(axis=1)
+        return _as_distance(found)
 
     def unusual(self, embeddings: np.ndarray) -> np.ndarray:
         """Return which embeddings (n, d) are farther than the threshold or not finite, bool (n,)."""
@@ -82,16 +85,15 @@ def beyond(distance: np.ndarray, threshold: float) -> np.ndarray:
     return far
 
 
-def measure_novelty(embeddings: np.ndarray, seed: int = 0) -> Novelty:
-    """Keep a sample of the training pictures and find out how far apart they lie.
+def measure_novelty(embeddings: np.ndarray) -> Novelty:
+    """Keep some training pictures and find out how far apart they lie.
 
-    The threshold is the 99th percentile of the distances of each training picture to the nearest other one in the
-    sample, times 1 + 2 / sqrt(n): among few pictures the largest of the distances says little of what is still to
-    come (the factor is 2 for 4 pictures, 1.2 for 100, 1.02 for 10,000).
+    The threshold is the 99th percentile of the distances of each picture to the nearest other one, times
+    1 + 2 / sqrt(n): among few pictures the largest of the distances says little of what is still to come (the factor is
+    2 for 4 pictures, 1.2 for 100).
 
     Args:
-        embeddings: (n, d), n >= 2, of any length, as `forward` returns them.
-        seed: of the sample, which is drawn where there are more than 256.
+        embeddings: (n, d), 2 <= n, a few hundred at most, of any length, as `forward` returns them.
 
     Raises:
         ValueError: Fewer than two embeddings.
@@ -99,28 +101,24 @@ def measure_novelty(embeddings: np.ndarray, seed: int = 0) -> Novelty:
     n = len(embeddings)
     if embeddings.ndim != 2 or n < 2:
         raise ValueError(f"embeddings (n, d) of two pictures or more are needed, but got {embeddings.shape}")
-    kept = np.arange(n)
-    if n > MOST_NEIGHBOURS:
-        kept = np.sort(np.random.default_rng(seed).choice(n, MOST_NEIGHBOURS, replace=False))
-    neighbours = _of_length_1(embeddings[kept]).astype(np.float32)
-    own = np.full(n, -1)
-    own[kept] = np.arange(len(kept))
-    distances = _nearest(embeddings, neighbours, own)
+    neighbours = _of_length_1(embeddings).astype(np.float32)
+    likeness = _likeness(embeddings, neighbours)
+    np.fill_diagonal(likeness, -np.inf)  # a picture is no neighbour of its own
+    distances = _as_distance(likeness.max(axis=1))
     threshold = float(np.quantile(distances, QUANTILE)) * (1 + 2 / math.sqrt(n))
     return Novelty(neighbours, min(max(threshold, LEAST_THRESHOLD), 2.0))
 
 
-def _nearest(embeddings: np.ndarray, neighbours: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
-    """Return distances (n,) float64; `own` (n,) is the neighbour that is the picture itself, or -1."""
-    found = np.empty(len(embeddings))
-    for start in range(0, len(embeddings), _ROWS):
-        rows = slice(start, start + _ROWS)
-        likeness = _of_length_1(embeddings[rows]) @ neighbours.T.astype(np.float64)
-        if own is not None:
-            mine = np.flatnonzero(own[rows] >= 0)
-            likeness[mine, own[rows][mine]] = -np.inf
-        found[rows] = likeness.max(axis=1)
-    return np.clip(1 - found, 0.0, 2.0)
+def _likeness(embeddings: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
+    """Return the cosine of every embedding (n, d) with every neighbour (m, d), float64 (n, m)."""
+    cosines: np.ndarray = _of_length_1(embeddings) @ neighbours.T.astype(np.float64)
+    return cosines
+
+
+def _as_distance(likeness: np.ndarray) -> np.ndarray:
+    """Return cosine distances, 0 to 2 whatever is rounded."""
+    distances: np.ndarray = np.clip(1 - likeness, 0.0, 2.0)
+    return distances
 
 
 def _of_length_1(embeddings: np.ndarray) -> np.ndarray:

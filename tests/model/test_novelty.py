@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from automl_tl.model.novelty import LEAST_THRESHOLD, MOST_NEIGHBOURS, Novelty, measure_novelty
+from automl_tl.model.novelty import LEAST_THRESHOLD, Novelty, measure_novelty
 
 
 def cloud(n: int, seed: int, d: int = 16) -> np.ndarray:
@@ -25,7 +25,7 @@ def test_what_is_not_finite_is_unusual() -> None:
     assert novelty.unusual(np.array([[np.nan, 1.0], [np.inf, 0.0], [-1.0, -1.0]])).tolist() == [True, True, False]
 
 
-@pytest.mark.parametrize("n", [20, 200, 2000])
+@pytest.mark.parametrize("n", [20, 100, 500])
 def test_pictures_of_the_same_kind_are_seldom_unusual_and_others_always(n: int) -> None:
     novelty = measure_novelty(cloud(n, 0))
     assert novelty.unusual(cloud(2000, 1)).mean() < 0.05
@@ -57,13 +57,11 @@ def test_one_picture_is_no_measure() -> None:
         measure_novelty(cloud(1, 0))
 
 
-def test_a_sample_is_kept_and_its_own_pictures_are_not_their_neighbours() -> None:
-    novelty = measure_novelty(cloud(1000, 0), seed=5)
-    assert novelty.neighbours.shape == (MOST_NEIGHBOURS, 16)
+def test_what_is_kept_has_length_one_and_no_picture_is_its_own_neighbour() -> None:
+    novelty = measure_novelty(cloud(200, 0))
+    assert novelty.neighbours.shape == (200, 16)
     assert novelty.neighbours.dtype == np.float32
-    assert np.linalg.norm(novelty.neighbours, axis=1) == pytest.approx(np.ones(MOST_NEIGHBOURS))
-    assert np.array_equal(novelty.neighbours, measure_novelty(cloud(1000, 0), seed=5).neighbours)
-    assert not np.array_equal(novelty.neighbours, measure_novelty(cloud(1000, 0), seed=6).neighbours)
+    assert np.linalg.norm(novelty.neighbours, axis=1) == pytest.approx(np.ones(200))
     assert novelty.threshold > LEAST_THRESHOLD
 
 
