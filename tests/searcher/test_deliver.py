@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from generated_pictures import MakePictures
 from loops import Standing, make_loop, trained
 from tasks import RIDGE, TUNED, install, outcome, retuned
@@ -29,7 +30,9 @@ from automl_tl.searcher.delivery.unseen import unseen_pictures
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.search import search
+from automl_tl.searcher.trials.comparison import Comparison
 from automl_tl.searcher.trials.loop import Loop
+from automl_tl.searcher.trials.outcome import Outcome
 
 TEN = retuned(TUNED, epochs=10)
 
@@ -83,7 +86,7 @@ def test_the_tested_model_is_kept_whatever_goes_wrong(
 
     monkeypatch.setattr(everything, "_learn_from_everything", fail)
     tested: Any = SimpleNamespace()
-    model, note = everything.whole_or_tested(loop, [], [], tested)
+    model, note = everything.whole_or_tested(loop, [], [], [], tested)
     assert model is tested
     assert note.startswith("The delivered model is the tested one")
     assert said in note
@@ -159,6 +162,35 @@ def test_without_time_the_tested_model_is_delivered(
     assert result.best.training == "frozen"
     assert result.test is not None
     assert any("there was no time to learn from the test part as well" in note for note in result.notes)
+
+
+def test_with_time_for_frozen_members_alone_the_trained_ones_stay_as_they_were_tested(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def both(loop: Loop, ranked: Sequence[Comparison]) -> tuple[list[Outcome], list[float]]:
+        outcomes = [c.outcome for c in ranked]
+        return [next(o for o in outcomes if o.configuration.is_trained is wanted) for wanted in (True, False)], [
+            0.4,
+            0.6,
+        ]
+
+    def seconds(loop: Loop, chosen: Sequence[Outcome], n: int) -> float:
+        return 1e6 if any(outcome.configuration.is_trained for outcome in chosen) else 0.0
+
+    monkeypatch.setattr(module, "_choose", both)
+    monkeypatch.setattr(everything, "_everything_seconds", seconds)
+    tested: list[Any] = []
+    real: Callable[..., Any] = everything.whole_or_tested
+    monkeypatch.setattr(module, "whole_or_tested", lambda *given: tested.append(given[-1]) or real(*given))
+    result = search(many, trials=1, budget=600, out=tmp_path / "run", backbones=["tiny"])
+    model = automl_tl.load(result.bundle)
+    assert model.details["data"]["learned_from"] == [96, 120]
+    assert model.details["metrics"]["of"] == {"this_model": False, "n_training": 96}
+    ours, before = model.members, tested[0].members
+    assert [member.weight for member in ours] == pytest.approx([0.4, 0.6])
+    assert torch.equal(ours[0].head.linear.weight, before[0].head.linear.weight)
+    assert not torch.equal(ours[1].head.linear.weight, before[1].head.linear.weight)
+    assert any("there was no time to train with more than 96 of them" in note for note in result.notes)
 
 
 def test_late_the_model_is_tested_on_a_few_pictures(

@@ -83,7 +83,7 @@ def deliver(loop: Loop) -> Delivered:
     is_new = _save(model, folder, members, learned_from)
     if lab.held_aside:
         with lab.clock("learning from the test part"), lab.monitor.activity("Learning from the test part as well"):
-            last, note = whole_or_tested(loop, chosen, shares, model)
+            last, note = whole_or_tested(loop, chosen, shares, refits, model)
         notes.append(note)
         if last is not model:
             model = last

@@ -1,4 +1,4 @@
-"""The last step: the tested model learns from the test part as well, where there is time."""
+"""The last step: the tested model learns from the test part as well, as many of its members as there is time for."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ from automl_tl.spare_time import LateError
 _NO_TIME = "The delivered model is the tested one: there was no time to learn from the test part as well."
 
 
-def whole_or_tested(loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float], tested: Model) -> tuple[Model, str]:
+def whole_or_tested(
+    loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float], refits: Sequence[Refitted], tested: Model
+) -> tuple[Model, str]:
     """Return `_learn_from_everything`'s model, or the tested one, written already, where anything goes wrong."""
     try:
-        return _learn_from_everything(loop, chosen, shares, tested)
+        return _learn_from_everything(loop, chosen, shares, refits, tested)
     except KeyboardInterrupt:
         return tested, "The delivered model is the tested one: learning from the test part was interrupted."
     except Exception as error:  # whatever a plugin's code raises; the tested model is there
@@ -37,18 +39,21 @@ def whole_or_tested(loop: Loop, chosen: Sequence[Outcome], shares: Sequence[floa
 
 
 def _learn_from_everything(
-    loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float], tested: Model
+    loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float], refits: Sequence[Refitted], tested: Model
 ) -> tuple[Model, str]:
-    """Return the model refitted on training and test pictures together where there is time, else the tested one."""
+    """Return the model refitted on training and test pictures together where there is time, else the tested one.
+
+    Where there is time for frozen members alone, the trained ones stay as they were tested.
+    """
     lab, task, deadline = loop.lab, loop.task, loop.session.deadline
     if not loop.prepared.learns_from_everything:
         return tested, "The delivered model is the tested one: not all training pictures were looked at either."
     parts = (*TRAINING_PARTS, "test")
     whole = draw_sample(lab.dataset, len(lab.dataset.frame), lab.seed, parts=parts, most_folds=MOST_FOLDS)
-    needed = _everything_seconds(loop, chosen, whole.n) + 1.0
-    if loop.interrupted or deadline.left - EXPORT_SECONDS < needed:
+    learning = _in_time(loop, chosen, whole.n)
+    if loop.interrupted or not learning:
         return tested, _NO_TIME
-    names = list(dict.fromkeys(o.configuration.backbone for o in chosen))
+    names = list(dict.fromkeys(o.configuration.backbone for o in learning))
     spare = deadline.spare(reserved=EXPORT_SECONDS)
     try:
         features, _ = extract_all(lab, names, whole.pictures, spare)
@@ -63,14 +68,33 @@ def _learn_from_everything(
         allowance = Allowance(seconds, loop.session.options.max_memory)
         return refitted(everything, outcome, loop.candidates.reference.l2, place, allowance=allowance)
 
-    refits = frozen_first(chosen, refit)
-    if not all(f.is_refit for f in refits):
+    learned = frozen_first(learning, refit)
+    if not all(f.is_refit for f in learned):
         return tested, "The delivered model is the tested one: the refit on everything was rejected."
-    if min(f.share for f in refits) < NEARLY_ENOUGH:
+    if min(f.share for f in learned) < NEARLY_ENOUGH:
         return tested, "The delivered model is the tested one: learning from the test part took longer than foreseen."
-    model = calibrated_model(task, everything, chosen, shares, [f.member for f in refits], spare)
-    model = replace(model, details=_after(tested.details, whole, refits))
-    return model, f"The delivered model has learned from all {whole.n:,} pictures, those it was tested on included."
+    anew = dict(zip(map(id, learning), learned, strict=True))
+    whole_refits = [anew.get(id(outcome), before) for outcome, before in zip(chosen, refits, strict=True)]
+    model = calibrated_model(task, everything, chosen, shares, [f.member for f in whole_refits], spare)
+    return replace(model, details=_after(tested.details, whole, whole_refits)), _said(whole_refits, whole.n)
+
+
+def _in_time(loop: Loop, chosen: Sequence[Outcome], n: int) -> Sequence[Outcome]:
+    """Return which candidates there is time to refit on all `n` pictures: all, the frozen ones, or none."""
+    left = loop.session.deadline.left - EXPORT_SECONDS - 1.0
+    frozen = [outcome for outcome in chosen if not outcome.configuration.is_trained]
+    return next((some for some in (chosen, frozen) if some and _everything_seconds(loop, some, n) <= left), ())
+
+
+def _said(refits: Sequence[Refitted], n: int) -> str:
+    """Return in a sentence what the delivered model has learned from."""
+    fewest = min(one.n for one in refits)
+    if fewest == n:
+        return f"The delivered model has learned from all {n:,} pictures, those it was tested on included."
+    return (
+        f"The delivered model's head on frozen features has learned from all {n:,} pictures, those it was tested on "
+        f"included; there was no time to train with more than {fewest:,} of them."
+    )
 
 
 def _after(details: Mapping[str, Any], whole: Sample, refits: Sequence[Refitted]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -121,13 +122,14 @@ def _fault(learned: Learned) -> str | None:
 
 
 def rescaled(member: Member, factor: float, weight: float) -> Member:
-    """Return a member of an ensemble: its scores times `factor`, its share `weight`."""
+    """Return a member of an ensemble: its scores times `factor`, its share `weight`; the member itself stays."""
+    head = deepcopy(member.head)
     with torch.no_grad():
-        added = member.head.fully_connected
-        for layer in (member.head.linear, *([] if added is None else [added[-1]])):
+        added = head.fully_connected
+        for layer in (head.linear, *([] if added is None else [added[-1]])):
             for parameter in layer.parameters():
                 parameter.mul_(factor)
-    return replace(member, weight=weight)
+    return replace(member, head=head, weight=weight)
 
 
 def _as_it_was(task: Task, outcome: Outcome, reason: str) -> Refitted:
