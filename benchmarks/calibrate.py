@@ -15,19 +15,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize_scalar
 
-from automl_tl.lab.calibration import TERMS, Calibration, Regression, to_dict
+from automl_tl.lab.calibration import Calibration, UsualGain, to_dict
 from automl_tl.lab.matrix import Borders
 from automl_tl.lab.neighbours import known_row
 from automl_tl.strategies import STRATEGIES, Strategy
 
 META = Path(__file__).parents[1] / "datasets_meta"
 BASE = "feature_extractor"
-COEFFICIENT_SD = np.array([0.25, 0.1])
-"""Of the terms, before anything is measured, in units of `MetaFeatures.scale`: where four of five pictures are right
-(.4), a gain is some ten points, and two classes in place of many change it by four."""
+MEAN_SD = 0.25
+"""How far a mean gain may lie from zero before anything is measured, in units of `MetaFeatures.scale`: some ten points
+where four of five pictures are right (.4)."""
 SPREAD = 0.15
 """Around which the spread of gains lies before anything is measured, within some e times."""
 
@@ -44,28 +43,28 @@ def weights(rows: pd.DataFrame) -> np.ndarray:
     return 1 / np.sqrt(counts) / np.mean(1 / np.sqrt(counts))
 
 
-def regression(rows: pd.DataFrame, strategy: Strategy) -> Regression:
+def usual_gain(rows: pd.DataFrame, strategy: Strategy) -> UsualGain:
     """Fit what a strategy gains, in units of its scale: empirical Bayes, the spread by the largest evidence."""
-    known = [known_row(row) for _, row in rows.iterrows()]
-    X, scale = np.stack([one.terms() for one in known]), np.array([one.scale for one in known])
+    scale = np.array([known_row(row).scale for _, row in rows.iterrows()])
     y = ((rows[f"true_{strategy}"] - rows[f"true_{BASE}"]) / scale).to_numpy(float)
     noise = (rows[f"true_stderr_{strategy}"] / scale).to_numpy(float) ** 2
     count = weights(rows)
 
-    def variances(spread: float) -> np.ndarray:
-        return (spread**2 + noise) / count
+    def mean_at(spread: float) -> tuple[float, float, np.ndarray]:
+        """Return the mean, its precision, and the variance of every row around it."""
+        variances = (spread**2 + noise) / count
+        precision = MEAN_SD**-2 + (1 / variances).sum()
+        return float((y / variances).sum() / precision), float(precision), variances
 
     def loss(log: float) -> float:
-        K = (X * COEFFICIENT_SD**2) @ X.T + np.diag(variances(np.exp(log)))
-        factor = cho_factor(K)
-        prior = (log - np.log(SPREAD)) ** 2 / 2
-        return float(y @ cho_solve(factor, y) / 2 + np.log(np.diag(factor[0])).sum() + prior)
+        """Return minus the logarithm of evidence and prior, up to a constant."""
+        mean, precision, variances = mean_at(float(np.exp(log)))
+        evidence = np.log(variances).sum() + np.log(precision) + (y**2 / variances).sum() - mean**2 * precision
+        return float(evidence + (log - np.log(SPREAD)) ** 2) / 2
 
     spread = float(np.exp(minimize_scalar(loss, np.log([SPREAD, 2 * SPREAD])).x))
-    precision = (X / variances(spread)[:, None]).T @ X + np.diag(COEFFICIENT_SD**-2.0)
-    covariance = np.linalg.inv(precision)
-    coefficients = covariance @ (X / variances(spread)[:, None]).T @ y
-    return Regression(coefficients, covariance, spread)
+    mean, precision, _ = mean_at(spread)
+    return UsualGain(mean, precision**-0.5, spread)
 
 
 def borders(rows: pd.DataFrame) -> Borders:
@@ -105,7 +104,7 @@ def usual(rows: pd.DataFrame) -> dict[Strategy, float]:
 
 def calibrated(rows: pd.DataFrame) -> Calibration:
     """Return everything that is fitted on some rows."""
-    gains = {name: regression(rows.dropna(subset=[f"true_{name}"]), name) for name in STRATEGIES if name != BASE}
+    gains = {name: usual_gain(rows.dropna(subset=[f"true_{name}"]), name) for name in STRATEGIES if name != BASE}
     sets = tuple(sorted(rows["set"].unique()))
     return Calibration(gains, usual(rows), borders(rows), len(rows), sets, int(rows["trainer"].min()))
 
@@ -127,8 +126,7 @@ def main() -> None:
     temporary.write_text(json.dumps(fits, indent=1) + "\n", encoding="utf-8")
     temporary.replace(arguments.out)
     for strategy, gain in whole.gains.items():
-        terms = ", ".join(f"{value:+.2f} {name}" for name, value in zip(TERMS, gain.coefficients, strict=True))
-        print(f"{strategy}: {terms}; spread {gain.spread:.2f}")
+        print(f"{strategy}: {gain.mean:+.3f} +- {gain.stderr:.3f}, spread {gain.spread:.2f}")
 
 
 if __name__ == "__main__":
