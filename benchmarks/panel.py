@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -61,6 +60,8 @@ AS_TODAY = (5, TRAINER_VERSION)
 """Versions that train alike: 6 differs from 5 only where classes weigh differently, which no row asks for."""
 DEFAULT_OUT = Path(__file__).parents[1] / "datasets_meta" / "panel.csv"
 HALVES = 200
+NO_HURRY = 1e6
+"""Seconds that the short fine-tuning may take: the whole of it, as on a machine that is fast enough."""
 
 
 def measure(one: Opened) -> dict[str, Any]:
@@ -130,7 +131,7 @@ def tried_on(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
     if value_of_trying(found.expectations.front, min(found.sample.n, MOST_SCORED), None) < WORTH / 2:
         return {**kept, "tried_runs": 0}
     late = found.evidence.late
-    tried = try_fine_tuning(one.lab, found, late, math.inf, lambda done, total: None)
+    tried = try_fine_tuning(one.lab, found, late, NO_HURRY, lambda done, total: None)
     if tried is None:
         return {**kept, "tried_runs": 0}
     names = ("frozen", "tuned", "stderr", "n_trained", "n_available", "n_scored", "epochs")

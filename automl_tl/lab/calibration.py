@@ -3,9 +3,9 @@
 Means, spreads and the border of size were fitted by `benchmarks/calibrate.py` on `datasets_meta/panel.csv`, and learn
 from the user's own runs. The model is one that a person can read: what a strategy gains over the feature extractor, in
 standard deviations of being right on one picture, is normal around one mean for all data sets. On the panel nothing
-that is known beforehand made the gains of data sets that were left out likelier by more than a standard error: not
-whether there are two classes (by .002 to .007 a row, +- .01), not how many pictures, classes or pictures of a class there are, not how
-different they are, nor how many of them frozen features get wrong.
+that is known beforehand made the gains of data sets that were left out likelier by more than a standard error, over the
+three strategies: not whether there are two classes (.003 to .007 a row, +- .01), not how many pictures, classes or
+pictures of a class there are, not how different they are, nor how many of them frozen features get wrong.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CONTRADICTION = 3.0
 
 @dataclass(frozen=True)
 class MetaFeatures:
-    """What is known of a data set before anything is trained: how far strategies lie apart, and which sets are like it."""
+    """What is known of a data set before anything is trained: how far strategies lie apart, what sets are like it."""
 
     n_training: int
     n_classes: int
