@@ -13,7 +13,7 @@ from automl_tl.model.model import Model
 from automl_tl.searcher.delivery.members import Refitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
 from automl_tl.searcher.delivery.place import place_of
-from automl_tl.searcher.delivery.refit import NEARLY_ENOUGH, frozen_first
+from automl_tl.searcher.delivery.refit import NEARLY_ENOUGH, frozen_first, seconds_to_begin
 from automl_tl.searcher.first_look import MOST_FOLDS, TRAINING_PARTS
 from automl_tl.searcher.task import Computed
 from automl_tl.searcher.trials.allowance import Allowance
@@ -43,7 +43,7 @@ def _learn_from_everything(
 ) -> tuple[Model, str]:
     """Return the model refitted on training and test pictures together where there is time, else the tested one.
 
-    Where there is time for frozen members alone, the trained ones stay as they were tested.
+    A member for which there is no time, or whose refit cannot be used, stays as it was tested.
     """
     lab, task, deadline = loop.lab, loop.task, loop.session.deadline
     if not loop.prepared.learns_from_everything:
@@ -69,14 +69,14 @@ def _learn_from_everything(
         return refitted(everything, outcome, loop.candidates.reference.l2, place, allowance=allowance)
 
     learned = frozen_first(learning, refit)
-    if not all(f.is_refit for f in learned):
-        return tested, "The delivered model is the tested one: the refit on everything was rejected."
-    if min(f.share for f in learned) < NEARLY_ENOUGH:
-        return tested, "The delivered model is the tested one: learning from the test part took longer than foreseen."
-    anew = dict(zip(map(id, learning), learned, strict=True))
-    whole_refits = [anew.get(id(outcome), before) for outcome, before in zip(chosen, refits, strict=True)]
-    model = calibrated_model(task, everything, chosen, shares, [f.member for f in whole_refits], spare)
-    return replace(model, details=_after(tested.details, whole, whole_refits)), _said(whole_refits, whole.n)
+    anew = {id(o): f for o, f in zip(learning, learned, strict=True) if f.is_refit and f.share >= NEARLY_ENOUGH}
+    if not anew:
+        rejected = "the refit on everything was rejected"
+        why = "learning from the test part took longer than foreseen" if learned[0].is_refit else rejected
+        return tested, f"The delivered model is the tested one: {why}."
+    members = [anew.get(id(outcome), before) for outcome, before in zip(chosen, refits, strict=True)]
+    model = calibrated_model(task, everything, chosen, shares, [one.member for one in members], spare)
+    return replace(model, details=_after(tested.details, whole, members)), _said(members, whole.n)
 
 
 def _in_time(loop: Loop, chosen: Sequence[Outcome], n: int) -> Sequence[Outcome]:
@@ -86,14 +86,14 @@ def _in_time(loop: Loop, chosen: Sequence[Outcome], n: int) -> Sequence[Outcome]
     return next((some for some in (chosen, frozen) if some and _everything_seconds(loop, some, n) <= left), ())
 
 
-def _said(refits: Sequence[Refitted], n: int) -> str:
+def _said(members: Sequence[Refitted], n: int) -> str:
     """Return in a sentence what the delivered model has learned from."""
-    fewest = min(one.n for one in refits)
+    fewest = min(one.n for one in members)
     if fewest == n:
         return f"The delivered model has learned from all {n:,} pictures, those it was tested on included."
     return (
-        f"The delivered model's head on frozen features has learned from all {n:,} pictures, those it was tested on "
-        f"included; there was no time to train with more than {fewest:,} of them."
+        f"One of the two networks that are delivered together has learned from all {n:,} pictures, those they were "
+        f"tested on included; the other stays as it was tested, from {fewest:,} of them."
     )
 
 
@@ -106,7 +106,7 @@ def _after(details: Mapping[str, Any], whole: Sample, refits: Sequence[Refitted]
 
 
 def _everything_seconds(loop: Loop, chosen: Sequence[Outcome], n: int) -> float:
-    """Return what learning from all `n` pictures takes: new features in every view, decoding, solving, training."""
+    """Return the seconds that learning from `n` pictures needs: features in every view, decoding, solving, training."""
     lab, task = loop.lab, loop.task
     each = {
         name: loop.prepared.costs.pace * lab.picture_seconds(name, task.sample.pictures)
@@ -119,5 +119,5 @@ def _everything_seconds(loop: Loop, chosen: Sequence[Outcome], n: int) -> float:
             views = len(task.views(configuration.frozen.views))
             total += views * (n - task.sample.n) * each[configuration.backbone] + 2 * outcome.seconds
         else:
-            total += n * each[configuration.backbone] / 2 + loop.prepared.costs.seconds(configuration, n)
+            total += n * each[configuration.backbone] / 2 + seconds_to_begin(loop.prepared.costs, configuration, n)
     return total

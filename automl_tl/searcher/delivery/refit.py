@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from automl_tl.errors import sentence
+from automl_tl.learning.configuration import Configuration
 from automl_tl.searcher.delivery.members import Refitted, kept_member, refitted
 from automl_tl.searcher.delivery.place import place_of
 from automl_tl.searcher.trials.allowance import Allowance
+from automl_tl.searcher.trials.costs import Costs
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
 
@@ -67,15 +69,19 @@ def _not_refitted(loop: Loop, unseen: int) -> str:
 
 
 def _affordable(loop: Loop, outcome: Outcome, left: float) -> int | None:
-    """Return None for the whole schedule, or the epochs for which training can go on, 0 for none.
+    """Return None for the whole schedule, or the epochs for which training can go on, 0 for none."""
+    how, costs, n = outcome.configuration.tuned, loop.prepared.costs, loop.task.sample.n
+    if seconds_to_begin(costs, outcome.configuration, n) <= left:
+        return None
+    epochs = int(left / costs.seconds(outcome.configuration, n) * how.all_epochs)
+    return min(epochs, max(LEAST_EPOCHS, how.epochs // 2)) if epochs >= LEAST_EPOCHS else 0
+
+
+def seconds_to_begin(costs: Costs, configuration: Configuration, n: int) -> float:
+    """Return the seconds that must be left for a trained candidate to be refitted on `n` pictures.
 
     Refits mostly take less than is set aside for them, and one that has nearly all its epochs is worth more than a
     few epochs on top of the trial's.
     """
-    how = outcome.configuration.tuned
-    seconds = loop.prepared.costs.seconds(outcome.configuration, loop.task.sample.n)
-    enough = NEARLY_ENOUGH if outcome.configuration.training == "fine_tuning" else 1.0
-    if enough * seconds <= left:
-        return None
-    epochs = int(left / seconds * (how.all_epochs))
-    return min(epochs, max(LEAST_EPOCHS, how.epochs // 2)) if epochs >= LEAST_EPOCHS else 0
+    enough = NEARLY_ENOUGH if configuration.training == "fine_tuning" else 1.0
+    return enough * costs.seconds(configuration, n)
