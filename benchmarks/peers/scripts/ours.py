@@ -27,7 +27,7 @@ def train(task: Task) -> None:
 def for_training(task: Task) -> Path:
     """Return a table that says that every picture is for training.
 
-    From some fifty of a class on, the search holds a part of them aside for a test all the same, and learns from it last.
+    From some fifty of a class on, the search holds a part aside for a test all the same, and learns from it last.
     """
     table = task.model.parent / "training.csv"
     with table.open("w", newline="", encoding="utf-8") as file:
