@@ -143,7 +143,7 @@ def test_a_refit_on_everything_that_was_cut_short_leaves_the_tested_model(
     real: Callable[..., Refitted] = everything.refitted
 
     def refitted(task: Any, *args: Any, **more: Any) -> Refitted:
-        return replace(real(task, *args, **more), share=0.5)
+        return replace(real(task, *args, **more), share=0.1)
 
     monkeypatch.setattr(everything, "refitted", refitted)
     result = quick_search(many, tmp_path / "run")

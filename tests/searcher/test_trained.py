@@ -285,7 +285,11 @@ def test_a_refit_learns_from_every_picture(
     assert refit.member.cuts == found.configuration.cuts
 
 
-def test_training_goes_on_from_a_trial_s_weights(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("epochs", [None, 2])
+def test_training_goes_on_from_a_trial_s_weights(
+    task: Task, monkeypatch: pytest.MonkeyPatch, epochs: int | None
+) -> None:
+    """For its schedule, or at a smaller rate for as many epochs as there is time for; the head has had its own."""
     ours = best_frozen(task)
     found = score_trained(task, JOINED, ours, HERE)
     recipes: list[Any] = []
@@ -298,10 +302,13 @@ def test_training_goes_on_from_a_trial_s_weights(task: Task, monkeypatch: pytest
         return real(tunable, y, rows, recipe, *a, **kw)
 
     monkeypatch.setattr(module, "finetune", finetune)
-    refit = refitted(task, found, ours.l2, Place(HERE), allowance=Allowance(epochs=2))
-    assert (recipes[0].epochs, recipes[0].head_epochs) == (2, 0)
-    assert recipes[0].head_lr < JOINED.how.head_lr  # type: ignore[union-attr]
-    assert refit.n == task.sample.n
+    refit = refitted(task, found, ours.l2, Place(HERE), state=found.state, allowance=Allowance(epochs=epochs))
+    assert (recipes[0].epochs, recipes[0].head_epochs) == (epochs or JOINED.tuned.epochs, 0)
+    assert (recipes[0].head_lr < JOINED.tuned.head_lr) == (epochs is not None)
+    assert (refit.n, refit.share) == (task.sample.n, 1.0)
+    assert refit.state is not None
+    assert refit.state.keys() == found.state.keys()
+    assert not all(torch.equal(value, found.state[name]) for name, value in refit.state.items())
 
 
 def epoch(number: int, loss: float) -> Epoch:
@@ -385,7 +392,7 @@ def test_training_goes_on_in_the_candidate_s_own_variants(task: Task, monkeypatc
         return real(tunable, *args, **more)
 
     monkeypatch.setattr(module, "finetune", finetune)
-    refitted(task, found, ours.l2, Place(HERE), allowance=Allowance(epochs=3))
+    refitted(task, found, ours.l2, Place(HERE), state=found.state, allowance=Allowance(epochs=3))
     assert sizes == [module.n_variants(10)]
     assert module.n_variants(3) < module.n_variants(10)
 

@@ -13,7 +13,7 @@ from automl_tl.model.model import Model
 from automl_tl.searcher.delivery.members import Refitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
 from automl_tl.searcher.delivery.place import place_of
-from automl_tl.searcher.delivery.refit import NEARLY_ENOUGH, frozen_first, seconds_to_begin
+from automl_tl.searcher.delivery.refit import frozen_first, seconds_to_begin
 from automl_tl.searcher.first_look import MOST_FOLDS, TRAINING_PARTS
 from automl_tl.searcher.task import Computed
 from automl_tl.searcher.trials.allowance import Allowance
@@ -22,6 +22,8 @@ from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.spare_time import LateError
 
+LEAST_SHARE = 0.2
+"""Of a schedule; where the clock has left less of it, the member stays as it was tested."""
 _NO_TIME = "The delivered model is the tested one: there was no time to learn from the test part as well."
 
 
@@ -62,14 +64,15 @@ def _learn_from_everything(
     everything = replace(task, sample=whole, features=features, computed=Computed())
 
     place = place_of(loop.session, loop.prepared)
+    states = {id(outcome): before.state for outcome, before in zip(chosen, refits, strict=True)}
 
     def refit(outcome: Outcome) -> Refitted:
         seconds = deadline.left - EXPORT_SECONDS if deadline.is_set else None
-        allowance = Allowance(seconds, loop.session.options.max_memory)
-        return refitted(everything, outcome, loop.candidates.reference.l2, place, allowance=allowance)
+        allowance, l2 = Allowance(seconds, loop.session.options.max_memory), loop.candidates.reference.l2
+        return refitted(everything, outcome, l2, place, state=states[id(outcome)], allowance=allowance)
 
     learned = frozen_first(learning, refit)
-    anew = {id(o): f for o, f in zip(learning, learned, strict=True) if f.is_refit and f.share >= NEARLY_ENOUGH}
+    anew = {id(o): f for o, f in zip(learning, learned, strict=True) if f.is_refit and f.share >= LEAST_SHARE}
     if not anew:
         rejected = "the refit on everything was rejected"
         why = "learning from the test part took longer than foreseen" if learned[0].is_refit else rejected

@@ -38,6 +38,8 @@ class Refitted:
     member: Member
     n: int
     """Pictures that it learned from."""
+    state: Mapping[str, Tensor] | None = None
+    """Of a trained one, what it has learned (`learned_state`)."""
     note: str = ""
     is_refit: bool = True
     """Whether it learned from all of the task's pictures, or is what its trial left."""
@@ -67,6 +69,7 @@ def refitted(
     l2: float,
     place: Place,
     *,
+    state: Mapping[str, Tensor] | None = None,
     allowance: Allowance = UNBOUNDED,
     watch: Watch | None = None,
 ) -> Refitted:
@@ -77,7 +80,8 @@ def refitted(
         outcome: of the candidate.
         l2: multiple of columns over pictures for the solved head of a trained one.
         place: where it learns.
-        allowance: of a trained one; with epochs it goes on from the trial's weights.
+        state: what a trained one goes on from, as its trial or an earlier refit left it; None begins anew.
+        allowance: of a trained one.
         watch: told of every epoch.
     """
     configuration = outcome.configuration
@@ -87,27 +91,27 @@ def refitted(
     if allowance.seconds is not None and allowance.seconds <= 0:
         return _as_it_was(task, outcome, "there was no time left for it")
     try:
-        start = Start(l2, None if allowance.epochs is None else outcome.state)
+        start = Start(l2, state)
         learned = place.learned(task, configuration, start, allowance=allowance, watch=watch)
         if fault := _fault(learned):
             return _as_it_was(task, outcome, fault)
         member = kept_member(task, configuration, learned.state)
     except Exception as error:  # whatever a plugin's code raises; the trial's own model is there
         return _as_it_was(task, outcome, sentence(error))
-    note, share = _time_note(configuration, learned, allowance.epochs), 1.0
+    planned = configuration.tuned.all_epochs if state is None else configuration.tuned.epochs
+    note, share = _time_note(planned, learned, allowance.epochs), 1.0
     if allowance.epochs is None:
-        share = learned.trained.epochs / configuration.tuned.all_epochs
-    return Refitted(member, task.sample.n, note, share=share)
+        share = learned.trained.epochs / planned
+    return Refitted(member, task.sample.n, learned.state, note, share=share)
 
 
-def _time_note(configuration: Configuration, learned: Learned, epochs: int | None) -> str:
+def _time_note(planned: int, learned: Learned, epochs: int | None) -> str:
     """Return what there was no time for, in a sentence, or nothing."""
     if epochs is not None:
         return f"There was no time for a whole refit: training went on with every training picture for {epochs} epochs."
-    trained, planned = learned.trained, configuration.tuned.all_epochs
-    if trained.epochs >= planned:
+    if (done := learned.trained.epochs) >= planned:
         return ""
-    return f"The refit on every training picture had time for {trained.epochs} of {planned} epochs."
+    return f"The refit on every training picture had time for {done} of {planned} epochs."
 
 
 def _fault(learned: Learned) -> str | None:
@@ -135,7 +139,7 @@ def rescaled(member: Member, factor: float, weight: float) -> Member:
 def _as_it_was(task: Task, outcome: Outcome, reason: str) -> Refitted:
     note = f"The refit on every training picture was rejected, since {reason}."
     member = kept_member(task, outcome.configuration, outcome.state)
-    return Refitted(member, task.n_trained, note, is_refit=False)
+    return Refitted(member, task.n_trained, outcome.state, note, is_refit=False)
 
 
 def _member(task: Task, configuration: Configuration, network: Network, head: NetworkHead) -> Member:

@@ -31,7 +31,7 @@ from automl_tl.work import Executor
 SCORED_EPOCHS = 2
 """After fewer a trial that its time has cut short says nothing of its configuration, and is no model to deliver."""
 GO_ON_LR = 0.3
-"""Share of the learning rates when training goes on with more pictures instead of beginning again."""
+"""Share of the learning rates when training goes on for a few epochs with more pictures, instead of its schedule."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,8 +147,8 @@ def learn(
     Args:
         task: the data; it may hold more pictures than the trials saw.
         configuration: a trained one.
-        start: where it begins; what a trial left goes on at a smaller rate and in the candidate's own variants.
-        allowance: with the epochs, where it goes on.
+        start: where it begins; what a trial left goes on in the candidate's own variants, its head as it learned.
+        allowance: where it has epochs, it goes on for so many at a smaller rate.
         report: called with every epoch.
         checkpoints: folder in which it is kept after every epoch, and from which it goes on; None keeps nothing.
 
@@ -162,9 +162,11 @@ def learn(
         callbacks.insert(0, Checkpoint(checkpoints / f"{identity(task, configuration, start)}.safetensors"))
     material = task.material(configuration)
     cache = make_cache(material, configuration)
+    if start.state is not None:
+        configuration = replace(configuration, how=replace(configuration.tuned, head_epochs=0))
     if allowance.epochs is not None:
         how = configuration.tuned
-        how = replace(how, epochs=allowance.epochs, head_epochs=0, head_lr=GO_ON_LR * how.head_lr)
+        how = replace(how, epochs=allowance.epochs, head_lr=GO_ON_LR * how.head_lr)
         configuration = replace(configuration, how=how)
     tunable, trained = train(material, configuration, task.everything, start, cache=cache, callbacks=callbacks)
     return Learned(learned_state(configuration, tunable), trained)
