@@ -43,7 +43,7 @@ test: $(INSTALLED)
 	$(RUN) -m pytest -q -n $(WORKERS)
 
 test-slow: $(INSTALLED)
-	$(RUN) -m pytest -q -m slow
+	$(RUN) -m pytest -q -m slow --durations=30
 
 test-all: $(INSTALLED)
 	$(RUN) -m pytest -q -m ""
