@@ -84,6 +84,19 @@ def test_what_runs_took_corrects_the_plan() -> None:
     assert known.correction == pytest.approx(0.5)  # and is forgotten
 
 
+def test_what_an_adapting_batchnorm_costs_is_learned_apart() -> None:
+    adapting = retuned(TUNED, batchnorm="adapting")
+    known, plan = costs(), planned(TUNED, 10)
+    known.learn(TUNED, 10, 5, plan)
+    assert known.seconds(adapting, 10) == pytest.approx(plan)  # as the others, where it was not measured
+    known.learn(adapting, 10, 5, 3 * plan)
+    assert known.seconds(TUNED, 10) == pytest.approx(plan)
+    assert known.seconds(adapting, 10) == pytest.approx(3 * plan)
+    for _ in range(4):
+        known.learn(adapting, 10, 5, 2 * plan)
+    assert known.seconds(TUNED, 10) == pytest.approx(2 * plan)  # others may be on the machine by now
+
+
 def test_a_run_that_was_shortened_is_compared_with_the_epochs_it_had() -> None:
     known = costs()
     known.learn(TUNED, 10, 2, planned(TUNED, 10, 2))

@@ -399,7 +399,7 @@ def test_what_a_killed_process_left_running_counts_for_nothing(tmp_path: Path, s
 
 def test_where_no_training_fits_frozen_trials_go_on(tmp_path: Path, scores: Scores) -> None:
     loop = make_loop(tmp_path, left=20.0)
-    loop.prepared.costs._ratios[:] = [1e6]
+    loop.prepared.costs._ratios[:] = [("frozen", 1e6), ("adapting", 1e6)]
     assert loop.run() == "the last trials brought nothing better, and more would hardly pay"
     assert not loop.study.trains
     assert {configuration.training for configuration, _ in scores} == {"frozen"}

@@ -48,7 +48,8 @@ class Costs:
     """Bound of the activations that a trial keeps."""
     slowdown: float = 1.0
     """What a frozen pass took over what it took when it was timed, when the search began."""
-    _ratios: list[float] = field(default_factory=list)
+    _ratios: list[tuple[str, float]] = field(default_factory=list)
+    """Of each run what BatchNorm did, which no plan knows the cost of, and measured over planned seconds."""
 
     def seconds(self, configuration: Configuration, n: int, epochs: int | None = None) -> float:
         """Return the seconds of training a candidate on `n` pictures once, its variants included.
@@ -58,13 +59,13 @@ class Costs:
             n: pictures.
             epochs: in place of the configuration's own.
         """
-        return self._planned(configuration, n, epochs) * self.correction
+        return self._planned(configuration, n, epochs) * self._correction(configuration.tuned.batchnorm)
 
     def learn(self, configuration: Configuration, n: int, epochs: int, seconds: float) -> None:
         """Take note of what a run took."""
         planned = self._planned(configuration, n, epochs)
         if planned > 0 and epochs > 0:
-            self._ratios.append(seconds / planned)
+            self._ratios.append((configuration.tuned.batchnorm, seconds / planned))
 
     @property
     def pace(self) -> float:
@@ -74,7 +75,12 @@ class Costs:
     @property
     def correction(self) -> float:
         """Measured over planned seconds, of the last few runs the largest but one; UNMEASURED before the first."""
-        recent = sorted(self._ratios[-4:])
+        return self._correction()
+
+    def _correction(self, batchnorm: str | None = None) -> float:
+        """Return the same; where some of these runs had such a BatchNorm, of those alone: frozen it is folded away."""
+        last = self._ratios[-4:]
+        recent = sorted([ratio for one, ratio in last if one == batchnorm] or [ratio for _, ratio in last])
         return UNMEASURED if not recent else recent[-2] if len(recent) > 2 else recent[-1]
 
     def _planned(self, configuration: Configuration, n: int, epochs: int | None) -> float:
