@@ -102,10 +102,11 @@ def test_what_dies_again_and_again_is_given_up(executor: RayExecutor, tmp_path: 
     from automl_tl.cluster_group import RESTARTS
 
     (marks := tmp_path / "marks").mkdir()
-    with pytest.raises(AutomlTlError, match="processes that trained together died and could not be replaced"):
+    with pytest.raises(AutomlTlError, match="that trained together died and could not be replaced") as given_up:
         executor.together(dying, marks, processes=2, folder=tmp_path).result()
-    # Ray Train gives up at once where a group cannot connect, as when somebody takes its port first
-    assert 1 < len(list(marks.iterdir())) <= RESTARTS + 1
+    attempts = max(len(list(marks.glob(f"{rank}-*"))) for rank in (0, 1))
+    cannot_connect = "ControllerError" in str(given_up.value)  # Ray Train gives up at once, as where a port is taken
+    assert 1 <= attempts <= RESTARTS if cannot_connect else attempts == RESTARTS + 1
 
 
 @pytest.fixture

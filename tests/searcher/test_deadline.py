@@ -76,12 +76,12 @@ def test_what_runs_took_corrects_the_plan() -> None:
     known.learn(TUNED, 10, 5, 2 * plan)
     assert known.seconds(TUNED, 10) == pytest.approx(2 * plan)
     known.learn(TUNED, 10, 5, plan)
-    assert known.correction == pytest.approx(2.0)  # of two the larger
+    assert known.correction() == pytest.approx(2.0)  # of two the larger
     known.learn(TUNED, 10, 5, 9 * plan)
-    assert known.correction == pytest.approx(2.0)  # an outlier decides nothing
+    assert known.correction() == pytest.approx(2.0)  # an outlier decides nothing
     for _ in range(4):
         known.learn(TUNED, 10, 5, 0.5 * plan)
-    assert known.correction == pytest.approx(0.5)  # and is forgotten
+    assert known.correction() == pytest.approx(0.5)  # and is forgotten
 
 
 def test_what_an_adapting_batchnorm_costs_is_learned_apart() -> None:
@@ -100,13 +100,13 @@ def test_what_an_adapting_batchnorm_costs_is_learned_apart() -> None:
 def test_a_run_that_was_shortened_is_compared_with_the_epochs_it_had() -> None:
     known = costs()
     known.learn(TUNED, 10, 2, planned(TUNED, 10, 2))
-    assert known.correction == pytest.approx(1.0)
+    assert known.correction() == pytest.approx(1.0)
 
 
 def test_a_run_without_an_epoch_says_nothing() -> None:
     known = costs()
     known.learn(TUNED, 10, 0, 100.0)
-    assert known.correction == UNMEASURED
+    assert known.correction() == UNMEASURED
 
 
 def test_a_machine_that_others_have_left_is_taken_to_be_as_fast_as_its_trials_are() -> None:
@@ -114,5 +114,5 @@ def test_a_machine_that_others_have_left_is_taken_to_be_as_fast_as_its_trials_ar
     assert known.pace == 2.0
     for took, pace in ((1.3, 1.3), (0.5, 1.0), (9.0, 2.0)):
         busy = Costs({"tiny": STAGES}, slowdown=2.0)
-        busy.learn(TEN, 10, 10, took * known.seconds(TEN, 10) / known.correction)
+        busy.learn(TEN, 10, 10, took * known.seconds(TEN, 10) / known.correction())
         assert busy.pace == pytest.approx(pace)

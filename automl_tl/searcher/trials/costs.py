@@ -59,7 +59,7 @@ class Costs:
             n: pictures.
             epochs: in place of the configuration's own.
         """
-        return self._planned(configuration, n, epochs) * self._correction(configuration.tuned.batchnorm)
+        return self._planned(configuration, n, epochs) * self.correction(configuration.tuned.batchnorm)
 
     def learn(self, configuration: Configuration, n: int, epochs: int, seconds: float) -> None:
         """Take note of what a run took."""
@@ -70,15 +70,13 @@ class Costs:
     @property
     def pace(self) -> float:
         """The same now: less where trials were faster than that, as others left the machine."""
-        return min(self.slowdown, max(self.correction, 1.0)) if self._ratios else self.slowdown
+        return min(self.slowdown, max(self.correction(), 1.0)) if self._ratios else self.slowdown
 
-    @property
-    def correction(self) -> float:
-        """Measured over planned seconds, of the last few runs the largest but one; UNMEASURED before the first."""
-        return self._correction()
+    def correction(self, batchnorm: str | None = None) -> float:
+        """Return measured over planned seconds, of the last few runs the largest but one; UNMEASURED before the first.
 
-    def _correction(self, batchnorm: str | None = None) -> float:
-        """Return the same; where some of these runs had such a BatchNorm, of those alone: frozen it is folded away."""
+        Where some of these runs had such a BatchNorm, it is that of those alone: a frozen one is folded away.
+        """
         last = self._ratios[-4:]
         recent = sorted([ratio for one, ratio in last if one == batchnorm] or [ratio for _, ratio in last])
         return UNMEASURED if not recent else recent[-2] if len(recent) > 2 else recent[-1]
