@@ -9,6 +9,7 @@ import pytest
 from loops import make_loop, seconds, trained
 from tasks import RIDGE, TUNED, outcome, retuned
 
+from automl_tl.searcher.delivery import members
 from automl_tl.searcher.delivery import refit as module
 from automl_tl.searcher.delivery.members import Refitted
 from automl_tl.searcher.delivery.refit import LEAST_EPOCHS
@@ -64,7 +65,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return Refitted("refitted", task.sample.n)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "refitted", refitted)
-    monkeypatch.setattr(module, "kept_member", lambda task, configuration, state: "kept")
+    monkeypatch.setattr(members, "kept_member", lambda task, configuration, state: "kept")
     return made
 
 

@@ -63,6 +63,12 @@ def kept_member(task: Task, configuration: Configuration, state: Mapping[str, Te
     return _member(task, configuration, network, head)
 
 
+def as_trained(task: Task, outcome: Outcome, note: str) -> Refitted:
+    """Return a trained candidate as its trial left it, with a note that says why it was not refitted."""
+    member = kept_member(task, outcome.configuration, outcome.state)
+    return Refitted(member, task.n_trained, outcome.state, note, is_refit=False)
+
+
 def refitted(
     task: Task,
     outcome: Outcome,
@@ -89,15 +95,15 @@ def refitted(
         head = place.executor.submit(solve_frozen, task, configuration).result()
         return Refitted(frozen_member(task, configuration, head), task.sample.n)
     if allowance.seconds is not None and allowance.seconds <= 0:
-        return _as_it_was(task, outcome, "there was no time left for it")
+        return _rejected(task, outcome, "there was no time left for it")
     try:
         start = Start(l2, state)
         learned = place.learned(task, configuration, start, allowance=allowance, watch=watch)
         if fault := _fault(learned):
-            return _as_it_was(task, outcome, fault)
+            return _rejected(task, outcome, fault)
         member = kept_member(task, configuration, learned.state)
     except Exception as error:  # whatever a plugin's code raises; the trial's own model is there
-        return _as_it_was(task, outcome, sentence(error))
+        return _rejected(task, outcome, sentence(error))
     planned = configuration.tuned.all_epochs if state is None else configuration.tuned.epochs
     note, share = _time_note(planned, learned, allowance.epochs), 1.0
     if allowance.epochs is None:
@@ -136,10 +142,8 @@ def rescaled(member: Member, factor: float, weight: float) -> Member:
     return replace(member, head=head, weight=weight)
 
 
-def _as_it_was(task: Task, outcome: Outcome, reason: str) -> Refitted:
-    note = f"The refit on every training picture was rejected, since {reason}."
-    member = kept_member(task, outcome.configuration, outcome.state)
-    return Refitted(member, task.n_trained, outcome.state, note, is_refit=False)
+def _rejected(task: Task, outcome: Outcome, reason: str) -> Refitted:
+    return as_trained(task, outcome, f"The refit on every training picture was rejected, since {reason}.")
 
 
 def _member(task: Task, configuration: Configuration, network: Network, head: NetworkHead) -> Member:

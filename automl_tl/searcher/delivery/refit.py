@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from automl_tl.errors import sentence
 from automl_tl.learning.configuration import Configuration
-from automl_tl.searcher.delivery.members import Refitted, kept_member, refitted
+from automl_tl.searcher.delivery.members import Refitted, as_trained, refitted
 from automl_tl.searcher.delivery.place import place_of
 from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.searcher.trials.costs import Costs
@@ -58,9 +58,7 @@ def _refit(loop: Loop, outcome: Outcome) -> Refitted:
     left = loop.allotment.left
     epochs = _affordable(loop, outcome, left)
     if epochs == 0 or loop.interrupted:
-        member = kept_member(task, outcome.configuration, outcome.state)
-        note = _not_refitted(loop, len(task.held_out(0)))
-        return Refitted(member, task.n_trained, outcome.state, note, is_refit=False)
+        return as_trained(task, outcome, _not_refitted(loop, len(task.held_out(0))))
     seconds, memory = left if loop.session.deadline.is_set else None, loop.session.options.max_memory
     allowance = Allowance(seconds, memory, epochs=epochs)
     watch = loop.lab.monitor.learned
