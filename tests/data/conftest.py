@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from noise import noise
 
 Tree = Mapping[str, int]
-
-
-def noise(seed: int, size: tuple[int, int] = (40, 40)) -> Image.Image:
-    """Return an RGB picture of coarse noise, unlike that of any other seed."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
 @pytest.fixture
