@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 
-from automl_tl.lab.calibration import Calibration, UsualGain, to_dict
+from automl_tl.lab.calibration import Calibration, ShortRun, UsualGain, to_dict
 from automl_tl.lab.matrix import Borders
 from automl_tl.lab.neighbours import known_row
+from automl_tl.learning.estimate import Estimate
+from automl_tl.recommender.short_training import ShortTraining
 from automl_tl.strategies import STRATEGIES, Strategy
 
 META = Path(__file__).parents[1] / "datasets_meta"
@@ -29,6 +31,8 @@ MEAN_SD = 0.25
 where four of five pictures are right (.4)."""
 SPREAD = 0.15
 """Around which the spread of gains lies before anything is measured, within some e times."""
+SHORT_SPREAD, DISAGREEMENT = 0.1, 1.0
+"""`ShortRun` before anything is measured: around this lies the spread, within some e times; the other is as one row."""
 
 SIZES = np.geomspace(20, 5000, 60)
 UNLIKE = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
@@ -65,6 +69,46 @@ def usual_gain(rows: pd.DataFrame, strategy: Strategy) -> UsualGain:
     spread = float(np.exp(minimize_scalar(loss, np.log([SPREAD, 2 * SPREAD])).x))
     mean, precision, _ = mean_at(spread)
     return UsualGain(mean, precision**-0.5, spread)
+
+
+def estimated(row: pd.Series) -> Estimate:
+    """Return what `recommend` expected of the feature extractor."""
+    return Estimate(
+        row[f"expected_{BASE}"], (row[f"low_{BASE}"], row[f"high_{BASE}"]), row[f"optimism_{BASE}"],
+        int(row["n_train"]), row[f"beta_a_{BASE}"], row[f"beta_b_{BASE}"],
+    )  # fmt: skip
+
+
+def tried(row: pd.Series) -> ShortTraining:
+    """Return the short fine-tuning of a row, `tried_runs` of which is above 0."""
+    return ShortTraining(
+        *(float(row[f"tried_{name}"]) for name in ("frozen", "tuned", "stderr")),
+        *(int(row[f"tried_{name}"]) for name in ("n_trained", "n_available", "n_scored", "epochs")),
+        unfrozen=int(row["unfrozen"]), seconds=0.0, n_runs=int(row["tried_runs"]),
+    )  # fmt: skip
+
+
+def short_run(rows: pd.DataFrame) -> ShortRun:
+    """Fit how far whole fine-tunings lie from short ones of the same rows, the spread by the largest evidence."""
+    rows = rows[rows["tried_runs"] > 0] if "tried_runs" in rows else rows.iloc[:0]
+    if rows.empty:
+        return ShortRun(SHORT_SPREAD, DISAGREEMENT)
+    runs = [tried(row) for _, row in rows.iterrows()]
+    scale = np.array([known_row(row).scale for _, row in rows.iterrows()])
+    short = np.array([run.gain_over(estimated(row)) for run, (_, row) in zip(runs, rows.iterrows(), strict=True)])
+    whole = (rows["true_fine_tuning"] - rows[f"true_{BASE}"]).to_numpy(float)
+    apart = ((whole - short) / scale) ** 2
+    shortness, counting = np.array([run.shortness for run in runs]), (rows["tried_stderr"] / scale).to_numpy(float) ** 2
+    noise, count = counting + (rows["true_stderr_fine_tuning"] / scale).to_numpy(float) ** 2, weights(rows)
+
+    def loss(log: float) -> float:
+        """Return minus the logarithm of evidence and prior, up to a constant."""
+        variances = (np.exp(2 * log) * shortness + noise) / count
+        return float((np.log(variances) + apart / variances).sum() + (log - np.log(SHORT_SPREAD)) ** 2) / 2
+
+    spread = float(np.exp(minimize_scalar(loss, np.log([SHORT_SPREAD, 2 * SHORT_SPREAD])).x))
+    shares = counting * rows["tried_n_scored"].to_numpy(float)
+    return ShortRun(spread, float((DISAGREEMENT + (count * shares).sum()) / (1 + count.sum())))
 
 
 def borders(rows: pd.DataFrame) -> Borders:
@@ -106,7 +150,8 @@ def calibrated(rows: pd.DataFrame) -> Calibration:
     """Return everything that is fitted on some rows."""
     gains = {name: usual_gain(rows.dropna(subset=[f"true_{name}"]), name) for name in STRATEGIES if name != BASE}
     sets = tuple(sorted(rows["set"].unique()))
-    return Calibration(gains, usual(rows), borders(rows), len(rows), sets, int(rows["trainer"].min()))
+    trainer = int(rows["trainer"].min())
+    return Calibration(gains, short_run(rows), usual(rows), borders(rows), len(rows), sets, trainer)
 
 
 def left_out(rows: pd.DataFrame) -> dict[str, Calibration]:
@@ -127,6 +172,7 @@ def main() -> None:
     temporary.replace(arguments.out)
     for strategy, gain in whole.gains.items():
         print(f"{strategy}: {gain.mean:+.3f} +- {gain.stderr:.3f}, spread {gain.spread:.2f}")
+    print(f"a short fine-tuning: spread {whole.short_run.spread:.2f}, disagreement {whole.short_run.disagreement:.2f}")
 
 
 if __name__ == "__main__":

@@ -60,8 +60,8 @@ AS_TODAY = (5, TRAINER_VERSION)
 """Versions that train alike: 6 differs from 5 only where classes weigh differently, which no row asks for."""
 DEFAULT_OUT = Path(__file__).parents[1] / "datasets_meta" / "panel.csv"
 HALVES = 200
-NO_HURRY = 1e6
-"""Seconds that the short fine-tuning may take: the whole of it, as on a machine that is fast enough."""
+SHORT_SECONDS = 180.0
+"""What the short fine-tuning may take on one core: about what is left of two minutes on two."""
 
 
 def measure(one: Opened) -> dict[str, Any]:
@@ -128,10 +128,11 @@ def trained_before(kept: dict[str, Any]) -> dict[str, Any]:
 def tried_on(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
     """Return a row with what the short fine-tuning of `recommend` measures on it, where that may be worth its time."""
     found = assessed(one.lab)
-    if value_of_trying(found.expectations.front, min(found.sample.n, MOST_SCORED), None) < WORTH / 2:
+    error = one.lab.calibration.short_run.error(found.expectations.known, min(found.sample.n, MOST_SCORED))
+    if value_of_trying(found.expectations.front, error, None) < WORTH / 2:
         return {**kept, "tried_runs": 0}
     late = found.evidence.late
-    tried = try_fine_tuning(one.lab, found, late, NO_HURRY, lambda done, total: None)
+    tried = try_fine_tuning(one.lab, found, late, SHORT_SECONDS, lambda done, total: None)
     if tried is None:
         return {**kept, "tried_runs": 0}
     names = ("frozen", "tuned", "stderr", "n_trained", "n_available", "n_scored", "epochs")

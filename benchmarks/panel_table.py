@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from calibrate import BASE, META, left_out
+from calibrate import BASE, META, estimated, left_out, tried
 from scipy.stats import beta, norm
 
 from automl_tl.backbones.registry import get_backbone
@@ -32,9 +32,9 @@ from automl_tl.lab.neighbours import known_row
 from automl_tl.lab.networks import Networks
 from automl_tl.lab.sample import FOLDS_OF_TRAINED
 from automl_tl.lab.timing import training_speed
-from automl_tl.learning.estimate import Estimate, combine_gain, fewness
+from automl_tl.learning.estimate import combine_gain, fewness
 from automl_tl.learning.recipe import epochs_for
-from automl_tl.recommender.short_training import MOST_SCORED, ShortTraining
+from automl_tl.recommender.short_training import MOST_SCORED
 from automl_tl.recommender.value_of_trying import WORTH, value_of_trying
 from automl_tl.strategies import FROZEN, STRATEGIES, Strategy
 
@@ -74,14 +74,6 @@ def parameters_of(name: str) -> int:
     return sum(p.numel() for stage in backbone.stages(module) for p in stage.parameters())
 
 
-def estimated(row: pd.Series) -> Estimate:
-    """Return what `recommend` expected of the feature extractor."""
-    return Estimate(
-        row[f"expected_{BASE}"], (row[f"low_{BASE}"], row[f"high_{BASE}"]), row[f"optimism_{BASE}"],
-        int(row["n_train"]), row[f"beta_a_{BASE}"], row[f"beta_b_{BASE}"],
-    )  # fmt: skip
-
-
 def front_of(row: pd.Series, calibration: Calibration, seconds: dict[Strategy, float]) -> list[FrontRow]:
     """Return the front that `recommend` would show of a row of the panel, nothing tried."""
     base = estimated(row)
@@ -105,16 +97,12 @@ def with_trying(
 
     With a budget it has as much time as without one. Rows on which it was not measured count as untried.
     """
-    n_scored = min(int(row["n_train"]), MOST_SCORED)
-    if not row.get("tried_runs", 0) > 0 or value_of_trying(front, n_scored, budget) <= WORTH:
+    known, usual = known_row(row), calibration.short_run
+    error = usual.error(known, min(int(row["n_train"]), MOST_SCORED))
+    if not row.get("tried_runs", 0) > 0 or value_of_trying(front, error, budget) <= WORTH:
         return front
-    measured = ShortTraining(
-        *(float(row[f"tried_{name}"]) for name in ("frozen", "tuned", "stderr")),
-        *(int(row[f"tried_{name}"]) for name in ("n_trained", "n_available", "n_scored", "epochs")),
-        unfrozen=int(row["unfrozen"]), seconds=0.0, n_runs=int(row["tried_runs"]),
-    )  # fmt: skip
     base = estimated(row)
-    gain = measured.update(calibration.expect(known_row(row))["fine_tuning"], base)
+    gain = tried(row).update(calibration.expect(known)["fine_tuning"], base, known, usual)
     return [
         one if one.strategy != "fine_tuning" else replace(expecting(one, base, gain, row["majority"]), tried=True)
         for one in front

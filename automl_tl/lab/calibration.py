@@ -122,11 +122,27 @@ class UsualGain:
         return replace(self, mean=mean, stderr=self.stderr * math.sqrt(1 - weight))
 
 
+@dataclass(frozen=True)
+class ShortRun:
+    """What a short fine-tuning says of a whole one."""
+
+    spread: float
+    """Standard deviation of what the whole one gains around what one with as many pictures and epochs does, in units of
+    `MetaFeatures.scale`; what comes of few pictures to score is apart."""
+    disagreement: float
+    """Share of pictures that exactly one of the two, fine-tuned or frozen, gets right, in units of `scale` squared."""
+
+    def error(self, known: MetaFeatures, n_scored: int) -> float:
+        """Return the standard error, in accuracy, that what it gains on so many pictures is foreseen to have."""
+        return known.scale * math.sqrt(self.disagreement / max(n_scored, 1) + self.spread**2)
+
+
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """What was fitted on the panel."""
 
     gains: Mapping[Strategy, UsualGain]
+    short_run: ShortRun
     usual: Mapping[Strategy, float]
     """How often each strategy was the best of the four; the shares add up to 1."""
     borders: Borders
@@ -172,13 +188,18 @@ def calibration(without: str = "") -> Calibration:
 def from_dict(values: Mapping[str, Any]) -> Calibration:
     """Return the calibration that `to_dict` described."""
     gains = {strategy: UsualGain(**one) for strategy, one in values["gains"].items()}
-    borders, sets = Borders(**values["borders"]), tuple(values["sets"])
-    return Calibration(gains, values["usual"], borders, values["n_rows"], sets, values["trainer"])
+    short_run, borders = ShortRun(**values["short_run"]), Borders(**values["borders"])
+    sets = tuple(values["sets"])
+    return Calibration(gains, short_run, values["usual"], borders, values["n_rows"], sets, values["trainer"])
 
 
 def to_dict(one: Calibration) -> dict[str, Any]:
     """Return plain JSON values; `from_dict` reads them."""
-    gains = {strategy: {k: round(v, 6) for k, v in vars(gain).items()} for strategy, gain in one.gains.items()}
+    gains = {strategy: _rounded(vars(gain)) for strategy, gain in one.gains.items()}
     usual = {strategy: round(share, 4) for strategy, share in one.usual.items()}
-    return {"gains": gains, "usual": usual, "borders": vars(one.borders), "n_rows": one.n_rows, "sets": list(one.sets),
-            "trainer": one.trainer}  # fmt: skip
+    return {"gains": gains, "short_run": _rounded(vars(one.short_run)), "usual": usual, "borders": vars(one.borders),
+            "n_rows": one.n_rows, "sets": list(one.sets), "trainer": one.trainer}  # fmt: skip
+
+
+def _rounded(fitted: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in fitted.items()}

@@ -64,7 +64,7 @@ def recommend_in(lab: Lab, options: RecommendOptions) -> Recommendation:
         features, lost = extract_all(lab, tuple(costs), sample.pictures)
     found = assess(lab, sample, features, options.budget)
     untried: tuple[str, ...] = ()
-    if is_wanted(options, found):
+    if is_wanted(options, lab, found):
         spendable = (options.budget or 0.0) / 2 if options.try_training else 0.0
         monitor.say(first_answer(found, clock.seconds["total"], "Fine-tuning is tried on them for a moment."))
         seconds, allowed = max(TOTAL_SECONDS - clock.seconds["total"], spendable), max(TOTAL_SECONDS, spendable)
@@ -75,12 +75,12 @@ def recommend_in(lab: Lab, options: RecommendOptions) -> Recommendation:
     return _recommendation(lab, found, options.budget, (*lab.notes, *slow, *lost, *lonely_note(sample), *untried))
 
 
-def is_wanted(options: RecommendOptions, found: Assessment) -> bool:
+def is_wanted(options: RecommendOptions, lab: Lab, found: Assessment) -> bool:
     """Return whether a short fine-tuning is asked for, or can change the answer where nobody said."""
     if options.try_training is not None:
         return options.try_training
-    n_scored = min(found.sample.n, MOST_SCORED)
-    return value_of_trying(found.expectations.front, n_scored, options.budget) > WORTH
+    error = lab.calibration.short_run.error(found.expectations.known, min(found.sample.n, MOST_SCORED))
+    return value_of_trying(found.expectations.front, error, options.budget) > WORTH
 
 
 def _recommendation(lab: Lab, found: Assessment, budget: float | None, notes: tuple[str, ...]) -> Recommendation:

@@ -16,7 +16,7 @@ from automl_tl.data.decode import Preprocessing
 from automl_tl.errors import sentence
 from automl_tl.features.memo import remember
 from automl_tl.lab.assessment import Assessment, tuning_speed
-from automl_tl.lab.calibration import GainPrior
+from automl_tl.lab.calibration import GainPrior, MetaFeatures, ShortRun
 from automl_tl.lab.evidence import Candidate
 from automl_tl.lab.expectations import expecting
 from automl_tl.lab.lab import Lab
@@ -30,7 +30,6 @@ from automl_tl.learning.pixels import load_pixels
 from automl_tl.learning.recipe import epochs_for
 from automl_tl.learning.trainer import TRAINER_VERSION, Material, Start, train
 from automl_tl.monitor import Progress
-from automl_tl.recommender.value_of_trying import SHORT_RUN_SD
 
 LEAST_PER_CLASS, LEAST_SHARE = 2, 0.2
 """Fewer pictures of a class or a smaller share of the pictures are no evidence, nor are fewer than half of the epochs
@@ -68,20 +67,31 @@ class ShortTraining:
     n_runs: int = 1
     """Folds, each held out once."""
 
-    def update(self, prior: GainPrior, base: Estimate) -> GainPrior:
+    @property
+    def shortness(self) -> float:
+        """How many times as few pictures, and epochs, it learned from as there could have been, at least 1."""
+        return self.n_available / self.n_trained * max(epochs_for(self.n_available) / self.epochs, 1.0)
+
+    def gain_over(self, base: Estimate) -> float:
+        """Return what it gained over the frozen candidate `base`, which was chosen with the held-out pictures in sight.
+
+        So the optimism of that choice is added.
+        """
+        return self.tuned - self.frozen + max(base.optimism, 0.0)
+
+    def update(self, prior: GainPrior, base: Estimate, known: MetaFeatures, usual: ShortRun) -> GainPrior:
         """Return the gain that is expected after it, prior and measurement weighed by their certainty.
 
-        The frozen candidate was chosen with the held-out pictures in sight, so its optimism is added to the gain. Fewer
-        pictures and epochs than there could be widen the measurement.
+        Fewer pictures and epochs than there could be widen the measurement.
 
         Args:
             prior: before anything was trained.
             base: of the frozen candidate, on all pictures.
+            known: of the data set, which says how far gains may lie apart.
+            usual: what such a run says of a whole one.
         """
-        gain = self.tuned - self.frozen + max(base.optimism, 0.0)
-        less = self.n_available / self.n_trained * max(epochs_for(self.n_available) / self.epochs, 1.0)
-        sd = math.hypot(self.stderr, SHORT_RUN_SD * (1 - base.accuracy) * math.sqrt(less))
-        return prior.weighed_with(gain, sd)
+        of_run = usual.spread * known.scale * math.sqrt(self.shortness)
+        return prior.weighed_with(self.gain_over(base), math.hypot(self.stderr, of_run))
 
     def describe(self) -> str:
         """Return what was done and what it came to, as a sentence."""
@@ -124,7 +134,8 @@ def with_short_training(
     except Exception as error:  # whatever a plugin's code or the machine raises: the recommendation is there already
         return found, (f"No short fine-tuning could be run: {sentence(error)}",)
     base = found.expectations.estimates[late.strategy]
-    gain, constant = tried.update(found.priors["fine_tuning"], base), found.sample.constant
+    known, constant = found.expectations.known, found.sample.constant
+    gain = tried.update(found.priors["fine_tuning"], base, known, lab.calibration.short_run)
     front = tuple(
         replace(expecting(row, base, gain, constant), tried=True) if row.strategy == "fine_tuning" else row
         for row in found.expectations.front

@@ -10,31 +10,26 @@ from automl_tl.lab.decision import FrontRow
 
 WORTH = 0.003
 """Accuracy that a short training must be expected to gain for the recommendation; it takes about a minute."""
-_DISAGREEMENT = 0.15
-"""Share of pictures that exactly one of two models gets right, for the error of a paired difference."""
-SHORT_RUN_SD = 0.1
-"""Spread of the share of errors that a short run on all pictures removes around that of a whole one."""
 
 
-def value_of_trying(front: Sequence[FrontRow], n_scored: int, budget: float | None) -> float:
+def value_of_trying(front: Sequence[FrontRow], error: float, budget: float | None) -> float:
     """Return the accuracy that knowing a measured gain of fine-tuning adds to the best choice, in expectation.
 
     The expected value of sample information of two normal alternatives (Raiffa and Schlaifer 1961): what fine-tuning
     gains has the standard deviation s before, and a measurement of error m moves its expectation by
     s~ = s^2 / sqrt(s^2 + m^2); then it or the best other strategy is taken, whichever is the better. No gain is larger
-    than the errors that there are. The error is that of a difference on so many pictures, and that of a short run as
-    such.
+    than the errors that there are.
 
     Args:
         front: before anything is tried.
-        n_scored: pictures that it would be scored on.
+        error: standard error that the measured gain would have, see `ShortRun.error`.
         budget: training time that will be spent afterwards, seconds, or None. What does not fit it is no answer.
 
     >>> tuned = FrontRow("fine_tuning", .8, (.7, .9), 60, False, 0.0, 0.08, "")
     >>> frozen = FrontRow("feature_extractor", .8, (.7, .9), 1, True, 0.0, 0.0, "")
-    >>> round(value_of_trying([frozen, tuned], 100, None), 3)
+    >>> round(value_of_trying([frozen, tuned], 0.04, None), 3)
     0.028
-    >>> value_of_trying([frozen, tuned], 100, 30)
+    >>> value_of_trying([frozen, tuned], 0.04, 30)
     0.0
     """
     allowed = [row for row in front if budget is None or row.seconds <= budget]
@@ -46,7 +41,6 @@ def value_of_trying(front: Sequence[FrontRow], n_scored: int, budget: float | No
     if tuned.gain_stderr == 0:
         return 0.0
     errors = 1 - (tuned.accuracy - tuned.gain)  # the feature extractor's
-    error = math.hypot(math.sqrt(_DISAGREEMENT / max(n_scored, 1)), SHORT_RUN_SD * errors)
     moved = tuned.gain_stderr**2 / math.hypot(tuned.gain_stderr, error)
     beyond = _excess(tuned.gain, moved, errors)  # of which there is nothing to gain
     taken = max(tuned.gain - beyond, rival.gain)

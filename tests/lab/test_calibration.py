@@ -18,6 +18,7 @@ from automl_tl.lab.calibration import (
     GainPrior,
     MetaFeatures,
     OwnRun,
+    ShortRun,
     UsualGain,
     calibration,
     from_dict,
@@ -60,6 +61,7 @@ def test_writing_and_reading_gives_the_same() -> None:
     assert again.expect(MANY) == kept.expect(MANY)
     assert again.borders == kept.borders
     assert again.usual == kept.usual
+    assert again.short_run == kept.short_run
 
 
 def test_every_row_of_the_panel_is_on_the_scale() -> None:
@@ -67,6 +69,15 @@ def test_every_row_of_the_panel_is_on_the_scale() -> None:
     assert ((true >= 0) & (true <= 1)).all().all()
     assert (PANEL["oracle"] <= true.max(axis=1) + 0.05).all()
     assert not PANEL.duplicated(["set", "change", "per_class", "n_classes", "draw", "backbone"]).any()
+
+
+@pytest.mark.parametrize("known", [FEW, MANY])
+def test_a_short_run_tells_the_less_the_fewer_pictures_it_is_scored_on_and_never_all(known: MetaFeatures) -> None:
+    usual = ShortRun(spread=0.1, disagreement=1.0)
+    errors = [usual.error(known, n) for n in (0, 1, 10, 100, 10**9)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] == pytest.approx(0.1 * known.scale, rel=1e-4)
+    assert errors[0] == errors[1] < 1.1 * known.scale
 
 
 USUAL = UsualGain(0.1, 0.1, 0.2)
