@@ -10,6 +10,9 @@ RUN = $(VENV)/bin/python
 INSTALLED = $(VENV)/.installed
 SOURCES = automl_tl plugins benchmarks tests
 TEXTS = tests/test_links.py tests/test_readme.py tests/test_scaffold.py tests/searcher/test_docs.py tests/reviewer/test_labels_docs.py
+# Slow tests that run beside one another: they neither count on the clock nor need every core.
+BESIDE = tests/backbones tests/data/test_duplicates_real.py tests/exporter tests/features/test_runtimes.py \
+  tests/faults/test_fuzz.py tests/faults/test_hostile_journals.py tests/test_scaffold.py tests/test_site.py
 # Pictures of one class per folder: any other folder of yours works as well.
 DATA ?= datasets_meta/demo
 
@@ -43,7 +46,8 @@ test: $(INSTALLED)
 	$(RUN) -m pytest -q -n $(WORKERS)
 
 test-slow: $(INSTALLED)
-	$(RUN) -m pytest -q -m slow --durations=30
+	$(RUN) -m pytest -q -m slow --durations=15 -n $(WORKERS) $(BESIDE)
+	$(RUN) -m pytest -q -m slow --durations=30 $(BESIDE:%=--ignore=%)
 
 test-all: $(INSTALLED)
 	$(RUN) -m pytest -q -m ""
