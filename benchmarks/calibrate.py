@@ -20,7 +20,6 @@ from scipy.optimize import minimize_scalar
 from automl_tl.lab.calibration import Calibration, ShortRun, UsualGain, to_dict
 from automl_tl.lab.matrix import Borders
 from automl_tl.lab.neighbours import known_row
-from automl_tl.learning.estimate import Estimate
 from automl_tl.recommender.short_training import ShortTraining
 from automl_tl.strategies import STRATEGIES, Strategy
 
@@ -32,7 +31,8 @@ where four of five pictures are right (.4)."""
 SPREAD = 0.15
 """Around which the spread of gains lies before anything is measured, within some e times."""
 SHORT_SPREAD, DISAGREEMENT = 0.1, 1.0
-"""`ShortRun` before anything is measured: around this lies the spread, within some e times; the other is as one row."""
+"""`ShortRun` before anything is measured: the spread lies around the first, within some e times; the second counts as
+one row."""
 
 SIZES = np.geomspace(20, 5000, 60)
 UNLIKE = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
@@ -71,14 +71,6 @@ def usual_gain(rows: pd.DataFrame, strategy: Strategy) -> UsualGain:
     return UsualGain(mean, precision**-0.5, spread)
 
 
-def estimated(row: pd.Series) -> Estimate:
-    """Return what `recommend` expected of the feature extractor."""
-    return Estimate(
-        row[f"expected_{BASE}"], (row[f"low_{BASE}"], row[f"high_{BASE}"]), row[f"optimism_{BASE}"],
-        int(row["n_train"]), row[f"beta_a_{BASE}"], row[f"beta_b_{BASE}"],
-    )  # fmt: skip
-
-
 def tried(row: pd.Series) -> ShortTraining:
     """Return the short fine-tuning of a row, `tried_runs` of which is above 0."""
     return ShortTraining(
@@ -95,7 +87,7 @@ def short_run(rows: pd.DataFrame) -> ShortRun:
         return ShortRun(SHORT_SPREAD, DISAGREEMENT)
     runs = [tried(row) for _, row in rows.iterrows()]
     scale = np.array([known_row(row).scale for _, row in rows.iterrows()])
-    short = np.array([run.gain_over(estimated(row)) for run, (_, row) in zip(runs, rows.iterrows(), strict=True)])
+    short = np.array([run.gain(seen) for run, seen in zip(runs, rows[f"optimism_{BASE}"], strict=True)])
     whole = (rows["true_fine_tuning"] - rows[f"true_{BASE}"]).to_numpy(float)
     apart = ((whole - short) / scale) ** 2
     shortness, counting = np.array([run.shortness for run in runs]), (rows["tried_stderr"] / scale).to_numpy(float) ** 2

@@ -119,9 +119,9 @@ def known_again(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
 
 
 def trained_before(kept: dict[str, Any]) -> dict[str, Any]:
-    """Return what a row is of, and what was trained and tested."""
+    """Return what a row is of, and what was trained and tested; a short fine-tuning is beside what was known then."""
     came_true = ("set", "kind", "change", "per_class", "draw", "backbone", "trainer", "engine", "n_test", "oracle")
-    prefixes = ("true_", "pictures_", "stages_", "tried_")
+    prefixes = ("true_", "pictures_", "stages_")
     return {k: v for k, v in kept.items() if k in came_true or k.startswith(prefixes)}
 
 

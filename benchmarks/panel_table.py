@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from calibrate import BASE, META, estimated, left_out, tried
+from calibrate import BASE, META, left_out, tried
 from scipy.stats import beta, norm
 
 from automl_tl.backbones.registry import get_backbone
@@ -32,7 +32,7 @@ from automl_tl.lab.neighbours import known_row
 from automl_tl.lab.networks import Networks
 from automl_tl.lab.sample import FOLDS_OF_TRAINED
 from automl_tl.lab.timing import training_speed
-from automl_tl.learning.estimate import combine_gain, fewness
+from automl_tl.learning.estimate import Estimate, combine_gain, fewness
 from automl_tl.learning.recipe import epochs_for
 from automl_tl.recommender.short_training import MOST_SCORED
 from automl_tl.recommender.value_of_trying import WORTH, value_of_trying
@@ -72,6 +72,14 @@ def parameters_of(name: str) -> int:
     backbone = get_backbone(name)
     module = backbone.build(pretrained=False)
     return sum(p.numel() for stage in backbone.stages(module) for p in stage.parameters())
+
+
+def estimated(row: pd.Series) -> Estimate:
+    """Return what `recommend` expected of the feature extractor."""
+    return Estimate(
+        row[f"expected_{BASE}"], (row[f"low_{BASE}"], row[f"high_{BASE}"]), row[f"optimism_{BASE}"],
+        int(row["n_train"]), row[f"beta_a_{BASE}"], row[f"beta_b_{BASE}"],
+    )  # fmt: skip
 
 
 def front_of(row: pd.Series, calibration: Calibration, seconds: dict[Strategy, float]) -> list[FrontRow]:

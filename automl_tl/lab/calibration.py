@@ -1,11 +1,12 @@
 """What the panel of data sets says of the strategies: the gain of each over the feature extractor, and the borders.
 
-Means, spreads and the border of size were fitted by `benchmarks/calibrate.py` on `datasets_meta/panel.csv`, and learn
-from the user's own runs. The model is one that a person can read: what a strategy gains over the feature extractor, in
-standard deviations of being right on one picture, is normal around one mean for all data sets. On the panel nothing
-that is known beforehand made the gains of data sets that were left out likelier by more than a standard error, over the
-three strategies: not whether there are two classes (.003 to .007 a row, +- .01), not how many pictures, classes or
-pictures of a class there are, not how different they are, nor how many of them frozen features get wrong.
+Means, spreads and the border of size were fitted by `benchmarks/calibrate.py` on `datasets_meta/panel.csv`, as was what
+a short fine-tuning says of a whole one; means learn from the user's own runs. The model is one that a person can read:
+what a strategy gains over the feature extractor, in standard deviations of being right on one picture, is normal around
+one mean for all data sets. On the panel nothing that is known beforehand made the gains of data sets that were left out
+likelier by more than a standard error, over the three strategies: not whether there are two classes (.003 to .007 a
+row, +- .01), not how many pictures, classes or pictures of a class there are, not how different they are, nor how many
+of them frozen features get wrong.
 """
 
 from __future__ import annotations
@@ -128,12 +129,17 @@ class ShortRun:
 
     spread: float
     """Standard deviation of what the whole one gains around what one with as many pictures and epochs does, in units of
-    `MetaFeatures.scale`; what comes of few pictures to score is apart."""
+    `MetaFeatures.scale`; what comes of few pictures to score is apart. With fewer its square is taken to grow as they
+    do, which the panel, where hardly a run is shorter, does not tell."""
     disagreement: float
-    """Share of pictures that exactly one of the two, fine-tuned or frozen, gets right, in units of `scale` squared."""
+    """Variance of the paired difference on one picture, in units of `scale` squared: about the share of pictures that
+    exactly one of the two, fine-tuned or frozen, gets right."""
 
     def error(self, known: MetaFeatures, n_scored: int) -> float:
-        """Return the standard error, in accuracy, that what it gains on so many pictures is foreseen to have."""
+        """Return the standard error, in accuracy, that what it gains on so many pictures is foreseen to have.
+
+        As if there were time for all of them: for how many there is, nobody knows before.
+        """
         return known.scale * math.sqrt(self.disagreement / max(n_scored, 1) + self.spread**2)
 
 

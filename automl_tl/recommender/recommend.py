@@ -64,7 +64,7 @@ def recommend_in(lab: Lab, options: RecommendOptions) -> Recommendation:
         features, lost = extract_all(lab, tuple(costs), sample.pictures)
     found = assess(lab, sample, features, options.budget)
     untried: tuple[str, ...] = ()
-    if is_wanted(options, lab, found):
+    if is_wanted(lab, options, found):
         spendable = (options.budget or 0.0) / 2 if options.try_training else 0.0
         monitor.say(first_answer(found, clock.seconds["total"], "Fine-tuning is tried on them for a moment."))
         seconds, allowed = max(TOTAL_SECONDS - clock.seconds["total"], spendable), max(TOTAL_SECONDS, spendable)
@@ -75,7 +75,7 @@ def recommend_in(lab: Lab, options: RecommendOptions) -> Recommendation:
     return _recommendation(lab, found, options.budget, (*lab.notes, *slow, *lost, *lonely_note(sample), *untried))
 
 
-def is_wanted(options: RecommendOptions, lab: Lab, found: Assessment) -> bool:
+def is_wanted(lab: Lab, options: RecommendOptions, found: Assessment) -> bool:
     """Return whether a short fine-tuning is asked for, or can change the answer where nobody said."""
     if options.try_training is not None:
         return options.try_training

@@ -72,12 +72,9 @@ class ShortTraining:
         """How many times as few pictures, and epochs, it learned from as there could have been, at least 1."""
         return self.n_available / self.n_trained * max(epochs_for(self.n_available) / self.epochs, 1.0)
 
-    def gain_over(self, base: Estimate) -> float:
-        """Return what it gained over the frozen candidate `base`, which was chosen with the held-out pictures in sight.
-
-        So the optimism of that choice is added.
-        """
-        return self.tuned - self.frozen + max(base.optimism, 0.0)
+    def gain(self, optimism: float) -> float:
+        """Return what it gained, in accuracy, and what the frozen one owes to pictures that it was chosen by."""
+        return self.tuned - self.frozen + max(optimism, 0.0)
 
     def update(self, prior: GainPrior, base: Estimate, known: MetaFeatures, usual: ShortRun) -> GainPrior:
         """Return the gain that is expected after it, prior and measurement weighed by their certainty.
@@ -91,7 +88,7 @@ class ShortTraining:
             usual: what such a run says of a whole one.
         """
         of_run = usual.spread * known.scale * math.sqrt(self.shortness)
-        return prior.weighed_with(self.gain_over(base), math.hypot(self.stderr, of_run))
+        return prior.weighed_with(self.gain(base.optimism), math.hypot(self.stderr, of_run))
 
     def describe(self) -> str:
         """Return what was done and what it came to, as a sentence."""

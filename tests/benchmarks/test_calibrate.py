@@ -30,23 +30,24 @@ def calibrate(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 
 def tried(spread: float, disagreement: float, n: int = 300) -> pd.DataFrame:
-    """Return rows whose whole and short fine-tunings lie that far apart."""
+    """Return rows whose whole and short fine-tunings lie so far apart; every other run had few of its pictures."""
     rng = np.random.default_rng(0)
+    learned = np.where(np.arange(n) % 2, 160, 40)
     rows = pd.DataFrame(
         {
             "set": [f"set {number % 12}" for number in range(n)], "n_train": 200, "n_classes": 5, "different": 0.2,
-            "expected_feature_extractor": rng.uniform(0.3, 0.95, n), "optimism_feature_extractor": 0.01,
+            "expected_feature_extractor": rng.uniform(0.3, 0.95, n), "optimism_feature_extractor": 0.1,
             "true_feature_extractor": 0.5, "true_stderr_fine_tuning": 0.02, "tried_runs": 3.0, "tried_frozen": 0.6,
             "low_feature_extractor": 0.3, "high_feature_extractor": 0.9, "beta_a_feature_extractor": 5.0,
-            "beta_b_feature_extractor": 5.0, "tried_n_scored": N_SCORED, "tried_n_trained": 160,
+            "beta_b_feature_extractor": 5.0, "tried_n_scored": N_SCORED, "tried_n_trained": learned,
             "tried_n_available": 160, "tried_epochs": 12, "unfrozen": 3,
         }
     )  # fmt: skip
     scale = np.array([known_row(row).scale for _, row in rows.iterrows()])
     rows["tried_stderr"] = scale * np.sqrt(disagreement / N_SCORED)
     short = 0.05 + rng.normal(size=n) * rows["tried_stderr"]
-    whole = 0.05 + rng.normal(size=n) * np.hypot(0.02, spread * scale)
-    rows["tried_tuned"] = rows["tried_frozen"] + short - 0.01
+    whole = 0.05 + rng.normal(size=n) * np.hypot(0.02, spread * scale * np.sqrt(160 / learned))
+    rows["tried_tuned"] = rows["tried_frozen"] + short - 0.1
     rows["true_fine_tuning"] = rows["true_feature_extractor"] + whole
     return rows
 

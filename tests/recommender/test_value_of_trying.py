@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from automl_tl.lab.calibration import MetaFeatures, ShortRun
 from automl_tl.lab.decision import FrontRow
+from automl_tl.options import RecommendOptions
+from automl_tl.recommender.recommend import is_wanted
 from automl_tl.recommender.value_of_trying import WORTH, value_of_trying
 from automl_tl.strategies import Strategy
 
@@ -50,3 +54,21 @@ def test_what_is_clear_or_does_not_fit_is_not_tried() -> None:
 
 def test_what_is_not_known_of_the_others_is_not_learned_by_it() -> None:
     assert value_of_trying([row("early_feature_extractor", 0, 0.1), row("fine_tuning", 0, 0.0)], 0.04, None) == 0.0
+
+
+def wanted(usual: ShortRun, n: int, **asked: bool) -> bool:
+    known = MetaFeatures(n, 4, 0.1, errors=0.2)
+    front = [row("feature_extractor", 0, 0), row("fine_tuning", 0.01, 0.05, 60)]
+    found = SimpleNamespace(sample=SimpleNamespace(n=n), expectations=SimpleNamespace(front=front, known=known))
+    lab = SimpleNamespace(calibration=SimpleNamespace(short_run=usual))
+    return is_wanted(lab, RecommendOptions(**asked), found)  # type: ignore[arg-type]
+
+
+def test_one_is_run_where_it_tells_enough_of_a_whole_one_or_is_asked_for() -> None:
+    telling = ShortRun(spread=0.05, disagreement=1.0)
+    assert wanted(telling, 200)
+    assert not wanted(telling, 4)
+    assert not wanted(replace(telling, spread=1.0), 200)
+    assert not wanted(replace(telling, disagreement=200.0), 200)
+    assert wanted(telling, 4, try_training=True)
+    assert not wanted(telling, 200, try_training=False)
