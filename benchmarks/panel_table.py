@@ -110,7 +110,7 @@ def with_trying(
     if not row.get("tried_runs", 0) > 0 or value_of_trying(front, error, budget) <= WORTH:
         return front
     base = estimated(row)
-    gain = tried(row).update(calibration.expect(known)["fine_tuning"], base, known, usual)
+    gain = tried(row).update(calibration.expect(known)["fine_tuning"], base.optimism, known, usual)
     return [
         one if one.strategy != "fine_tuning" else replace(expecting(one, base, gain, row["majority"]), tried=True)
         for one in front

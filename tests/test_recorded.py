@@ -19,7 +19,7 @@ from recorded import (
     RUNS,
     SEARCHES,
     TOLERANCE,
-    TRAINED_TOLERANCE,
+    TOLERANCE_OF_EVERYTHING,
     answer,
     as_recorded,
     bundle_probabilities,
@@ -30,8 +30,6 @@ from recorded import (
     masked,
     run,
 )
-
-from automl_tl.strategies import FROZEN
 
 
 def recorded(name: str) -> Any:
@@ -76,8 +74,8 @@ def test_a_search_finds_and_tries_what_is_recorded(place: Path, name: str) -> No
         before, now = pd.read_csv(FIXTURES / "answers" / f"{name}.csv"), leaderboard(SEARCHES[name])
         tried = [column for column in before if column.startswith("param.")]
         pd.testing.assert_frame_equal(now[tried], before[tried])
-        frozen = before["strategy"].isin(FROZEN)
-        for rows, tolerance in ((frozen, TOLERANCE), (~frozen, TRAINED_TOLERANCE)):
+        everything = before["strategy"] == "pretrained_initialization"
+        for rows, tolerance in ((~everything, TOLERANCE), (everything, TOLERANCE_OF_EVERYTHING)):
             pd.testing.assert_frame_equal(now[rows], before[rows], rtol=tolerance, atol=tolerance)
     finally:
         shutil.rmtree(place / "new", ignore_errors=True)

@@ -25,7 +25,7 @@ from automl_tl.learning.callbacks import Deadline
 from automl_tl.learning.callbacks import Progress as EachEpoch
 from automl_tl.learning.classifiers import HEAD_L2, solve_classifier
 from automl_tl.learning.configuration import Configuration
-from automl_tl.learning.estimate import Estimate, paired_gain
+from automl_tl.learning.estimate import paired_gain
 from automl_tl.learning.pixels import load_pixels
 from automl_tl.learning.recipe import epochs_for
 from automl_tl.learning.trainer import TRAINER_VERSION, Material, Start, train
@@ -76,19 +76,19 @@ class ShortTraining:
         """Return what it gained, in accuracy, and what the frozen one owes to pictures that it was chosen by."""
         return self.tuned - self.frozen + max(optimism, 0.0)
 
-    def update(self, prior: GainPrior, base: Estimate, known: MetaFeatures, usual: ShortRun) -> GainPrior:
+    def update(self, prior: GainPrior, optimism: float, known: MetaFeatures, usual: ShortRun) -> GainPrior:
         """Return the gain that is expected after it, prior and measurement weighed by their certainty.
 
         Fewer pictures and epochs than there could be widen the measurement.
 
         Args:
             prior: before anything was trained.
-            base: of the frozen candidate, on all pictures.
+            optimism: of the frozen candidate, see `Estimate`.
             known: of the data set, which says how far gains may lie apart.
             usual: what such a run says of a whole one.
         """
         of_run = usual.spread * known.scale * math.sqrt(self.shortness)
-        return prior.weighed_with(self.gain(base.optimism), math.hypot(self.stderr, of_run))
+        return prior.weighed_with(self.gain(optimism), math.hypot(self.stderr, of_run))
 
     def describe(self) -> str:
         """Return what was done and what it came to, as a sentence."""
@@ -132,7 +132,7 @@ def with_short_training(
         return found, (f"No short fine-tuning could be run: {sentence(error)}",)
     base = found.expectations.estimates[late.strategy]
     known, constant = found.expectations.known, found.sample.constant
-    gain = tried.update(found.priors["fine_tuning"], base, known, lab.calibration.short_run)
+    gain = tried.update(found.priors["fine_tuning"], base.optimism, known, lab.calibration.short_run)
     front = tuple(
         replace(expecting(row, base, gain, constant), tried=True) if row.strategy == "fine_tuning" else row
         for row in found.expectations.front

@@ -38,9 +38,8 @@ def tried(spread: float, disagreement: float, n: int = 300) -> pd.DataFrame:
             "set": [f"set {number % 12}" for number in range(n)], "n_train": 200, "n_classes": 5, "different": 0.2,
             "expected_feature_extractor": rng.uniform(0.3, 0.95, n), "optimism_feature_extractor": 0.1,
             "true_feature_extractor": 0.5, "true_stderr_fine_tuning": 0.02, "tried_runs": 3.0, "tried_frozen": 0.6,
-            "low_feature_extractor": 0.3, "high_feature_extractor": 0.9, "beta_a_feature_extractor": 5.0,
-            "beta_b_feature_extractor": 5.0, "tried_n_scored": N_SCORED, "tried_n_trained": learned,
-            "tried_n_available": 160, "tried_epochs": 12, "unfrozen": 3,
+            "tried_n_scored": N_SCORED, "tried_n_trained": learned, "tried_n_available": 160, "tried_epochs": 12,
+            "unfrozen": 3,
         }
     )  # fmt: skip
     scale = np.array([known_row(row).scale for _, row in rows.iterrows()])

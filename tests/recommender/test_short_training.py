@@ -21,7 +21,7 @@ USUAL = ShortRun(spread=0.05, disagreement=1.0)
 
 
 def updated(tried: ShortTraining, prior: GainPrior, base: Estimate = BASE) -> GainPrior:
-    return tried.update(prior, base, replace(KNOWN, errors=1 - base.accuracy), USUAL)
+    return tried.update(prior, base.optimism, replace(KNOWN, errors=1 - base.accuracy), USUAL)
 
 
 def test_prior_and_measurement_are_weighed_by_their_certainty() -> None:
