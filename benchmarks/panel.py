@@ -43,7 +43,7 @@ from automl_tl.learning.estimate import paired_gain
 from automl_tl.learning.trainer import TRAINER_VERSION, Start
 from automl_tl.model.model import Model
 from automl_tl.options import ConfigurationOptions
-from automl_tl.recommender.short_training import MOST_SCORED, try_fine_tuning
+from automl_tl.recommender.short_training import foreseen_scored, try_fine_tuning
 from automl_tl.recommender.value_of_trying import WORTH, value_of_trying
 from automl_tl.searcher.asked import configuration_asked_for
 from automl_tl.searcher.delivery.members import kept_member
@@ -128,15 +128,16 @@ def trained_before(kept: dict[str, Any]) -> dict[str, Any]:
 def tried_on(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
     """Return a row with what the short fine-tuning of `recommend` measures on it, where that may be worth its time."""
     found = assessed(one.lab)
-    error = one.lab.calibration.short_run.error(found.expectations.known, min(found.sample.n, MOST_SCORED))
+    foreseen = foreseen_scored(one.lab, found, SHORT_SECONDS)
+    error = one.lab.calibration.short_run.error(found.expectations.known, foreseen)
+    values = {**kept, "tried_runs": 0, "tried_n_foreseen": foreseen}
     if value_of_trying(found.expectations.front, error, None) < WORTH / 2:
-        return {**kept, "tried_runs": 0}
-    late = found.evidence.late
-    tried = try_fine_tuning(one.lab, found, late, SHORT_SECONDS, lambda done, total: None)
+        return values
+    tried = try_fine_tuning(one.lab, found, found.evidence.late, SHORT_SECONDS, lambda done, total: None)
     if tried is None:
-        return {**kept, "tried_runs": 0}
+        return values
     names = ("frozen", "tuned", "stderr", "n_trained", "n_available", "n_scored", "epochs")
-    return {**kept, "tried_runs": tried.n_runs, **{f"tried_{name}": getattr(tried, name) for name in names}}
+    return {**values, "tried_runs": tried.n_runs, **{f"tried_{name}": getattr(tried, name) for name in names}}
 
 
 def assessed(lab: Lab) -> Assessment:

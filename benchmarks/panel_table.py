@@ -34,7 +34,6 @@ from automl_tl.lab.sample import FOLDS_OF_TRAINED
 from automl_tl.lab.timing import training_speed
 from automl_tl.learning.estimate import Estimate, combine_gain, fewness
 from automl_tl.learning.recipe import epochs_for
-from automl_tl.recommender.short_training import MOST_SCORED
 from automl_tl.recommender.value_of_trying import WORTH, value_of_trying
 from automl_tl.strategies import FROZEN, STRATEGIES, Strategy
 
@@ -103,11 +102,13 @@ def with_trying(
 ) -> list[FrontRow]:
     """Return the front after the short fine-tuning that `recommend` runs by default where it is worth its time.
 
-    With a budget it has as much time as without one. Rows on which it was not measured count as untried.
+    With a budget it has as much time as without one. For how many pictures there is time was foreseen by the timings
+    of the machine that then ran it. Rows on which it was not measured count as untried.
     """
     known, usual = known_row(row), calibration.short_run
-    error = usual.error(known, min(int(row["n_train"]), MOST_SCORED))
-    if not row.get("tried_runs", 0) > 0 or value_of_trying(front, error, budget) <= WORTH:
+    if not row.get("tried_runs", 0) > 0:
+        return front
+    if value_of_trying(front, usual.error(known, int(row["tried_n_foreseen"])), budget) <= WORTH:
         return front
     base = estimated(row)
     gain = tried(row).update(calibration.expect(known)["fine_tuning"], base.optimism, known, usual)

@@ -136,10 +136,7 @@ class ShortRun:
     exactly one of the two, fine-tuned or frozen, gets right."""
 
     def error(self, known: MetaFeatures, n_scored: int) -> float:
-        """Return the standard error, in accuracy, that what it gains on so many pictures is foreseen to have.
-
-        As if there were time for all of them: for how many there is, nobody knows before.
-        """
+        """Return the standard error, in accuracy, that what it gains on so many pictures is foreseen to have."""
         return known.scale * math.sqrt(self.disagreement / max(n_scored, 1) + self.spread**2)
 
 

@@ -18,13 +18,15 @@ from automl_tl.recommender.confusion import confusion
 from automl_tl.recommender.first_answer import first_answer, glance
 from automl_tl.recommender.reasons import tell
 from automl_tl.recommender.recommendation import Recommendation
-from automl_tl.recommender.short_training import MOST_SCORED, with_short_training
+from automl_tl.recommender.short_training import foreseen_error, with_short_training
 from automl_tl.recommender.value_of_trying import WORTH, value_of_trying
 
 TOTAL_SECONDS = 120.0
 """What a recommendation should take at most."""
 EXTRACTION_SECONDS = 75.0
 """What feature extraction may take by default; the rest of TOTAL_SECONDS is for everything else."""
+TRYING_SECONDS = 90.0
+"""What is taken to be left of TOTAL_SECONDS for a short fine-tuning, where its worth is to be foreseen."""
 MOST_SCANNED = 20_000
 """Pictures that are opened; of more a stratified sample is, which serves the recommendation alone."""
 
@@ -79,7 +81,7 @@ def is_wanted(lab: Lab, options: RecommendOptions, found: Assessment) -> bool:
     """Return whether a short fine-tuning is asked for, or can change the answer where nobody said."""
     if options.try_training is not None:
         return options.try_training
-    error = lab.calibration.short_run.error(found.expectations.known, min(found.sample.n, MOST_SCORED))
+    error = foreseen_error(lab, found, TRYING_SECONDS)
     return value_of_trying(found.expectations.front, error, options.budget) > WORTH
 
 

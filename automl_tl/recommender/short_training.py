@@ -141,6 +141,31 @@ def with_short_training(
     return replace(found, expectations=expectations, tried=tried.describe()).chosen_again(budget), ()
 
 
+def foreseen_error(lab: Lab, found: Assessment, seconds: float) -> float:
+    """Return the standard error, in accuracy, that a gain measured in so many seconds is foreseen to have."""
+    return lab.calibration.short_run.error(found.expectations.known, foreseen_scored(lab, found, seconds))
+
+
+def foreseen_scored(lab: Lab, found: Assessment, seconds: float) -> int:
+    """Return how many pictures there should be time to score in so many seconds, those of one fold at least.
+
+    It follows from kept timings and from no clock: what is worth its time once is worth it the next time.
+    """
+    n = found.sample.n
+    learned = n - n // MOST_FOLDS
+    fold = tuning_speed(lab, found.evidence, found.unfreezing, found.sample).tuning(learned, epochs_for(learned))
+    return scored_in(n, min(max(math.floor(seconds / max(fold, 1e-9)), 1), MOST_FOLDS))
+
+
+def scored_in(n: int, folds: int) -> int:
+    """Return how many of n pictures so many folds hold out, at most those that are scored.
+
+    >>> [scored_in(n, 2) for n in (11, 100, 2000)]
+    [5, 40, 300]
+    """
+    return min(math.ceil(n * folds / MOST_FOLDS), MOST_SCORED)
+
+
 class _NoTimeError(Exception):
     """There was no time for anything that says something."""
 

@@ -6,11 +6,16 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from automl_tl.lab.calibration import MetaFeatures, ShortRun
 from automl_tl.lab.decision import FrontRow
+from automl_tl.lab.timing import TrainingSpeed
 from automl_tl.options import RecommendOptions
+from automl_tl.recommender import short_training
 from automl_tl.recommender.recommend import is_wanted
+from automl_tl.recommender.short_training import MOST_FOLDS, MOST_SCORED, scored_in
 from automl_tl.recommender.value_of_trying import WORTH, value_of_trying
 from automl_tl.strategies import Strategy
 
@@ -56,12 +61,17 @@ def test_what_is_not_known_of_the_others_is_not_learned_by_it() -> None:
     assert value_of_trying([row("early_feature_extractor", 0, 0.1), row("fine_tuning", 0, 0.0)], 0.04, None) == 0.0
 
 
-def wanted(usual: ShortRun, n: int, **asked: bool) -> bool:
+def wanted(usual: ShortRun, n: int, step: float = 0.01, **asked: bool) -> bool:
+    """Return whether one is run for `n` pictures, of which a training step takes `step` seconds each."""
+    speed = TrainingSpeed(suffix=step, whole=step, unfrozen=9, frozen=0.0, kept_bytes=0)
     known = MetaFeatures(n, 4, 0.1, errors=0.2)
     front = [row("feature_extractor", 0, 0), row("fine_tuning", 0.01, 0.05, 60)]
-    found = SimpleNamespace(sample=SimpleNamespace(n=n), expectations=SimpleNamespace(front=front, known=known))
+    expectations = SimpleNamespace(front=front, known=known)
+    found = SimpleNamespace(sample=SimpleNamespace(n=n), expectations=expectations, evidence=None, unfreezing=None)
     lab = SimpleNamespace(calibration=SimpleNamespace(short_run=usual))
-    return is_wanted(lab, RecommendOptions(**asked), found)  # type: ignore[arg-type]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(short_training, "tuning_speed", lambda *of: speed)
+        return is_wanted(lab, RecommendOptions(**asked), found)  # type: ignore[arg-type]
 
 
 def test_one_is_run_where_it_tells_enough_of_a_whole_one_or_is_asked_for() -> None:
@@ -72,3 +82,18 @@ def test_one_is_run_where_it_tells_enough_of_a_whole_one_or_is_asked_for() -> No
     assert not wanted(replace(telling, disagreement=200.0), 200)
     assert wanted(telling, 4, try_training=True)
     assert not wanted(telling, 200, try_training=False)
+
+
+def test_where_there_is_time_for_few_folds_alone_it_tells_less() -> None:
+    telling = ShortRun(spread=0.05, disagreement=1.0)
+    assert wanted(telling, 40)
+    assert not wanted(telling, 40, step=1.0)
+    assert wanted(telling, 400, step=1.0)
+    assert wanted(telling, 40, step=1.0, try_training=True)
+
+
+@given(st.integers(2, 5000), st.integers(1, MOST_FOLDS))
+def test_folds_hold_out_their_parts_of_the_pictures(n: int, folds: int) -> None:
+    assert 1 <= scored_in(n, folds) <= min(n, MOST_SCORED)
+    assert scored_in(n, folds) >= scored_in(n, max(folds - 1, 1))
+    assert scored_in(n, MOST_FOLDS) == min(n, MOST_SCORED)
