@@ -42,7 +42,7 @@ class Place:
 
 
 def measure(tool: Tool, cell: Cell, budget: int, place: Place) -> dict[str, Any]:
-    """Return the row of a tool: accuracy, log loss, seconds.
+    """Return the row of a tool: accuracy, log loss, seconds, and where these went if it has left them in parts.json.
 
     The seconds are those from the start of the process to its end, imports and writing the model included; testing is
     not.
@@ -65,10 +65,12 @@ def measure(tool: Tool, cell: Cell, budget: int, place: Place) -> dict[str, Any]
         seconds = time.monotonic() - started
         _run(tool, place, 1800, "predict", folder / "test.csv", folder / "model", folder / "answer.csv")
         answer = pd.read_csv(folder / "answer.csv")
+        parts = folder / "parts.json"
+        went = {"parts": parts.read_text()} if parts.exists() else {}
     return {
         "data": cell.data, "per_class": cell.per_class, "draw": cell.draw, "budget": budget, "tool": tool.name,
         **scored(answer, test["label"].astype(str)), "seconds": round(seconds, 2),
-        "n_train": len(train), "n_test": len(test), "load": round(load, 1),
+        "n_train": len(train), "n_test": len(test), "load": round(load, 1), **went,
     }  # fmt: skip
 
 

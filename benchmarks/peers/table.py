@@ -10,6 +10,7 @@ best of the peers is chosen in every cell on its test pictures, which flatters t
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -105,6 +106,18 @@ def seconds(table: pd.DataFrame) -> str:
     return markdown(["tool", "rows", "mean seconds", "most", "median load at the start"], rows)
 
 
+def parts(table: pd.DataFrame, ours: str) -> str:
+    """Return where the seconds of a budget went, the mean over all cells that say so; "" where none does."""
+    own = table[(table["tool"] == ours) & table["parts"].notna()] if "parts" in table else table[:0]
+    if own.empty:
+        return ""
+    went, budget = pd.DataFrame([json.loads(text) for text in own["parts"]], own.index).fillna(0.0), own["budget"]
+    means, counts = went.groupby(budget).mean(), budget.value_counts()
+    rows = [[name, *(f"{seconds:.1f}" for seconds in means[name])] for name in means]
+    head = ["seconds", *(f"of {one} ({counts[one]} rows)" for one in means.index)]
+    return f"\n\n## Where they go, {ours}\n\n{markdown(head, rows)}"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=Path, default=RESULTS)
@@ -121,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"## Errors of {ours}\n\n{markdown(['at', 'ratio'], list(ratios(table, ours)))}\n")
     head = ["pictures of a class", "seconds", "against", "accuracy", "standard error", ""]
     print(f"## Differences of {ours}\n\n{markdown(head, list(differences(table, ours)))}\n")
-    print(f"## Seconds\n\n{seconds(table)}")
+    print(f"## Seconds\n\n{seconds(table)}{parts(table, ours)}")
     if asked.plot:
         from benchmarks.peers.plot import draw
 

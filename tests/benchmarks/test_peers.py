@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,20 @@ def test_what_has_no_budget_is_planned_once_and_what_cannot_keep_one_not_at_all(
     first = [(tool, budget) for data, size, draw, budget, tool in rows if (data, size, draw) == ("clothing", 10, 0)]
     assert first == [("linear", 0), ("by hand", 60), ("by hand", 300), ("fastai", 60), ("fastai", 300),
                      ("AutoGluon", 300), ("automl-tl after", 60), ("automl-tl after", 300)]  # fmt: skip
+
+
+def test_where_seconds_went_is_shown_where_rows_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "peers.csv"
+    add(file, row())
+    add(file, row(tool="automl-tl"))
+    print_table(["--rows", str(file)])
+    assert "Where they go" not in capsys.readouterr().out
+    for draw, trials in ((1, 20.0), (2, 30.0)):
+        add(file, row(tool="automl-tl", draw=draw, parts=json.dumps({"trials": trials, "unused": 2.0})))
+    print_table(["--rows", str(file)])
+    printed = capsys.readouterr().out
+    assert "| seconds | of 60 (2 rows) |" in printed
+    assert "| trials | 25.0 |" in printed
 
 
 def test_rows_are_added_and_known_again(tmp_path: Path) -> None:
@@ -159,6 +174,7 @@ from contract import main
 def train(task):
     assert task.left < task.budget
     task.model.write_text(",".join(sorted(set(task.labels))))
+    (task.model.parent / "parts.json").write_text('{"trials": 1.5}')
 
 def predict(paths, model):
     return model.read_text().split(","), [[1.0, 0.0] for _ in paths]
@@ -174,6 +190,7 @@ def test_a_tool_learns_and_answers_in_processes_of_their_own(tmp_path: Path, mon
     place = Place(tmp_path, tmp_path, tmp_path, tmp_path / "log.txt")
     cell = Cell("made", 10, 0)
     found = measure(Tool("made", str(script), ""), cell, 60, place)
+    assert found["parts"] == '{"trials": 1.5}'
     assert (found["accuracy"], found["n_train"], found["n_test"]) == (0.5, 20, 40)
     assert 0 < found["seconds"] < 60
     script.write_text("raise SystemExit(3)")

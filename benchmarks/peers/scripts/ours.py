@@ -6,6 +6,7 @@ Its features are computed anew, and its experience is fitted without the data se
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 from contract import Probabilities, Task, main
@@ -22,6 +23,8 @@ def train(task: Task) -> None:
         out=folder / "run", cache_dir=folder / "cache", without_set=task.data, started=task.started,
     )  # fmt: skip
     result.bundle.rename(task.model)
+    rest = {"other": result.seconds - sum(result.parts.values()), "unused": task.budget - result.seconds}
+    (folder / "parts.json").write_text(json.dumps({name: round(s, 1) for name, s in {**result.parts, **rest}.items()}))
 
 
 def for_training(task: Task) -> Path:
