@@ -1,26 +1,28 @@
-"""Whether a refit should begin anew or go on from its trial's weights.
+"""Whether a refit should begin anew or go on from its trial's weights, and then go on once more.
 
     python -m benchmarks.going_on ../shared/data [--sets NAME ...] [--draws 0 1] [--long]
 
 Fine-tuning of the last three stages of EfficientNet-Lite0, ten pictures a class, as a search does it in a minute: a
-trial learns from four fifths, then everything is learned for as many epochs again, anew or from there; `--long` takes
-the epochs for which a search has time in five minutes, and goes on for a third of them as well. Tested on pictures that
-nothing has seen, alone and averaged with the frozen reference (35%). Log losses are at each model's own best
-temperature. Prints what every way gains over a new beginning, with standard errors over the draws, and writes
-`results/going_on.csv`. Rows that are there are not measured again.
+trial learns from four fifths, then everything is learned for as many epochs again, anew or from there, and in a second
+round from where that ended, for a third of the epochs or all of them; the weights of both rounds are averaged. `--long`
+takes the epochs for which a search has time in five minutes, and goes on for a third of them as well, in one round.
+Tested on pictures that nothing has seen, alone and averaged with the frozen reference (35%). Log losses are at each
+model's own best temperature. Prints what every way gains over a new beginning, with standard errors over the draws that
+have it, and writes `results/going_on.csv`. Draws that are there are not measured again.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from automl_tl.lab.lab import open_lab
 from automl_tl.learning.configuration import Configuration
@@ -31,7 +33,7 @@ from automl_tl.model.member import Member
 from automl_tl.model.model import Model
 from automl_tl.options import ConfigurationOptions, SearchOptions
 from automl_tl.searcher.asked import configuration_asked_for
-from automl_tl.searcher.delivery.members import frozen_member, kept_member
+from automl_tl.searcher.delivery.members import averaged, frozen_member, kept_member
 from automl_tl.searcher.preparation import prepare
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.session import Prepared, Session
@@ -104,14 +106,23 @@ def members(prepared: Prepared, long: bool) -> Iterator[tuple[str, Member]]:
     def of(epochs: int) -> Configuration:
         return replace(asked, how=replace(asked.tuned, epochs=epochs, unfrozen=STAGES))
 
+    def going_on(configuration: Configuration, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return learn(task, configuration, Start(reference.l2, state)).state
+
     whole = of(long_epochs_for(n) if long else epochs_for(n))
     trial = score_fold(task, whole, reference, 0).learned.state
     yield "trial", kept_member(task, whole, trial)
     yield "anew", kept_member(task, whole, learn(task, whole, Start(reference.l2)).state)
-    yield "going on", kept_member(task, whole, learn(task, whole, Start(reference.l2, trial)).state)
+    once = going_on(whole, trial)
+    yield "going on", kept_member(task, whole, once)
     if long:
         third = of(epochs_for(n))
-        yield "going on, a third", kept_member(task, third, learn(task, third, Start(reference.l2, trial)).state)
+        yield "going on, a third", kept_member(task, third, going_on(third, trial))
+        return
+    for name, second in (("a third", of(epochs_for(n) // 3)), ("whole", whole)):
+        again = going_on(second, once)
+        yield f"second round, {name}", kept_member(task, whole, again)
+        yield f"second round, {name}, averaged", kept_member(task, whole, averaged(once, again))
 
 
 def at_its_temperature(probabilities: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -135,11 +146,12 @@ def gains(rows: pd.DataFrame) -> pd.DataFrame:
     table: dict[str, dict[str, str]] = {}
     base = rows[rows["way"] == "anew"].set_index(["data", "draw"])
     for way, part in rows[rows["way"] != "anew"].groupby("way", sort=False):
-        own = part.set_index(["data", "draw"]).loc[base.index]
+        own = part.set_index(["data", "draw"])
+        same = base.loc[own.index]
         for name in ("alone", "together"):
-            points = 100 * (own[f"accuracy_{name}"] - base[f"accuracy_{name}"])
-            errors = np.log((1.002 - own[f"accuracy_{name}"]) / (1.002 - base[f"accuracy_{name}"]))
-            loss = own[f"log_loss_{name}"] - base[f"log_loss_{name}"]
+            points = 100 * (own[f"accuracy_{name}"] - same[f"accuracy_{name}"])
+            errors = np.log((1.002 - own[f"accuracy_{name}"]) / (1.002 - same[f"accuracy_{name}"]))
+            loss = own[f"log_loss_{name}"] - same[f"log_loss_{name}"]
             table[f"{way}, {name}"] = {
                 "draws": str(len(own)), "points": told(points, 1), "log loss": told(loss, 3),
                 "errors": f"x{np.exp(errors.mean()):.2f} ({np.exp(errors.mean() - errors.sem()):.2f} to "

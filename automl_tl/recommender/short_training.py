@@ -147,13 +147,15 @@ def foreseen_error(lab: Lab, found: Assessment, seconds: float) -> float:
 
 
 def foreseen_scored(lab: Lab, found: Assessment, seconds: float) -> int:
-    """Return how many pictures there should be time to score in so many seconds, those of one fold at least.
+    """Return how many pictures there should be time to score in so many seconds; 0 where the fewest take longer.
 
     It follows from kept timings and from no clock: what is worth its time once is worth it the next time.
     """
     n = found.sample.n
     learned = n - n // MOST_FOLDS
     fold = tuning_speed(lab, found.evidence, found.unfreezing, found.sample).tuning(learned, epochs_for(learned))
+    if seconds < LEAST_SHARE * least_epochs(learned) / epochs_for(learned) * fold:
+        return 0
     return scored_in(n, min(max(math.floor(seconds / max(fold, 1e-9)), 1), MOST_FOLDS))
 
 

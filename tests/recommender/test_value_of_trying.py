@@ -88,7 +88,8 @@ def test_where_there_is_time_for_few_folds_alone_it_tells_less() -> None:
     telling = ShortRun(spread=0.05, disagreement=1.0)
     assert wanted(telling, 40)
     assert not wanted(telling, 40, step=1.0)
-    assert wanted(telling, 400, step=1.0)
+    assert wanted(telling, 400, step=0.2), "a part of one fold"
+    assert not wanted(telling, 400, step=1.0), "not even that"
     assert wanted(telling, 40, step=1.0, try_training=True)
 
 

@@ -21,7 +21,7 @@ from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import FEWEST_EPOCHS, parameters
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import loop as module
-from automl_tl.searcher.trials.allotment import FROZEN_SECONDS
+from automl_tl.searcher.trials.allotment import FROZEN_SECONDS, ROUNDS
 from automl_tl.searcher.trials.allowance import UNBOUNDED, Allowance
 from automl_tl.searcher.trials.loop import MOST_REFUSED, Loop
 from automl_tl.searcher.trials.observer import NOBODY, Observer
@@ -68,7 +68,7 @@ def test_all_folds_and_the_refit_of_the_best_one_so_far_count(tmp_path: Path) ->
     dear = retuned(TEN, epochs=30)
     frozen = outcome(task, 0.95, number=3, seconds=0.0)
     loop.candidates.outcomes = [trained(task, dear, 0.9, 1), trained(task, TEN, 0.8, 2), frozen]
-    needed = 2 * seconds(loop, TEN, FOLD) + seconds(loop, dear, N)
+    needed = 2 * seconds(loop, TEN, FOLD) + ROUNDS * seconds(loop, dear, N)
     for spare, fits in ((0.1, True), (-0.1, False)):
         loop.session.deadline.seconds = FINAL_SECONDS + needed + spare  # type: ignore[attr-defined]
         assert (loop.allotment.limit(TEN)[0] == TEN) == fits
@@ -92,7 +92,13 @@ def test_the_refit_of_the_smaller_samples_best_is_set_aside_until_there_is_a_tra
     loop.session.deadline.seconds = FINAL_SECONDS + 62.0  # type: ignore[attr-defined]
     assert loop.allotment.limit(RIDGE)[1] == 0
     loop.candidates.outcomes = [trained(loop.task, TEN)]
-    assert loop.allotment.refit_seconds(None) == pytest.approx(seconds(loop, TEN, N))
+    assert loop.allotment.refit_seconds(None) == pytest.approx(ROUNDS * seconds(loop, TEN, N))
+
+
+def test_no_time_is_set_aside_for_a_second_round_where_batchnorm_adapts(tmp_path: Path) -> None:
+    loop = make_loop(tmp_path)
+    loop.candidates.outcomes = [trained(loop.task, SCRATCH)]
+    assert loop.allotment.refit_seconds(None) == pytest.approx(seconds(loop, SCRATCH, N))
 
 
 @pytest.mark.parametrize("configuration", [TEN, LAYERED])
@@ -164,7 +170,7 @@ def test_a_trained_trial_leaves_the_best_frozen_one_its_refit(tmp_path: Path) ->
 def test_a_frozen_trial_leaves_the_refit_its_time(tmp_path: Path) -> None:
     loop = make_loop(tmp_path)
     loop.candidates.outcomes = [trained(loop.task, TEN)]
-    needed = 2 * FROZEN_SECONDS + seconds(loop, TEN, N)
+    needed = 2 * FROZEN_SECONDS + ROUNDS * seconds(loop, TEN, N)
     for spare, fits in ((0.1, True), (-0.1, False)):
         loop.session.deadline.seconds = FINAL_SECONDS + needed + spare  # type: ignore[attr-defined]
         assert (loop.allotment.limit(RIDGE)[1] > 0) == fits  # type: ignore[operator]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from loops import make_loop, seconds, trained
 from tasks import RIDGE, TUNED, outcome, retuned
 
+from automl_tl.learning.configuration import Configuration
 from automl_tl.searcher.delivery import members
 from automl_tl.searcher.delivery import refit as module
 from automl_tl.searcher.delivery.members import Refitted
@@ -65,6 +67,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return Refitted("refitted", task.sample.n)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "refitted", refitted)
+    monkeypatch.setattr(module, "with_second_round", lambda task, outcome, first, *_, **__: first)
     monkeypatch.setattr(members, "kept_member", lambda task, configuration, state: "kept")
     return made
 
@@ -110,3 +113,72 @@ def test_where_there_is_none_the_trial_s_model_is_kept(
 def test_without_a_budget_a_refit_has_no_limit(tmp_path: Path, calls: list[dict[str, Any]]) -> None:
     refit(make_loop(tmp_path, left=None))
     assert calls[1] == {"trained": True, "allowance": Allowance()}
+
+
+class Rounds:
+    """Stands for a whole refit that takes `seconds` of the time left, and for its second round."""
+
+    def __init__(self, loop: Loop, monkeypatch: pytest.MonkeyPatch, seconds: float = 0.0, **first: Any) -> None:
+        self.loop, self.seconds = loop, seconds
+        self.first = replace(Refitted("first", N), **first)  # type: ignore[arg-type]
+        self.allowed: list[float | None] = []
+        self.error: BaseException | None = None
+        monkeypatch.setattr(module, "refitted", self.refitted)
+        monkeypatch.setattr(module, "with_second_round", self.with_second_round)
+
+    def refitted(self, *_: Any, **__: Any) -> Refitted:
+        if self.loop.session.deadline.is_set:
+            self.loop.session.deadline.seconds -= self.seconds  # type: ignore[attr-defined]
+        return self.first
+
+    def with_second_round(self, task: Any, outcome: Any, first: Refitted, *_: Any, **how: Any) -> Refitted:
+        assert first is self.first
+        self.allowed.append(how["allowance"].seconds)
+        if self.error is not None:
+            raise self.error
+        return replace(first, member="both")  # type: ignore[arg-type]
+
+    def member(self, configuration: Configuration = TEN) -> Any:
+        return module.refit_chosen(self.loop, [trained(self.loop.task, configuration)])[0][0].member
+
+
+def test_time_that_is_left_goes_into_a_second_round(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = Rounds(at(loop, 1.5), monkeypatch, whole(loop))
+    assert rounds.member() == "both"
+    assert rounds.allowed == pytest.approx([0.5 * whole(loop)])
+
+
+@pytest.mark.parametrize(("left", "rounds"), [(1.36, 1), (1.34, 0)])
+def test_a_second_round_has_a_third_of_its_time_at_least(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, left: float, rounds: int
+) -> None:
+    made = Rounds(at(loop, left), monkeypatch, whole(loop))
+    assert made.member() == ("both" if rounds else "first")
+    assert len(made.allowed) == rounds
+
+
+def test_what_is_not_whole_does_not_go_on(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Rounds(at(loop, 5.0), monkeypatch, share=0.9).member() == "first"
+    assert Rounds(at(loop, 5.0), monkeypatch, is_refit=False).member() == "first"
+    assert Rounds(at(loop, 0.3), monkeypatch).member() == "first", "it went on for a few epochs"
+    assert Rounds(at(loop, 5.0), monkeypatch).member(retuned(TEN, batchnorm="adapting")) == "first"
+    assert Rounds(at(loop, 5.0), monkeypatch).member() == "both"
+
+
+def test_without_a_budget_there_is_one_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Rounds(make_loop(tmp_path, left=None), monkeypatch).member() == "first"
+
+
+@pytest.mark.parametrize(("left", "member"), [(1.5, "first"), (3.0, "both")])
+def test_what_learning_from_the_test_part_takes_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: float, member: str
+) -> None:
+    loop = make_loop(tmp_path, held_aside=20)
+    assert Rounds(at(loop, left), monkeypatch, whole(loop)).member() == member
+
+
+def test_a_second_round_that_is_interrupted_costs_nothing(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = Rounds(at(loop, 3.0), monkeypatch)
+    rounds.error = KeyboardInterrupt()
+    assert rounds.member() == "first"
+    assert loop.interrupted

@@ -19,11 +19,12 @@ from automl_tl.learning.activations import ActivationCache
 from automl_tl.learning.callbacks import Deadline
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.finetune import Trained, TrainingError
-from automl_tl.learning.trainer import make_cache, train
+from automl_tl.learning.trainer import Start, make_cache, train
 from automl_tl.model.forward import forward
 from automl_tl.model.member import Member
 from automl_tl.monitor import Epoch
-from automl_tl.searcher.delivery.members import kept_member, refitted, rescaled
+from automl_tl.searcher.delivery import members
+from automl_tl.searcher.delivery.members import kept_member, refitted, rescaled, with_second_round
 from automl_tl.searcher.delivery.place import Place
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import foresight
@@ -31,7 +32,7 @@ from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.searcher.trials.observer import QUARTERS, Observer
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.reference import Reference, estimated
-from automl_tl.searcher.trials.trained import score_trained
+from automl_tl.searcher.trials.trained import learn, score_trained
 from automl_tl.work import ThisProcess
 
 HERE = ThisProcess()
@@ -367,6 +368,49 @@ def test_a_refit_in_which_a_backbone_raises_is_not_delivered(task: Task, monkeyp
 
     monkeypatch.setattr(module, "finetune", fail)
     assert "since RuntimeError: the device is gone" in refitted(task, found, ours.l2, Place(HERE)).note
+
+
+def test_a_second_round_is_averaged_with_the_first(task: Task) -> None:
+    ours = best_frozen(task)
+    found = score_trained(task, TUNED, ours, HERE)
+    first = refitted(task, found, ours.l2, Place(HERE), state=found.state)
+    assert first.state is not None
+    again = learn(task, TUNED, Start(ours.l2, first.state)).state
+    both = with_second_round(task, found, first, ours.l2, Place(HERE), allowance=Allowance(600.0), watch=unwatched)
+    assert both.state is not None
+    assert both.is_refit
+    moved = 0
+    for name, value in both.state.items():
+        assert value.dtype == first.state[name].dtype
+        torch.testing.assert_close(value.double(), (first.state[name].double() + again[name].double()) / 2)
+        moved += not value.equal(first.state[name])
+        if "running" in name or "center" in name:  # a frozen BatchNorm's and the head's own do not move
+            assert value.equal(first.state[name]), name
+    assert moved > 2
+    averaged_head = kept_member(task, TUNED, both.state).head.state_dict()
+    torch.testing.assert_close(dict(both.member.head.state_dict()), dict(averaged_head))
+
+
+def unwatched(epoch: Epoch) -> None:
+    """Take no note of an epoch."""
+
+
+@pytest.mark.parametrize("failing", ["finetune", "averaged", "diverging"])
+def test_a_second_round_that_fails_leaves_the_first(task: Task, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    ours = best_frozen(task)
+    found = score_trained(task, TUNED, ours, HERE)
+    first = refitted(task, found, ours.l2, Place(HERE), state=found.state)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("the device is gone")
+
+    if failing == "diverging":  # from there it is worse than where the first round ended
+        first = replace(first, loss=1e-9)
+        monkeypatch.setattr(members, "DIVERGED_LOSS", 0.0)
+    else:
+        monkeypatch.setattr(module if failing == "finetune" else members, failing, fail)
+    again = with_second_round(task, found, first, ours.l2, Place(HERE), allowance=Allowance(600.0), watch=unwatched)
+    assert again is first
 
 
 def test_a_refit_that_would_not_fit_into_memory_is_not_begun(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from automl_tl.spare_time import LateError
 
 LEAST_SHARE = 0.2
 """Of a schedule; where the clock has left less of it, the member stays as it was tested."""
+_INTERRUPTED = "The delivered model is the tested one: learning from the test part was interrupted."
 _NO_TIME = "The delivered model is the tested one: there was no time to learn from the test part as well."
 
 
@@ -34,7 +35,7 @@ def whole_or_tested(
     try:
         return _learn_from_everything(loop, chosen, shares, refits, tested)
     except KeyboardInterrupt:
-        return tested, "The delivered model is the tested one: learning from the test part was interrupted."
+        return tested, _INTERRUPTED
     except Exception as error:  # whatever a plugin's code raises; the tested model is there
         reason = sentence(error)
         return tested, f"The delivered model is the tested one, since learning from the test part failed: {reason}"
@@ -53,7 +54,9 @@ def _learn_from_everything(
     parts = (*TRAINING_PARTS, "test")
     whole = draw_sample(lab.dataset, len(lab.dataset.frame), lab.seed, parts=parts, most_folds=MOST_FOLDS)
     learning = _in_time(loop, chosen, whole.n)
-    if loop.interrupted or not learning:
+    if loop.interrupted:
+        return tested, _INTERRUPTED
+    if not learning:
         return tested, _NO_TIME
     names = list(dict.fromkeys(o.configuration.backbone for o in learning))
     spare = deadline.spare(reserved=EXPORT_SECONDS)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 from automl_tl.errors import sentence
 from automl_tl.learning.configuration import Configuration
-from automl_tl.searcher.delivery.members import Refitted, as_trained, refitted
+from automl_tl.searcher.delivery.members import Refitted, as_trained, refitted, with_second_round
 from automl_tl.searcher.delivery.place import place_of
+from automl_tl.searcher.trials.allotment import has_second_round
 from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.searcher.trials.costs import Costs
 from automl_tl.searcher.trials.loop import Loop
@@ -62,7 +63,23 @@ def _refit(loop: Loop, outcome: Outcome) -> Refitted:
     seconds, memory = left if loop.session.deadline.is_set else None, loop.session.options.max_memory
     allowance = Allowance(seconds, memory, epochs=epochs)
     watch = loop.lab.monitor.learned
-    return refitted(task, outcome, l2, place, state=outcome.state, allowance=allowance, watch=watch)
+    first = refitted(task, outcome, l2, place, state=outcome.state, allowance=allowance, watch=watch)
+    left = loop.allotment.left - loop.allotment.everything_seconds(outcome.configuration)
+    if epochs is not None or not _goes_on(loop, outcome, first, left):
+        return first
+    try:
+        allowance = Allowance(left, memory)
+        return with_second_round(task, outcome, first, l2, place, allowance=allowance, watch=watch)
+    except KeyboardInterrupt:  # the first round is whole
+        loop.interrupted = True
+        return first
+
+
+def _goes_on(loop: Loop, outcome: Outcome, first: Refitted, left: float) -> bool:
+    """Return whether a refit, which must be whole, goes on for a second round in the seconds that a budget has left."""
+    whole = first.is_refit and first.share == 1 and has_second_round(outcome.configuration)
+    needed = seconds_to_begin(loop.prepared.costs, outcome.configuration, loop.task.sample.n)
+    return whole and loop.session.deadline.is_set and needed <= left
 
 
 def _not_refitted(loop: Loop, unseen: int) -> str:

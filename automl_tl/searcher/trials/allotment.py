@@ -11,6 +11,8 @@ from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.space.search_space import FEWEST_EPOCHS
 from automl_tl.searcher.trials.candidates import Candidates
 
+ROUNDS = 2
+"""Of the best one's refit, for which time is set aside once a trained candidate is known."""
 FROZEN_SECONDS = 3.0
 """What a frozen trial is taken to need at least; more where the slowest so far took more."""
 
@@ -74,17 +76,21 @@ class Allotment:
         return task.n_folds * self.prepared.costs.seconds(configuration, task.n_trained)
 
     def refit_seconds(self, configuration: Configuration | None) -> float:
-        """Return what the refit of a trained candidate, or of the best one so far, takes."""
-        task, costs = self.prepared.task, self.prepared.costs
+        """Return what the refit of a trained candidate takes, or that of the best one so far in both its rounds."""
+        task, costs, rounds = self.prepared.task, self.prepared.costs, 1
         if configuration is None:
             best = self.candidates.best_trained
             if best is None:
                 return self.fallback_seconds
             configuration = best.configuration
-        seconds = costs.seconds(configuration, task.sample.n)
-        if self.prepared.learns_from_everything:
-            seconds += costs.seconds(configuration, len(self.session.lab.dataset.frame))
-        return seconds
+            rounds = ROUNDS if has_second_round(configuration) else 1
+        return rounds * costs.seconds(configuration, task.sample.n) + self.everything_seconds(configuration)
+
+    def everything_seconds(self, configuration: Configuration) -> float:
+        """Return what learning from the test part as well takes, which a trained candidate does last."""
+        if not self.prepared.learns_from_everything:
+            return 0.0
+        return self.prepared.costs.seconds(configuration, len(self.session.lab.dataset.frame))
 
     @property
     def _partner_seconds(self) -> float:
@@ -108,6 +114,11 @@ class Allotment:
             return 0.0
         each = self.prepared.costs.pace * self.session.lab.picture_seconds(backbone, task.sample.pictures)
         return len(missing) * task.sample.n * each
+
+
+def has_second_round(configuration: Configuration) -> bool:
+    """Return whether a refit may go on and be averaged with that: an adapting BatchNorm has no statistics of a mean."""
+    return configuration.tuned.batchnorm == "frozen"
 
 
 def _shortened(configuration: Configuration, least: int) -> Iterator[Configuration]:
