@@ -32,6 +32,8 @@ def whole_or_tested(
     loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float], refits: Sequence[Refitted], tested: Model
 ) -> tuple[Model, str]:
     """Return `_learn_from_everything`'s model, or the tested one, written already, where anything goes wrong."""
+    if loop.interrupted:
+        return tested, _INTERRUPTED
     try:
         return _learn_from_everything(loop, chosen, shares, refits, tested)
     except KeyboardInterrupt:
@@ -54,8 +56,6 @@ def _learn_from_everything(
     parts = (*TRAINING_PARTS, "test")
     whole = draw_sample(lab.dataset, len(lab.dataset.frame), lab.seed, parts=parts, most_folds=MOST_FOLDS)
     learning = _in_time(loop, chosen, whole.n)
-    if loop.interrupted:
-        return tested, _INTERRUPTED
     if not learning:
         return tested, _NO_TIME
     names = list(dict.fromkeys(o.configuration.backbone for o in learning))
