@@ -84,7 +84,7 @@ def remove(name: str, verbose: bool) -> None:
 
 
 def _said(run: OwnRun) -> str:
-    gains = "; ".join(f"{name} {100 * gain:+.1f} points" for name, (gain, _) in run.gains.items())
+    gains = "; ".join(f"{name} {100 * gain:+z.1f} points" for name, (gain, _) in run.gains.items())
     pictures = f"{plural(run.known.n_training, 'picture')} of {plural(run.known.n_classes, 'class', 'classes')}"
     frozen = f"feature_extractor {1 - run.known.errors:.1%}"
     return f"{run.name}: {pictures} ({run.backbone}); {frozen}; {gains}"
@@ -104,7 +104,7 @@ def _page(runs: tuple[OwnRun, ...], n_rows: int, n_sets: int) -> tuple[Renderabl
         table.add_column(title, justify="right")
     for run in runs:
         gains = [run.gains.get(name) for name in ("fine_tuning", "pretrained_initialization")]  # type: ignore[call-overload]
-        shown = ["" if gain is None else f"{100 * gain[0]:+.1f} ({100 * gain[1]:.1f})" for gain in gains]
+        shown = ["" if gain is None else f"{100 * gain[0]:+z.1f} ({100 * gain[1]:.1f})" for gain in gains]
         table.add_row(
             literal(run.name), f"{run.known.n_training:,}", f"{run.known.n_classes:,}",
             f"{1 - run.known.errors:.1%}", *shown,

@@ -60,9 +60,9 @@ def _mark(comparison: Comparison, result: SearchResult) -> str:
 def _compared(comparison: Comparison, unit: str, mark: str) -> Iterator[str | Text]:
     """Yield the cells of one candidate: percentage points where the metric is a share, else the metric's own unit."""
     factor, digits = (100, 1) if unit else (1, 3)
-    yield f"{factor * comparison.gain:+.{digits}f}"
+    yield f"{factor * comparison.gain:+z.{digits}f}"
     yield f"({factor * comparison.stderr:.{digits}f})"
-    yield f"{factor * comparison.expected:+.{digits}f}"
+    yield f"{factor * comparison.expected:+z.{digits}f}"
     configuration = comparison.outcome.configuration
     yield literal(f"{configuration.strategy}: {configuration.describe()}{mark}")
 

@@ -114,6 +114,6 @@ def _why(flip: FlipHarm) -> str:
     verdict = "on" if flip.allowed else "off"
     return (
         f"Flip {name} {verdict}: flipping {flip.n} pictures changed the classifier's accuracy by "
-        f"{0.0 - 100 * flip.harm:+.1f} points (standard error {100 * flip.stderr:.1f}; "
+        f"{-100 * flip.harm:+z.1f} points (standard error {100 * flip.stderr:.1f}; "
         f"a loss of up to {100 * flip.let_pass:.1f} is let pass)."
     )

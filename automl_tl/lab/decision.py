@@ -171,11 +171,11 @@ def _why(chosen: FrontRow, start: FrontRow, rivals: Sequence[FrontRow], budget: 
         return [f"{start.strategy} would take about {_time(start)}, more than {given}; {chosen.strategy} is {how}."]
     if gain < INDIFFERENCE and chosen.seconds < start.seconds:
         return [
-            f"{chosen.strategy} replaces {start.strategy}: as accurate within half a point ({100 * gain:+.1f}), "
+            f"{chosen.strategy} replaces {start.strategy}: as accurate within half a point ({100 * gain:+z.1f}), "
             f"and cheaper with {_time(chosen)} for {_time(start)}."
         ]
     return [
-        f"{chosen.strategy} replaces {start.strategy}: {100 * gain:+.1f} points are expected "
+        f"{chosen.strategy} replaces {start.strategy}: {100 * gain:+z.1f} points are expected "
         f"(standard error {100 * stderr:.1f}, {_known(chosen, start)}){allowed}."
     ]
 
@@ -196,7 +196,7 @@ def _known(a: FrontRow, b: FrontRow) -> str:
 def _why_not(row: FrontRow, chosen: FrontRow, budget: float | None) -> str:
     """Say why a strategy of higher expected accuracy is not the recommended one."""
     gain, stderr = expected_difference(row, chosen)
-    text = f"{row.strategy} may reach {row.accuracy:.1%}: {100 * gain:+.1f} points (standard error {100 * stderr:.1f})"
+    text = f"{row.strategy} may reach {row.accuracy:.1%}: {100 * gain:+z.1f} points (standard error {100 * stderr:.1f})"
     if budget is not None and row.seconds > budget:
         return f"{text}, but its {_time(row)} do not fit the budget of {format_duration(budget)}."
     if row.seconds <= chosen.seconds:

@@ -262,11 +262,11 @@ def _why_backbone(ours: Candidate, theirs: Candidate, prior: pd.Series, sample: 
     gain, stderr = _difference(ours, theirs, sample)
     text = f"{ours.backbone} before {theirs.backbone}: "
     text += "as good as equal, " if abs(gain) <= stderr else ""
-    text += f"{100 * gain + 0.0:+.1f} points on these pictures (standard error {100 * stderr:.1f})"
+    text += f"{100 * gain:+z.1f} points on these pictures (standard error {100 * stderr:.1f})"
     before = 0.0
     if {ours.backbone, theirs.backbone} <= set(prior.dropna().index):
         before = prior[ours.backbone] - prior[theirs.backbone]
-        text += f", {100 * before:+.1f} on ImageNet"
+        text += f", {100 * before:+z.1f} on ImageNet"
     return f"{text}{why_chosen(ours, theirs, max(gain, before), metric)}."
 
 

@@ -158,7 +158,7 @@ def _cut_sentences(found: Assessment) -> Iterator[str]:
     yield (
         f"{whose}Cut {cuts} of {frozen.n_stages} with {frozen.source.pooling} pooling instead of the whole ConvNet's "
         "means: "
-        f"{100 * gain:+.1f} points{looked_at} (standard error {100 * stderr:.1f}), not corrected for the choice{by}."
+        f"{100 * gain:+z.1f} points{looked_at} (standard error {100 * stderr:.1f}), not corrected for the choice{by}."
     )
 
 
@@ -177,7 +177,7 @@ def _expectation_sentences(
         yield f"On {sample.n} pictures that is little more than a guess: more pictures would make it an answer."
     row = next(row for row in expectations.front if row.strategy == choice.strategy)
     if row.tried:
-        yield f"What {choice.strategy} adds to that, {100 * row.gain:+.1f} points, is partly measured here."
+        yield f"What {choice.strategy} adds to that, {100 * row.gain:+z.1f} points, is partly measured here."
     if sample.n < sample.n_training:
         yield (
             f"The evidence rests on a stratified sample of {sample.n:,} of {sample.n_training:,} training pictures; "
@@ -197,7 +197,7 @@ def _curve_sentence(expectations: Expectations, sample: Sample) -> Iterator[str]
     if not expectations.curve.is_measured:
         return
     gain, _ = expectations.curve.step(sample.n_training, 2 * sample.n_training)
-    yield f"About {100 * gain:+.1f} points with twice as many pictures, by the learning curve."
+    yield f"About {100 * gain:+z.1f} points with twice as many pictures, by the learning curve."
 
 
 def _confusion_sentences(mistakes: Confusion) -> Iterator[str]:

@@ -97,7 +97,7 @@ class ShortTraining:
         return (
             f"A short fine-tuning of {stages} ({self.epochs} epochs on {self.n_trained:,} pictures{times}, "
             f"{self.seconds:.0f} s) got {self.tuned:.1%} of {self.n_scored:,} held-out pictures right, the frozen "
-            f"ConvNet {self.frozen:.1%}: {100 * (self.tuned - self.frozen):+.1f} points (standard error "
+            f"ConvNet {self.frozen:.1%}: {100 * (self.tuned - self.frozen):+z.1f} points (standard error "
             f"{100 * self.stderr:.1f})."
         )
 

@@ -40,7 +40,7 @@ class Growth:
     stderr: float
 
     def __str__(self) -> str:
-        gain = f"{100 * self.gain + 0.0:+.1f} points (standard error {100 * self.stderr:.1f})"
+        gain = f"{100 * self.gain:+z.1f} points (standard error {100 * self.stderr:.1f})"
         return f"by the learning curve {self.first:,} pictures bring frozen features {gain}"
 
 
