@@ -165,8 +165,10 @@ def test_what_is_not_whole_does_not_go_on(loop: Loop, monkeypatch: pytest.Monkey
     assert Rounds(at(loop, 5.0), monkeypatch).member() == "both"
 
 
-def test_without_a_budget_there_is_one_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Rounds(make_loop(tmp_path, left=None), monkeypatch).member() == "first"
+def test_without_a_budget_a_second_round_has_no_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = Rounds(make_loop(tmp_path, left=None), monkeypatch)
+    assert rounds.member() == "both"
+    assert rounds.allowed == [None]
 
 
 @pytest.mark.parametrize(("left", "member"), [(1.5, "first"), (3.0, "both")])

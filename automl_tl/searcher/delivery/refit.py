@@ -68,7 +68,7 @@ def _refit(loop: Loop, outcome: Outcome) -> Refitted:
     if epochs is not None or not _goes_on(loop, outcome, first, left):
         return first
     try:
-        allowance = Allowance(left, memory)
+        allowance = Allowance(left if loop.session.deadline.is_set else None, memory)
         return with_second_round(task, outcome, first, l2, place, allowance=allowance, watch=watch)
     except KeyboardInterrupt:  # the first round is whole
         loop.interrupted = True
@@ -76,10 +76,9 @@ def _refit(loop: Loop, outcome: Outcome) -> Refitted:
 
 
 def _goes_on(loop: Loop, outcome: Outcome, first: Refitted, left: float) -> bool:
-    """Return whether a refit, which must be whole, goes on for a second round in the seconds that a budget has left."""
+    """Return whether a refit, which must be whole, goes on for a second round in the seconds that are left."""
     whole = first.is_refit and first.share == 1 and has_second_round(outcome.configuration)
-    needed = seconds_to_begin(loop.prepared.costs, outcome.configuration, loop.task.sample.n)
-    return whole and loop.session.deadline.is_set and needed <= left
+    return whole and seconds_to_begin(loop.prepared.costs, outcome.configuration, loop.task.sample.n) <= left
 
 
 def _not_refitted(loop: Loop, unseen: int) -> str:
