@@ -21,7 +21,7 @@ from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.space.search_space import FEWEST_EPOCHS, parameters
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import loop as module
-from automl_tl.searcher.trials.allotment import FROZEN_SECONDS, ROUNDS
+from automl_tl.searcher.trials.allotment import ENOUGH, FROZEN_SECONDS, ROUNDS
 from automl_tl.searcher.trials.allowance import UNBOUNDED, Allowance
 from automl_tl.searcher.trials.loop import MOST_REFUSED, Loop
 from automl_tl.searcher.trials.observer import NOBODY, Observer
@@ -102,17 +102,32 @@ def test_no_time_is_set_aside_for_a_second_round_where_batchnorm_adapts(tmp_path
 
 
 @pytest.mark.parametrize("configuration", [TEN, LAYERED])
-@pytest.mark.parametrize("epochs", [9, 6, FEWEST_EPOCHS])
-def test_the_first_fine_tuning_is_shortened_where_it_does_not_fit(
+@pytest.mark.parametrize("epochs", [6, 5, FEWEST_EPOCHS])
+def test_the_first_fine_tuning_is_shortened_so_that_its_refit_can_be_begun(
     tmp_path: Path, configuration: Configuration, epochs: int
 ) -> None:
-    """As many epochs as there is time for, the head's own ones included; its refit is given up."""
+    """As many epochs as there is time for, the head's own ones included."""
     head = configuration.how.head_epochs  # type: ignore[union-attr]
-    needed, more = (seconds(make_loop(tmp_path), configuration, FOLD, e + head) for e in (epochs, epochs + 1))
-    for left in (needed + 1e-6, more - 1e-6):
+
+    def needed(some: int) -> tuple[float, float]:
+        loop = make_loop(tmp_path)
+        return seconds(loop, configuration, FOLD, some + head), ENOUGH * seconds(loop, configuration, N, some + head)
+
+    for left in (sum(needed(epochs)) + 1e-6, sum(needed(epochs + 1)) - 1e-6):
         shorter, limit = make_loop(tmp_path, left=left).allotment.limit(configuration)
         assert shorter == retuned(configuration, epochs=epochs)
-        assert limit == pytest.approx(left)
+        assert limit == pytest.approx(left - needed(epochs)[1])
+
+
+def test_where_there_is_no_time_for_that_either_its_refit_is_given_up(tmp_path: Path) -> None:
+    loop = make_loop(tmp_path)
+    fewest, more = (seconds(loop, TEN, FOLD, FEWEST_EPOCHS + i) for i in (0, 1))
+    begun = fewest + ENOUGH * seconds(loop, TEN, N, FEWEST_EPOCHS)
+    assert fewest < more < begun
+    for left, epochs in ((fewest + 1e-6, 4), (more - 1e-6, 4), (more + 1e-6, 5), (begun - 1e-6, 5), (begun + 1e-6, 4)):
+        shorter, limit = make_loop(tmp_path, left=left).allotment.limit(TEN)
+        assert shorter == retuned(TEN, epochs=epochs)
+        assert limit == pytest.approx(left if left < begun else fewest)
 
 
 def test_too_few_epochs_are_not_begun(tmp_path: Path) -> None:
@@ -150,9 +165,11 @@ def test_a_further_trial_is_shortened_to_half_its_epochs_at_least(tmp_path: Path
 
 def test_a_further_trial_is_not_run_without_its_refit(tmp_path: Path) -> None:
     loop = make_loop(tmp_path, left=short(TEN))
-    assert loop.allotment.limit(TEN)[1] == short(TEN)
+    shorter, seconds = loop.allotment.limit(TEN)
+    assert seconds
+    assert 0 < seconds < short(TEN)
     loop.candidates.outcomes = [outcome(loop.task, 0.9, configuration=TEN, number=0)]
-    assert loop.allotment.limit(TEN)[1] == short(TEN)  # of that one no weights are left
+    assert loop.allotment.limit(TEN) == (shorter, seconds)  # of that one no weights are left
     loop.candidates.outcomes = [trained(loop.task, TEN)]
     assert loop.allotment.limit(TEN) == (TEN, 0.0)
 
@@ -244,10 +261,11 @@ Scores = list[tuple[Configuration, float | None]]
 def test_what_fits_is_tried_within_its_seconds(tmp_path: Path, scores: Scores) -> None:
     loop = make_loop(tmp_path, left=short(TEN), trials=1)
     loop.study.enqueue(TEN)
+    allowed = loop.allotment.limit(TEN)
     assert loop.run() == "all 1 trials are done"
     ((tried, limit),) = scores
     assert FEWEST_EPOCHS <= epochs_of(tried) < 10
-    assert limit == short(TEN)
+    assert (tried, limit) == allowed
     assert epochs_of(loop.candidates.outcomes[0].configuration) == epochs_of(tried)
     assert loop.candidates.outcomes[0].sample == loop.task.digest
 

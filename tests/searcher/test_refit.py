@@ -115,6 +115,15 @@ def test_without_a_budget_a_refit_has_no_limit(tmp_path: Path, calls: list[dict[
     assert calls[1] == {"trained": True, "allowance": Allowance()}
 
 
+def test_what_the_frozen_partner_takes_to_learn_from_the_test_part_is_left_to_it(
+    tmp_path: Path, calls: list[dict[str, Any]]
+) -> None:
+    loop = make_loop(tmp_path, held_aside=20)
+    loop.candidates.others = [replace(loop.candidates.reference.outcome, seconds=0.1 * whole(loop))]
+    refit(at(loop, 1.5))
+    assert calls[1] == {"trained": True, "allowance": Allowance(pytest.approx(1.3 * whole(loop)))}
+
+
 class Rounds:
     """Stands for a whole refit that takes `seconds` of the time left, and for its second round."""
 

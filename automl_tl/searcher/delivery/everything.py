@@ -13,9 +13,10 @@ from automl_tl.model.model import Model
 from automl_tl.searcher.delivery.members import Refitted, refitted
 from automl_tl.searcher.delivery.models import calibrated_model
 from automl_tl.searcher.delivery.place import place_of
-from automl_tl.searcher.delivery.refit import frozen_first, seconds_to_begin
+from automl_tl.searcher.delivery.refit import frozen_first
 from automl_tl.searcher.first_look import MOST_FOLDS, TRAINING_PARTS
 from automl_tl.searcher.task import Computed
+from automl_tl.searcher.trials.allotment import seconds_to_begin
 from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.searcher.trials.deadline import EXPORT_SECONDS
 from automl_tl.searcher.trials.loop import Loop

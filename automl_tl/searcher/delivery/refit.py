@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from automl_tl.errors import sentence
-from automl_tl.learning.configuration import Configuration
 from automl_tl.searcher.delivery.members import Refitted, as_trained, refitted, with_second_round
 from automl_tl.searcher.delivery.place import place_of
-from automl_tl.searcher.trials.allotment import has_second_round
+from automl_tl.searcher.trials.allotment import has_second_round, seconds_to_begin
 from automl_tl.searcher.trials.allowance import Allowance
-from automl_tl.searcher.trials.costs import Costs
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
 
 LEAST_EPOCHS = 2
 """Training goes on with more pictures only where there is time for so many epochs."""
-ENOUGH = 0.35
-"""Share of the time that a whole schedule should take from which a refit is begun, its schedule following the clock:
-going on from the trial for a third of it errs .94 times (.90 to .98) as often as a new beginning with all of it
-(`benchmarks/going_on.py`)."""
 
 
 def refit_chosen(loop: Loop, chosen: Sequence[Outcome]) -> tuple[list[Refitted], list[str]]:
@@ -56,7 +50,8 @@ def _refit(loop: Loop, outcome: Outcome) -> Refitted:
     task, l2, place = loop.task, loop.candidates.reference.l2, place_of(loop.session, loop.prepared)
     if not outcome.configuration.is_trained:
         return refitted(task, outcome, l2, place)
-    left = loop.allotment.left
+    partner_last = loop.allotment.partner_everything_seconds
+    left = loop.allotment.left - partner_last
     epochs = _affordable(loop, outcome, left)
     if epochs == 0 or loop.interrupted:
         return as_trained(task, outcome, _not_refitted(loop, len(task.held_out(0))))
@@ -64,7 +59,7 @@ def _refit(loop: Loop, outcome: Outcome) -> Refitted:
     allowance = Allowance(seconds, memory, epochs=epochs)
     watch = loop.lab.monitor.learned
     first = refitted(task, outcome, l2, place, state=outcome.state, allowance=allowance, watch=watch)
-    left = loop.allotment.left - loop.allotment.everything_seconds(outcome.configuration)
+    left = loop.allotment.left - partner_last - loop.allotment.everything_seconds(outcome.configuration)
     if epochs is not None or not _goes_on(loop, outcome, first, left):
         return first
     try:
@@ -93,8 +88,3 @@ def _affordable(loop: Loop, outcome: Outcome, left: float) -> int | None:
         return None
     epochs = int(left / costs.seconds(outcome.configuration, n) * how.all_epochs)
     return epochs if epochs >= LEAST_EPOCHS else 0
-
-
-def seconds_to_begin(costs: Costs, configuration: Configuration, n: int) -> float:
-    """Return the seconds that must be left for a trained candidate to be refitted on `n` pictures."""
-    return ENOUGH * costs.seconds(configuration, n)
