@@ -102,7 +102,7 @@ class Allotment:
 
     @property
     def _partner_seconds(self) -> float:
-        """Return what refitting a frozen candidate takes, which a trained one is delivered with, as often as it is."""
+        """Return what the frozen candidate takes that a trained one is delivered with: its refit, and the last step."""
         return self._slowest_partner + self.partner_everything_seconds
 
     @property
