@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image
 
 COLOURS = ((200, 60, 50), (60, 160, 70), (70, 90, 200), (210, 180, 60), (150, 70, 180), (80, 190, 190))
+ALIKE = ((130, 115, 100), (115, 130, 100))
+"""Near one another, so that what else is in a picture hides them."""
 
 MakePictures = Callable[..., Path]
 
@@ -39,6 +41,24 @@ def write_pictures(
         folder.mkdir(parents=True, exist_ok=True)
         for index in range(count):
             picture(kind, 1000 * seed + index, size).save(folder / f"{index:03d}.png")
+    return root
+
+
+def told_apart_by(part: str, root: Path, size: tuple[int, int] = (90, 60), per_class: int = 12) -> Path:
+    """Write pictures of two classes whose colour fills the middle or the ends; the rest has one that says nothing."""
+    rng, (width, height) = np.random.default_rng(0), size
+    side = min(size)
+    left, top = (width - side) // 2, (height - side) // 2
+    middle = np.zeros((height, width), bool)
+    middle[top : top + side, left : left + side] = True
+    shown = middle if part == "middle" else ~middle
+    for label, colour in enumerate(ALIKE):
+        for number in range(per_class):
+            pixels = np.where(shown[:, :, None], colour, rng.integers(0, 246, 3))
+            pixels = (pixels + rng.integers(0, 10, pixels.shape)).astype(np.uint8)
+            file = root / str(label) / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(file)
     return root
 
 

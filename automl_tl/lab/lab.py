@@ -67,6 +67,10 @@ class Lab:
         """Whether a test part was held aside here, not given."""
         return not self.as_given.has_given_splits and bool((self.dataset.frame["split"] == "test").any())
 
+    def with_fit(self, fit: str, reason: str) -> Lab:
+        """Return the same with pictures made square in another way, "squash", "pad" or "crop", and why."""
+        return replace(self, report=replace(self.report, fit=fit, fit_reason=reason))
+
     def features(
         self, name: str, pictures: Sequence[Picture], view: str = "plain", progress: Progress = unheeded
     ) -> Features:

@@ -10,6 +10,7 @@ from automl_tl.data.forms.memory import Data
 from automl_tl.lab.assessment import Assessment, assess
 from automl_tl.lab.considered import without_broken
 from automl_tl.lab.extraction import extract_all
+from automl_tl.lab.fit_choice import with_best_fit
 from automl_tl.lab.lab import Lab, open_lab
 from automl_tl.lab.sample import affordable_sample, draw_sample, lonely_note
 from automl_tl.learning.scores import class_weights
@@ -27,6 +28,8 @@ EXTRACTION_SECONDS = 75.0
 """What feature extraction may take by default; the rest of TOTAL_SECONDS is for everything else."""
 TRYING_SECONDS = 90.0
 """What is taken to be left of TOTAL_SECONDS for a short fine-tuning, where its worth is to be foreseen."""
+FIT_SECONDS = 10.0
+"""What trying another way to make pictures square may take."""
 MOST_SCANNED = 20_000
 """Pictures that are opened; of more a stratified sample is, which serves the recommendation alone."""
 
@@ -63,6 +66,7 @@ def recommend_in(lab: Lab, options: RecommendOptions) -> Recommendation:
     if (soon := glance(lab, sample, costs, options.budget)) is not None:
         monitor.say(first_answer(soon, clock.seconds["total"], f"Now all {sample.n:,}."))
     with clock("features"):
+        lab = with_best_fit(lab, FIT_SECONDS)
         features, lost = extract_all(lab, tuple(costs), sample.pictures)
     found = assess(lab, sample, features, options.budget)
     untried: tuple[str, ...] = ()

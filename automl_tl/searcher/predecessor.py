@@ -156,7 +156,7 @@ def suited(lab: Lab, before: Predecessor) -> Lab:
             "and what is not seen again is forgotten: add pictures of all its classes, or leave out --from"
         )
     why = f"as the model in '{printable(before.folder)}' has learned them"
-    return replace(lab, report=replace(lab.report, fit=before.model.fit, fit_reason=why))
+    return lab.with_fit(before.model.fit, why)
 
 
 def notes_on(before: Predecessor, configuration: Configuration) -> tuple[str, ...]:

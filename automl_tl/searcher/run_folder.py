@@ -18,6 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from automl_tl.data.address import absolute
+from automl_tl.data.decode import FITS
 from automl_tl.data.forms.memory import Data
 from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
@@ -37,7 +38,7 @@ from automl_tl.searcher.trials.outcome_file import read_history, read_outcome, w
 STATES_KEPT = 3
 """Trained candidates whose weights are kept, the best ones; of the others only the scores are."""
 _RUN, _SPACE, _RESULT = "run.json", "space.json", "result.json"
-SAMPLE, _STORAGE = "sample.json", "storage.json"
+SAMPLE, FIT, _STORAGE = "sample.json", "fit.json", "storage.json"
 _LOCK = ".lock"
 LARGEST_JSON = 256 * 1024**2
 """Bytes; a million pictures take 40 MB of `pictures.json`."""
@@ -235,6 +236,21 @@ class RunFolder:
         except (KeyError, ValueError):
             raise self.damaged(SAMPLE) from None
         return sizes
+
+    def keep_fit(self, fit: str, reason: str) -> None:
+        """Write down how pictures become square in the run, and why."""
+        self.write_json(FIT, {"fit": fit, "reason": reason})
+
+    @property
+    def fit(self) -> tuple[str, str] | None:
+        """How pictures become square, and why; None where an earlier version began, OptionError where it is damaged."""
+        if not (self.path / FIT).exists():
+            return None
+        kept = self.read_json(FIT) or {}
+        fit, reason = kept.get("fit"), kept.get("reason")
+        if fit not in FITS or not isinstance(reason, str):
+            raise self.damaged(FIT)
+        return fit, reason
 
     @property
     def is_finished(self) -> bool:

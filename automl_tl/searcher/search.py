@@ -22,6 +22,7 @@ from automl_tl.searcher.delivery.members import frozen_member
 from automl_tl.searcher.delivery.models import first_interim_model
 from automl_tl.searcher.experience import keep_experience
 from automl_tl.searcher.first_look import FIRST_PICTURES, GETTING_READY_SHARE, n_training
+from automl_tl.searcher.kept_fit import with_kept_fit
 from automl_tl.searcher.larger_sample import try_candidates
 from automl_tl.searcher.preparation import prepare
 from automl_tl.searcher.record import TEST, VALIDATION, keep_evaluation, keep_findings, keep_origin, out_of_fold
@@ -99,6 +100,7 @@ def search_in(session: Session) -> SearchResult:
         check_kept(folder)
     else:
         folder.begin(asked, pictures)
+    session = with_kept_fit(session)
     keep_origin(session)
     follow = _mirroring(session)
     prepared = prepare(session, partial(_first_bundle, folder), FIRST_PICTURES)

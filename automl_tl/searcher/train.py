@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from automl_tl.data.forms.memory import Data
+from automl_tl.lab.fit_choice import with_best_fit
 from automl_tl.lab.lab import Lab, open_lab
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.tracking import tracked, trackers_asked_for
@@ -68,7 +69,7 @@ def train(data: Data, options: TrainOptions) -> TrainResult:
     as_search = SearchOptions(**of_group(options, LabOptions), **where, trials=1)
     with folder.claimed():
         folder.check(resume=False)  # another one may have ended there since
-        lab = open_lab(data, options) if before is None else _opened(data, options, before)
+        lab = with_best_fit(open_lab(data, options)) if before is None else _opened(data, options, before)
         with tracked(lab.monitor, trackers) as monitor:
             session = Session(replace(lab, monitor=monitor), as_search, folder, deadline, Limits())
             return train_in(session, options, before)

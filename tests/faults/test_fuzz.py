@@ -108,12 +108,13 @@ def check_reference(folder: Path, content: bytes) -> None:
 
 
 def check_run(folder: Path, content: bytes) -> None:
-    for name in ("run.json", "space.json", "sample.json", "result.json"):
+    for name in ("run.json", "space.json", "sample.json", "fit.json", "result.json"):
         (folder / name).write_bytes(content)
     run = RunFolder(folder)
     value_or_error(lambda: run.check(resume=True))
     value_or_error(lambda: run.delivered())
     value_or_error(lambda: run.sample_size)
+    value_or_error(lambda: run.fit)
     value_or_error(lambda: render(run_page(open_run(folder), "no pictures")))
     run.journal.write_bytes(content)
     value_or_error(lambda: open_storage(run.journal))

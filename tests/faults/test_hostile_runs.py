@@ -129,6 +129,27 @@ def test_a_damaged_space_is_named(run: RunFolder, values: Any) -> None:
         run.space(SPACE)
 
 
+FITS = [
+    DEEP,
+    "[1]",
+    "null",
+    "",
+    "{}",
+    '{"fit": "pad"}',
+    '{"fit": "fold", "reason": "so"}',
+    '{"fit": ["pad"], "reason": "so"}',
+]
+FITS += [json.dumps({"fit": "crop", "reason": reason}) for reason in (None, 1, ["so"], {"so": 1})]
+
+
+@pytest.mark.parametrize("text", FITS)
+def test_a_damaged_fit_is_named(run: RunFolder, text: str) -> None:
+    assert run.fit is None
+    (run.path / "fit.json").write_text(text)
+    with pytest.raises(OptionError, match=r"fit\.json of the run in .* is damaged, so it cannot be resumed"):
+        assert run.fit is None
+
+
 SAMPLES = [DEEP, "[1]", "null", "", "{}", '{"growing_to": 9}', '{"n": 9, "growing_to": 9}', '{"n": 9, "growing_to": 3}']
 SAMPLES += [json.dumps({"n": n}) for n in (-1, 0, 1.5, "many", None, [3], True, 2**70)]
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from generated_pictures import MakePictures, write_pictures
+from generated_pictures import MakePictures, told_apart_by, write_pictures
 from rich.console import Console
 from tiny_backbone import TinyBackbone
 
@@ -314,6 +314,12 @@ def test_classes_of_one_group_are_said(tiny: dict[str, TinyBackbone], data: Path
     pd.DataFrame([(*row[:2], "one") for row in rows], columns=["path", "label", "patient"]).to_csv(table, index=False)
     with pytest.raises(DataError, match=r"All 36 training pictures are of one group, .*: give two or more"):
         automl_tl.recommend(table, group_column="patient")
+
+
+def test_pictures_become_square_as_tells_them_apart_best(tiny: dict[str, TinyBackbone], tmp_path: Path) -> None:
+    result = automl_tl.recommend(told_apart_by("middle", tmp_path / "data"))
+    assert result.report.fit == result.to_dict()["dataset"]["fit"] == "crop"
+    assert "cutting out the middle tells these pictures apart better than squashing" in result.report.fit_reason
 
 
 def test_held_aside_pictures_do_not_decide_how_pictures_become_square(

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from generated_pictures import MakePictures, add_odd_pictures, write_pictures
+from generated_pictures import MakePictures, add_odd_pictures, told_apart_by, write_pictures
 from tasks import RIDGE, TUNED, bare_task, install, outcome
 from tiny_backbone import TinyBackbone, counting
 
@@ -548,6 +548,26 @@ def test_a_killed_process_loses_one_trial(
     same = ["strategy", "backbone", "cuts", "param.unfrozen_stages", "param.epochs"]
     assert any((row[same] == lost.iloc[0][same]).all() for _, row in retried.iterrows())
     assert (trials["state"] == "complete").sum() >= 2
+
+
+def test_pictures_become_square_as_tells_them_apart_best_and_stay_so_when_a_run_goes_on(
+    tiny: TinyBackbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, out = told_apart_by("middle", tmp_path / "data"), tmp_path / "run"
+    first = search(data, trials=1, out=out, backbones=["tiny"])
+    assert first.report.fit == automl_tl.load(first.bundle).fit == "crop"
+    with monkeypatch.context() as later:
+        later.setattr("automl_tl.searcher.kept_fit.with_best_fit", lambda lab, *_: lab.with_fit("pad", "now"))
+        again = search(data, trials=2, out=out, backbones=["tiny"], resume=True)
+    assert (again.report.fit, again.report.fit_reason) == ("crop", first.report.fit_reason)
+    assert set(board(first)["number"]) < set(board(again)["number"])
+
+
+def test_a_run_that_an_earlier_version_began_goes_on_as_sizes_say(tiny: TinyBackbone, tmp_path: Path) -> None:
+    data, out = told_apart_by("middle", tmp_path / "data"), tmp_path / "run"
+    search(data, trials=1, out=out, backbones=["tiny"])
+    (out / "fit.json").unlink()
+    assert search(data, trials=2, out=out, backbones=["tiny"], resume=True).report.fit == "squash"
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from generated_pictures import MakePictures
+from generated_pictures import MakePictures, told_apart_by
 from tasks import TUNED, install, space
 from tiny_backbone import TinyBackbone
 
@@ -50,6 +50,14 @@ def train(data: Path, out: Path, **options: Any) -> automl_tl.TrainResult:
 def kept(run: Path, number: int = 0) -> Outcome:
     (outcome,) = RunFolder(run).load([number])
     return outcome
+
+
+# --- how pictures become square ---------------------------------------------------------------------
+
+
+def test_pictures_become_square_as_tells_them_apart_best(tmp_path: Path) -> None:
+    result = train(told_apart_by("middle", tmp_path / "data"), tmp_path / "run", strategy="feature_extractor")
+    assert result.report.fit == automl_tl.load(result.bundle).fit == "crop"
 
 
 # --- what is trained --------------------------------------------------------------------------------

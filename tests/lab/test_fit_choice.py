@@ -1,0 +1,119 @@
+"""Squashed or cut out: what frozen features make of both decides, where the sizes leave a choice."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from generated_pictures import told_apart_by, write_pictures
+from tiny_backbone import TinyBackbone
+
+from automl_tl.backbones import registry
+from automl_tl.backbones.plugins import Plugin
+from automl_tl.errors import BackboneError
+from automl_tl.lab import fit_choice
+from automl_tl.lab.fit_choice import LEAST_LOOKED_AT, with_best_fit
+from automl_tl.lab.lab import Lab, open_lab
+from automl_tl.options import LabOptions
+from automl_tl.spare_time import SpareTime
+
+
+@pytest.fixture
+def backbone(monkeypatch: pytest.MonkeyPatch) -> TinyBackbone:
+    """Let a small backbone be the only plugin."""
+    tiny = TinyBackbone()
+    monkeypatch.setattr(registry, "load_plugins", lambda **_: {"tiny": Plugin("tiny", "tiny-plugin", "1.0", tiny)})
+    monkeypatch.setenv("AUTOML_TL_PREFLIGHT_SECONDS", "0")
+    return tiny
+
+
+@pytest.fixture
+def middle(backbone: TinyBackbone, tmp_path: Path) -> Lab:
+    """Return a laboratory of pictures whose middle tells their classes apart, which their sizes say to squash."""
+    lab = opened(told_apart_by("middle", tmp_path / "data"))
+    assert lab.report.fit == "squash"
+    return lab
+
+
+def opened(data: Path) -> Lab:
+    return open_lab(data, LabOptions(device="cpu", backbones=("tiny",)))
+
+
+def test_the_middle_is_cut_out_where_it_tells_the_classes_apart(middle: Lab) -> None:
+    found = with_best_fit(middle)
+    assert found.report.fit == "crop"
+    assert found.report.fit_reason.startswith("cutting out the middle tells these pictures apart better than squashing")
+    assert with_best_fit(middle).report == found.report
+    assert middle.report.fit == "squash"
+
+
+def test_the_whole_picture_stays_where_its_ends_do(backbone: TinyBackbone, tmp_path: Path) -> None:
+    lab = opened(told_apart_by("ends", tmp_path / "data"))
+    found = with_best_fit(lab)
+    assert found.report.fit == "squash"
+    assert found.report.fit_reason.startswith(f"{lab.report.fit_reason}, and cutting out the middle is not clearly")
+
+
+def test_long_pictures_are_tried_squashed(backbone: TinyBackbone, tmp_path: Path) -> None:
+    lab = opened(told_apart_by("ends", tmp_path / "data", size=(60, 120)))
+    assert lab.report.fit == "pad"
+    assert "squashing" in with_best_fit(lab).report.fit_reason
+
+
+def test_almost_square_pictures_are_looked_at_in_one_way(backbone: TinyBackbone, tmp_path: Path) -> None:
+    lab = opened(write_pictures(tmp_path / "data"))
+    backbone.passes = 0
+    assert with_best_fit(lab) is lab
+    assert backbone.passes == 0
+
+
+def test_labels_that_pictures_say_nothing_of_leave_what_the_sizes_say(backbone: TinyBackbone, tmp_path: Path) -> None:
+    """Of ten data sets of noise, a standard error alone is exceeded in one or two."""
+    changed = 0
+    for seed in range(10):
+        lab = opened(write_pictures(tmp_path / str(seed), ("a", "b"), 10, size=(90, 60), seed=seed))
+        shuffled = np.random.default_rng(seed).permutation(lab.dataset.frame["label"].to_numpy())
+        lab = replace(lab, dataset=lab.dataset.with_frame(lab.dataset.frame.assign(label=shuffled)))
+        changed += with_best_fit(lab).report.fit != "squash"
+    assert changed <= 4
+
+
+def test_without_time_the_sizes_decide(middle: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    n = int(middle.dataset.frame["split"].isin(["train", "val"]).sum())
+    assert n < LEAST_LOOKED_AT
+    monkeypatch.setattr(Lab, "picture_seconds", lambda *_: 0.1)
+    assert with_best_fit(middle, 0.1 * n - 0.05) is middle
+    assert with_best_fit(middle, 0.1 * n + 0.05).report.fit == "crop"
+    assert with_best_fit(middle, -1.0) is middle
+
+
+def test_as_many_are_looked_at_as_there_is_time_for(middle: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Lab, "picture_seconds", lambda *_: 0.1)
+    monkeypatch.setattr(fit_choice, "LEAST_LOOKED_AT", 10)
+    assert " on 12 of them" in with_best_fit(middle, 1.25).report.fit_reason
+
+
+def test_time_that_ends_meanwhile_leaves_what_the_sizes_say(middle: Lab) -> None:
+    assert with_best_fit(middle, spare=SpareTime(ends=time.monotonic() - 1)) is middle
+
+
+def test_what_is_held_aside_decides_nothing(backbone: TinyBackbone, tmp_path: Path) -> None:
+    lab = opened(told_apart_by("middle", tmp_path / "data", per_class=60))
+    kept = lab.dataset.frame["split"].eq("test")
+    assert kept.any()
+    frame = lab.dataset.frame.assign(label=lab.dataset.frame["label"].where(~kept, "unknown"))
+    assert with_best_fit(replace(lab, dataset=lab.dataset.with_frame(frame))).report == with_best_fit(lab).report
+
+
+def test_a_backbone_that_fails_on_these_pictures_leaves_it_to_whoever_says_so(
+    middle: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise BackboneError("no")
+
+    monkeypatch.setattr(Lab, "features", failing)
+    middle = replace(middle, networks=replace(middle.networks, named=frozenset()))
+    assert with_best_fit(middle) is middle
