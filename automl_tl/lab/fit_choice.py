@@ -11,9 +11,9 @@ less.
 from __future__ import annotations
 
 import math
+from functools import partial
 
-from automl_tl.backbones.stages import Network
-from automl_tl.lab.extraction import extract_each
+from automl_tl.lab.considered import without_broken
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import FOLDS_OF_TRAINED, Sample, draw_sample
 from automl_tl.learning.bootstrap import stderr_of_difference
@@ -51,19 +51,32 @@ def with_best_fit(lab: Lab, seconds: float = math.inf, spare: SpareTime = UNLIMI
     other = ALTERNATIVES.get(lab.report.fit)
     if other is None:
         return lab
-    name = min(lab.backbones, key=lambda name: _parameters(lab.networks.network(name)))
+    parameters, _ = without_broken(lab.networks, lab.backbones, partial(_parameters, lab))
+    smallest = sorted(parameters, key=parameters.__getitem__)[:1]
+    try:
+        found, _ = without_broken(lab.networks, smallest, lambda name: _better(lab, other, name, seconds, spare))
+    except LateError:
+        return lab
+    return next(iter(found.values()), lab)
+
+
+def _parameters(lab: Lab, name: str) -> int:
+    return sum(p.numel() for stage in lab.networks.network(name).stages for p in stage.parameters())
+
+
+def _better(lab: Lab, other: str, name: str, seconds: float, spare: SpareTime) -> Lab:
+    """Return the laboratory with the way that a backbone tells pictures apart better in, and why it is."""
     sample = _sample(lab, name, seconds)
     if sample is None:
         return lab
-    try:
-        now, then = (_path(one, name, sample, spare) for one in (lab, lab.with_fit(other, "")))
-    except LateError:
-        return lab
-    return lab if now is None or then is None else _chosen(lab, other, sample, now, then)
-
-
-def _parameters(network: Network) -> int:
-    return sum(p.numel() for stage in network.stages for p in stage.parameters())
+    fit = lab.report.fit
+    now, then = (_path(lab.with_fit(one, ""), name, sample, spare) for one in (fit, other))
+    gain = now.value - then.value
+    stderr = stderr_of_difference(LOG_LOSS, sample.y, now.oof, then.oof, sample.groups, lab.seed)
+    seen = f"log loss {then.value:.2f} and {now.value:.2f} on {sample.n} of them, standard error {stderr:.2f}"
+    if gain > STDERRS * stderr:
+        return lab.with_fit(other, f"{WORDS[other]} tells these pictures apart better than {WORDS[fit]} ({seen})")
+    return lab.with_fit(fit, f"{lab.report.fit_reason}, and {WORDS[other]} is not clearly better ({seen})")
 
 
 def _sample(lab: Lab, name: str, seconds: float) -> Sample | None:
@@ -82,22 +95,11 @@ def _drawn(lab: Lab, most: int) -> Sample:
     return draw_sample(lab.dataset, most, lab.seed, parts=PARTS, most_folds=FOLDS_OF_TRAINED)
 
 
-def _path(lab: Lab, name: str, sample: Sample, spare: SpareTime) -> PenaltyPath | None:
-    """Return the screen of the last stages, joined; None where the backbone fails on these pictures."""
+def _path(lab: Lab, name: str, sample: Sample, spare: SpareTime) -> PenaltyPath:
+    """Return the screen of the last stages, joined."""
     spare.check()
-    found, _ = extract_each(lab, [name], sample.pictures, spare)
-    if name not in found:
-        return None
-    last = found[name].n_stages
-    X = found[name].matrix(range(max(last - JOINED, 0) + 1, last + 1))
+    with lab.monitor.activity(f"Features of pictures made square by {WORDS[lab.report.fit]}") as update:
+        features = lab.features(name, sample.pictures, progress=spare.counting(update))
+    last = features.n_stages
+    X = features.matrix(range(max(last - JOINED, 0) + 1, last + 1))
     return ridge_path(sample.problem(X), metric=LOG_LOSS.name, device=lab.engine.device)
-
-
-def _chosen(lab: Lab, other: str, sample: Sample, now: PenaltyPath, then: PenaltyPath) -> Lab:
-    """Return the laboratory with the better of the two ways, and why it is."""
-    fit, gain = lab.report.fit, now.value - then.value
-    stderr = stderr_of_difference(LOG_LOSS, sample.y, now.oof, then.oof, sample.groups, lab.seed)
-    seen = f"log loss {then.value:.2f} and {now.value:.2f} on {sample.n} of them, standard error {stderr:.2f}"
-    if gain > STDERRS * stderr:
-        return lab.with_fit(other, f"{WORDS[other]} tells these pictures apart better than {WORDS[fit]} ({seen})")
-    return lab.with_fit(fit, f"{lab.report.fit_reason}, and {WORDS[other]} is not clearly better ({seen})")

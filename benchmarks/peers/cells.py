@@ -27,15 +27,15 @@ SIZES = {
 }
 """Training pictures of every class, by data set."""
 TUNED = {
-    "clothing": "linear.py, recipe.py, recommended.py, estimate.py, ensemble.py, merit.py",
+    "clothing": "linear.py, recipe.py, recommended.py, estimate.py, ensemble.py, merit.py, fit_choice.py",
     "emoji_icons": "linear.py, recipe.py, ensemble.py, merit.py",
     "metal_sheet_defects": "linear.py, recipe.py, ensemble.py, merit.py",
     "omniglot_alphabets": "linear.py, recipe.py, ensemble.py, merit.py",
     "sign_digits": "linear.py, recipe.py, recommended.py, ensemble.py, merit.py",
-    "trashnet": "linear.py, recipe.py, ensemble.py, merit.py",
+    "trashnet": "linear.py, recipe.py, ensemble.py, merit.py, fit_choice.py",
     "weather": "ensemble.py, merit.py",
-    "blood_wbc": "ensemble.py, merit.py",
-    "magnetic_tiles": "ensemble.py, merit.py",
+    "blood_wbc": "ensemble.py, merit.py, fit_choice.py",
+    "magnetic_tiles": "ensemble.py, merit.py, fit_choice.py",
 }
 """Sets that some number of automl-tl was chosen on, with where. In linear.py it is one of three weights of columns, and
 in recipe.py one of two lengths of training, chosen on test pictures of these cells: `benchmarks/scaling.py` has the

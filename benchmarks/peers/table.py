@@ -1,6 +1,7 @@
 """Print what the peers and automl-tl came to, as Markdown; draw accuracy against time.
 
-    python -m benchmarks.peers.table [--ours 'automl-tl after'] [--plot docs/peers.svg ...]
+    python -m benchmarks.peers.table [--ours 'automl-tl after'] [--unchanged 'automl-tl before']
+        [--plot docs/peers.svg ...]
 
 Data sets that a number of automl-tl was chosen on are marked with *. Ratios are of errors, geometric means over sets
 and draws with the span of a standard error that is clustered by data set: below 1 the first of the two errs less. The
@@ -118,10 +119,19 @@ def parts(table: pd.DataFrame, ours: str) -> str:
     return f"\n\n## Where they go, {ours}\n\n{markdown(head, rows)}"
 
 
+def filled(table: pd.DataFrame, ours: str, unchanged: str) -> pd.DataFrame:
+    """Return the table in which rows of `unchanged` are ours in the cells that have none of ours."""
+    cell = ["data", "per_class", "draw", "budget"]
+    known = pd.MultiIndex.from_frame(table.loc[table["tool"] == ours, cell])
+    missing = (table["tool"] == unchanged) & ~pd.MultiIndex.from_frame(table[cell]).isin(known)
+    return table.assign(tool=table["tool"].mask(missing, ours))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=Path, default=RESULTS)
     parser.add_argument("--ours", help="which of several checkouts is compared; default: the last one in the file")
+    parser.add_argument("--unchanged", help="another checkout, whose rows are taken in cells in which both do the same")
     parser.add_argument("--plot", type=Path, nargs="*", default=[], help="files to draw to: .svg, .png")
     asked = parser.parse_args(arguments)
     table = read(asked.rows)
@@ -129,6 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"nothing has been measured yet: {asked.rows} has no rows")
     mine = [tool for tool in table["tool"].unique() if tool.startswith(OURS)]
     ours = asked.ours or (mine[-1] if mine else "")
+    if asked.unchanged:
+        table = filled(table, ours, asked.unchanged)
     for title, value in (("Accuracy", "accuracy"), ("Log loss", "log_loss")):
         print(f"## {title}\n\n{values(table, value)}\n")
     print(f"## Errors of {ours}\n\n{markdown(['at', 'ratio'], list(ratios(table, ours)))}\n")

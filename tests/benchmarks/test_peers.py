@@ -18,6 +18,7 @@ from benchmarks.peers.compare import best_of, by_tool, clustered, difference, er
 from benchmarks.peers.measure import FailedError, Place, measure, scored
 from benchmarks.peers.plot import points
 from benchmarks.peers.rows import add, known, read
+from benchmarks.peers.table import filled
 from benchmarks.peers.table import main as print_table
 from benchmarks.peers.tools import PEERS, SCRIPTS, Tool, ours
 
@@ -81,6 +82,12 @@ def test_where_seconds_went_is_shown_where_rows_say_so(tmp_path: Path, capsys: p
     printed = capsys.readouterr().out
     assert "| seconds | of 60 (2 rows) |" in printed
     assert "| trials | 25.0 |" in printed
+
+
+def test_rows_of_an_unchanged_checkout_stand_in_where_there_are_none() -> None:
+    new, old = "automl-tl new", "automl-tl old"
+    table = pd.DataFrame([row(tool=new), row(tool=old), row(tool=old, draw=1), row(draw=1), row(tool=old, budget=300)])
+    assert list(filled(table, new, old)["tool"]) == [new, old, new, "fastai", new]
 
 
 def test_rows_are_added_and_known_again(tmp_path: Path) -> None:

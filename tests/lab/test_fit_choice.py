@@ -108,12 +108,15 @@ def test_what_is_held_aside_decides_nothing(backbone: TinyBackbone, tmp_path: Pa
     assert with_best_fit(replace(lab, dataset=lab.dataset.with_frame(frame))).report == with_best_fit(lab).report
 
 
+@pytest.mark.parametrize("what", ["features", "picture_seconds"])
 def test_a_backbone_that_fails_on_these_pictures_leaves_it_to_whoever_says_so(
-    middle: Lab, monkeypatch: pytest.MonkeyPatch
+    what: str, middle: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*_: object, **__: object) -> None:
         raise BackboneError("no")
 
-    monkeypatch.setattr(Lab, "features", failing)
-    middle = replace(middle, networks=replace(middle.networks, named=frozenset()))
-    assert with_best_fit(middle) is middle
+    monkeypatch.setattr(Lab, what, failing)
+    with pytest.raises(BackboneError, match="no"):
+        with_best_fit(middle, 60.0)
+    unnamed = replace(middle, networks=replace(middle.networks, named=frozenset()))
+    assert with_best_fit(unnamed, 60.0) is unnamed
