@@ -84,5 +84,5 @@ def _write(report: Path, lab: Lab, result: LabelReport, ctx: click.Context) -> N
     from automl_tl.cli.pages import provenance, written
     from automl_tl.report.labels import labels_page
 
-    how = lab.networks.preprocessing(result.voters[0].backbone, lab.report.fit)
+    how = lab.networks.preprocessing(result.voters[0].backbone, result.quality.fit)
     written(labels_page(result, lab.dataset, how, provenance(ctx, lab.engine.device, result.seconds)), report)

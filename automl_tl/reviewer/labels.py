@@ -15,6 +15,7 @@ from automl_tl.errors import DataError
 from automl_tl.features.extract import Features
 from automl_tl.lab.evidence import Candidate, screen
 from automl_tl.lab.extraction import extract_all
+from automl_tl.lab.fit_choice import with_best_fit
 from automl_tl.lab.lab import Lab, open_lab
 from automl_tl.lab.recommended import frozen
 from automl_tl.lab.sample import Sample, draw_sample
@@ -68,7 +69,11 @@ def _plain(one: Configuration) -> Configuration:
 
 def labels_in(lab: Lab, further: Sequence[Configuration] = ()) -> LabelReport:
     """Return the report on the labels of the laboratory's data set; `further` configurations vote as well."""
-    sample = _everything(lab, any(one.is_trained for one in further))
+    whole = lab.dataset.with_frame(lab.dataset.frame.assign(split="train"))  # whatever part of a split they are in
+    with lab.clock("features"):
+        lab = with_best_fit(replace(lab, dataset=whole))
+    most_folds = TRAINED_FOLDS if any(one.is_trained for one in further) else MOST_FOLDS
+    sample = draw_sample(whole, len(whole), lab.seed, most_folds=most_folds)
     names = dict.fromkeys((*lab.backbones, *(one.backbone for one in further)))
     with lab.clock("features"):
         features, lost = extract_all(lab, tuple(names), sample.pictures)
@@ -85,13 +90,6 @@ def labels_in(lab: Lab, further: Sequence[Configuration] = ()) -> LabelReport:
         seconds=lab.clock.seconds,
         notes=(*lab.notes, *lost, *_unjudged(sample)),
     )
-
-
-def _everything(lab: Lab, something_is_trained: bool) -> Sample:
-    """Return all pictures with their folds, whatever part of a split they are in."""
-    whole = lab.dataset.with_frame(lab.dataset.frame.assign(split="train"))
-    most_folds = TRAINED_FOLDS if something_is_trained else MOST_FOLDS
-    return draw_sample(whole, len(whole), lab.seed, most_folds=most_folds)
 
 
 def _frozen_voters(lab: Lab, sample: Sample, features: Mapping[str, Features]) -> list[Configuration]:

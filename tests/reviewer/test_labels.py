@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from generated_pictures import MakePictures, picture
+from generated_pictures import MakePictures, picture, told_apart_by
 from tiny_backbone import TinyBackbone
 from tiny_models import register
 
@@ -55,6 +55,12 @@ def test_wrong_labels_are_found(mislabelled: Path) -> None:
     assert report.evaluation.accuracy == pytest.approx(34 / 36)
     assert [one.backbone for one in report.voters] == ["tiny"]
     assert report.n_folds == 10
+
+
+def test_pictures_become_square_as_tells_them_apart_best(tmp_path: Path) -> None:
+    report = automl_tl.labels(told_apart_by("middle", tmp_path / "data"), device="cpu")
+    assert report.quality.fit == "crop"
+    assert report.evaluation.accuracy == 1.0
 
 
 def test_right_labels_are_not_doubted(make_pictures: MakePictures) -> None:
