@@ -16,6 +16,7 @@ from automl_tl.data.split import assign_splits
 from automl_tl.features.engine import Engine, choose_engine
 from automl_tl.features.extract import Features, Pass, Report, compute_shard, extract
 from automl_tl.features.picture import Picture
+from automl_tl.features.pixels import PixelStore
 from automl_tl.lab.calibration import Calibration, calibration
 from automl_tl.lab.clock import Clock
 from automl_tl.lab.considered import usable_backbones
@@ -39,7 +40,7 @@ class Lab:
     dataset: ImageDataset
     """Scanned and split."""
     report: QualityReport
-    """Of the scan."""
+    """Of the scan; how pictures become square may have been chosen since."""
     as_given: ImageDataset
     """Scanned, with the user's split; where none is given, a test part, if there is one, was held aside here."""
     networks: Networks
@@ -96,6 +97,16 @@ class Lab:
         """Return of how many pictures the features are not known."""
         table = self.networks.store.table(self.networks.key(name, self.report.fit))
         return sum(picture.sha256 not in table for picture in pictures)
+
+    def compute_again(self, name: str, pictures: Sequence[Picture]) -> None:
+        """Decode pictures and compute their features, here, whatever is kept of them: for whoever times it.
+
+        Raises:
+            BackboneError: the backbone fails on these pictures.
+            DataError: a picture cannot be read any more.
+        """
+        way = replace(self.networks.way(name, self.report.fit), pixels=PixelStore(threads=self.engine.workers))
+        compute_shard(way, pictures, report=lambda keys, statistics: None)
 
     def picture_seconds(self, name: str, pictures: Sequence[Picture]) -> float:
         """Return the seconds that one picture's features take, decoding included."""

@@ -66,7 +66,7 @@ def recommend_in(lab: Lab, options: RecommendOptions) -> Recommendation:
     if (soon := glance(lab, sample, costs, options.budget)) is not None:
         monitor.say(first_answer(soon, clock.seconds["total"], f"Now all {sample.n:,}."))
     with clock("features"):
-        lab = with_best_fit(lab, FIT_SECONDS)
+        lab = with_best_fit(lab, FIT_SECONDS, most=most)
         features, lost = extract_all(lab, tuple(costs), sample.pictures)
     found = assess(lab, sample, features, options.budget)
     untried: tuple[str, ...] = ()

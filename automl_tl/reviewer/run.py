@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,17 @@ def pictures_of(run: Run, progress: Progress | None = None) -> tuple[ImageDatase
     scanned, report = scan(listed, cache_dir=_cache_of(origin), progress=progress)
     if assign_splits(scanned, origin.seed, drop_leaks=origin.drop_leaks).fingerprint != run.fingerprint:
         raise DataError(f"The pictures in '{printable(origin.place)}' have changed since the run.")
-    return scanned, report
+    return scanned, _as_seen(run, report)
+
+
+def _as_seen(run: Run, report: QualityReport) -> QualityReport:
+    """Return the report with how pictures become square in the run, where that is known, else as their sizes say."""
+    with suppress(OptionError):  # a page is made of what is whole
+        if (kept := RunFolder(run.folder).fit) is not None:
+            return replace(report, fit=kept[0], fit_reason=kept[1])
+    if run.manifest is None or run.manifest.fit == report.fit:
+        return report
+    return replace(report, fit=run.manifest.fit, fit_reason="as its model has learned them")
 
 
 def _cache_of(origin: RunOrigin) -> Path:

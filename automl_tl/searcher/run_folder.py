@@ -23,7 +23,8 @@ from automl_tl.data.forms.memory import Data
 from automl_tl.data.names import printable
 from automl_tl.errors import OptionError
 from automl_tl.features.scratch import seldom_read
-from automl_tl.foreign import JSON_IN_MEMORY, is_a, parse_json, read_bytes, whole_number
+from automl_tl.foreign import JSON_IN_MEMORY, is_a, one_of, parse_json, read_bytes, whole_number
+from automl_tl.foreign import name as name_from
 from automl_tl.learning.configuration import Configuration
 from automl_tl.memory import check_readable
 from automl_tl.model.checking import MANIFEST, check_free
@@ -42,6 +43,10 @@ SAMPLE, FIT, _STORAGE = "sample.json", "fit.json", "storage.json"
 _LOCK = ".lock"
 LARGEST_JSON = 256 * 1024**2
 """Bytes; a million pictures take 40 MB of `pictures.json`."""
+
+
+LONGEST_REASON = 1000
+"""Characters of why pictures become square as they do."""
 
 
 @dataclass(frozen=True)
@@ -246,11 +251,11 @@ class RunFolder:
         """How pictures become square, and why; None where an earlier version began, OptionError where it is damaged."""
         if not (self.path / FIT).exists():
             return None
-        kept = self.read_json(FIT) or {}
-        fit, reason = kept.get("fit"), kept.get("reason")
-        if fit not in FITS or not isinstance(reason, str):
-            raise self.damaged(FIT)
-        return fit, reason
+        try:
+            kept = is_a(self.read_json(FIT), dict)
+            return one_of(kept["fit"], FITS), printable(name_from(kept["reason"], LONGEST_REASON))
+        except (KeyError, ValueError):
+            raise self.damaged(FIT) from None
 
     @property
     def is_finished(self) -> bool:

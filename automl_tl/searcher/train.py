@@ -92,6 +92,7 @@ def train_in(session: Session, asked: ConfigurationOptions, before: Predecessor 
     model = calibrated_model(task, task, [outcome], [1.0], [refit.member])
     asked_for = {"command": "train", "fingerprint": dataset.fingerprint, "configuration": configuration.to_dict()}
     folder.begin(asked_for, identities(dataset.frame))  # whatever ends a run before here, it can be begun again
+    folder.keep_fit(session.lab.report.fit, session.lab.report.fit_reason)
     keep_origin(session)
     keep_findings(session, prepared, [outcome])
     folder.save(outcome)

@@ -1,8 +1,9 @@
 """Print what the peers and automl-tl came to, as Markdown; draw accuracy against time.
 
-    python -m benchmarks.peers.table [--ours 'automl-tl after'] [--unchanged 'automl-tl before']
+    python -m benchmarks.peers.table [--ours 'automl-tl after'] [--unchanged 'automl-tl before' ...]
         [--plot docs/peers.svg ...]
 
+What is compared may lack cells in which it does what an earlier checkout did: `--unchanged` takes them from there.
 Data sets that a number of automl-tl was chosen on are marked with *. Ratios are of errors, geometric means over sets
 and draws with the span of a standard error that is clustered by data set: below 1 the first of the two errs less. The
 best of the peers is chosen in every cell on its test pictures, which flatters them.
@@ -131,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=Path, default=RESULTS)
     parser.add_argument("--ours", help="which of several checkouts is compared; default: the last one in the file")
-    parser.add_argument("--unchanged", help="another checkout, whose rows are taken in cells in which both do the same")
+    parser.add_argument("--unchanged", nargs="*", default=[], help="others, whose rows count in cells that have none")
     parser.add_argument("--plot", type=Path, nargs="*", default=[], help="files to draw to: .svg, .png")
     asked = parser.parse_args(arguments)
     table = read(asked.rows)
@@ -139,8 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"nothing has been measured yet: {asked.rows} has no rows")
     mine = [tool for tool in table["tool"].unique() if tool.startswith(OURS)]
     ours = asked.ours or (mine[-1] if mine else "")
-    if asked.unchanged:
-        table = filled(table, ours, asked.unchanged)
+    for label in asked.unchanged:
+        table = filled(table, ours, label)
     for title, value in (("Accuracy", "accuracy"), ("Log loss", "log_loss")):
         print(f"## {title}\n\n{values(table, value)}\n")
     print(f"## Errors of {ours}\n\n{markdown(['at', 'ratio'], list(ratios(table, ours)))}\n")

@@ -139,7 +139,7 @@ FITS = [
     '{"fit": "fold", "reason": "so"}',
     '{"fit": ["pad"], "reason": "so"}',
 ]
-FITS += [json.dumps({"fit": "crop", "reason": reason}) for reason in (None, 1, ["so"], {"so": 1})]
+FITS += [json.dumps({"fit": "crop", "reason": reason}) for reason in (None, 1, ["so"], {"so": 1}, 1001 * "x")]
 
 
 @pytest.mark.parametrize("text", FITS)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from generated_pictures import MakePictures
+from generated_pictures import MakePictures, told_apart_by
 from tiny_backbone import TinyBackbone
 from tiny_models import register
 
@@ -56,6 +56,17 @@ def test_a_run_knows_its_data_and_the_labels_that_it_doubts(make_pictures: MakeP
     dataset, report = pictures_of(run)
     assert (len(dataset), report.n_images) == (36, 36)
     assert not dataset.has_given_splits  # as it was given: nothing that a search held aside
+
+
+def test_a_run_knows_how_its_pictures_became_square(tmp_path: Path) -> None:
+    data, out = told_apart_by("middle", tmp_path / "data"), tmp_path / "run"
+    result = swept(data, out)
+    seen = pictures_of(open_run(out))[1]
+    assert (seen.fit, seen.fit_reason) == ("crop", result.report.fit_reason)
+    for text in ("damaged", None):
+        (out / "fit.json").unlink() if text is None else (out / "fit.json").write_text(text)
+        seen = pictures_of(open_run(out))[1]
+        assert (seen.fit, seen.fit_reason) == ("crop", "as its model has learned them")
 
 
 def test_a_run_of_pictures_in_memory_says_that_they_are_gone(make_pictures: MakePictures, tmp_path: Path) -> None:

@@ -563,6 +563,22 @@ def test_pictures_become_square_as_tells_them_apart_best_and_stay_so_when_a_run_
     assert set(board(first)["number"]) < set(board(again)["number"])
 
 
+def test_a_run_that_was_ended_before_its_features_keeps_its_choice(
+    tiny: TinyBackbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, out = told_apart_by("middle", tmp_path / "data"), tmp_path / "run"
+    with monkeypatch.context() as once:
+        once.setattr("automl_tl.searcher.search.prepare", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            search(data, trials=1, out=out, backbones=["tiny"])
+    monkeypatch.setattr("automl_tl.searcher.kept_fit.with_best_fit", lambda lab, *_: lab.with_fit("pad", "now"))
+    assert search(data, trials=1, out=out, backbones=["tiny"], resume=True).report.fit == "crop"
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_run_that_an_earlier_version_began_goes_on_as_sizes_say(tiny: TinyBackbone, tmp_path: Path) -> None:
     data, out = told_apart_by("middle", tmp_path / "data"), tmp_path / "run"
     search(data, trials=1, out=out, backbones=["tiny"])

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from generated_pictures import MakePictures, add_odd_pictures, picture
+from generated_pictures import MakePictures, add_odd_pictures, picture, write_pictures
 from tasks import install
 from tiny_backbone import TinyBackbone
 from torch import nn
@@ -152,6 +152,15 @@ def test_a_search_keeps_its_budget_on_a_machine_that_is_or_becomes_slow(
     assert automl_tl.load(result.bundle).classes == ("apple", "leaf", "sky")
 
 
+def test_it_keeps_its_budget_where_it_becomes_slow_while_pictures_are_seen_in_another_way(
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock, tmp_path: Path
+) -> None:
+    install(monkeypatch, slow=SlowBackbone(0.02, clock))
+    data = write_pictures(tmp_path / "data", per_class=60, size=(90, 60))
+    _, took = searched(clock, data, "Features of pictures made square by cutting out the middle")
+    assert took <= ALLOWED
+
+
 def test_what_there_was_no_time_for_is_said_in_one_line(
     monkeypatch: pytest.MonkeyPatch, clock: FakeClock, data: Path
 ) -> None:
@@ -187,8 +196,9 @@ def test_late_no_further_backbone_is_loaded_or_timed(
     assert sum("there was no time for it; give a longer --budget" in note for note in result.notes) >= 2
 
 
+@pytest.mark.parametrize("size", [(48, 48), (60, 42)])
 def test_a_machine_that_is_slower_than_when_it_was_timed_gets_fewer_pictures(
-    monkeypatch: pytest.MonkeyPatch, clock: FakeClock, data: Path
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock, data: Path, size: tuple[int, int]
 ) -> None:
     """The second search knows the speed from the first one, when the machine had nothing else to do."""
     install(monkeypatch, slow=SlowBackbone(0.01, clock))
@@ -199,7 +209,7 @@ def test_a_machine_that_is_slower_than_when_it_was_timed_gets_fewer_pictures(
     for number, name in enumerate(("apple", "leaf", "sky")):
         (other / name).mkdir()
         for index in range(100):
-            picture(number, 2000 + index).save(other / name / f"{index}.png")
+            picture(number, 2000 + index, size).save(other / name / f"{index}.png")
     begun = clock.now
     result = search(other, budget=BUDGET, out=data.parent / "second")
     assert clock.now - begun <= ALLOWED
