@@ -19,7 +19,7 @@ _SHOWN = 2
 def glance(lab: Lab, sample: Sample, costs: dict[str, float], budget: float | None) -> Assessment | None:
     """Return what a part of the sample says with the cheapest backbone, or None where all of it takes no longer.
 
-    Its features are kept, so that none is computed twice.
+    Its features are kept, so that none is computed twice but where pictures become square in another way afterwards.
 
     Args:
         lab: builds the backbones.
