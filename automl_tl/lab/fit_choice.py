@@ -1,11 +1,11 @@
 """Which of two ways to make pictures square lets frozen features tell the classes apart better.
 
-Sizes alone (`data.fit`) do not say whether the middle of a photo matters more than its ends. On draws of 10 to 50
-pictures a class (EfficientNet-Lite0, heads on features of either kind, all other pictures as test) the middle of photos
-of clothes is ahead of the squashed whole by 3.0 to 4.8 points, of waste behind by .8 to 1.5, and tiles are better
-squashed than padded by 2.8. What is chosen here has 2.1 to 4.8 of clothes' points, loses 0 to .2 of waste's, and has
-1.7 to 2.1 of tiles'. Half a standard error would have more of the gains and lose as much again; one and a half have
-less.
+Sizes alone (`data.fit`) do not say whether the middle of a photo matters more than its ends. On eight draws of 10 to 50
+pictures a class (EfficientNet-Lite0, `benchmarks/fit_choice.py`) heads on the middle of photos of clothes are ahead of
+those on the squashed whole by 3.0 to 5.6 points, of photos of waste behind by .7 to .9, and tiles are better squashed
+than padded by 3. What is chosen here has 3.0 to 4.9 of clothes' points, loses none of waste's, and has .4 to .9 of
+tiles'. On other draws of the same sets half a standard error had more of the gains and more of the losses, one and a
+half had less of either.
 """
 
 from __future__ import annotations
