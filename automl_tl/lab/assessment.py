@@ -140,8 +140,8 @@ def tuning_speed(
 
 
 def _size(lab: Lab, name: str, sample: Sample) -> Size:
-    parameters = {id(p): p.numel() for stage in lab.networks.network(name).stages for p in stage.parameters()}
-    return judge_size(sample.n_training, sample.per_class, sum(parameters.values()), lab.calibration.borders)
+    n_parameters = lab.networks.n_parameters(name)
+    return judge_size(sample.n_training, sample.per_class, n_parameters, lab.calibration.borders)
 
 
 def _flips(lab: Lab, screened: Candidate, features: Features, sample: Sample, spare: SpareTime) -> tuple[FlipHarm, ...]:

@@ -11,7 +11,6 @@ half had less of either.
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 
@@ -59,7 +58,7 @@ def with_best_fit(lab: Lab, seconds: float = math.inf, spare: SpareTime = UNLIMI
     other = ALTERNATIVES.get(lab.report.fit)
     if other is None or seconds <= 0 or spare.is_over or lab.dataset.frame["label"].nunique() > MOST_CLASSES:
         return lab
-    parameters, _ = without_broken(lab.networks, lab.backbones, partial(_parameters, lab), spare)
+    parameters, _ = without_broken(lab.networks, lab.backbones, lab.networks.n_parameters, spare)
     smallest = sorted(parameters, key=parameters.__getitem__)[:1]
     try:
         found, _ = without_broken(
@@ -68,10 +67,6 @@ def with_best_fit(lab: Lab, seconds: float = math.inf, spare: SpareTime = UNLIMI
     except LateError:
         return lab
     return next(iter(found.values()), lab)
-
-
-def _parameters(lab: Lab, name: str) -> int:
-    return sum(p.numel() for stage in lab.networks.network(name).stages for p in stage.parameters())
 
 
 def _sample(lab: Lab, name: str, seconds: float, most: int) -> Sample | None:

@@ -109,6 +109,11 @@ class Networks:
         self._networks.move_to_end(name)
         return self._networks[name]
 
+    def n_parameters(self, name: str) -> int:
+        """Return the parameters of the stages of backbone `name`, shared ones once; raises as `network` does."""
+        own = {id(p): p.numel() for stage in self.network(name).stages for p in stage.parameters()}
+        return sum(own.values())
+
     def preprocessing(self, name: str, fit: str) -> Preprocessing:
         """Return how pictures are prepared for backbone `name`."""
         backbone = self.backbone(name)

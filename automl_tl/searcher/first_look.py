@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 from automl_tl.durations import format_duration
 from automl_tl.errors import BackboneError, OptionError
@@ -132,11 +131,11 @@ def _costs(session: Session, sample: Sample) -> tuple[dict[str, float], tuple[st
         return lab.picture_seconds(name, sample.pictures)
 
     if budget is None:
-        return without_broken(lab.networks, lab.backbones, partial(_parameters, session))
+        return without_broken(lab.networks, lab.backbones, lab.networks.n_parameters)
     if FURTHER_SHARE * budget > FURTHER_SECONDS:
         spare = session.deadline.spare(GETTING_READY_SHARE)
         return without_broken(lab.networks, lab.backbones, seconds, spare)
-    left = sorted(lab.backbones, key=partial(_parameters, session))
+    left = sorted(lab.backbones, key=lab.networks.n_parameters)
     costs: dict[str, float] = {}
     notes: list[str] = []
     while left and not costs:
@@ -145,10 +144,6 @@ def _costs(session: Session, sample: Sample) -> tuple[dict[str, float], tuple[st
     least = math.ceil(FURTHER_SECONDS / FURTHER_SHARE)
     notes += [f"{name} was left out: a further backbone needs a budget of more than {least} s." for name in left]
     return costs, tuple(notes)
-
-
-def _parameters(session: Session, name: str) -> float:
-    return float(sum(p.numel() for stage in session.lab.networks.network(name).stages for p in stage.parameters()))
 
 
 def _plan(session: Session, everything: Sample, name: str, cost: float, most: int | None) -> _Plan:
