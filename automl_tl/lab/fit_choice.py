@@ -94,7 +94,7 @@ def _better(lab: Lab, other: str, name: str, sample: Sample | None, spare: Spare
     y, now, then = sample.y[known], now[known], then[known]
     before, after = LOG_LOSS.function(y, now), LOG_LOSS.function(y, then)
     stderr = stderr_of_difference(LOG_LOSS, y, now, then, sample.groups[known], lab.seed)
-    seen = f"log loss {after:.2f} and {before:.2f} on {len(y)} of them, standard error {stderr:.2f}"
+    seen = f"log loss {after:.2f} instead of {before:.2f} on {len(y)} of them, standard error {stderr:.2f}"
     if before - after > STDERRS * stderr:
         return lab.with_fit(other, f"{WORDS[other]} tells these pictures apart better than {WORDS[fit]} ({seen})")
     return lab.with_fit(fit, f"{lab.report.fit_reason}, and {WORDS[other]} is not clearly better ({seen})")
