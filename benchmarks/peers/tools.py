@@ -40,6 +40,7 @@ class Tool:
 PEERS = (
     Tool("linear", "linear.py", "timm", has_budget=False),
     Tool("by hand", "by_hand.py", "timm"),
+    Tool("by hand middle", "by_hand_middle.py", "timm"),
     Tool("fastai", "with_fastai.py", "fastai"),
     Tool("AutoGluon", "with_autogluon.py", "autogluon", least=300),
 )

@@ -64,10 +64,11 @@ def test_marks_name_sets_that_are_measured() -> None:
 
 def test_what_has_no_budget_is_planned_once_and_what_cannot_keep_one_not_at_all() -> None:
     rows = [key(one) for one in planned([*PEERS, ours("after", Path("code"))], [60, 300])]
-    assert len(rows) == len(set(rows)) == 8 * len(cells())
+    assert len(rows) == len(set(rows)) == 10 * len(cells())
     first = [(tool, budget) for data, size, draw, budget, tool in rows if (data, size, draw) == ("clothing", 10, 0)]
-    assert first == [("linear", 0), ("by hand", 60), ("by hand", 300), ("fastai", 60), ("fastai", 300),
-                     ("AutoGluon", 300), ("automl-tl after", 60), ("automl-tl after", 300)]  # fmt: skip
+    assert first == [("linear", 0), ("by hand", 60), ("by hand", 300), ("by hand middle", 60),
+                     ("by hand middle", 300), ("fastai", 60), ("fastai", 300), ("AutoGluon", 300),
+                     ("automl-tl after", 60), ("automl-tl after", 300)]  # fmt: skip
 
 
 def test_where_seconds_went_is_shown_where_rows_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,6 +83,29 @@ def test_where_seconds_went_is_shown_where_rows_say_so(tmp_path: Path, capsys: p
     printed = capsys.readouterr().out
     assert "| seconds | of 60 (2 rows) |" in printed
     assert "| trials | 25.0 |" in printed
+
+
+def test_sets_and_sizes_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "peers.csv"
+    for name, size in (("clothing", 10), ("clothing", 50), ("weather", 10)):
+        add(file, row(data=name, per_class=size, tool="automl-tl"))
+    print_table(["--rows", str(file), "--sets", "clothing", "--sizes", "50"])
+    printed = capsys.readouterr().out
+    assert "clothing*, 50" in printed
+    assert "clothing*, 10" not in printed
+    assert "weather" not in printed
+    with pytest.raises(SystemExit, match="has no rows of that"):
+        print_table(["--rows", str(file), "--sizes", "3"])
+
+
+def test_the_better_way_by_hand_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "peers.csv"
+    for tool, right in (("automl-tl", "1110"), ("by hand", "1000"), ("by hand middle", "1100")):
+        add(file, row(tool=tool, accuracy=right.count("1") / 4, right=right, n_test=4))
+    print_table(["--rows", str(file)])
+    printed = capsys.readouterr().out
+    assert "| 60 s, to the better way by hand | 0.60 (1 cell of 1 set) |" in printed
+    assert "| clothing*, 10 | 60 | by hand | +0.250 |" in printed
 
 
 def test_rows_of_an_unchanged_checkout_stand_in_where_there_are_none() -> None:
