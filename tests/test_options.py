@@ -36,6 +36,7 @@ from automl_tl.options import (
     takes,
     training,
 )
+from automl_tl.options.texts import parse_split_folders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,3 +202,9 @@ def test_the_help_of_workers_has_the_threads_that_there_are() -> None:
     told = option_of(next(one for one in fields(SearchOptions) if one.name == "workers"))
     for text in (told.help, told.doc):
         assert f"{FEWEST_THREADS} to {MOST_THREADS}" in text
+
+
+def test_a_folder_is_one_part_of_a_split() -> None:
+    assert parse_split_folders(("a=train", "b=test", "a=train")) == {"a": "train", "b": "test"}
+    with pytest.raises(OptionError, match="says both train and test of 'a': say one"):
+        parse_split_folders(("a=train", "a=test"))

@@ -193,9 +193,10 @@ def for_training(dataset: ImageDataset) -> ImageDataset:
     name = printable(dataset.root)
     if len(counts) == 1:
         ((label, n),) = counts.items()
-        raise DataError(
-            f"At least two classes are needed, but '{name}' has one: '{printable(label)}' ({plural(n, 'picture')})."
-        )
+        tables = [one.path for one in dataset.skipped if one.path.lower().endswith(TABLE_ENDINGS)]
+        way_out = f"; to use the table in it, give '{printable(tables[0])}' itself" if tables else ""
+        what = f"'{printable(label)}' ({plural(n, 'picture')}){way_out}"
+        raise DataError(f"At least two classes are needed, but '{name}' has one: {what}.")
     if max(counts.values()) == 1:
         raise DataError(
             f"Each of the {len(counts)} classes in '{name}' has only one picture to train on: "

@@ -130,7 +130,9 @@ def _no_path(cell: str) -> str | None:
     if not cell:
         return "no path"
     if is_address(cell):
-        return None if is_known(cell) else not_read(cell)
+        if not is_known(cell):
+            return not_read(cell)
+        return None if "/" in cell.partition("://")[2].strip("/") else "the address of a bucket, not of a picture"
     if os.sep == "/" and _DRIVE.match(cell):
         return "a path on a Windows drive: name the files from the table's folder"
     return None

@@ -69,12 +69,13 @@ def parse_split_folders(values: tuple[str, ...]) -> dict[str, str] | None:
     """Return {folder: part} of "NAME=PART" values, {} for "none", None where there is none; raise OptionError."""
     if not values or values == ("none",):
         return {} if values else None
-    parts = {}
+    parts: dict[str, str] = {}
     for value in values:
         name, _, part = value.rpartition("=")
         if not (name and part):
             raise OptionError(f"must be NAME=PART (NAME=test), or none alone, but is {value!r}")
-        parts[name] = part
+        if parts.setdefault(name, part) != part:
+            raise OptionError(f"says both {parts[name]} and {part} of {name!r}: say one")
     return parts
 
 

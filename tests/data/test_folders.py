@@ -72,6 +72,15 @@ def test_split_folders(grow: Grow, names: tuple[str, str, str]) -> None:
     assert dataset.has_given_splits
 
 
+def test_a_table_beside_a_single_folder_of_pictures_is_the_way_out(grow: Grow) -> None:
+    root = grow({"images": 4})
+    (root / "labels.csv").write_text("path,label\nimages/000.png,a\n")
+    with pytest.raises(
+        DataError, match=r"has one: 'images' \(4 pictures\); to use the table in it, give '.*labels\.csv'"
+    ):
+        open_dataset(root)
+
+
 def test_parts_of_a_split_that_lie_in_the_classes(grow: Grow) -> None:
     root = grow({"cat/train": 3, "cat/Test": 2, "dog/train": 2, "dog/Test": 1})
     dataset = open_dataset(root)

@@ -103,6 +103,7 @@ def test_a_table_of_relative_paths_and_addresses(store: fsspec.AbstractFileSyste
             ("img/b/001.png", "b"),
             ("memory://elsewhere/a/000.png", "a"),
             ("img/a/none.png", "a"),
+            ("memory://elsewhere", "a"),
         ],
         columns=["path", "label"],
     )
@@ -114,7 +115,8 @@ def test_a_table_of_relative_paths_and_addresses(store: fsspec.AbstractFileSyste
         "memory://bucket/set/img/a/000.png", "memory://bucket/set/img/a/001.png", "memory://bucket/set/img/b/000.png",
         "memory://bucket/set/img/b/001.png", "memory://elsewhere/a/000.png",
     }  # fmt: skip
-    assert [one.path for one in dataset.skipped] == ["memory://bucket/set/img/a/none.png"]
+    assert [one.path for one in dataset.skipped] == ["memory://elsewhere", "memory://bucket/set/img/a/none.png"]
+    assert "the address of a bucket, not of a picture" in dataset.skipped[0].reason
 
 
 def test_a_table_of_this_machine_names_addresses_or_starts_at_one(upload: Upload, tmp_path: Path) -> None:

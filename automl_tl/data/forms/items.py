@@ -79,9 +79,14 @@ def frame_of_torch(data: Any, columns: Columns, called: str) -> pd.DataFrame:
 
 
 def _classes(data: Any) -> Sequence[Any] | None:
-    while data is not None and not hasattr(data, "classes"):
+    """Return the names of the classes by their numbers; None where there are none, or where numbers are changed."""
+    while data is not None:
+        if getattr(data, "target_transform", None) is not None:
+            return None
+        if hasattr(data, "classes"):
+            return list(data.classes)
         data = getattr(data, "dataset", None)
-    return None if data is None else data.classes
+    return None
 
 
 def _label_of(data: Any, index: int) -> Any:

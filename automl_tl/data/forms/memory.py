@@ -96,4 +96,5 @@ def _of_parts(parts: Mapping[str, Any], columns: Columns, called: str) -> Iterat
             raise DataError(
                 f"The parts of a split are train, val and test, but these are {quoted(list(parts))}: leave others out."
             )
-        yield _frame(parts[name], columns, f"{called}[{name!r}]").assign(**{columns.split or "split": part})
+        frame = _frame(parts[name], columns, f"{called}[{name!r}]")
+        yield frame if columns.split == "none" else frame.assign(**{columns.split or "split": part})

@@ -50,7 +50,7 @@ def list_parquet(files: Sequence[Path], columns: Columns, listing: Listing) -> L
     """Return `listing` with the pictures in the rows of Parquet files.
 
     Classes that are numbered get the names that Hugging Face's metadata gives them. The part of a split is in the
-    name of a file (see `shards.parts_of`), or in a column.
+    name of a file (see `shards.parts_of`), or in a column, unless none is wanted ("none").
 
     Raises:
         DataError: A file has no column of labels, or it is unclear which column holds the pictures.
@@ -71,6 +71,8 @@ def _list_file(file: _File, part: str, columns: Columns, listing: Listing) -> No
     wanted["label"] = label_column(columns, file.columns, list(file.classes))
     places = find_columns(file.path, wanted, file.columns)
     read = _read(file, {use: file.columns[place] for use, place in places.items()})
+    if columns.split == "none" and "split" not in read:
+        part = ""
     told = "split" in read and (not part or columns.split is not None)  # the file's name, unless a column is asked for
     splits = canonical_splits(file.path, read["split"]) if told else None
     n = len(read["label"])

@@ -18,7 +18,7 @@ from automl_tl.data.source import file_version
 from automl_tl.errors import DataError, PictureError
 
 _HEADER = struct.Struct("<4s22xHH")  # of a file: the mark, the lengths of its name and of what else is noted
-_ENCRYPTED = 0x1
+_ENCRYPTED, _UTF8 = 0x1, 0x800
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _check_apart(archive: Path, infos: Iterable[zipfile.ZipInfo]) -> None:
 
 
 def _entry(archive: Path, info: zipfile.ZipInfo) -> Entry:
-    path = PurePosixPath(info.filename.replace("\\", "/"))
+    path = PurePosixPath(_name(info).replace("\\", "/"))
     encrypted = bool(info.flag_bits & _ENCRYPTED)
     if encrypted or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         how = "encrypted" if encrypted else "compressed in an unusual way"
@@ -95,6 +95,16 @@ def _entry(archive: Path, info: zipfile.ZipInfo) -> Entry:
     name = str(archive / path)
     source = ZipMember(name, str(archive), info.header_offset, info.compress_size, info.file_size, deflated)
     return Entry(path, _kind(info), info.file_size, source)
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """Return the name of a file: UTF-8 as Unix's `zip` and macOS write it without the flag that says so, else cp437."""
+    if info.flag_bits & _UTF8:
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return info.filename
 
 
 def _kind(info: zipfile.ZipInfo) -> Literal["file", "folder", "link", "device"]:

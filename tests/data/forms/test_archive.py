@@ -103,6 +103,16 @@ def test_a_zip_of_windows_and_one_of_macos(pictures: Path, tmp_path: Path) -> No
     assert (len(dataset), dataset.skipped) == (18, ())
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp437"])
+def test_names_in_a_zip_whose_encoding_is_not_said(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    """Unix's zip and macOS write UTF-8 without the flag that says so; where it is not set, cp437 is meant."""
+    monkeypatch.setattr(zipfile.ZipInfo, "_encodeFilenameFlags", lambda info: (info.filename.encode(encoding), 0))
+    content = {name.replace("apple", "K\u00fche"): one for name, one in members(pictures).items()}
+    assert open_dataset(write_zip(tmp_path / "a.zip", content)).classes == ("K\u00fche", "leaf", "sky")
+
+
 def test_a_tar_that_ends_too_early(pictures: Path, tmp_path: Path) -> None:
     archive = write_tar(tmp_path / "a.tar", members(pictures))
     whole = archive.read_bytes()

@@ -228,6 +228,21 @@ def test_a_data_set_of_torch(array: np.ndarray, files: list[Path], labels: list[
     assert open_dataset(Pairs(files, labels, names)).classes == ("apple", "leaf", "sky")
 
 
+def test_names_do_not_belong_to_numbers_that_a_data_set_changes(files: list[Path], labels: list[str]) -> None:
+    names = ["N/A", "apple", "leaf", "sky"]
+    data = Pairs(files, [names.index(label) - 1 for label in labels], names)
+    data.target_transform = lambda number: number - 1  # type: ignore[attr-defined]
+    for one in (data, Subset(data, list(range(18)))):
+        assert open_dataset(one).classes == ("0", "1", "2")
+    data.target_transform = None  # type: ignore[attr-defined]
+    assert open_dataset(data).classes == ("N/A", "apple", "leaf")
+
+
+def test_parts_in_memory_count_as_none_where_none_is_wanted(files: list[Path], labels: list[str]) -> None:
+    parts = {"train": Pairs(files, labels), "test": Pairs(files[:6], labels[:6])}
+    assert set(open_dataset(parts, split_column="none").frame["split"]) == {""}
+
+
 def test_parts_of_a_split_in_memory(files: list[Path], labels: list[str]) -> None:
     parts = {"train": Pairs(files, labels), "validation": Pairs(files[:6], labels[:6])}
     dataset = open_dataset(parts)

@@ -49,6 +49,12 @@ def test_parts_of_a_split_by_the_names_of_files(tmp_path: Path) -> None:
     assert dataset.form == "4 Parquet files"
 
 
+def test_names_of_files_say_no_part_where_none_is_wanted(content: dict[str, bytes], tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        write_parquet(tmp_path / f"set/{name}-0.parquet", content)
+    assert set(open_dataset(tmp_path / "set", split_column="none").frame["split"]) == {""}
+
+
 def test_parts_of_a_split_by_the_names_of_folders(content: dict[str, bytes], tmp_path: Path) -> None:
     for name in ("train", "test"):
         write_parquet(tmp_path / f"set/{name}/0000.parquet", content)
