@@ -37,6 +37,8 @@ COMMANDS = {
     "cache": ("automl_tl.cli.cache:cache", "Show or clear what is kept on disk between runs."),
 }
 
+KEEP_NOTHING = frozenset({"predict", "try", "evaluate", "export", "report", "panel", "reference"})
+"""Commands that begin again where they were interrupted."""
 STARTED = "automl_tl.started"
 """Where a command finds `time.monotonic()` of its beginning in its context's meta."""
 EPILOG = "Start with: automl-tl recommend FOLDER, where FOLDER holds one folder of pictures per class."
@@ -74,7 +76,8 @@ class Application(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except (Exception, KeyboardInterrupt) as error:
-            ctx.exit(report_failure(error, verbose=bool(ctx.meta.get("automl_tl.verbose"))))
+            keeps, verbose = ctx.invoked_subcommand not in KEEP_NOTHING, bool(ctx.meta.get("automl_tl.verbose"))
+            ctx.exit(report_failure(error, verbose=verbose, keeps=keeps))
         if came:  # a search delivers what it has; whoever sent the signal is told that it came
             ctx.exit(came[0].exit_code)
         return result

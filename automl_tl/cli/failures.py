@@ -39,17 +39,18 @@ _WAYS_OUT = {
 TRACEBACK_VARIABLE = "AUTOML_TL_TRACEBACK"
 
 
-def report_failure(error: BaseException, *, verbose: bool) -> int:
+def report_failure(error: BaseException, *, verbose: bool, keeps: bool = True) -> int:
     """Tell the user about `error` and return the exit code.
 
     An error of ours is its own sentence, and so is a lack of memory. Anything else is a bug: its type and message,
-    and how to see the traceback, which `verbose` or AUTOML_TL_TRACEBACK=1 shows at once.
+    and how to see the traceback, which `verbose` or AUTOML_TL_TRACEBACK=1 shows at once. After an interrupt it is said
+    how to go on, where the command `keeps` what it computes.
     """
     if isinstance(error, BrokenPipeError):
         _silence_stdout()
         return EXIT_BROKEN_PIPE
     if isinstance(error, KeyboardInterrupt):
-        _say_interrupted(error)
+        _say_interrupted(error, keeps=keeps)
         return error.exit_code if isinstance(error, Ended) else EXIT_INTERRUPTED
     wanted = os.environ.get(TRACEBACK_VARIABLE, "") not in ("", "0")
     if is_shortage(error) and not isinstance(error, AutomlTlError):
@@ -68,11 +69,11 @@ def report_failure(error: BaseException, *, verbose: bool) -> int:
     return EXIT_UNEXPECTED
 
 
-def _say_interrupted(error: BaseException) -> None:
+def _say_interrupted(error: BaseException, *, keeps: bool) -> None:
     """Say what is kept and how to go on: as the notes have it, where there are any, else by the same command."""
     what = f"Ended by {error.signal.name}" if isinstance(error, Ended) else "Interrupted"
     way_on = "." if hasattr(error, "__notes__") else f", {SAME_COMMAND}"
-    _say(f"\n{what}; {KEPT}{way_on}")
+    _say(f"\n{what}; {KEPT}{way_on}" if keeps else f"\n{what}.")
     _say_notes(error)
 
 

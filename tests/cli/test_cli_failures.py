@@ -17,7 +17,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from automl_tl.cli.app import Application
+from automl_tl.cli.app import COMMANDS, KEEP_NOTHING, Application
 from automl_tl.cli.options import verbose_option
 from automl_tl.errors import AutomlTlError, DataError
 
@@ -109,6 +109,16 @@ def test_an_interrupt_says_that_nothing_is_lost() -> None:
     assert result.exit_code == 130
     expected = "Interrupted; what was computed is cached, run the same command to go on."
     assert result.stderr.strip() == expected
+
+
+def test_an_interrupt_of_what_keeps_nothing_promises_nothing() -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    application = Application(commands={"predict": click.Command("predict", callback=interrupted)})
+    result = CliRunner().invoke(application, ["predict"])
+    assert (result.exit_code, result.stderr) == (130, "\nInterrupted.\n")
+    assert set(KEEP_NOTHING) < set(COMMANDS)
 
 
 def test_an_interrupt_with_its_own_way_to_go_on_names_no_other() -> None:
