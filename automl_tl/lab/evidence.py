@@ -19,7 +19,7 @@ from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.classifiers import SOLVED_KINDS
 from automl_tl.learning.effort import solving
-from automl_tl.learning.estimate import paired_gain
+from automl_tl.learning.estimate import binomial_stderr, paired_gain
 from automl_tl.learning.heads import l2_grid, solve_path
 from automl_tl.learning.merit import merit, usual
 from automl_tl.learning.scores import PenaltyPath
@@ -64,7 +64,7 @@ class Candidate:
     @property
     def stderr(self) -> float:
         """Binomial standard error of the accuracy."""
-        return float(np.sqrt(max(self.accuracy * (1 - self.accuracy), 0.25 / len(self.rows)) / len(self.rows)))
+        return binomial_stderr(self.accuracy, len(self.rows))
 
     def describe(self) -> str:
         """Return backbone, cuts, pooling and classifier in words."""

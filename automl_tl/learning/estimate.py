@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -282,6 +283,15 @@ def paired_gain(
     members = np.arange(n) if clusters is None else np.unique(clusters, return_inverse=True)[1]
     sums = np.bincount(members, weights=difference - difference.mean())
     return float(difference.mean()), float(np.sqrt((sums**2).sum() + 1) / n)
+
+
+def binomial_stderr(share: float, n: int) -> float:
+    """Return the standard error of a share of n pictures; where nearly none or all count, of a quarter of one of them.
+
+    >>> binomial_stderr(0.5, 100), binomial_stderr(1.0, 100)
+    (0.05, 0.005)
+    """
+    return math.sqrt(max(share * (1 - share), 0.25 / n) / n)
 
 
 def add_gain(estimate: Estimate, gain: float, stderr: float) -> Estimate:

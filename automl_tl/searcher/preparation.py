@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from automl_tl.errors import BackboneError
+from automl_tl.errors import BackboneError, OptionError
 from automl_tl.lab.assessment import Assessment, assess
 from automl_tl.lab.considered import without_broken
 from automl_tl.lab.evidence import Candidate, Evidence
@@ -67,7 +67,7 @@ def prepare(session: Session, first: Callable[[Task, str], None], most: int | No
         if len(rows) < task.sample.n:
             evidence = replace(evidence, screened_all=False)
         seconds = _sweep_seconds(session)
-        leading = _leading(found, task.sample.n)
+        leading = _leading(found, evidence, task.sample.n)
         swept = sweep(task, evidence, leading, solvable=is_solvable(task), seconds=seconds)
     notes = (*lab.notes, *seen.remarks, *untrainable, *lonely_note(task.sample), *spare.note())
     everything = lab.held_aside and task.sample.n >= n_training(lab)
@@ -104,12 +104,20 @@ def _time_training(session: Session, seen: FirstLook, spare: SpareTime) -> tuple
     return task, Costs(stages, task.max_bytes, seen.slowdown), notes
 
 
-def _leading(found: Assessment, n: int) -> Leading:
-    """Return the frozen strategy that is expected to be more accurate; the best of it is chosen on `n` pictures."""
-    first, *rest = sorted((row for row in found.expectations.front if row.strategy in FROZEN), key=lambda r: -r.gain)
-    optimism = max(found.expectations.estimates[first.strategy].optimism, 0.0)
-    ahead = first.gain - rest[0].gain if rest else 0.0
-    return Leading(first.strategy, ahead, optimism_on(n, optimism, found.sample.n))
+def _leading(found: Assessment, permitted: Evidence, n: int) -> Leading:
+    """Return the frozen strategy that is expected to be more accurate, of those of which a source is permitted.
+
+    Args:
+        found: of all sources.
+        permitted: what is left of its evidence.
+        n: pictures on which the best one is chosen.
+    """
+    gains = {row.strategy: row.gain for row in found.expectations.front if row.strategy in FROZEN}
+    able = {candidate.strategy for candidate in permitted.probe} & gains.keys() or gains.keys()
+    first = max(able, key=lambda strategy: gains[strategy])
+    optimism = max(found.expectations.estimates[first].optimism, 0.0)
+    ahead = gains[first] - max((gain for strategy, gain in gains.items() if strategy != first), default=gains[first])
+    return Leading(first, ahead, optimism_on(n, optimism, found.sample.n))
 
 
 def _assessed_rows(session: Session, task: Task) -> np.ndarray:
@@ -128,11 +136,15 @@ def _sweep_seconds(session: Session) -> float | None:
 
 
 def _permitted(evidence: Evidence, options: SearchOptions, limits: Limits) -> Evidence:
-    """Return the evidence without sources that are too large or, where others are left, were not asked for."""
+    """Return the evidence without sources that are too large or, where others are left, were not asked for.
+
+    Raises:
+        OptionError: none that is small enough was screened in time.
+    """
     frozen = [name for name in options.strategies if name in FROZEN] or list(FROZEN)
 
     def within(candidate: Candidate) -> bool:
-        return max(candidate.source.cuts) <= limits.largest_cut.get(candidate.backbone, candidate.n_stages)
+        return not limits.rules_out(candidate.backbone, candidate.source.cuts)
 
     def fits(candidate: Candidate) -> bool:
         source, n_stages = candidate.source, candidate.n_stages
@@ -142,4 +154,6 @@ def _permitted(evidence: Evidence, options: SearchOptions, limits: Limits) -> Ev
 
     wanted = fits if any(map(fits, evidence.probe)) else within
     probe, finalists = (tuple(filter(wanted, some)) for some in (evidence.probe, evidence.finalists))
+    if not probe:
+        raise OptionError("there was no time to look at any cut that the limits allow: give a longer --budget")
     return replace(evidence, probe=probe, finalists=finalists)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from automl_tl.errors import OptionError
@@ -21,8 +21,12 @@ class Limits:
 
     def fault(self, configuration: Configuration) -> str | None:
         """Return why a configuration may not be used, or None."""
-        most = self.largest_cut.get(configuration.backbone, configuration.n_stages)
-        return None if max(configuration.cuts) <= most else self.reasons[configuration.backbone]
+        ruled_out = self.rules_out(configuration.backbone, configuration.cuts)
+        return self.reasons[configuration.backbone] if ruled_out else None
+
+    def rules_out(self, backbone: str, cuts: Iterable[int]) -> bool:
+        """Return whether one of a backbone's cuts is too large."""
+        return backbone in self.largest_cut and max(cuts) > self.largest_cut[backbone]
 
 
 def measure_limits(

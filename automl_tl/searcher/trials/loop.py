@@ -14,6 +14,7 @@ from optuna.trial import Trial
 from automl_tl.errors import AutomlTlError, BackboneError, sentence
 from automl_tl.lab.lab import Lab
 from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.estimate import binomial_stderr
 from automl_tl.memory import is_shortage
 from automl_tl.monitor import Status
 from automl_tl.searcher.session import Prepared, Session
@@ -291,7 +292,7 @@ def status(loop: Loop, running: str) -> Status:
     best, task, deadline = loop.candidates.ranked()[0], loop.task, loop.session.deadline
     is_accuracy = task.metric.name == "accuracy"
     value = min(max(best.outcome.value, 0.0), 1.0) if is_accuracy else best.outcome.value
-    binomial = math.sqrt(max(value * (1 - value), 0.25 / task.sample.n) / task.sample.n) if is_accuracy else 0.0
+    binomial = binomial_stderr(value, task.sample.n) if is_accuracy else 0.0
     spread = 1.64 * math.hypot(best.stderr, binomial)
     return Status(
         left=max(deadline.left, 0.0) if deadline.is_set else None,

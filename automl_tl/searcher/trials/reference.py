@@ -19,7 +19,7 @@ class Reference:
     l2: float
     """Multiple of columns over pictures by which the heads are solved that training starts from."""
     ahead: float = 0.0
-    """Accuracy by which its strategy is expected to be ahead of the other frozen one, 0 or more."""
+    """Accuracy by which its strategy is expected to be ahead of the other frozen one; below 0 where only it may be."""
     optimism: float = 0.0
     """Accuracy by which its scores flatter it, since it was chosen by them, 0 or more; those of trained ones do not."""
 

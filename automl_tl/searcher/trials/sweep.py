@@ -41,7 +41,9 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Leading:
-    """The frozen strategy that is expected to be better, and by how much accuracy: 0 or more.
+    """The frozen strategy that is expected to be better, and by how much accuracy.
+
+    Below 0 it is expected to be behind the other one, of which nothing is permitted.
 
     The best of some thirty early cuts is right on all of forty pictures by luck. On draws of four classes of ten photos
     an early cut scored 1.0 in cross-validation and .90 on test pictures, a late one .88 and .94; on two classes of ten
@@ -76,11 +78,12 @@ def sweep(task: Task, evidence: Evidence, leading: Leading, *, solvable: bool, s
     if solvable:
         ranked = sorted(outcomes, key=lambda o: (not _is(leading, o), -o.merit))
         outcomes += list(_solve_more(task, ranked, deadline))
-    eligible = [o for o in outcomes if _is(leading, o)] or outcomes
+    eligible = [o for o in outcomes if _is(leading, o)]
+    ahead, eligible = (leading.ahead, eligible) if eligible else (0.0, outcomes)
     best = max(eligible, key=lambda o: o.merit)
     reference = score_frozen(task, best.configuration)
     others = tuple(_scored(task, best_of_others(eligible, best), deadline))
-    return Sweep(tuple(outcomes), Reference(reference, _l2(outcomes), leading.ahead, leading.optimism), others)
+    return Sweep(tuple(outcomes), Reference(reference, _l2(outcomes), ahead, leading.optimism), others)
 
 
 def _is(leading: Leading, outcome: Outcome) -> bool:
