@@ -30,7 +30,8 @@ def learned_note(
         paths: of the pictures of the data set that count.
         progress: called with (done, total) pictures.
     """
-    kept = RunFolder(Path(os.path.realpath(bundle_folder(bundle))).parent).read_json(PICTURES)
+    run = RunFolder(Path(os.path.realpath(bundle_folder(bundle))).parent)
+    kept = run.read_json(PICTURES)
     if not kept or not isinstance(dataset.root, Path):
         return ()
     facts = model.details.get("data")
@@ -39,7 +40,6 @@ def learned_note(
     n = n_learned(kept, ("train", "val", *(["test"] if with_test else [])), frame, progress)
     if not n:
         return ()
-    return (
-        f"The model has learned from {n:,} of these {plural(len(paths), 'picture')}, which says nothing of new ones: "
-        "give pictures that it has not seen.",
-    )
+    number = f"up to {min(n, max(run.bundle_learned_from()[1], default=n)):,}" if run.is_sampled else f"{n:,}"
+    what = f"{number} of these {plural(len(paths), 'picture')}"
+    return (f"The model has learned from {what}, which says nothing of new ones: give pictures that it has not seen.",)

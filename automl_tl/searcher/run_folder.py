@@ -102,9 +102,8 @@ class RunFolder:
         if resume:
             self.check_same({})
         elif (self.path / _RUN).exists():
-            raise OptionError(
-                f"'{printable(self.path)}' holds a run already; give another --out, or go on with a search by --resume"
-            )
+            way_out = "" if _is_of_train(self.read_json(_RUN)) else ", or go on with a search by --resume"
+            raise OptionError(f"'{printable(self.path)}' holds a run already; give another --out{way_out}")
 
     def check_outside(self, data: Data) -> None:
         """Raise OptionError where the run would lie among the pictures: its folder would become a class."""
@@ -169,12 +168,20 @@ class RunFolder:
         self.write_json(_RUN, dict(asked))
 
     def check_same(self, asked: Mapping[str, Any], pictures: Mapping[str, str] | None = None) -> None:
-        """Raise OptionError unless the folder holds a run that was asked the same, about the same pictures."""
+        """Raise OptionError unless the folder holds a search that was asked the same, about the same pictures.
+
+        What an earlier version did not write down was not asked for.
+        """
         before = self.read_json(_RUN)
         if before is None:
             raise OptionError(f"'{printable(self.path)}' holds no run to resume; leave out --resume to begin one")
+        if _is_of_train(before):
+            raise OptionError(
+                f"'{printable(self.path)}' holds a run of train, which cannot be resumed; leave out --resume and give "
+                "another --out"
+            )
         for name, value in asked.items():
-            if before.get(name) != json.loads(json.dumps(value)):
+            if (before.get(name) or None) != (json.loads(json.dumps(value)) or None):
                 if name == "fingerprint":
                     change = picture_changes(self.read_json(PICTURES), pictures or {})
                 else:
@@ -262,6 +269,11 @@ class RunFolder:
         """Whether a model was delivered before: one that is better than any trial's own."""
         return (self.path / _RESULT).exists()
 
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the delivered model has learned from a sample of the training pictures alone."""
+        return bool((self.read_json(_RESULT) or {}).get("sample"))
+
     def bundle_learned_from(self) -> tuple[tuple[Configuration, ...], tuple[int, ...]]:
         """Return the members of the bundle, and from how many pictures each has learned; nothing where none says so."""
         details = self.read_json(f"{self.bundle.name}/{MANIFEST}") or {}
@@ -338,6 +350,10 @@ class RunFolder:
 
     def _file(self, number: int) -> Path:
         return self.path / "trials" / f"{number}.safetensors"
+
+
+def _is_of_train(asked: Mapping[str, Any] | None) -> bool:
+    return asked is not None and asked.get("command") == "train"
 
 
 def default_out() -> Path:

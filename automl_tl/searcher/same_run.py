@@ -31,18 +31,25 @@ _OPTIONS = {
 _INPUTS = ("--weights", "--mean", "--std", "--input-size")
 
 
+_DIGITS = 8
+"""Of a digest of what is said of a picture."""
+
+
 def identities(frame: pd.DataFrame) -> dict[str, str]:
-    """Return a digest of what is said of each picture (label, split, group) by the digest of its bytes."""
+    """Return what is said of each picture by the digest of its bytes: digests of (label, split, group), (label, split).
+
+    Runs of earlier versions have kept the first of the two alone.
+    """
     said = zip(frame["label"], frame["split"], frame["group"], strict=True)
-    return {sha[:16]: _digest(one) for sha, one in zip(frame["sha256"], said, strict=True)}
+    return {sha[:16]: _digest(*one) + _digest(*one[:2]) for sha, one in zip(frame["sha256"], said, strict=True)}
 
 
-def _digest(said: tuple[str, str, str]) -> str:
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:8]
+def _digest(*said: str) -> str:
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:_DIGITS]
 
 
 def n_learned(kept: Mapping[str, str], parts: Sequence[str], frame: pd.DataFrame, progress: Progress = unheeded) -> int:
-    """Return how many pictures of a data set a run has learned from.
+    """Return how many pictures of a data set a run has learned from, whether or not they have groups now.
 
     Args:
         kept: what `identities` returned of the run.
@@ -53,7 +60,9 @@ def n_learned(kept: Mapping[str, str], parts: Sequence[str], frame: pd.DataFrame
     hashes = ahead(_hash_of, sources_of(frame), most=_HASHED_AHEAD)
     found = 0
     for done, (sha, label, group) in enumerate(zip(hashes, frame["label"], frame["group"], strict=True), start=1):
-        found += str(kept.get(sha[:16])) in {_digest((label, part, group)) for part in parts}
+        said = str(kept.get(sha[:16], ""))
+        own = {_digest(label, part) if said[_DIGITS:] else _digest(label, part, group) for part in parts}
+        found += (said[_DIGITS:] or said) in own
         progress(done, len(frame))
     return found
 
@@ -72,7 +81,8 @@ def picture_changes(before: Mapping[str, str] | None, now: Mapping[str, str]) ->
     if before is None:
         return "the pictures have changed"
     gone, new = len(before.keys() - now.keys()), len(now.keys() - before.keys())
-    moved = sum(before[one] != now[one] for one in before.keys() & now.keys())
+    both = before.keys() & now.keys()
+    moved = sum(str(before[one])[:_DIGITS] != now[one][:_DIGITS] for one in both)
     others = f", {moved:,} with another label, split or group" if moved else ""
     return f"the pictures have changed: {gone:,} gone, {new:,} new{others}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from automl_tl.data.forms.memory import Data
@@ -96,12 +97,12 @@ def train_in(session: Session, asked: ConfigurationOptions, before: Predecessor 
     keep_origin(session)
     keep_findings(session, prepared, [outcome])
     folder.save(outcome)
-    save_bundle(model, folder.bundle)  # whatever happens to the test, what was learned is not lost
+    say = partial(bundle_details, session.lab, task.sample, [configuration], [refit.n])
+    save_bundle(replace(model, details=say({}, None)), folder.bundle)  # whatever happens to the test, it is not lost
     test, untested = tested(session.lab, model, never)
     result = _result(session, prepared, outcome, refit, test, untested)
     result = result if before is None else replace(result, origin=origin_of(before, task))
-    details = bundle_details(session.lab, task.sample, [configuration], [refit.n], result.validation.numbers, test)
-    save_bundle(replace(model, details=details), folder.bundle)
+    save_bundle(replace(model, details=say(result.validation.numbers, test)), folder.bundle)
     keep_evaluation(folder, VALIDATION, result.validation)
     keep_evaluation(folder, TEST, test)
     folder.write_result(result.to_dict())

@@ -30,6 +30,7 @@ from automl_tl.model.evaluate import evaluate
 from automl_tl.monitor import Epoch, Status
 from automl_tl.searcher import search as engine
 from automl_tl.searcher.result import SearchResult
+from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.wording import epoch_words
 
 
@@ -80,7 +81,7 @@ def test_a_search_ends_with_a_model_that_predicts(real: tuple[Result, SearchResu
 
 
 def test_what_a_model_has_learned_is_no_proof_of_it(
-    real: tuple[Result, SearchResult], data: Path, tmp_path: Path
+    real: tuple[Result, SearchResult], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def notes(bundle: Path, pictures: Path) -> list[str]:
         words = ["evaluate", str(bundle), str(pictures), "--device", "cpu", "--format", "json"]
@@ -96,6 +97,10 @@ def test_what_a_model_has_learned_is_no_proof_of_it(
     for file in sorted(data.glob("*/*"))[:2]:
         shutil.copy(file, other / file.parent.name / file.name)
     assert any(note.startswith(told.format(2)) for note in notes(out / "bundle", other))
+    with monkeypatch.context() as patch:  # a larger set, of which nobody knows which pictures were looked at
+        patch.setattr(RunFolder, "is_sampled", True)
+        patch.setattr(RunFolder, "bundle_learned_from", lambda _: ((), (5, 7)))
+        assert any(note.startswith(told.format("up to 7")) for note in notes(out, data))
     shutil.copytree(out / "bundle", tmp_path / "alone")  # of which nobody knows what it has seen
     assert not any("has learned from" in note for note in notes(tmp_path / "alone", data))
 
@@ -195,8 +200,8 @@ def test_another_strategy_than_the_recommended_one_is_said(page: Callable[..., s
     advised = {
         name: replace(known, choice=replace(known.choice, strategy=name)) for name in (other, real[1].best.strategy)
     }
-    assert f"recommended {other}, before the search" in page(assessment=advised[other])
-    assert "before the search" not in page(assessment=advised[real[1].best.strategy])
+    assert f"before anything was tried; {other} was recommended then" in page(assessment=advised[other])
+    assert "was recommended then" not in page(assessment=advised[real[1].best.strategy])
 
 
 def test_the_page_of_recommend_leads_to_the_search(data: Path) -> None:

@@ -30,11 +30,14 @@ from automl_tl.searcher.delivery.unseen import unseen_pictures
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.search import search
+from automl_tl.searcher.space.limits import Limits
 from automl_tl.searcher.trials.comparison import Comparison
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
 
 TEN = retuned(TUNED, epochs=10)
+LAST: Any = SimpleNamespace(backbone="tiny", source=SimpleNamespace(cuts=(3,)), accuracy=0.95, stderr=0.01)
+"""A source of the last stage."""
 
 
 @pytest.fixture
@@ -238,6 +241,31 @@ def test_a_resumed_session_leaves_a_model_that_has_learned_from_more(
     assert not any("session before stays" in note for note in quick_search(many, out, resume=True).notes)
 
 
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_model_whose_test_is_interrupted_says_what_it_is_or_leaves_the_tested_one(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: bool
+) -> None:
+    out = tmp_path / "run"
+    monkeypatch.setattr(everything, "_learn_from_everything", lambda *_: (_[-1], "There was no time."))
+    if finished:
+        quick_search(many, out)
+    before = (out / "bundle" / "bundle.json").read_bytes() if finished else b""
+
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "tested", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        quick_search(many, out, resume=finished)
+    said = automl_tl.load(out / "bundle").details
+    assert said["data"]["learned_from"]
+    assert said["configuration"]["members"]
+    if finished:
+        assert (out / "bundle" / "bundle.json").read_bytes() == before
+    else:
+        assert said["metrics"]["test"] is None
+
+
 def searched_once(data: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> SearchResult:
     """Return what a search found; whoever resumes it has no time to learn from the test part as well."""
     first = quick_search(data, out)
@@ -273,11 +301,31 @@ def test_what_pictures_that_are_not_learned_from_would_add_is_not_promised(loop:
         curve, sample = SimpleNamespace(step=lambda start, end: ((end - start) / 1000, 0.1)), SimpleNamespace()
         sample.n_training = n_training
         estimates = {"feature_extractor": expected_accuracy(OutOfFold(np.arange(40)[:, None] < 28))}
-        expectations = SimpleNamespace(estimates=estimates, curve=curve)
+        expectations = SimpleNamespace(estimates=estimates, candidates={"feature_extractor": LAST}, curve=curve)
         loop.prepared = replace_assessment(loop, SimpleNamespace(expectations=expectations, sample=sample))
         return module.validation_estimate(loop, [loop.candidates.reference.outcome], [1.0]).accuracy
 
     assert expected(140) == pytest.approx(expected(40) - 0.1, abs=0.01)
+
+
+def test_of_a_smaller_model_no_more_is_promised_than_it_reaches(loop: Loop) -> None:
+    """The estimate is of the best source of all, which a limit rules out."""
+    reached = float((loop.candidates.reference.outcome.predictions == loop.task.y).mean())
+    estimate = expected_accuracy(OutOfFold(np.arange(400)[:, None] < 380))
+    found = SimpleNamespace(
+        expectations=SimpleNamespace(estimates={"feature_extractor": estimate}, candidates={"feature_extractor": LAST}),
+        sample=SimpleNamespace(n_training=loop.task.sample.n),
+    )
+    loop.prepared = replace_assessment(loop, found)
+
+    def promised(limits: Limits) -> Any:
+        loop.session = replace(loop.session, limits=limits)
+        return module.validation_estimate(loop, [loop.candidates.reference.outcome], [1.0])
+
+    free, limited = promised(Limits({"tiny": 3})), promised(Limits({"tiny": 2}))
+    assert free.accuracy == pytest.approx(estimate.accuracy)
+    assert limited.accuracy == pytest.approx(estimate.accuracy + reached - LAST.accuracy)
+    assert limited.interval[1] - limited.interval[0] > free.interval[1] - free.interval[0]
 
 
 def replace_assessment(loop: Loop, assessment: Any) -> Any:

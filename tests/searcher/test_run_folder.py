@@ -184,6 +184,21 @@ def test_a_run_is_resumed_as_it_was_begun(folder: RunFolder) -> None:
         folder.check_same({"max_params": 5})
 
 
+def test_what_an_earlier_version_did_not_ask_was_not_asked_for(folder: RunFolder) -> None:
+    folder.begin({"seed": 0}, {})
+    folder.check_same({"seed": 0, "strategies": [], "max_params": None})
+    with pytest.raises(OptionError, match="it was begun without --strategy, not with --strategy fine_tuning"):
+        folder.check_same({"strategies": ["fine_tuning"]})
+
+
+def test_a_run_of_train_cannot_be_resumed(folder: RunFolder) -> None:
+    folder.begin({"command": "train"}, {})
+    with pytest.raises(OptionError, match="holds a run of train, which cannot be resumed; leave out --resume and give"):
+        folder.check(resume=True)
+    with pytest.raises(OptionError, match=r"holds a run already; give another --out$"):
+        folder.check(resume=False)
+
+
 def test_names_from_outside_are_shown_escaped(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "ru\nn\x1b[31m")
     with folder.claimed():
@@ -268,6 +283,10 @@ def test_what_a_run_has_learned_is_known_by_bytes_label_and_part(make_pictures: 
     assert told == [(n + 1, 12) for n in range(12)]
     assert n_learned(kept, ("train", "val", "test"), frame) == 12
     assert n_learned(kept, ("train", "val"), frame.assign(label="other")) == 0
+    assert n_learned(kept, ("train", "val"), frame.assign(group="a patient")) == 8
+    before = {sha: said[:8] for sha, said in kept.items()}  # as earlier versions wrote it
+    assert n_learned(before, ("train", "val"), frame) == 8
+    assert picture_changes(before, kept) == "the pictures have changed: 0 gone, 0 new"
     assert n_learned({**kept, hashes[0][:16]: ["rubbish"]}, ("train", "val"), frame) == 7  # type: ignore[dict-item]
     Path(frame["path"][0]).unlink()
     assert n_learned(kept, ("train", "val"), frame) == 7

@@ -281,7 +281,7 @@ def test_a_folder_that_holds_a_run_is_refused(data: Path, tmp_path: Path) -> Non
     train(data, tmp_path / "run", strategy="feature_extractor")
     with pytest.raises(OptionError, match="holds a run already"):
         train(data, tmp_path / "run")
-    with pytest.raises(OptionError, match="was begun with"):
+    with pytest.raises(OptionError, match="holds a run of train, which cannot be resumed"):
         automl_tl.search(data, trials=1, out=tmp_path / "run", resume=True, device="cpu")
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from automl_tl.errors import AutomlTlError
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.configuration import Configuration
-from automl_tl.learning.estimate import Estimate, add_gain, combine_gain
+from automl_tl.learning.estimate import Estimate, add_gain, binomial_stderr, combine_gain
 from automl_tl.learning.trainer import TRAINER_VERSION
 from automl_tl.model.bundle import load_bundle, save_bundle
 from automl_tl.model.evaluation import Evaluation
@@ -72,14 +74,15 @@ def deliver(loop: Loop) -> Delivered:
         spare = loop.session.deadline.spare(reserved=EXPORT_SECONDS)
         model = calibrated_model(loop.task, loop.task, chosen, shares, [f.member for f in refits], spare)
     members, learned_from = [outcome.configuration for outcome in chosen], [refit.n for refit in refits]
-    _save(model, folder, members, learned_from)  # whatever happens to the test, the refit is not lost
+    validation = validation_estimate(loop, chosen, shares)
+    metrics = {"accuracy": validation.accuracy, "interval": list(validation.interval)}
+    say = partial(bundle_details, lab, loop.task.sample, members, learned_from, metrics)
+    if not folder.is_finished:  # whatever happens to the test, the refit is not lost; else there is a tested model
+        _save(replace(model, details=say(None)), folder, members, learned_from)
     with lab.clock("test"):
         test, untested = tested(lab, model, in_time(loop.session.deadline))
     notes += untested
-    validation = validation_estimate(loop, chosen, shares)
-    metrics = {"accuracy": validation.accuracy, "interval": list(validation.interval)}
-    details = bundle_details(lab, loop.task.sample, members, learned_from, metrics, test)
-    model = replace(model, details=details)
+    model = replace(model, details=say(test))
     is_new = _save(model, folder, members, learned_from)
     if lab.held_aside:
         with lab.clock("learning from the test part"), lab.monitor.activity("Learning from the test part as well"):
@@ -144,16 +147,31 @@ def validation_estimate(loop: Loop, chosen: Sequence[Outcome], shares: Sequence[
     sample of these, what the others would add is taken off, by the learning curve.
     """
     task, reference = loop.task, loop.candidates.reference
-    found = loop.prepared.assessment
-    estimates, curve = found.expectations.estimates, found.expectations.curve
-    strategy = reference.outcome.configuration.strategy
-    base = estimates.get(strategy) or next(iter(estimates.values()))
-    if task.sample.n < found.sample.n_training and strategy == "feature_extractor":
-        base = add_gain(base, curve.step(found.sample.n_training, task.sample.n)[0], 0.0)
+    base = _expected_of_reference(loop)
     trained = sum(share for one, share in zip(chosen, shares, strict=True) if one.configuration.is_trained)
     gain, sd = accuracy_gain(task, reference, _as_one(task, chosen, shares), loop.candidates.priors, trained)
     errors = max(1 - base.accuracy, 1 / task.sample.n)
     return combine_gain(base, gain / errors, sd / errors)
+
+
+def _expected_of_reference(loop: Loop) -> Estimate:
+    """Return what the reference should reach on new pictures.
+
+    That is the estimate of its strategy's best source. Where limits rule that out, it is as much lower as the reference
+    is measured to be, with the noise of both as if they were independent, which they are not: rather too wide.
+    """
+    task, reference, found = loop.task, loop.candidates.reference, loop.prepared.assessment
+    outcome, estimates = reference.outcome, found.expectations.estimates
+    strategy = outcome.configuration.strategy
+    rated = strategy if strategy in estimates else next(iter(estimates))
+    base, source = estimates[rated], found.expectations.candidates[rated]
+    if loop.session.limits.rules_out(source.backbone, source.source.cuts):
+        accuracy = float((outcome.predictions == task.y[outcome.rows]).mean())
+        noise = math.hypot(source.stderr, binomial_stderr(accuracy, len(outcome.rows)))
+        return add_gain(base, accuracy - source.accuracy, noise)
+    if task.sample.n < found.sample.n_training and rated == strategy == "feature_extractor":
+        return add_gain(base, found.expectations.curve.step(found.sample.n_training, task.sample.n)[0], 0.0)
+    return base
 
 
 def _as_one(task: Task, chosen: Sequence[Outcome], shares: Sequence[float]) -> Outcome:
