@@ -107,7 +107,7 @@ def assess(
         evidence = evidence_of(lab, features, sample, update, deadline=deadline)
     domain, size = domains[evidence.backbone], _size(lab, evidence.backbone, sample)
     matrix = place(size.large, domain.different, lab.calibration.borders.different)
-    with clock("timing"), activity("Timing a training step"):
+    with clock("timing"), activity("Timing a step of fine-tuning"):
         unfreezing = stages_to_unfreeze(domain, evidence.late.n_stages)
         speed = tuning_speed(lab, evidence, unfreezing, sample, spare.part(SHARE))
         expectations = expect(lab, evidence, features[evidence.backbone], sample, domain, speed)

@@ -67,9 +67,9 @@ def quality(found: SearchSummary) -> Iterator[tuple[str, str]]:
     if found.metric != "accuracy":
         yield "by its trial", f"{metric_words(found.metric, found.value)}, not corrected"
     accuracy, (low, high) = found.predicted
-    yield "predicted", f"{accuracy:.1%} (90% interval {low:.1%} to {high:.1%}) by recommend, of {found.best.strategy}"
-    if found.recommended != found.best.strategy:
-        yield "recommended", f"{found.recommended}, before the search"
+    advice = "" if found.recommended == found.best.strategy else f"; {found.recommended} was recommended then"
+    interval = f"90% interval {low:.1%} to {high:.1%}"
+    yield "predicted", f"{accuracy:.1%} ({interval}) of {found.best.strategy}, before anything was tried{advice}"
 
 
 def _constant(constant: Majority) -> str:
