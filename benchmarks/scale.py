@@ -5,8 +5,9 @@
 - features: 500 photos, one backbone. The features stage on a cold cache against decoding alone plus the forward pass
   alone, the rest of the command, and the whole on a warm cache.
 - memory: `recommend` with 500, 5,000 and 50,000 pictures.
-- classes: `recommend` with 2, 10, 100 and 1,000 classes of 10 pictures.
-- backbones: `recommend` with one to six of them, 500 photos, and with each of them alone: the three that are
+- classes: `recommend --no-try-training` with 2, 10, 100 and 1,000 classes of 10 pictures, as a short fine-tuning would
+  fill two minutes of each.
+- backbones: the same with one to six of them, 500 photos, and with each of them alone: the three that are
   bundled, and three of timm with random weights, which cost what real ones do.
 - views: five frozen trials on 2,000 pictures, of each picture alone and in further views.
 - search: `search --budget 10m` of 20,000 pictures of 50 classes, by default and with the three backbones.
@@ -40,6 +41,7 @@ from PIL import Image
 
 BUNDLED = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 BACKBONE = BUNDLED[0]
+UNTRIED = "--no-try-training"
 RANDOM = ("timm:mobilenetv3_small_100", "timm:resnet10t", "timm:regnetx_002")
 """Backbones whose weights are made up here."""
 DEFAULT_OUT = Path(__file__).parent / "results" / "scale.csv"
@@ -165,7 +167,7 @@ def classes(folder: Path) -> list[dict[str, object]]:
     rows = []
     for n_classes in (2, 10, 100, 1000):
         data = write_photos(folder / f"classes{n_classes}", n_classes, 10, (160, 120))
-        rows += recommended(f"{n_classes} classes x 10", data, folder / f"cache{n_classes}")
+        rows += recommended(f"{n_classes} classes x 10", data, folder / f"cache{n_classes}", UNTRIED)
     return rows
 
 
@@ -175,11 +177,11 @@ def backbones(folder: Path) -> list[dict[str, object]]:
     options = [["--backbone", name, *weights] for name, weights in chosen]
     alone = []
     for (name, _), own in zip(chosen, options, strict=True):
-        alone.append(run(data, folder / f"cache of {name}", *own)[1].wall)
+        alone.append(run(data, folder / f"cache of {name}", *own, UNTRIED)[1].wall)
         rows.append(row(f"500 photos, {name} alone: wall", alone[-1], "s"))
     for n in range(1, len(chosen) + 1):
         first = [word for own in options[:n] for word in own]
-        _, took = run(data, folder / f"cache{n}", *first)
+        _, took = run(data, folder / f"cache{n}", *first, UNTRIED)
         rows += rows_of(f"500 photos, {n} backbones", took)
         rows.append(row(f"500 photos, {n} backbones: over the sum of each alone", took.wall / sum(alone[:n]), "ratio"))
     return rows
