@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from automl_tl.features.store import digest
-from automl_tl.foreign import is_a, parse_json, read_bytes
+from automl_tl.foreign import LARGEST_JSON, is_a, parse_json, read_bytes
 from automl_tl.logs import LOGGER
 from automl_tl.output import whole
 from automl_tl.wording import clean
@@ -50,6 +50,8 @@ def remember(
     with suppress(OSError):  # a read-only cache, a full disk: the result is there all the same
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"depends_on": depends_on, "result": result, "sha256": digest(result)}, default=str)
+        if len(text) > LARGEST_JSON:  # what would not be read again
+            return read(result)
         with whole(path) as new:
             new.write_text(text, encoding="utf-8")
         if most is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from automl_tl.backbones.contract import FineTuning
 from automl_tl.domain.extremes import Extremes
 from automl_tl.domain.similarity import Domain
+from automl_tl.errors import BackboneError, ShortageError
 from automl_tl.features.extract import Features
 from automl_tl.lab.advice import Advice, Unfreezing, advise, stages_to_unfreeze
 from automl_tl.lab.calibration import GainPrior
@@ -23,8 +24,10 @@ from automl_tl.lab.matrix import Matrix, Size, judge_size, place
 from automl_tl.lab.neighbours import Neighbour, nearest
 from automl_tl.lab.sample import Sample
 from automl_tl.lab.timing import SHARE, TIMING, TrainingSpeed, estimated_speed, training_speed
+from automl_tl.logs import LOGGER
 from automl_tl.spare_time import UNLIMITED, SpareTime
 from automl_tl.strategies import FROZEN, Strategy
+from automl_tl.wording import one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +129,11 @@ def assess(
 def tuning_speed(
     lab: Lab, evidence: Evidence, unfreezing: Unfreezing, sample: Sample, spare: SpareTime = UNLIMITED
 ) -> TrainingSpeed:
-    """Return what a training step of the chosen backbone costs; estimated where there is no time to measure it."""
+    """Return what a training step of the chosen backbone costs.
+
+    It is estimated where there is no time to measure it, and where the backbone cannot be trained here: what frozen
+    features reach is known all the same.
+    """
     late = evidence.late
     network, count = lab.networks.network(late.backbone), unfreezing.count
     engine, folder = lab.engine.for_training, lab.networks.timing
@@ -134,9 +141,14 @@ def tuning_speed(
     def estimated() -> TrainingSpeed:
         return estimated_speed(lab.picture_seconds(late.backbone, sample.pictures), network, late.n_stages, count)
 
-    return spare.attempt(
-        TIMING, lambda: training_speed(network, engine, late.n_stages, count, folder, spare), estimated
-    )
+    def measured() -> TrainingSpeed:
+        try:
+            return training_speed(network, engine, late.n_stages, count, folder, spare)
+        except (BackboneError, ShortageError) as error:
+            LOGGER.warning("What training %s takes is estimated: %s", late.backbone, one_line(error))
+            return estimated()
+
+    return spare.attempt(TIMING, measured, estimated)
 
 
 def _size(lab: Lab, name: str, sample: Sample) -> Size:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -129,7 +129,7 @@ def gather_evidence(
     """
     metric, probe = lab.metric.name, screen(lab, features, sample, progress, deadline=deadline)
     rows = probe[0].rows
-    backbone, reason = _choose_backbone(probe, metric, _prior(list(features)), sample)
+    backbone, reason = _choose_backbone(probe, metric, _prior(features.keys() - lab.networks.overrides.weights), sample)
     own = [c for c in probe if c.backbone == backbone]
     finalists = _finalists(lab, own, features[backbone], sample, rows, deadline)
     return Evidence(tuple(probe), tuple(finalists), backbone, reason, len(rows) == sample.n, metric)
@@ -155,8 +155,11 @@ def screen(
     return sorted(probe, key=lambda c: -c.merit)
 
 
-def _prior(names: Sequence[str]) -> pd.Series:
-    """Return the published ImageNet accuracy, 0 to 1, of those backbones that have one."""
+def _prior(names: Iterable[str]) -> pd.Series:
+    """Return the published ImageNet accuracy, 0 to 1, of those backbones that have one.
+
+    The user's own weights for a backbone are others than those of which it was published.
+    """
     published = static_prior()["top1"] / 100
     return published[published.index.isin(names)]
 

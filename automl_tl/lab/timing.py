@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from automl_tl.devices import to_device
 from automl_tl.features.batch_size import pictures_at_once
 from automl_tl.features.engine import Engine
 from automl_tl.features.extract import statistics
+from automl_tl.features.halving import halving
 from automl_tl.features.memo import remember
 from automl_tl.features.picture import Picture
 from automl_tl.features.pixels import PixelStore, batches
@@ -143,9 +145,12 @@ def estimated_speed(forward: float, network: Network, cut: int, unfrozen: int) -
 def _known_step(network: Network, engine: Engine, cut: int, unfrozen: int, folder: Path, spare: SpareTime) -> float:
     def measure() -> float:
         with blaming(network.name, "could not be trained for a step"):
-            return _step_seconds(network, engine, cut, unfrozen, spare)
+            step = _Step(network, engine, cut, unfrozen, spare)
+            with step.fast:
+                return _fastest(step.take, engine, spare=spare) / step.n
 
-    what = {"what": "training step with what is fast", "at once": _step_batch(engine)}
+    at_once = min(_step_batch(engine), engine.batch_size or _GPU_STEP_BATCH)
+    what = {"what": "training step with what is fast", "at once": at_once}
     key = {**machine(network, engine), **what, "cut": cut, "unfrozen": unfrozen}
     return remember(folder, key, measure, number)
 
@@ -183,40 +188,51 @@ def latencies(network: Network, engine: Engine) -> tuple[float, ...]:
     return tuple(seconds)
 
 
-def _step_seconds(network: Network, engine: Engine, cut: int, unfrozen: int, spare: SpareTime) -> float:
-    module = copy.deepcopy(network.module)
-    stages = network.backbone.stages(module)[:cut]
-    frozen = cut - unfrozen
-    if not any(True for stage in stages[frozen:] for _ in stage.parameters()):
-        frozen = 0  # the last stages have nothing to learn
-    n = _step_batch(engine)
-    images = _noise(n, network.backbone.input_size)
-    labels = torch.arange(n, device=engine.device) % 2
-    head = nn.LazyLinear(2).to(engine.device)
-    parameters = [p for stage in stages[frozen:] for p in stage.parameters()]
-    optimizer = adamw(parameters, engine, lr=1e-6)
-    generator = torch.Generator().manual_seed(0)
+class _Step:
+    """A training step of a copy of a network on noise, in as many parts as memory and the engine ask for."""
 
-    fast = FastStages(stages[frozen:], engine)
+    def __init__(self, network: Network, engine: Engine, cut: int, unfrozen: int, spare: SpareTime) -> None:
+        """Copy the network; the last stages learn, or all of them where these have nothing to learn."""
+        self.network, self.engine, self.cut, self.spare = network, engine, cut, spare
+        stages = network.backbone.stages(copy.deepcopy(network.module))[:cut]
+        frozen = cut - unfrozen
+        if not any(True for stage in stages[frozen:] for _ in stage.parameters()):
+            frozen = 0
+        self.frozen, self.learning = stages[:frozen], stages[frozen:]
+        self.n = _step_batch(engine)
+        self.parts = math.ceil(self.n / (engine.batch_size or self.n))
+        self.images = _noise(self.n, network.backbone.input_size)
+        self.labels = torch.arange(self.n, device=engine.device) % 2
+        self.head = nn.LazyLinear(2).to(engine.device)
+        self.optimizer = adamw([p for stage in self.learning for p in stage.parameters()], engine, lr=1e-6)
+        self.generator = torch.Generator().manual_seed(0)
+        self.fast = FastStages(self.learning, engine)
 
-    def step() -> None:
-        inputs = normalise(to_device(images, engine.device), network.backbone.mean, network.backbone.std)
-        x = augment(inputs, _POLICY, generator).contiguous(memory_format=torch.channels_last)
-        with engine.autocast():
+    def take(self) -> None:
+        """Take a step; where memory does not suffice, in more and smaller parts from then on."""
+        _, self.parts = halving(self._accumulate, self.n, self.parts)
+        self.optimizer.step()
+
+    def _accumulate(self, parts: int) -> None:
+        self.optimizer.zero_grad()  # of the step before, or of a try that failed half way
+        for images, labels in zip(self.images.chunk(parts), self.labels.chunk(parts), strict=True):
+            scores = self._forward(images)
+            self.spare.check()
+            torch.autograd.backward(nn.functional.cross_entropy(scores.float(), labels))
+
+    def _forward(self, images: Tensor) -> Tensor:
+        backbone = self.network.backbone
+        inputs = normalise(to_device(images, self.engine.device), backbone.mean, backbone.std)
+        x = augment(inputs, _POLICY, self.generator).contiguous(memory_format=torch.channels_last)
+        with self.engine.autocast():
             with torch.no_grad():
-                for stage in spare.bounded(stages[:frozen]):
+                for stage in self.spare.bounded(self.frozen):
                     x = stage(x)
-            fast.see(x)
-            for stage in spare.bounded(stages[frozen:]):
+            self.fast.see(x)
+            for stage in self.spare.bounded(self.learning):
                 x = stage(x)
-            scores = head(pool_stage(network, x, cut, "mean").mean)
-        spare.check()
-        torch.autograd.backward(nn.functional.cross_entropy(scores.float(), labels))
-        optimizer.step()
-        optimizer.zero_grad()
-
-    with fast:
-        return _fastest(step, engine, spare=spare) / n
+            scores: Tensor = self.head(pool_stage(self.network, x, self.cut, "mean").mean)
+        return scores
 
 
 def _step_batch(engine: Engine) -> int:

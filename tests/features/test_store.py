@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from automl_tl.errors import CacheError
+from automl_tl.features import memo
 from automl_tl.features import store as module
 from automl_tl.features.memo import remember
 from automl_tl.features.store import FeatureStore, digest, names, read
@@ -264,6 +265,15 @@ def test_a_result_is_computed_once_and_again_if_damaged(tmp_path: Path) -> None:
     assert remember(tmp_path, {"a": 1}, compute) == [1, 2]
     assert remember(tmp_path, {"a": 2}, compute) == [1, 2]
     assert len(calls) == 3
+
+
+def test_what_is_too_large_to_be_read_again_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(memo, "LARGEST_JSON", 1000)
+    for _ in range(2):
+        assert len(remember(tmp_path, {"a": 1}, lambda: "x" * 1000)) == 1000
+    assert (list(tmp_path.iterdir()), caplog.messages) == ([], [])
 
 
 def test_what_is_known_needs_no_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
-from small_lab import bare_lab
+from small_lab import bare_lab, bare_networks
 
 from automl_tl.features.extract import Features
 from automl_tl.features.picture import Picture
@@ -48,12 +48,12 @@ class Generated:
         return Generated(self.backbone, self.rows[rows])
 
 
-def gather(deadline: float, names: Sequence[str] = ("a", "bb")) -> Evidence:
+def gather(deadline: float, names: Sequence[str] = ("a", "bb"), **more: Any) -> Evidence:
     pictures = tuple(Picture(f"{i}.png", f"{i:064x}") for i in range(N))
     y, classes = np.arange(N) % CLASSES, ("x", "y", "z")
     sample = Sample(pictures, y, np.arange(N) // CLASSES % 5, np.arange(N), classes, N, N / CLASSES)
     features = cast(dict[str, Features], {name: Generated(name) for name in names})
-    return gather_evidence(bare_lab(Path()), features, sample, unheeded, deadline=deadline)
+    return gather_evidence(bare_lab(Path(), **more), features, sample, unheeded, deadline=deadline)
 
 
 def stub_clock(monkeypatch: pytest.MonkeyPatch, ticks: int) -> None:
@@ -144,6 +144,13 @@ def test_what_is_published_does_not_talk_away_what_is_measured() -> None:
 def test_a_backbone_that_nobody_published_may_be_the_best() -> None:
     assert chosen({"lite": 0.75, "vit": 0.85}, own=18, lite=11, vit=11) == "own"
     assert chosen({"lite": 0.75, "vit": 0.85}, own=11, lite=11, vit=11) == "vit"
+
+
+def test_nothing_is_published_of_weights_of_the_user_s_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[set[str]] = []
+    monkeypatch.setattr(module, "_prior", lambda names: asked.append(set(names)) or pd.Series(dtype=float))
+    gather(math.inf, networks=bare_networks(tmp_path, weights={"bb": tmp_path / "own.pth"}))
+    assert asked == [{"a"}]
 
 
 def test_that_one_alone_is_published_says_nothing() -> None:

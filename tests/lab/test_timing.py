@@ -93,6 +93,26 @@ def test_a_backbone_that_cannot_be_trained_is_named(tmp_path: Path) -> None:
         training_speed(network, Engine("cpu", "float32"), 4, 2, tmp_path)
 
 
+class Hungry(nn.Module):
+    """Has memory for a few pictures where something is learned."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if torch.is_grad_enabled() and len(x) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return x
+
+
+class Large(TinyBackbone):
+    def build(self, *, pretrained: bool = True) -> nn.Module:
+        return super().build(pretrained=pretrained).append(Hungry())  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_a_step_that_does_not_fit_into_memory_is_timed_in_parts(tmp_path: Path, batch_size: int | None) -> None:
+    engine = Engine("cpu", "float32", batch_size=batch_size)
+    assert training_speed(build_network("tiny", Large()), engine, 4, 4, tmp_path).suffix > 0
+
+
 def test_a_forward_pass_of_other_pictures_at_once_is_timed_on_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ from automl_tl.data.majority import Majority
 from automl_tl.data.measure import measure
 from automl_tl.data.source import Source
 from automl_tl.errors import BackboneError, DataError, OptionError
-from automl_tl.lab import considered, expectations, networks
+from automl_tl.lab import considered, expectations, networks, timing
 from automl_tl.lab.decision import FrontRow
 from automl_tl.lab.lab import open_lab
 from automl_tl.lab.matrix import place
@@ -443,6 +443,19 @@ def test_a_short_training_that_fails_leaves_the_recommendation(
     assert f"No short fine-tuning could be run: {said}" in result.notes
     assert result.strategy == plain.strategy
     assert not fine_tuning_row(result).tried
+
+
+def test_a_backbone_that_cannot_be_trained_here_costs_no_recommendation(
+    tiny: dict[str, TinyBackbone], data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(timing._Step, "_forward", fail)
+    result = automl_tl.recommend(data, try_training=False)
+    assert fine_tuning_row(result).seconds > 0
+    (said,) = [message for message in caplog.messages if "is estimated" in message]
+    assert said.startswith("What training tiny takes is estimated: one picture at a time does not fit into memory")
 
 
 def test_a_short_training_leaves_the_backbone_as_it_was(tiny: dict[str, TinyBackbone], data: Path) -> None:
