@@ -16,6 +16,7 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import cast
 
 from automl_tl.backbones import discovery, validation
@@ -50,6 +51,17 @@ class Plugin:
     def bundled(self) -> bool:
         """Whether it came with automl-tl."""
         return self.distribution == discovery.OWN_DISTRIBUTION
+
+
+def source_files(plugin: Plugin) -> list[Path]:
+    """Return the Python files of the top package of a plugin that was imported: it may be edited in place."""
+    module = sys.modules.get(plugin.target.partition(":")[0].partition(".")[0])
+    file = getattr(module, "__file__", None)
+    if not file:
+        return []
+    path = Path(file)
+    files = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
+    return [one for one in files if one.is_file()]
 
 
 def load_plugins(*, shown: bool = False) -> dict[str, Plugin]:

@@ -23,7 +23,7 @@ from typing import Any
 from automl_tl.backbones.child import run_in_child
 from automl_tl.backbones.contract import Backbone
 from automl_tl.backbones.overrides import Configured, configure
-from automl_tl.backbones.plugins import Plugin
+from automl_tl.backbones.plugins import Plugin, source_files
 from automl_tl.backbones.registry import get_backbone, installed_plugin, weights_info
 from automl_tl.backbones.time_limit import VARIABLE, preflight_seconds
 from automl_tl.errors import BackboneError, WeightsError
@@ -113,12 +113,6 @@ def _key(plugin: Plugin, name: str, backbone: Backbone, request: dict[str, Any])
 
 
 def _source(plugin: Plugin) -> list[tuple[str, int, int]]:
-    """Return the Python files of the plugin's top package with size and time of change: it may be edited in place."""
-    module = sys.modules.get(plugin.target.partition(":")[0].partition(".")[0])
-    file = getattr(module, "__file__", None)
-    if not file:
-        return []
-    path = Path(file)
-    files = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
-    found = [(str(one), one.stat()) for one in files if one.is_file()]
+    """Return the files of the plugin with size and time of change."""
+    found = [(str(one), one.stat()) for one in source_files(plugin)]
     return [(name, status.st_size, status.st_mtime_ns) for name, status in found]

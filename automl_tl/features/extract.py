@@ -6,11 +6,12 @@ Pictures are decoded by threads while the network computes (`PixelStore`), and w
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 
 from automl_tl.augment.policy import fixed_view
 from automl_tl.backbones.blame import blaming
+from automl_tl.backbones.plugins import Plugin, source_files
 from automl_tl.backbones.registry import installed_plugin, origin
 from automl_tl.backbones.stages import POOLINGS, Network, normalise
 from automl_tl.data.decode import DECODER, Preprocessing
@@ -129,15 +131,24 @@ class Pass:
         }
 
 
+@cache
+def _source(plugin: Plugin) -> str:
+    """Return a digest of a plugin's Python files as they were when this process first asked."""
+    found = hashlib.sha256()
+    for file in source_files(plugin):
+        found.update(hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()[:16]
+
+
 def _plugin(name: str) -> str:
-    """Return the distribution and version of a plugin.
+    """Return the distribution and version of a plugin, and a digest of its Python files, which may be edited in place.
 
     Of those that come with automl-tl nothing, as each release has another version and their stages stay, but of a
     library that they take networks from ("timm:resnet18").
     """
     plugin = installed_plugin(name)
     if plugin is not None and not plugin.bundled:
-        return origin(name)
+        return f"{origin(name)} {_source(plugin)}"
     library, colon, _ = name.partition(":")
     try:
         return f"{library} {version(library)}" if colon else ""

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,6 +89,21 @@ def test_a_new_version_of_the_plugin_has_features_of_its_own(monkeypatch: pytest
         monkeypatch.setattr(module, "origin", lambda name, version=version: f"{name}-plugin {version}")
         keys.append(way.key)
     assert keys[0] != keys[1]
+
+
+def test_a_plugin_that_was_edited_in_place_has_features_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way, keys = Pass(tiny_network(), HOW, ENGINE), []
+    monkeypatch.setattr(module, "installed_plugin", lambda _: Plugin("tiny", "tiny-plugin", "1.0", target="edited:one"))
+    package: Any = SimpleNamespace(__file__=str(tmp_path / "__init__.py"))
+    monkeypatch.setitem(sys.modules, "edited", package)
+    (tmp_path / "__init__.py").write_text("one = 1")
+    for text in ("a = 1", "a = 2", "a = 1"):
+        (tmp_path / "network.py").write_text(text)
+        module._source.cache_clear()  # as in a process of its own
+        keys.append(way.key)
+    assert keys[0] == keys[2] != keys[1]
 
 
 def test_identical_pictures_cost_one_pass(files: list[Picture], tmp_path: Path) -> None:

@@ -43,6 +43,16 @@ def test_a_local_file_by_timms_names(tmp_path: Path) -> None:
     assert torch.equal(loaded.conv_head.weight, module.conv_head.weight)
 
 
+@pytest.mark.parametrize("name", ["state_dict", "model"])
+def test_a_checkpoint_that_holds_more_than_tensors(tmp_path: Path, name: str) -> None:
+    module = lite0.build(pretrained=False)
+    torch.save({name: {**module.state_dict(), "note": "x"}, "epoch": 3}, tmp_path / "w.pth")
+    assert torch.equal(lite0.build(weights=tmp_path / "w.pth").conv_head.weight, module.conv_head.weight)
+    torch.save([1], tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="holds no tensors by their names, but a list"):
+        lite0.build(weights=tmp_path / "w.pth")
+
+
 def test_a_file_of_another_network(tmp_path: Path) -> None:
     torch.save(lite1.build(pretrained=False).state_dict(), tmp_path / "w.pth")
     with pytest.raises(ValueError, match="does not hold this network: 296 tensors expected"):

@@ -246,6 +246,18 @@ def test_position_embeddings_are_resampled_for_another_size(tmp_path: Path) -> N
     assert torch.equal(smaller.blocks[0].attn.qkv.weight, net.blocks[0].attn.qkv.weight)
 
 
+def test_a_network_that_is_bound_to_a_size_without_saying_so_is_tried_at_the_user_s() -> None:
+    backbone = family.get("maxvit_rmlp_pico_rw_256")
+    net = backbone.build(pretrained=False, input_size=160).eval()
+    x = torch.randn(1, 3, 160, 160)
+    with torch.no_grad():
+        output = x
+        for stage in (stages := backbone.stages(net)):
+            output = stage(output)
+        assert torch.allclose(output, net.forward_features(x), atol=1e-4)
+    assert len(stages) > 1
+
+
 @pytest.mark.parametrize(
     "arch", ["test_efficientnet", "test_vit", "test_convnext", "mobilenetv3_small_050", "regnetx_002"]
 )

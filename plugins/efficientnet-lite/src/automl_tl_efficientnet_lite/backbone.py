@@ -140,7 +140,11 @@ def _read(file: Path) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
         return load_file(file)
-    return cast("dict[str, Tensor]", torch.load(file, map_location="cpu", weights_only=True))
+    found = torch.load(file, map_location="cpu", weights_only=True)
+    if not isinstance(found, dict):
+        raise ValueError(f"{file} holds no tensors by their names, but a {type(found).__name__}")
+    inner = next((found[name] for name in ("state_dict", "model") if isinstance(found.get(name), dict)), found)
+    return {name: tensor for name, tensor in inner.items() if isinstance(tensor, torch.Tensor)}
 
 
 lite0 = EfficientNetLite(0, 224)

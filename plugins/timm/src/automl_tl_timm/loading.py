@@ -69,7 +69,10 @@ def _way_out(name: str) -> str:
 
 
 def _create(name: str, **arguments: Any) -> nn.Module:
-    return timm.create_model(name, **arguments).float()
+    net = timm.create_model(name, **arguments).float()
+    if "img_size" in arguments:
+        net.built_for = arguments["img_size"]
+    return net
 
 
 def _size_arguments(name: str, input_size: int | None) -> dict[str, Any]:

@@ -131,7 +131,8 @@ def split(net: nn.Module, input_size: int) -> list[nn.Module]:
 def random_picture(net: nn.Module, input_size: int) -> Tensor:
     """Return (1, 3, S, S) noise from a seed of its own, on the network's device and in its dtype."""
     fixed = getattr(getattr(net, "patch_embed", None), "img_size", None)
-    height, width = fixed or (input_size, input_size)
+    side = getattr(net, "built_for", input_size)  # `loading._create` notes it: not every network that is bound says so
+    height, width = fixed or (side, side)
     picture = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)) * 2 - 1
     return picture.to(next(net.parameters()))
 
