@@ -147,5 +147,7 @@ def part_of(epoch: Epoch, parts: int) -> int:
 
     >>> [part_of(Epoch(n, 10, n / 10, loss=1.0, rate=0.1, seconds=1.0), 4) for n in (2, 3, 5, 10)]
     [0, 1, 2, 4]
+    >>> part_of(Epoch(29, 100, 29 / 100, loss=1.0, rate=0.1, seconds=1.0), 100)  # 100 * .29 is a little less
+    29
     """
-    return min(int(parts * epoch.progress), parts)
+    return min(int(parts * epoch.progress + 1e-9), parts)

@@ -247,10 +247,8 @@ class _Run:
         first = max(self.cache.cuts) - self.recipe.unfrozen
         self.tunable.head.train()
         self.head_only = head_only
-        if head_only:
-            self.tunable.network.module.eval()
-        else:
-            train_mode(self.tunable.network, first, batchnorm=self.recipe.batchnorm)
+        still = len(self.tunable.network.stages) if head_only else first
+        train_mode(self.tunable.network, still, batchnorm=self.recipe.batchnorm)
 
     def _set_rates(self, schedule: Schedule) -> None:
         for group in self.optimizer.param_groups:

@@ -58,9 +58,10 @@ class Tunable:
         return torch.cat([pooled[cut].float() for cut in cache.cuts], dim=1)
 
     def eval(self) -> None:
-        """Let every module be in eval mode."""
+        """Let every module be in eval mode, also those that only stages hold."""
         self.network.module.eval()
-        self.head.eval()
+        for module in (*self.network.stages, self.head):
+            module.eval()
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
         """Return the scores (m, C) float32 of the pictures `rows` as they are; modules must be in eval mode.

@@ -29,7 +29,7 @@ def augmentation_section(how: Recipe, pictures: Iterable[tuple[Source, str]], pr
         pictures: (source, caption).
         prepared: how the model has its pictures made square.
     """
-    lead = f"Training drew new variants of every picture in every epoch: {how.policy.describe()}.{_mixed(how)}"
+    lead = f"Training learned from variants of every picture: {how.policy.describe()}.{_mixed(how)}"
     if how.policy == AugmentationPolicy():
         return Section("Augmentation", (), f"Pictures were learned from as they are.{_mixed(how)}")
     generator = torch.Generator().manual_seed(SEED)

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_backbone import TinyBackbone
 from torch import Tensor, nn
 from trainable import CPU, STRONG, coloured, make_cache, noise, tiny_network, token_network, zero_head
 
 from automl_tl.backbones.contract import FineTuning
-from automl_tl.backbones.stages import Network
+from automl_tl.backbones.stages import Network, build_network
 from automl_tl.errors import ShortageError
 from automl_tl.learning import callbacks as callbacks_module
 from automl_tl.learning import finetune as module
@@ -92,6 +93,20 @@ def test_frozen_stages_stay_as_they_are_to_the_bit_and_the_others_learn(
         assert same(buffers[position], state(stage, buffers=True)) is not (learns and batchnorm == "adapting")
     assert not run.network.module.training
     assert not run.head.training
+
+
+class Wrapping(TinyBackbone):
+    """Its last stage is a wrapper with a dropout of its own, which only the list of stages holds."""
+
+    def stages(self, module: nn.Module) -> list[nn.Module]:
+        *others, last = super().stages(module)
+        return [*others, nn.Sequential(last, nn.Dropout(0.5))]
+
+
+def test_what_only_a_stage_holds_is_in_eval_mode_after_training(tmp_path: Path) -> None:
+    run = Run(tmp_path, network=build_network("tiny", Wrapping()))
+    run.train()
+    assert not any(module.training for stage in run.network.stages for module in stage.modules())
 
 
 def test_the_copy_learns_and_the_original_does_not(tmp_path: Path) -> None:
