@@ -26,7 +26,9 @@ from automl_tl.backbones.registry import get_backbone
 from automl_tl.backbones.stages import Network, build_network, normalise
 from automl_tl.data.decode import Preprocessing
 from automl_tl.features.engine import Engine, RuntimeName, choose_engine
-from automl_tl.features.extract import Pass, Picture, batches, compute_shard, statistics
+from automl_tl.features.extract import Pass, compute_shard, statistics
+from automl_tl.features.picture import Picture
+from automl_tl.features.pixels import batches
 from automl_tl.features.runtimes import fastest_dtype, installed_openvino, prepare
 from automl_tl.lab.runtime_choice import choose_runtime
 
@@ -50,8 +52,8 @@ def naive(network: Network, images: torch.Tensor) -> None:
             x.mean((2, 3))
 
 
-def decoded(pictures: list[Picture], how: Preprocessing, threads: int) -> torch.Tensor:
-    return torch.cat([pixels for _, pixels in batches(pictures, how, BATCH, threads)])
+def decoded(pictures: list[Picture], how: Preprocessing, threads: int | None) -> torch.Tensor:
+    return torch.cat([pixels for _, pixels in batches(pictures, how, BATCH, threads=threads)])
 
 
 def overlapped(way: Pass, pictures: list[Picture]) -> None:
@@ -82,7 +84,7 @@ def fastest(works: dict[str, Work], rounds: int) -> dict[str, Seconds]:
 
 def table(network: Network, pictures: list[Picture], chosen: Engine, rounds: int) -> list[dict[str, object]]:
     """Return the rows."""
-    how, threads = Preprocessing(network.backbone.input_size, "squash", "bicubic"), chosen.threads
+    how, threads = Preprocessing(network.backbone.input_size, "squash", "bicubic"), chosen.workers
     images, ways = decoded(pictures, how, threads), engines(chosen)
     works: dict[str, Work] = {"naive loop": partial(naive, network, images)}
     for name, engine in ways.items():

@@ -17,7 +17,7 @@ from automl_tl.features.engine import Engine
 from automl_tl.features.extract import statistics
 from automl_tl.features.memo import remember
 from automl_tl.features.runtimes import fastest_dtype, installed_openvino
-from automl_tl.lab.timing import forward_seconds, machine
+from automl_tl.lab.timing import forward_batch, forward_seconds, machine
 
 WORTH_CHOOSING = 20.0
 """Seconds that eager torch needs for all pictures, from which on others are prepared and timed. That takes some 8 s, of
@@ -50,7 +50,8 @@ def choose_runtime(network: Network, engine: Engine, n_pictures: int, folder: Pa
         return engine
     if n_pictures * forward_seconds(network, engine, folder) < WORTH_CHOOSING:
         return engine
-    key = {**machine(network, engine), "what": "runtime", "openvino": installed_openvino()}
+    timed = [forward_batch(network, one) for one in (engine, *_others(engine))]
+    key = {**machine(network, engine), "what": "runtime", "openvino": installed_openvino(), "at once": timed}
 
     def fastest() -> dict[str, str]:
         if hurried:

@@ -13,6 +13,7 @@ from automl_tl.features.engine import Engine
 from automl_tl.lab import runtime_choice
 from automl_tl.lab.networks import Networks
 from automl_tl.lab.runtime_choice import agreement, choose_runtime
+from automl_tl.lab.timing import forward_batch
 
 EAGER = Engine("cpu", "float32")
 FOLDED = Engine("cpu", "float32", runtime="folded")
@@ -40,6 +41,12 @@ def stopwatch(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
     monkeypatch.setattr(runtime_choice, "fastest_dtype", lambda: "bfloat16")
     monkeypatch.setattr(runtime_choice, "agreement", lambda network, engine: 1.0)
     return watch
+
+
+def test_a_graph_that_fills_batches_up_is_timed_with_whole_ones() -> None:
+    """Half a batch takes it as long as a whole one, so it would look half as fast as it is."""
+    network = tiny_network()
+    assert forward_batch(network, OPENVINO) == 2 * forward_batch(network, EAGER) == 2 * forward_batch(network, FOLDED)
 
 
 def test_few_pictures_are_not_worth_measuring(stopwatch: Stopwatch, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_forward_pass_of_other_pictures_at_once_is_timed_on_its_own(
     timed: list[int] = []
     monkeypatch.setattr(timing, "statistics", lambda network, images, engine: timed.append(len(images)))
     for at_once in (16, 16, 4):
-        monkeypatch.setattr(timing, "_forward_batch", lambda network, engine, n=at_once: n)
+        monkeypatch.setattr(timing, "forward_batch", lambda network, engine, n=at_once: n)
         forward_seconds(network, engine, tmp_path)
     assert list(dict.fromkeys(timed)) == [16, 4]
 
