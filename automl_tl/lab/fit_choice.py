@@ -11,6 +11,7 @@ half had less of either.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -67,6 +68,17 @@ def with_best_fit(lab: Lab, seconds: float = math.inf, spare: SpareTime = UNLIMI
     except LateError:
         return lab
     return next(iter(found.values()), lab)
+
+
+def seconds_to_choose(lab: Lab, costs: Mapping[str, float], n: int) -> float:
+    """Return what seeing so many pictures in another way takes; 0 where sizes leave no choice.
+
+    Args:
+        lab: with what the sizes say.
+        costs: by backbone, seconds per picture.
+        n: pictures that may be looked at.
+    """
+    return min(n, LOOKED_AT) * min(costs.values(), default=0.0) if lab.report.fit in ALTERNATIVES else 0.0
 
 
 def _sample(lab: Lab, name: str, seconds: float, most: int) -> Sample | None:

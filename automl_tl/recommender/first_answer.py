@@ -16,7 +16,9 @@ LEAST_PER_CLASS = 3
 _SHOWN = 2
 
 
-def glance(lab: Lab, sample: Sample, costs: dict[str, float], budget: float | None) -> Assessment | None:
+def glance(
+    lab: Lab, sample: Sample, costs: dict[str, float], budget: float | None, choosing: float = 0.0
+) -> Assessment | None:
     """Return what a part of the sample says with the cheapest backbone, or None where all of it takes no longer.
 
     Its features are kept, so that none is computed twice but where pictures become square in another way afterwards.
@@ -26,9 +28,10 @@ def glance(lab: Lab, sample: Sample, costs: dict[str, float], budget: float | No
         sample: all that will be looked at.
         costs: by backbone, seconds per picture.
         budget: as for `assess`.
+        choosing: seconds before features are extracted, while it is found out how pictures become square.
     """
     seconds = sum(cost * lab.n_missing(name, sample.pictures) for name, cost in costs.items())
-    if not costs or seconds < SOON:
+    if not seconds or (seconds := seconds + choosing) < SOON:
         return None
     cheapest = min(costs, key=lambda name: costs[name])
     most = min(int(FEATURES_SECONDS / max(costs[cheapest], 1e-9)), MOST)

@@ -10,7 +10,7 @@ from automl_tl.data.forms.memory import Data
 from automl_tl.lab.assessment import Assessment, assess
 from automl_tl.lab.considered import without_broken
 from automl_tl.lab.extraction import extract_all
-from automl_tl.lab.fit_choice import with_best_fit
+from automl_tl.lab.fit_choice import seconds_to_choose, with_best_fit
 from automl_tl.lab.lab import Lab, open_lab
 from automl_tl.lab.sample import affordable_sample, draw_sample, lonely_note
 from automl_tl.learning.scores import class_weights
@@ -63,7 +63,8 @@ def recommend_in(lab: Lab, options: RecommendOptions) -> Recommendation:
         )  # fmt: skip
         if options.max_images is None:
             sample = affordable_sample(sum(costs.values()), sample, dataset, lab.seed, EXTRACTION_SECONDS)
-    if (soon := glance(lab, sample, costs, options.budget)) is not None:
+    choosing = min(FIT_SECONDS, seconds_to_choose(lab, costs, most))
+    if (soon := glance(lab, sample, costs, options.budget, choosing)) is not None:
         monitor.say(first_answer(soon, clock.seconds["total"], f"Now all {sample.n:,}."))
     with clock("features"):
         lab = with_best_fit(lab, FIT_SECONDS, most=most)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from generated_pictures import MakePictures
+from small_lab import bare_lab
 from tiny_backbone import TinyBackbone
 
 import automl_tl
 from automl_tl.lab import considered, networks
+from automl_tl.lab.fit_choice import seconds_to_choose
 from automl_tl.monitor import Silent
 from automl_tl.recommender import first_answer
 from automl_tl.strategies import STRATEGIES
@@ -49,6 +51,16 @@ def test_many_pictures_have_a_first_answer_from_a_part_of_them(
     assert any(f"{strategy}, about" in line for strategy in STRATEGIES)
     assert found.strategy == later.strategy
     assert found.estimate == later.estimate
+
+
+def test_what_is_done_before_all_pictures_are_looked_at_counts(tmp_path: Path) -> None:
+    """Photos whose sizes leave a choice are seen in two ways first, and then all of them."""
+    lab = bare_lab(tmp_path)
+    costs = {"tiny": 0.01, "wide": 0.03}
+    assert seconds_to_choose(lab, costs, 1000) == pytest.approx(4.0)
+    assert seconds_to_choose(lab, costs, 50) == pytest.approx(0.5)
+    lab.report.fit = "crop"  # type: ignore[misc]
+    assert seconds_to_choose(lab, costs, 1000) == 0
 
 
 def test_before_a_short_training_the_answer_so_far_is_said(data: Path) -> None:
