@@ -32,7 +32,7 @@ def draw(table: pd.DataFrame, files: Iterable[Path]) -> None:
 
     matplotlib.rcParams["svg.hashsalt"] = "peers"  # the same rows make the same file
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    for tool, rows in points(table).groupby("tool", sort=False):
+    for tool, rows in points(table).sort_values("budget", kind="stable").groupby("tool", sort=False):
         axes.plot(rows["seconds"], rows["accuracy"], marker="o", label=tool)
     axes.set_xscale("log")
     axes.set_xticks(ticks := [10, 30, 60, 120, 300, 600], [str(tick) for tick in ticks])
