@@ -83,12 +83,12 @@ def forward_seconds(network: Network, engine: Engine, folder: Path) -> float:
 
 
 def forward_batch(network: Network, engine: Engine) -> int:
-    """Return how many pictures a forward pass is timed with: fewer than it will be given where that says the same.
+    """Return how many pictures a forward pass is timed with: as many as it will get, fewer where each takes as long.
 
-    A GPU takes as long for fewer, and so does a graph of OpenVINO, which fills a batch up.
+    On a GPU they do not, nor in a graph of OpenVINO, which fills a batch up.
     """
-    says_the_same = engine.kind == "cpu" and engine.runtime != "openvino"
-    return _BATCH if says_the_same else engine.batch_size or pictures_at_once(network)
+    takes_as_long = engine.kind == "cpu" and engine.runtime != "openvino"
+    return _BATCH if takes_as_long else engine.batch_size or pictures_at_once(network)
 
 
 def training_speed(

@@ -31,7 +31,7 @@ from automl_tl.model.checking import MANIFEST, check_free
 from automl_tl.model.swap import recover
 from automl_tl.monitor import Epoch
 from automl_tl.output import whole
-from automl_tl.searcher.same_run import PICTURES, option_change, picture_changes
+from automl_tl.searcher.same_run import PICTURES, is_of_train, picture_changes, run_change
 from automl_tl.searcher.space.search_space import Space, space_from_dict, space_to_dict
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.outcome_file import read_history, read_outcome, write_outcome
@@ -43,8 +43,6 @@ SAMPLE, FIT, _STORAGE = "sample.json", "fit.json", "storage.json"
 _LOCK = ".lock"
 LARGEST_JSON = 256 * 1024**2
 """Bytes; a million pictures take 40 MB of `pictures.json`."""
-
-
 LONGEST_REASON = 1000
 """Characters of why pictures become square as they do."""
 
@@ -102,7 +100,7 @@ class RunFolder:
         if resume:
             self.check_same({})
         elif (self.path / _RUN).exists():
-            way_out = "" if _is_of_train(self.read_json(_RUN)) else ", or go on with a search by --resume"
+            way_out = "" if is_of_train(self.read_json(_RUN)) else ", or go on with a search by --resume"
             raise OptionError(f"'{printable(self.path)}' holds a run already; give another --out{way_out}")
 
     def check_outside(self, data: Data) -> None:
@@ -168,28 +166,20 @@ class RunFolder:
         self.write_json(_RUN, dict(asked))
 
     def check_same(self, asked: Mapping[str, Any], pictures: Mapping[str, str] | None = None) -> None:
-        """Raise OptionError unless the folder holds a search that was asked the same, about the same pictures.
-
-        What an earlier version did not write down was not asked for.
-        """
+        """Raise OptionError unless the folder holds a search that was asked the same, about the same pictures."""
         before = self.read_json(_RUN)
         if before is None:
             raise OptionError(f"'{printable(self.path)}' holds no run to resume; leave out --resume to begin one")
-        if _is_of_train(before):
+        if is_of_train(before):
             raise OptionError(
                 f"'{printable(self.path)}' holds a run of train, which cannot be resumed; leave out --resume and give "
                 "another --out"
             )
-        for name, value in asked.items():
-            if (before.get(name) or None) != (json.loads(json.dumps(value)) or None):
-                if name == "fingerprint":
-                    change = picture_changes(self.read_json(PICTURES), pictures or {})
-                else:
-                    change = option_change(name, before.get(name), value)
-                raise OptionError(
-                    f"the run in '{printable(self.path)}' cannot be resumed: {printable(change)}; resume it as it was "
-                    "begun, or give another --out"
-                )
+        if change := run_change(before, asked, lambda: picture_changes(self.read_json(PICTURES), pictures or {})):
+            raise OptionError(
+                f"the run in '{printable(self.path)}' cannot be resumed: {printable(change)}; resume it as it was "
+                "begun, or give another --out"
+            )
 
     def space(self, today: Space) -> Space:
         """Return the search space that the run began with, `today`'s if it begins now.
@@ -350,10 +340,6 @@ class RunFolder:
 
     def _file(self, number: int) -> Path:
         return self.path / "trials" / f"{number}.safetensors"
-
-
-def _is_of_train(asked: Mapping[str, Any] | None) -> bool:
-    return asked is not None and asked.get("command") == "train"
 
 
 def default_out() -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -74,6 +74,25 @@ def _hash_of(source: Source) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it has readinto
     except (OSError, PictureError):
         return ""
+
+
+def is_of_train(asked: Mapping[str, Any] | None) -> bool:
+    """Return whether a run was one of `train`, by what it was asked."""
+    return asked is not None and asked.get("command") == "train"
+
+
+def run_change(before: Mapping[str, Any], now: Mapping[str, Any], pictures: Callable[[], str]) -> str | None:
+    """Return how a run was asked otherwise, None where it was asked the same.
+
+    Args:
+        before: what it was asked; what an earlier version did not write down was not asked for.
+        now: what it is asked.
+        pictures: says what has happened to them.
+    """
+    for name, value in now.items():
+        if (before.get(name) or None) != (json.loads(json.dumps(value)) or None):
+            return pictures() if name == "fingerprint" else option_change(name, before.get(name), value)
+    return None
 
 
 def picture_changes(before: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
