@@ -30,7 +30,7 @@ class Status:
     best: str = ""
     """The best candidate so far, in words."""
     value: float | None = None
-    """Its estimated metric."""
+    """What it should reach on new pictures where the metric is accuracy, else the metric as it was measured."""
     interval: tuple[float, float] | None = None
     """90 %, where the metric is accuracy."""
     running: str = ""

@@ -146,11 +146,11 @@ class Display:
 
 
 def best_words(status: Status, metric: str) -> str:
-    """Return the best candidate so far with its value, and the interval where there is one."""
+    """Return the best candidate so far with what is expected of it, or what it measured where nothing is."""
     if status.value is None:
         return status.best
-    interval = ""
-    if status.interval is not None:
-        low, high = status.interval
-        interval = f" (90% interval {low:.1%} to {high:.1%})"
-    return f"{metric_words(metric, status.value)}{interval}, {status.best}"
+    value = metric_words(metric, status.value)
+    if status.interval is None:
+        return f"{value}, {status.best}"
+    low, high = status.interval
+    return f"expected {value} (90% interval {low:.1%} to {high:.1%}), {status.best}"

@@ -125,7 +125,7 @@ def test_progress_is_a_line_for_each_stage_trial_and_best(real: tuple[Result, Se
     lines = real[0].stderr.splitlines()
     assert lines[:3] == ["Reading pictures", "Loading backbones", "Features of tiny"]
     assert [line[:8] for line in lines if line.startswith("Trial")] == ["Trial 1:", "Trial 2:"]
-    assert any(line.startswith("Best so far: accuracy ") for line in lines)
+    assert any(line.startswith("Best so far: expected accuracy ") for line in lines)
     assert len(lines) < 25
 
 
@@ -439,7 +439,7 @@ def test_the_display_shows_time_trials_the_best_and_what_runs(monkeypatch: pytes
     live.show(STATUS)
     text = flat(shown(live))
     assert "trials 3, after 27 frozen candidates" in text
-    assert "best so far accuracy 50.0% (90% interval 40.0% to 60.0%), a [b]" in text
+    assert "best so far expected accuracy 50.0% (90% interval 40.0% to 60.0%), a [b]" in text
     assert text.endswith(r"now c\x1b[2J")
     live.learned(EPOCH)
     assert flat(shown(live)).endswith(f"now c\\x1b[2J {epoch_words(EPOCH)}")

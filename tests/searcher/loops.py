@@ -12,6 +12,7 @@ from small_lab import bare_lab
 from tasks import PRIORS, bare_task, outcome, reference, space
 
 from automl_tl.learning.configuration import Configuration
+from automl_tl.learning.estimate import OutOfFold, expected_accuracy
 from automl_tl.options import SearchOptions
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.session import Prepared, Session
@@ -28,6 +29,8 @@ from automl_tl.searcher.trials.study import Study
 from automl_tl.searcher.trials.sweep import Sweep
 
 FINAL_SECONDS = 5.0
+LAST: Any = SimpleNamespace(backbone="tiny", source=SimpleNamespace(cuts=(3,)), accuracy=0.95, stderr=0.01)
+"""A source of the last stage."""
 STATE: Any = {"head": np.zeros(1)}
 """Stands for what a trained candidate learned."""
 
@@ -63,13 +66,20 @@ def make_loop(
     lab = bare_lab(folder, dataset=cast(Any, SimpleNamespace(frame=range(task.sample.n + held_aside))))
     deadline = Standing(None if left is None else left + FINAL_SECONDS)
     session = Session(lab, SearchOptions(**more), RunFolder(folder), deadline, Limits())
+    found = SimpleNamespace(
+        expectations=SimpleNamespace(
+            estimates={"feature_extractor": expected_accuracy(OutOfFold(np.arange(40)[:, None] < 28))},
+            candidates={"feature_extractor": LAST},
+        ),
+        sample=SimpleNamespace(n_training=task.sample.n),
+    )
     stages = StageCosts(forward=(0.01, 0.02, 0.04), training=3.0)
     best = reference(task)
     best = replace(best, outcome=replace(best.outcome, seconds=0.0))
     prepared = cast(
         Prepared,
         SimpleNamespace(
-            task=task, sweep=Sweep((), best), costs=Costs({"tiny": stages, "wide": stages}),
+            task=task, assessment=found, sweep=Sweep((), best), costs=Costs({"tiny": stages, "wide": stages}),
             learns_from_everything=held_aside > 0,
         ),
     )  # fmt: skip

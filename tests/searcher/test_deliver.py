@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from generated_pictures import MakePictures
-from loops import Standing, make_loop, trained
+from loops import LAST, Standing, make_loop, trained
 from tasks import RIDGE, TUNED, install, outcome, retuned
 from tiny_backbone import TinyBackbone
 
@@ -36,8 +36,6 @@ from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
 
 TEN = retuned(TUNED, epochs=10)
-LAST: Any = SimpleNamespace(backbone="tiny", source=SimpleNamespace(cuts=(3,)), accuracy=0.95, stderr=0.01)
-"""A source of the last stage."""
 
 
 @pytest.fixture

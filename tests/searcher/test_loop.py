@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from loops import FINAL_SECONDS, make_loop, seconds, trained
 from optuna.trial import TrialState
-from tasks import RIDGE, SOFTMAX, TUNED, bare_task, outcome, reference, retuned, space
+from tasks import PRIORS, RIDGE, SOFTMAX, TUNED, bare_task, outcome, reference, retuned, space
 
 from automl_tl.errors import AutomlTlError
+from automl_tl.lab.calibration import GainPrior
 from automl_tl.lab.lab import Lab
 from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.learning.recipe import Recipe
@@ -23,7 +24,7 @@ from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials import loop as module
 from automl_tl.searcher.trials.allotment import ENOUGH, FROZEN_SECONDS, ROUNDS
 from automl_tl.searcher.trials.allowance import UNBOUNDED, Allowance
-from automl_tl.searcher.trials.loop import MOST_REFUSED, Loop
+from automl_tl.searcher.trials.loop import MOST_REFUSED, Loop, status
 from automl_tl.searcher.trials.observer import NOBODY, Observer
 from automl_tl.searcher.trials.outcome import Outcome
 
@@ -462,3 +463,19 @@ def test_a_candidate_s_scores_are_read_once_to_see_whether_it_is_flawless(
     assert not loop._perfect()
     assert not loop._perfect()
     assert sorted(read) == sorted(set(read))
+
+
+def test_of_the_best_so_far_is_told_what_is_expected(tmp_path: Path) -> None:
+    """A trained candidate may be the best that scored less on the few pictures of its fold."""
+    loop = make_loop(tmp_path, metric="accuracy")
+    before = status(loop, "")
+    assert before.value == pytest.approx(loop.prepared.assessment.expectations.estimates["feature_extractor"].accuracy)
+    loop.candidates = replace(loop.candidates, priors=dict.fromkeys(PRIORS, GainPrior(0.2, 0.01)))
+    loop.candidates.outcomes = [trained(loop.task, TEN, value=0.6)]
+    after = status(loop, "")
+    assert after.best.startswith("fine_tuning")
+    assert before.value is not None
+    assert after.value is not None
+    assert before.value < after.value
+    assert after.interval is not None
+    assert after.interval[0] < after.value < after.interval[1]

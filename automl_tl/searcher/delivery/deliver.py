@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +11,7 @@ from automl_tl.errors import AutomlTlError
 from automl_tl.lab.lab import Lab
 from automl_tl.lab.sample import Sample
 from automl_tl.learning.configuration import Configuration
-from automl_tl.learning.estimate import Estimate, add_gain, binomial_stderr, combine_gain
+from automl_tl.learning.estimate import Estimate
 from automl_tl.learning.trainer import TRAINER_VERSION
 from automl_tl.model.bundle import load_bundle, save_bundle
 from automl_tl.model.evaluation import Evaluation
@@ -26,8 +25,9 @@ from automl_tl.searcher.record import TEST, kept_evaluation
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.session import Prepared, Session
 from automl_tl.searcher.task import Task
-from automl_tl.searcher.trials.comparison import Comparison, accuracy_gain
+from automl_tl.searcher.trials.comparison import Comparison
 from automl_tl.searcher.trials.deadline import EXPORT_SECONDS
+from automl_tl.searcher.trials.expected import expected_of
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.outcome import Outcome
 
@@ -141,37 +141,10 @@ def _that_stays(loop: Loop, model: Model, ranked: Sequence[Comparison]) -> tuple
 
 
 def validation_estimate(loop: Loop, chosen: Sequence[Outcome], shares: Sequence[float]) -> Estimate:
-    """Return the expected accuracy: the reference's, corrected for its choice, and the model's expected gain on it.
-
-    What is expected of frozen features is what they reach when all training pictures are learned from. Where it is a
-    sample of these, what the others would add is taken off, by the learning curve.
-    """
-    task, reference = loop.task, loop.candidates.reference
-    base = _expected_of_reference(loop)
+    """Return the accuracy that is expected of a model of some candidates."""
     trained = sum(share for one, share in zip(chosen, shares, strict=True) if one.configuration.is_trained)
-    gain, sd = accuracy_gain(task, reference, _as_one(task, chosen, shares), loop.candidates.priors, trained)
-    errors = max(1 - base.accuracy, 1 / task.sample.n)
-    return combine_gain(base, gain / errors, sd / errors)
-
-
-def _expected_of_reference(loop: Loop) -> Estimate:
-    """Return what the reference should reach on new pictures.
-
-    That is the estimate of its strategy's best source. Where limits rule that out, it is as much lower as the reference
-    is measured to be, with the noise of both as if they were independent, which they are not: rather too wide.
-    """
-    task, reference, found = loop.task, loop.candidates.reference, loop.prepared.assessment
-    outcome, estimates = reference.outcome, found.expectations.estimates
-    strategy = outcome.configuration.strategy
-    rated = strategy if strategy in estimates else next(iter(estimates))
-    base, source = estimates[rated], found.expectations.candidates[rated]
-    if loop.session.limits.rules_out(source.backbone, source.source.cuts):
-        accuracy = float((outcome.predictions == task.y[outcome.rows]).mean())
-        noise = math.hypot(source.stderr, binomial_stderr(accuracy, len(outcome.rows)))
-        return add_gain(base, accuracy - source.accuracy, noise)
-    if task.sample.n < found.sample.n_training and rated == strategy == "feature_extractor":
-        return add_gain(base, found.expectations.curve.step(found.sample.n_training, task.sample.n)[0], 0.0)
-    return base
+    one = _as_one(loop.task, chosen, shares)
+    return expected_of(loop.session, loop.prepared, loop.candidates, one, trained)
 
 
 def _as_one(task: Task, chosen: Sequence[Outcome], shares: Sequence[float]) -> Outcome:

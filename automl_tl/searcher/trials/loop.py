@@ -14,7 +14,6 @@ from optuna.trial import Trial
 from automl_tl.errors import AutomlTlError, BackboneError, sentence
 from automl_tl.lab.lab import Lab
 from automl_tl.learning.configuration import Configuration
-from automl_tl.learning.estimate import binomial_stderr
 from automl_tl.memory import is_shortage
 from automl_tl.monitor import Status
 from automl_tl.searcher.session import Prepared, Session
@@ -24,6 +23,7 @@ from automl_tl.searcher.trials.allotment import Allotment
 from automl_tl.searcher.trials.allowance import Allowance
 from automl_tl.searcher.trials.candidates import Candidates
 from automl_tl.searcher.trials.deadline import MARGIN
+from automl_tl.searcher.trials.expected import expected_of
 from automl_tl.searcher.trials.frozen import score_frozen, too_much
 from automl_tl.searcher.trials.observer import QUARTERS, Observer
 from automl_tl.searcher.trials.outcome import Outcome
@@ -289,17 +289,16 @@ class Loop:
 
 def status(loop: Loop, running: str) -> Status:
     """Return what whoever watches wants to know."""
-    best, task, deadline = loop.candidates.ranked()[0], loop.task, loop.session.deadline
-    is_accuracy = task.metric.name == "accuracy"
-    value = min(max(best.outcome.value, 0.0), 1.0) if is_accuracy else best.outcome.value
-    binomial = binomial_stderr(value, task.sample.n) if is_accuracy else 0.0
-    spread = 1.64 * math.hypot(best.stderr, binomial)
+    best, deadline = loop.candidates.ranked()[0].outcome, loop.session.deadline
+    expected = None
+    if loop.task.metric.name == "accuracy":
+        expected = expected_of(loop.session, loop.prepared, loop.candidates, best)
     return Status(
         left=max(deadline.left, 0.0) if deadline.is_set else None,
         n_trials=len(loop.study.finished),
         n_swept=len(loop.prepared.sweep.outcomes),
-        best=f"{best.outcome.configuration.strategy}: {best.outcome.configuration.describe()}",
-        value=value,
-        interval=(max(value - spread, 0.0), min(value + spread, 1.0)) if is_accuracy else None,
+        best=f"{best.configuration.strategy}: {best.configuration.describe()}",
+        value=best.value if expected is None else expected.accuracy,
+        interval=None if expected is None else expected.interval,
         running=running,
     )
