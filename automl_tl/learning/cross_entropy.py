@@ -21,22 +21,22 @@ class CrossEntropy:
     smoothing: float
     """s, 0 to 1: what each class has of every label (Szegedy et al. 2016, arXiv 1512.00567)."""
     weights: Tensor | None = None
-    """w, float32 (C,); None: all classes weigh the same."""
+    """w, float32 (C,), of mean 1 over the pictures that are learned from; None: all classes weigh the same. The mean is
+    over pictures, not over their weights: a batch without a rare picture would then count as much as one that has it,
+    and over an epoch the rare class for less than its share."""
 
     def __call__(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Return the loss, a single number.
 
         Args:
             scores: float (N, C).
-            labels: int64 (N,), by whose weights the mean is taken; or shares, float (N, C), of weights that are 1 on
-                average.
+            labels: int64 (N,); or shares of the classes, float (N, C).
         """
         if self.weights is None:
             return cross_entropy(scores, labels, label_smoothing=self.smoothing)
         if labels.ndim == 1:
-            weights = self.weights[labels]
             each = cross_entropy(scores, labels, label_smoothing=self.smoothing, reduction="none")
-            return (weights * each).sum() / weights.sum()
+            return (self.weights[labels] * each).mean()
         log_p, weighed = scores.log_softmax(dim=1), labels * self.weights
         of_labels, of_all = (weighed * log_p).sum(dim=1), weighed.sum(dim=1) * log_p.mean(dim=1)
         return -((1 - self.smoothing) * of_labels + self.smoothing * of_all).mean()

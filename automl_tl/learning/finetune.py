@@ -261,7 +261,7 @@ class _Run:
         def accumulate(parts: int) -> Tensor:
             if parts > self.parts:
                 self.optimizer.zero_grad(set_to_none=True)  # what a try has left that failed half way
-            return self._accumulate(own, self._weight(rows), variant, parts)
+            return self._accumulate(own, len(rows), variant, parts)
 
         loss, self.parts = halving(accumulate, len(own), self.parts)
         loss = self.sharing.add_up(self.parameters, loss)
@@ -272,22 +272,16 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         return loss
 
-    def _accumulate(self, rows: np.ndarray, weight: float, variant: int, parts: int) -> Tensor:
-        """Add up gradients; return the loss where it is computed: nothing here waits for a GPU."""
+    def _accumulate(self, rows: np.ndarray, of: int, variant: int, parts: int) -> Tensor:
+        """Add up gradients of some of a batch of so many; return the loss where it is computed, waiting for no GPU."""
         if not len(rows):
             return torch.zeros((), dtype=self.summed_in, device=self.cache.engine.device)
         losses = []
         for part in np.array_split(rows, min(parts, len(rows))):
-            value = self._loss(part, variant) * (self._weight(part) / weight)
+            value = self._loss(part, variant) * (len(part) / of)
             torch.autograd.backward(self.scaler.scale(value))
             losses.append(value.detach().to(self.summed_in))
         return torch.stack(losses).sum()
-
-    def _weight(self, rows: np.ndarray) -> float:
-        """Return what the mean loss of some pictures counts: their number, or the sum of their classes' weights."""
-        if self.class_weights is None or self.mixing != Mixing():
-            return float(len(rows))
-        return float(self.class_weights[self.y[rows]].sum())
 
     def _loss(self, rows: np.ndarray, variant: int) -> Tensor:
         batch = self.cache.batch(variant, rows)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from torch import Tensor, nn
 
+from automl_tl.augment.policy import AugmentationPolicy
 from automl_tl.backbones.stages import Network
 from automl_tl.devices import own_numbers
 from automl_tl.features.engine import Engine
 from automl_tl.features.pixels import Pixels
-from automl_tl.learning.activations import MAX_BYTES, ActivationCache
+from automl_tl.learning.activations import MAX_BYTES, PLAIN, ActivationCache
 from automl_tl.learning.callbacks import Callback
 from automl_tl.learning.carried import Carried, widened
 from automl_tl.learning.classifiers import starting_head
@@ -26,12 +27,14 @@ from automl_tl.learning.network_head import NetworkHead
 from automl_tl.learning.scores import class_weights
 from automl_tl.learning.tunable import Tunable, copy_network
 
-TRAINER_VERSION = 6
+TRAINER_VERSION = 7
 """Raised with every change after which the same pictures, configuration and seed, or the same pictures and the
 defaults, come to another result on the same engine: in which number format a device learns is no trainer's. Outcomes,
 bundles and measured tables keep it, so that they say which trainer they are of; 0 is any before it was counted."""
 HIDDEN = 256
 """Units of the fully connected layers."""
+PICTURES_TRIED = 16
+"""By which it is seen whether float16 suffices."""
 MOST_VARIANTS, EPOCHS_PER_VARIANT = 4, 3
 """Varied copies of every picture whose activations are kept, and how often training goes round each of them."""
 
@@ -61,6 +64,8 @@ class Material:
     """Heads that training began with, by what they depend on."""
     carried: Carried | None = None
     """What was learned before, where training goes on from a model; its state is for stages that all learn."""
+    groups: np.ndarray | None = None
+    """int (n,), the same number for pictures that belong together; None: each is on its own."""
 
 
 class HeadedNetwork(Protocol):
@@ -143,7 +148,7 @@ def _widened(
     if None in places:
         solved = starting_head(
             before.features(rows), material.y[rows], material.n_classes, l2,
-            balanced=configuration.balanced, device=material.engine.device,
+            balanced=configuration.balanced, device=material.engine.device, groups=_groups_of(material, rows),
         )  # fmt: skip
     with own_numbers():  # weights that are overwritten must not cost anybody's numbers
         return widened(before.head, places, solved)
@@ -159,12 +164,25 @@ def make_cache(material: Material, configuration: Configuration) -> ActivationCa
         configuration.cuts,
         configuration.pooling,
         how.policy,
-        material.engine,
+        _sufficing_engine(material, max(configuration.cuts)),
         material.seed,
         material.scratch,
         n_variants=n_variants(how.all_epochs, varied=how.policy.varies),
         max_bytes=material.max_bytes,
     )
+
+
+def _sufficing_engine(material: Material, cut: int) -> Engine:
+    """Return the engine for training; in float32 where float16, which ends at 65,504, does not hold a few pictures."""
+    engine = material.engine
+    if engine.dtype != "float16":
+        return engine
+    tried = ActivationCache(
+        material.network, material.pixels, cut, (cut,), "mean", AugmentationPolicy(), engine, material.seed,
+        material.scratch, n_variants=0, max_bytes=0,
+    )  # fmt: skip
+    output = tried.batch(PLAIN, np.arange(min(len(material.pixels), PICTURES_TRIED))).output
+    return engine if output.isfinite().all() else replace(engine, dtype="float32")
 
 
 def n_variants(epochs: int, *, varied: bool = True) -> int:
@@ -234,11 +252,21 @@ def _starting_head(material: Material, configuration: Configuration, rows: np.nd
         solved = material.solved.get(
             ("starting head", configuration.source, rows.tobytes(), y.tobytes(), l2, balanced),
             lambda: starting_head(
-                material.features[rows], y, n_classes, l2, balanced=balanced, device=material.engine.device
+                material.features[rows],
+                y,
+                n_classes,
+                l2,
+                balanced=balanced,
+                device=material.engine.device,
+                groups=_groups_of(material, rows),
             ),
         )
     with own_numbers(material.seed):  # what is added to the solved head begins at random
         return NetworkHead.from_linear(solved, **_layers(material.network, configuration))
+
+
+def _groups_of(material: Material, rows: np.ndarray) -> np.ndarray | None:
+    return None if material.groups is None else material.groups[rows]
 
 
 def _layers(network: Network, configuration: Configuration) -> dict[str, int]:

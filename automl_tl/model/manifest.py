@@ -115,7 +115,7 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): jsonable(one) for key, one in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return jsonable(value.tolist())
+        return value.tolist() if value.dtype.kind in "biu" else jsonable(value.tolist())
     if isinstance(value, list | tuple):
         return [jsonable(one) for one in value]
     if value is None or isinstance(value, bool | int | str):

@@ -208,7 +208,7 @@ def mix(scores: Iterable[np.ndarray], weights: Iterable[float], temperature: flo
 def _fault(model: Model) -> str | None:
     """Return what is wrong with a model's parts, or None."""
     weights, n_classes = model.weights, len(model.classes)
-    if not model.members or min(weights) < 0 or abs(sum(weights) - 1) > 1e-6:
+    if not model.members or min(weights) < 0 or not abs(sum(weights) - 1) <= 1e-6:
         return f"a model needs members whose weights sum to 1, but they are {weights}"
     if n_classes < 2 or len(set(model.classes)) < n_classes:
         return f"a model needs two classes or more, each once, but got {model.classes}"

@@ -85,15 +85,16 @@ def beyond(distance: np.ndarray, threshold: float) -> np.ndarray:
     return far
 
 
-def measure_novelty(embeddings: np.ndarray) -> Novelty:
+def measure_novelty(embeddings: np.ndarray, groups: np.ndarray) -> Novelty:
     """Keep some training pictures and find out how far apart they lie.
 
-    The threshold is the 99th percentile of the distances of each picture to the nearest other one, times
-    1 + 2 / sqrt(n): among few pictures the largest of the distances says little of what is still to come (the factor is
-    2 for 4 pictures, 1.2 for 100).
+    The threshold is the 99th percentile of the distances of each picture to the nearest one of another group, as new
+    pictures are of other groups (of its own where there is no other), times 1 + 2 / sqrt(n): among few pictures the
+    largest of the distances says little of what is still to come (the factor is 2 for 4 pictures, 1.2 for 100).
 
     Args:
         embeddings: (n, d), 2 <= n, a few hundred at most, of any length, as `forward` returns them.
+        groups: int (n,), the same number for pictures that belong together.
 
     Raises:
         ValueError: Fewer than two embeddings.
@@ -103,7 +104,8 @@ def measure_novelty(embeddings: np.ndarray) -> Novelty:
         raise ValueError(f"embeddings (n, d) of two pictures or more are needed, but got {embeddings.shape}")
     neighbours = _of_length_1(embeddings).astype(np.float32)
     likeness = _likeness(embeddings, neighbours)
-    np.fill_diagonal(likeness, -np.inf)  # a picture is no neighbour of its own
+    together = groups[:, None] == groups[None, :]
+    likeness[np.eye(n, dtype=bool) if together.all() else together] = -np.inf  # a picture is no neighbour of its own
     distances = _as_distance(likeness.max(axis=1))
     threshold = float(np.quantile(distances, QUANTILE)) * (1 + 2 / math.sqrt(n))
     return Novelty(neighbours, min(max(threshold, LEAST_THRESHOLD), 2.0))

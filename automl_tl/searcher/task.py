@@ -119,7 +119,7 @@ class Task:
         return Material(
             self.networks.network(name), self.pixels(name), self.matrix(*configuration.source), self.y, self.n_classes,
             self.networks.engine.for_training, self.seed, self.scratch, self.max_bytes, self.computed.solved,
-            self.carried,
+            self.carried, self.sample.groups,
         )  # fmt: skip
 
     def views(self, name: str) -> tuple[str, ...]:

@@ -96,6 +96,7 @@ def test_a_network_that_puts_out_nan_is_an_error(model: Model, pictures: Path) -
     ("change", "told"),
     [
         ({"members": ()}, "weights sum to 1"),
+        ({"members": (replace(member(), weight=float("nan")),)}, "weights sum to 1"),
         ({"classes": ("a", "b")}, "3 classes, but the model has 2"),
         ({"classes": ("a", "b", "b")}, "each once"),
         ({"temperature": float("nan")}, "temperature"),

@@ -333,22 +333,26 @@ def test_a_refit_that_diverges_is_not_delivered(task: Task, monkeypatch: pytest.
     np.testing.assert_allclose(scores, found.on(task.held_out(0)), rtol=2e-2, atol=2e-2)
 
 
-@pytest.mark.parametrize(("lost", "told"), [(0, ""), (1, "had time for 4 of 5 epochs")])
+@pytest.mark.parametrize(
+    ("lost", "shortened", "told"), [(0, True, ""), (1, True, "had time for 4 of 5 epochs"), (1, False, "")]
+)
 def test_a_refit_that_had_its_epochs_needs_no_note(
-    task: Task, monkeypatch: pytest.MonkeyPatch, lost: int, told: str
+    task: Task, monkeypatch: pytest.MonkeyPatch, lost: int, shortened: bool, told: str
 ) -> None:
-    """The clock may end a schedule in its last epoch: that is nothing to know."""
+    """The clock may end a schedule in its last epoch, and an epoch may be gone round again: that is nothing to know."""
     ours = best_frozen(task)
     found = score_trained(task, TUNED, ours, HERE)
     real = module.finetune
 
     def cut_short(*args: Any, **kwargs: Any) -> Any:
         trained = real(*args, **kwargs)
-        return Trained(trained.history[: trained.epochs - lost], shortened=True)
+        return Trained(trained.history[: trained.epochs - lost], shortened=shortened)
 
     monkeypatch.setattr(module, "finetune", cut_short)
-    assert told in (note := refitted(task, found, ours.l2, Place(HERE), allowance=Allowance(60.0)).note)
-    assert bool(note) == bool(told)
+    refit = refitted(task, found, ours.l2, Place(HERE), allowance=Allowance(60.0))
+    assert told in refit.note
+    assert bool(refit.note) == bool(told)
+    assert refit.share == (0.8 if told else 1.0)
 
 
 def test_a_refit_that_breaks_is_not_delivered(task: Task) -> None:
@@ -493,3 +497,22 @@ def test_a_cache_is_of_the_stages_that_do_not_learn(task: Task) -> None:
     assert trained.epochs == 5
     assert not tunable.network.module.training
     assert not tunable.head.training
+
+
+# --- what does not fit a number format --------------------------------------------------------------
+
+
+def test_where_float16_ends_too_early_training_takes_float32(task: Task) -> None:
+    material = replace(task.material(TUNED), engine=replace(task.networks.engine, dtype="float16"))
+    assert make_cache(material, TUNED).engine.dtype == "float16"
+    network = module.copy_network(material.network)
+    with torch.no_grad():
+        next(m for m in network.stages[0].modules() if isinstance(m, torch.nn.BatchNorm2d)).weight.mul_(1e7)
+    assert make_cache(replace(material, network=network), TUNED).engine.dtype == "float32"
+
+
+def test_what_is_not_finite_is_no_score(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest of numbers that are none is the first class, which may even be right."""
+    monkeypatch.setattr(module.Tunable, "scores", lambda self, rows: np.full((len(rows), 3), np.nan, np.float32))
+    with pytest.raises(TrainingError, match="are not finite"):
+        score_trained(task, TUNED, best_frozen(task), HERE)

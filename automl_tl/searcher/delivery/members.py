@@ -109,7 +109,7 @@ def refitted(
         return _rejected(task, outcome, sentence(error))
     planned = configuration.tuned.all_epochs if state is None else configuration.tuned.epochs
     note, share = _time_note(planned, learned, allowance.epochs), 1.0
-    if allowance.epochs is None:
+    if allowance.epochs is None and learned.trained.shortened:
         share = learned.trained.epochs / planned
     return Refitted(member, task.sample.n, learned.state, note, share=share, loss=learned.trained.losses[-1])
 
@@ -151,7 +151,8 @@ def _time_note(planned: int, learned: Learned, epochs: int | None) -> str:
     """Return what there was no time for, in a sentence, or nothing."""
     if epochs is not None:
         return f"There was no time for a whole refit: training went on with every training picture for {epochs} epochs."
-    if (done := learned.trained.epochs) >= planned:
+    done = learned.trained.epochs
+    if done >= planned or not learned.trained.shortened:  # an epoch without a loss was no want of time
         return ""
     return f"The refit on every training picture had time for {done} of {planned} epochs."
 

@@ -85,5 +85,6 @@ def _novelty(task: Task, member: Member, spare: SpareTime) -> Novelty | None:
     for _, images in until(spare.ends, task.networks.pixels.batches(pictures, how, _AT_ONCE)):
         embeddings.append(forward([member], {how: images})[0][1].numpy())
         contrasts.append(contrast(images, how))
-    novelty = measure_novelty(np.concatenate(embeddings))
+    found = np.concatenate(embeddings)
+    novelty = measure_novelty(found, task.sample.groups[rows[: len(found)]])
     return replace(novelty, least_contrast=like_training(np.concatenate(contrasts)))

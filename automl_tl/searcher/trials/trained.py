@@ -124,9 +124,11 @@ def score_fold(
     learned_from = np.flatnonzero(task.sample.folds != fold)
     start = Start(reference.l2)
     tunable, trained = train(material, configuration, learned_from, start, cache=cache, callbacks=callbacks)
-    if trained.epochs < min(SCORED_EPOCHS, configuration.tuned.epochs):
+    if trained.shortened and trained.epochs < min(SCORED_EPOCHS, configuration.tuned.epochs):
         raise TrainingError(f"its time sufficed for {plural(trained.epochs, 'epoch')} of {configuration.tuned.epochs}")
     scores = tunable.scores(rows)
+    if not np.isfinite(scores).all():
+        raise TrainingError("its scores of pictures that it did not learn from are not finite")
     last = replace(trained.history[-1], score=value_of(scores))
     trained = replace(trained, history=(*trained.history[:-1], last))
     state = learned_state(configuration, tunable) if fold == 0 else {}  # one fold's is kept
