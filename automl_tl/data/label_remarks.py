@@ -13,6 +13,8 @@ _NAMED = 5
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
 _NO_LABEL = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "nat", "nil"})
 _SEVERAL = re.compile(r"[^|]+(\|[^|]+)+|\[.*\]|\{.*\}", re.DOTALL)
+_SEPARATORS = (",", ";")
+"""Which a single name may hold as well: "tench, Tinca tinca"."""
 
 
 def label_remarks(labels: Iterable[str]) -> tuple[str, ...]:
@@ -50,7 +52,8 @@ def _perhaps_one(how: str, groups: Sequence[Sequence[str]]) -> str:
 
 
 def _several(counts: Counter[str]) -> str:
-    several = natural(label for label in counts if _SEVERAL.fullmatch(label))
+    lists = {label for separator in _SEPARATORS for label in _made_of_others(counts, separator)}
+    several = natural(label for label in counts if _SEVERAL.fullmatch(label) or label in lists)
     if not several:
         return ""
     n = sum(counts[label] for label in several)
@@ -58,6 +61,13 @@ def _several(counts: Counter[str]) -> str:
         f"Labels that look like several in one, {quoted(several[:1])} for example, of {plural(n, 'picture')}: "
         "a picture has one label here, so each of these is a class of its own."
     )
+
+
+def _made_of_others(labels: Iterable[str], separator: str) -> list[str]:
+    """Return the labels of several parts of which each is another label, or a part of one."""
+    parts = {label: {part.strip() for part in label.split(separator)} for label in labels}
+    known = Counter(part for some in parts.values() for part in some)
+    return [label for label, some in parts.items() if len(some) > 1 and all(known[part] > 1 for part in some)]
 
 
 def _no_label(counts: Counter[str]) -> str:

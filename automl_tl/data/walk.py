@@ -137,7 +137,8 @@ def _entries(path: Path, listing: Listing) -> list[os.DirEntry[str]]:
     named = [entry for entry in visible if is_text(entry.name)]
     for entry in visible:
         if not is_text(entry.name):
-            listing.skip(printable(entry.path), "its name is not valid UTF-8: rename it")
+            fault = "its name is not valid UTF-8: rename it"
+            listing.skip(printable(entry.path), f"cannot be opened: {fault}" if _kind(entry) == "folder" else fault)
     return sorted(named, key=lambda entry: entry.name)
 
 

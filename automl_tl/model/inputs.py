@@ -9,6 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import IO
 
+import pandas as pd
+
 from automl_tl.data.address import Address, Root, is_address
 from automl_tl.data.cells import TABLE_ENDINGS, read_columns, read_header
 from automl_tl.data.columns import find_columns
@@ -72,7 +74,7 @@ def _lines(text: str) -> list[str]:
 
 
 def list_inputs(
-    paths: Readable | Iterable[Readable],
+    paths: Readable | Iterable[Readable] | pd.DataFrame,
     *,
     path_column: str = "path",
     image_root: str | PathLike[str] | None = None,
@@ -88,6 +90,7 @@ def list_inputs(
     - A zip file, a tar without compression and a Parquet file of pictures stand for those in it, in their order there.
     - An address in an object store (s3://bucket/new) stands for a picture, a folder or a table, as on the disk.
     - A picture in memory, bytes of a file, uint8 (H, W, 3) or Pillow's, is called by its number.
+    - A `DataFrame` stands for its rows, as a table in the current folder; its column may hold pictures in memory, too.
     - Anything else is taken as a picture, whatever its ending. One with a picture's ending that does not exist keeps
       its place, with the problem.
 
@@ -96,8 +99,10 @@ def list_inputs(
             something that is neither a path nor a picture.
         OptionError: A column, folder or ending is given though no table is named.
     """
-    given = readables(paths)
     root = image_root_folder(image_root)
+    if isinstance(paths, pd.DataFrame):
+        return tuple(_in_frame(paths, path_column, root, extension))
+    given = readables(paths)
     columns = {"--path-column": path_column != "path", "--image-root": root is not None}
     _check_read(given, {**columns, "--extension": bool(extension)})
     found: list[Input] = []
@@ -110,6 +115,18 @@ def list_inputs(
     if not found:
         raise DataError("No picture is named: give picture files, folders, or a CSV or Parquet table.")
     return tuple(found)
+
+
+def _in_frame(frame: pd.DataFrame, column: str, root: Root | None, extension: str) -> Iterator[Input]:
+    place = find_columns(Path("DataFrame"), {"path": column}, [str(name) for name in frame.columns])["path"]
+    files = Place(Path.cwd(), root, extension)
+    for number, cell in enumerate(frame.iloc[:, place], start=1):
+        if not isinstance(cell, str | PathLike):
+            source = as_source(readables(cell)[0], f"picture {number}")
+            yield Input(source.name, source)
+            continue
+        path, problem = files.find(os.fspath(cell))
+        yield Input(os.fspath(cell), path, None if problem is None else f"{problem} (row {number} of the table)")
 
 
 def _check_read(given: Iterable[Readable], options: Mapping[str, bool]) -> None:

@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 from torch import Tensor
@@ -170,7 +171,7 @@ class Model:
 
     def predict(
         self,
-        paths: Readable | Iterable[Readable],
+        paths: Readable | Iterable[Readable] | pd.DataFrame,
         *,
         top_k: int = 1,
         path_column: str = "path",

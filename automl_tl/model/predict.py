@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 
 from automl_tl.data.decode import Preprocessing
 from automl_tl.data.source import Readable
@@ -70,7 +71,7 @@ class Prediction:
 
 def predict(
     model: Scorer,
-    paths: Readable | Iterable[Readable],
+    paths: Readable | Iterable[Readable] | pd.DataFrame,
     *,
     top_k: int = 1,
     path_column: str = "path",
@@ -85,7 +86,7 @@ def predict(
 
     Args:
         model: a `Model`.
-        paths: one or more of picture files, folders, tables and pictures in memory; see `inputs.list_inputs`.
+        paths: picture files, folders, tables, pictures in memory, or a DataFrame; see `inputs.list_inputs`.
         top_k: how many classes `Prediction.top` has at most.
         path_column: of the tables.
         image_root: folder from which the tables' relative paths go; default: each table's own.

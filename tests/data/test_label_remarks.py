@@ -36,6 +36,14 @@ def test_several_labels_in_one(label: str) -> None:
     assert "a picture has one label here" in remark
 
 
+@pytest.mark.parametrize("mark", [", ", ",", ";"])
+def test_a_list_of_what_others_are_lists_of(mark: str) -> None:
+    several = [mark.join(parts) for parts in (("cloud", "wet"), ("cloud", "dry"), ("sun", "dry"), ("sun", "wet"))]
+    (remark,) = label_remarks([*several, "a, b"])
+    assert "of 4 pictures" in remark
+    assert label_remarks(["tench, Tinca tinca", "cock, male", "lion, male"]) == ()
+
+
 @pytest.mark.parametrize("label", ["NaN", "None", "null", "N/A", "nan"])
 def test_words_for_no_label(label: str) -> None:
     (remark,) = label_remarks([label, "cat", label])

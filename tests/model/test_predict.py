@@ -132,6 +132,32 @@ def test_pictures_in_memory_among_files(model: Model, pictures: Path) -> None:
     assert found[4].error == "pixels must be uint8 (H, W, 3), but are float64 (4, 4)"
 
 
+def test_a_frame_names_its_pictures_as_a_table_does(model: Model, pictures: Path) -> None:
+    files = sorted(pictures.rglob("*.png"))[:2]
+    cells = [str(files[0]), files[1], files[0].read_bytes(), "gone.png"]
+    found = model.predict(pd.DataFrame({"label": "?", "file": cells}, index=[3, 1, 1, 0]), path_column="file")
+    assert [one.label for one in found] == [one.label for one in model.predict([*files, files[0]])] + [None]
+    assert found[3].error == "no such file (row 4 of the table)"
+    assert [one.label for one in model.predict(pd.DataFrame({"path": [files[0].stem]}), extension=".png",
+            image_root=files[0].parent)] == [found[0].label]  # fmt: skip
+    with pytest.raises(DataError, match="path"):
+        model.predict(pd.DataFrame({"file": cells}))
+
+
+def test_a_folder_whose_name_is_no_text_is_a_row(model: Model, pictures: Path, tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path / "new") + b"/bad\xff"
+    try:
+        os.makedirs(folder)
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    file = next(pictures.rglob("*.png"))
+    for name in (b"x.png", b"../good.png"):
+        Path(os.fsdecode(folder + b"/" + name)).write_bytes(file.read_bytes())
+    good, bad = model.predict(tmp_path / "new")
+    assert good.label is not None
+    assert bad.error == "cannot be opened: its name is not valid UTF-8: rename it"
+
+
 def test_pictures_in_archives_and_in_parquet(model: Model, pictures: Path, tmp_path: Path) -> None:
     content = members(pictures)
     expected = [one.probability for one in model.predict(pictures)]

@@ -16,7 +16,7 @@ from PIL import Image
 from automl_tl.data.columns import find_columns
 from automl_tl.data.source import as_source
 from automl_tl.data.table import Columns, label_column, wanted_columns
-from automl_tl.errors import DataError, PictureError
+from automl_tl.errors import DataError, PictureError, sentence
 
 
 class Indexed(Protocol):
@@ -79,19 +79,31 @@ def frame_of_torch(data: Any, columns: Columns, called: str) -> pd.DataFrame:
 
 
 def _classes(data: Any) -> Sequence[Any] | None:
-    """Return the names of the classes by their numbers; None where there are none, or where numbers are changed."""
-    while data is not None:
-        if getattr(data, "target_transform", None) is not None:
-            return None
-        if hasattr(data, "classes"):
-            return list(data.classes)
-        data = getattr(data, "dataset", None)
+    """Return the names of the classes by their numbers; None where there are none, or where numbers may be changed.
+
+    Of torch's own subsets and chains the numbers are those of what they are made of; who else keeps another data set
+    may give its pictures other labels.
+    """
+    from torch.utils.data import ConcatDataset, Subset
+
+    if getattr(data, "target_transform", None) is not None:
+        return None
+    if hasattr(data, "classes"):
+        return list(data.classes)
+    if type(data) is Subset:
+        return _classes(data.dataset)
+    if type(data) is ConcatDataset:
+        first, *others = map(_classes, data.datasets)
+        return first if all(one == first for one in others) else None
     return None
 
 
 def _label_of(data: Any, index: int) -> Any:
     """Return the label of an item; a number of torch or numpy as Python's."""
-    item = data[index]
+    try:
+        item = data[index]
+    except Exception as error:
+        raise DataError(f"Item {index} of {type(data).__name__} cannot be read: {sentence(error)}.") from error
     if not isinstance(item, tuple | list) or len(item) != 2 or not isinstance(item[0], np.ndarray | Image.Image):
         what = (
             " and ".join(type(one).__name__ for one in item) if isinstance(item, tuple | list) else type(item).__name__

@@ -86,6 +86,12 @@ def _of_pair(pictures: Any, labels: Any, columns: Columns, called: str) -> pd.Da
             f"Every picture needs a label, but there are {len(pictures):,} pictures and {len(labels):,} labels."
         )
     named = labels.tolist() if hasattr(labels, "tolist") else list(labels)  # torch's are tensors one by one
+    several = next((label for label in named if isinstance(label, list | tuple | set | dict | np.ndarray)), None)
+    if several is not None:
+        raise DataError(
+            f"A picture has one label here, but one has {quoted([str(several)])}: give the class of each picture, of "
+            "one-hot labels argmax(1)."
+        )
     frame = pd.DataFrame({columns.label: named})
     return _with_sources(frame.assign(**{columns.path: pd.Series(list(pictures), dtype=object)}), columns, called)
 

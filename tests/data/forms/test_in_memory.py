@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import ConcatDataset, Subset
 
 from automl_tl.data import ImageDataset, open_dataset, scan
 from automl_tl.errors import DataError
@@ -52,20 +53,6 @@ class Pairs:
 
     def __getitem__(self, index: int) -> tuple[Image.Image, Any]:
         return Image.open(self.files[index]), self.labels[index]
-
-
-@dataclass
-class Subset:
-    """Part of a data set, as torch has it."""
-
-    dataset: Pairs
-    indices: list[int]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> tuple[Image.Image, Any]:
-        return self.dataset[self.indices[index]]
 
 
 class Dataset:
@@ -236,6 +223,51 @@ def test_names_do_not_belong_to_numbers_that_a_data_set_changes(files: list[Path
         assert open_dataset(one).classes == ("0", "1", "2")
     data.target_transform = None  # type: ignore[attr-defined]
     assert open_dataset(data).classes == ("N/A", "apple", "leaf")
+
+
+class Swapped:
+    """Keeps another data set, whose numbers it changes."""
+
+    def __init__(self, data: Pairs) -> None:
+        self.dataset = data
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        picture, number = self.dataset[index]
+        return picture, 2 - number
+
+
+def test_names_do_not_belong_to_numbers_that_a_wrapper_may_have_changed(files: list[Path], labels: list[str]) -> None:
+    names = ["apple", "leaf", "sky"]
+    assert open_dataset(Swapped(Pairs(files, [names.index(label) for label in labels], names))).classes == (
+        "0",
+        "1",
+        "2",
+    )
+
+
+def test_a_chain_of_data_sets_has_their_names_where_they_have_the_same(files: list[Path], labels: list[str]) -> None:
+    names = ["apple", "leaf", "sky"]
+    numbers = [names.index(label) for label in labels]
+    some, others = Pairs(files[:9], numbers[:9], names), Pairs(files[9:], numbers[9:], names)
+    assert open_dataset(ConcatDataset([some, others])).classes == tuple(names)
+    others.classes = ["sky", "leaf", "apple"]
+    assert open_dataset(ConcatDataset([some, others])).classes == ("0", "1", "2")
+
+
+def test_an_item_that_cannot_be_read_is_named(files: list[Path], labels: list[str]) -> None:
+    data = Pairs([*files[:3], files[3].parent / "gone.png"], labels[:4])
+    with pytest.raises(DataError, match="Item 3 of Pairs cannot be read: FileNotFoundError"):
+        open_dataset(data)
+
+
+@pytest.mark.parametrize("one_hot", [True, False])
+def test_a_picture_has_one_label(array: np.ndarray, one_hot: bool) -> None:
+    several = np.eye(18) if one_hot else [["a", "b"]] * 18
+    with pytest.raises(DataError, match="A picture has one label here"):
+        open_dataset((array, several))
 
 
 def test_parts_in_memory_count_as_none_where_none_is_wanted(files: list[Path], labels: list[str]) -> None:
