@@ -54,6 +54,9 @@ FOUNDATIONS = (
     "cluster_group",
     "cluster_join",
     "output",
+    "tensor_file",
+    "chatter",
+    "torch_state",
     "surroundings",
 )
 """Top-level modules below every stage; they may use one another, without a cycle."""

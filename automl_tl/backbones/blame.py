@@ -7,8 +7,10 @@ from contextlib import contextmanager
 
 from automl_tl.backbones.plugins import said
 from automl_tl.backbones.registry import installed_plugin
+from automl_tl.chatter import chatter
 from automl_tl.errors import AutomlTlError, BackboneError, ShortageError, WeightsError
 from automl_tl.memory import is_shortage
+from automl_tl.torch_state import kept_state
 
 
 @contextmanager
@@ -16,7 +18,8 @@ def blaming(name: str, what: str) -> Iterator[None]:
     """Turn whatever is raised inside into an error that names the backbone `name` and what it did not do.
 
     Errors of automl-tl stay what they are, but a BackboneError gets the distribution where it lacks it. Ctrl-C
-    passes.
+    passes. What is printed inside is no result, and what torch keeps for everybody is afterwards as it was: a backbone
+    that turns gradients off would stop others from learning.
 
     Args:
         name: The backbone, as the registry calls it.
@@ -28,7 +31,8 @@ def blaming(name: str, what: str) -> Iterator[None]:
         BackboneError: Anything else was raised, SystemExit too.
     """
     try:
-        yield
+        with chatter(), kept_state():
+            yield
     except BackboneError as error:
         text = _with_distribution(name, str(error))
         if text == str(error):

@@ -23,6 +23,7 @@ from automl_tl.backbones import discovery, validation
 from automl_tl.backbones.contract import Backbone, Family
 from automl_tl.backbones.time_limit import time_limit
 from automl_tl.errors import BackboneError
+from automl_tl.torch_state import kept_state
 
 DISABLE = "AUTOML_TL_DISABLE_PLUGINS"
 STRICT = "AUTOML_TL_STRICT_PLUGINS"
@@ -153,7 +154,7 @@ def _imported(found: discovery.Found) -> object:
         raise BackboneError(found.error or _broken(found, cast(str, fault)))
     try:
         # Standard output belongs to the command's own result, such as one JSON object.
-        with contextlib.redirect_stdout(sys.stderr), time_limit():
+        with contextlib.redirect_stdout(sys.stderr), kept_state(), time_limit():
             return found.entry_point.load()
     except KeyboardInterrupt:
         raise

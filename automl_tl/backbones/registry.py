@@ -16,6 +16,7 @@ from automl_tl.backbones import presets, validation
 from automl_tl.backbones.contract import Backbone, Family, WeightsInfo
 from automl_tl.backbones.plugins import Plugin, load_plugins, said, tell_once
 from automl_tl.backbones.time_limit import TimeUpError, time_limit
+from automl_tl.chatter import chatter
 from automl_tl.errors import BackboneError
 
 __all__ = [
@@ -176,7 +177,7 @@ def _member(plugin: Plugin, name: str, plugins: dict[str, Plugin] | None) -> Bac
         example = next(iter(_family_names(plugin, local_only=False)), "NAME")
         raise BackboneError(f"{plugin.name!r} is a family; name one of its backbones, such as {plugin.name}:{example}")
     try:
-        with time_limit():
+        with chatter(), time_limit():
             backbone = family.get(name)
     except (Exception, SystemExit, TimeUpError) as error:
         hint = _hint(f"{plugin.name}:{name}", plugins or {})
@@ -204,7 +205,7 @@ def _hint(name: str, plugins: dict[str, Plugin]) -> str:
 def _ask(name: str, what: str, call: Any) -> Any:
     """Call a plugin's method; whatever it raises becomes a BackboneError: NAME `what`: it raised ..."""
     try:
-        with time_limit():
+        with chatter(), time_limit():
             return call()
     except BackboneError:
         raise

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from automl_tl.chatter import results_apart
 from automl_tl.cli.failures import report_failure
 from automl_tl.cli.lazy import lazy_commands
 from automl_tl.cli.signals import ending_signals
@@ -56,7 +57,8 @@ class Application(click.Group):
             sys.exit(AutomlTlError.exit_code)
         share_cores(os.environ)
         try:
-            return super().main(*args, **extra)
+            with results_apart():
+                return super().main(*args, **extra)
         except OSError as error:
             sys.exit(report_failure(error, verbose=False))
 

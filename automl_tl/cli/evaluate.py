@@ -71,15 +71,15 @@ def evaluate(
     with progress("Comparing with the training pictures") as update:
         learned = learned_note(bundle, model, dataset, result.paths, update)
     result = replace(result, notes=(*learned, *result.notes))
-    if asked.errors is not None:
-        _write_errors(asked.errors, result)
-    if report is not None:
-        _write(report, result, dataset, model, ctx)
     if output_format == "json":
         where = {"schema_version": SCHEMA_VERSION, "bundle": str(bundle), "data": str(dataset.root)}
         print_json({**where, **result.to_dict()})
     else:
         print_result(*evaluation_page(result, dataset, verbose=verbose))
+    if asked.errors is not None:
+        _write_errors(asked.errors, result)
+    if report is not None:
+        _write(report, result, dataset, model, ctx)
 
 
 def _write_errors(file: Path, result: Evaluation) -> None:

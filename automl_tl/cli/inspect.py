@@ -50,12 +50,12 @@ def inspect(
     dataset = open_dataset(data, **columns)
     with progress("Reading pictures") as update:
         dataset, quality = scan(dataset, cache_dir=resolve(cache_dir), progress=update)
-    if report is not None:
-        _write(report, dataset, quality, ctx)
     if output_format == "json":
         print_json(to_json(dataset, quality))
     else:
         print_result(*data_page(dataset, quality, verbose=verbose))
+    if report is not None:
+        _write(report, dataset, quality, ctx)
 
 
 def _write(report: Path, dataset: ImageDataset, quality: QualityReport, ctx: click.Context) -> None:

@@ -63,14 +63,14 @@ def labels(
     further = further_voters(asked.run)
     lab = open_lab(data, asked)
     result = labels_in(lab, further)
-    if asked.output is not None:
-        _write_list(asked.output, result)
-    if report is not None:
-        _write(report, lab, result, ctx)
     if output_format == "json":
         print_json(result.to_dict())
     else:
         print_result(*labels_page(result, lab.dataset, verbose=verbose))
+    if asked.output is not None:
+        _write_list(asked.output, result)
+    if report is not None:
+        _write(report, lab, result, ctx)
 
 
 def _write_list(file: Path, result: LabelReport) -> None:

@@ -57,12 +57,12 @@ def recommend(
     lab = lab_for(data, asked)
     result = recommend_in(lab, asked)
     steps = tuple(next_steps(result, _typed_again(ctx)))
-    if report is not None:
-        _write(report, lab, result, steps, ctx)
     if output_format == "json":
         print_json(result.to_dict())
     else:
         print_result(*recommendation_page(result, steps, verbose=verbose))
+    if report is not None:
+        _write(report, lab, result, steps, ctx)
 
 
 def _typed_again(ctx: click.Context) -> TypedAgain:

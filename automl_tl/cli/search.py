@@ -70,9 +70,9 @@ def search(
         result = _search(ctx, data, {**settings, "monitor": monitor, "started": started, "command": typed()})
     with showing(result.bundle):
         steps = _steps(ctx, result)
+        _show(result, steps, output_format, verbose)
         if report is not None:
             write_run(result.bundle.parent, report)
-        _show(result, steps, output_format, verbose)
 
 
 def _search(ctx: click.Context, data: Path, settings: dict[str, Any]) -> SearchResult:

@@ -59,12 +59,12 @@ def train(
 
     result = _train(data, {**settings, "monitor": BarMonitor(), "command": typed()})
     with showing(result.bundle):
-        if report is not None:
-            write_run(result.bundle.parent, report)
         if output_format == "json":
             print_json(result.to_dict())
-            return
-        print_result(*train_page(result, retyped(ctx, (*SAME_TASK, "backbone", "backbones")), verbose=verbose))
+        else:
+            print_result(*train_page(result, retyped(ctx, (*SAME_TASK, "backbone", "backbones")), verbose=verbose))
+        if report is not None:
+            write_run(result.bundle.parent, report)
 
 
 def _train(data: Path, settings: dict[str, Any]) -> TrainResult:

@@ -16,7 +16,6 @@ import numpy as np
 import timm
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from automl_tl.backbones.network import normalise
@@ -25,6 +24,7 @@ from automl_tl.exporter.format import Runner
 from automl_tl.exporter.metadata import metadata
 from automl_tl.model.member import Member
 from automl_tl.model.model import Model
+from automl_tl.tensor_file import write_tensors
 
 WAY_OUT = "use --format onnx or --format torch"
 
@@ -40,7 +40,7 @@ def write(model: Model, file: Path) -> None:
         raise ExportError(_refused(fault))
     (member,) = model.members
     state = _state(member, len(model.classes), model.temperature)
-    save_file(state, file, {**metadata(model), **_input(member)})
+    write_tensors(file, state, {**metadata(model), **_input(member)})
 
 
 def load(file: Path) -> Runner:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save_file
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from automl_tl.errors import sentence
@@ -25,6 +25,7 @@ from automl_tl.learning.retreat import Retreats
 from automl_tl.learning.state import State
 from automl_tl.monitor import Epoch
 from automl_tl.output import whole
+from automl_tl.tensor_file import write_tensors
 from automl_tl.wording import clean
 
 _LEARNED, _MOMENTS, _RANDOM, _START = "learned.", "moments.", "random.", "start."
@@ -92,7 +93,7 @@ def _write(file: Path, facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> 
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with whole(file) as new:
-            save_file(own, new, {"facts": json.dumps(facts)})
+            write_tensors(new, own, {"facts": json.dumps(facts)})
     except (OSError, SafetensorError) as error:
         logging.getLogger(__name__).warning("%s cannot be written: %s", file.name, sentence(error))
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from automl_tl.backbones.contract import Backbone, WeightsInfo
@@ -43,6 +43,7 @@ from automl_tl.model.model import Model
 from automl_tl.model.novelty import Novelty
 from automl_tl.model.sums import sha256, write_sums
 from automl_tl.model.swap import aside, recover, replacing
+from automl_tl.tensor_file import write_tensors
 from automl_tl.version import __version__
 
 # --- writing ----------------------------------------------------------------------------------------
@@ -74,7 +75,7 @@ def _absolute(folder: str | os.PathLike[str]) -> Path:
 
 def _write(model: Model, folder: Path) -> None:
     stored, aliases = tensors.gather(model)
-    save_file(stored, folder / TENSORS)
+    write_tensors(folder / TENSORS, stored)
     manifest = Manifest(
         created_with={"automl_tl": __version__, "torch": torch.__version__},
         files={TENSORS: sha256(folder / TENSORS)},

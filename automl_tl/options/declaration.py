@@ -82,7 +82,7 @@ def check(options: Any) -> None:
             if known.choices and each not in known.choices:
                 raise OptionError(f"{flag} must be one of {', '.join(known.choices)}, but is {each!r}")
         if (low is not None and not value >= low) or (high is not None and not value <= high):
-            within = f"at least {low:g}" if high is None else f"from {low or 0:g} to {high:g}"
+            within = f"at least {low:g}" if high is None else f"from {low or 0:g} to {high:.10g}"
             raise OptionError(f"{flag} must be {within}, but is {value}")
 
 

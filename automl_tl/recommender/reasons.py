@@ -96,7 +96,7 @@ def matrix_sentence(matrix: Matrix, domain: Domain) -> str:
     probability = matrix.probabilities[matrix.runner_up]
     if probability >= _NEAR_BORDER:
         text += f"; {matrix.runner_up} is close ({probability:.0%} against {matrix.probabilities[matrix.cell]:.0%})"
-    if domain.verdict == "different" and domain.different is not None and domain.different <= matrix.border:
+    if domain.different is not None and 0.5 < domain.different <= matrix.border:
         text += (
             f"; on the panel its column of the different is better only from a probability of {sure(matrix.border)} "
             f"on, and here it is {sure(domain.different)}"

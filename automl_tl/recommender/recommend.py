@@ -21,6 +21,7 @@ from automl_tl.recommender.reasons import tell
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.recommender.short_training import foreseen_error, with_short_training
 from automl_tl.recommender.value_of_trying import WORTH, value_of_trying
+from automl_tl.torch_state import usual_state
 
 TOTAL_SECONDS = 120.0
 """What a recommendation should take at most."""
@@ -35,6 +36,7 @@ MOST_SCANNED = 20_000
 
 
 @takes(RecommendOptions)
+@usual_state()
 def recommend(data: Data, options: RecommendOptions) -> Recommendation:
     """Look at a data set and recommend a transfer strategy, a backbone and a cut.
 

@@ -33,6 +33,7 @@ from automl_tl.searcher.trials.observer import Observer
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.reference import Reference
 from automl_tl.searcher.trials.trained import score_trained
+from automl_tl.torch_state import usual_state
 
 MOST_FOLDS, TRAINED_FOLDS = 10, 5
 """Folds of frozen classifiers, which are solved for all folds at once, and where something is trained. On 5% planted
@@ -40,6 +41,7 @@ errors in three data sets of 400 pictures, ten folds had an average precision of
 
 
 @takes(LabelOptions)
+@usual_state()
 def labels(data: Data, options: LabelOptions) -> LabelReport:
     """Find the pictures whose labels are likely wrong: other pictures of the data set say that they are another class.
 

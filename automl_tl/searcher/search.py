@@ -40,6 +40,7 @@ from automl_tl.searcher.trials.frozen import first_model
 from automl_tl.searcher.trials.leaderboard import leaderboard, write_leaderboard
 from automl_tl.searcher.trials.loop import Loop
 from automl_tl.searcher.trials.study import Study
+from automl_tl.torch_state import usual_state
 
 LEAST_FOR_CHOOSING = 150.0
 """Seconds of a search below which no runtimes are measured: preparing and timing them takes some 8 s a backbone, and a
@@ -47,6 +48,7 @@ quarter of the time at most goes into features."""
 
 
 @takes(SearchOptions)
+@usual_state()
 def search(data: Data, options: SearchOptions) -> SearchResult:
     """Find the best model for a data set, starting from what `recommend` would say.
 
@@ -98,11 +100,11 @@ def search_in(session: Session) -> SearchResult:
     if options.resume:
         folder.check_same(asked, pictures)
         check_kept(folder)
-    else:
+    follow = _mirroring(session)
+    if not options.resume:
         folder.begin(asked, pictures)
     session = with_kept_fit(session)
     keep_origin(session)
-    follow = _mirroring(session)
     prepared = prepare(session, partial(_first_bundle, folder), FIRST_PICTURES)
     keep_findings(session, prepared)
     _check_time_left(session, prepared)

@@ -46,9 +46,11 @@ from automl_tl.searcher.trials.frozen import score_frozen
 from automl_tl.searcher.trials.observer import Observer, Watch
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.trained import score_trained
+from automl_tl.torch_state import usual_state
 
 
 @takes(TrainOptions)
+@usual_state()
 def train(data: Data, options: TrainOptions) -> TrainResult:
     """Train exactly one configuration to completion: without options the recommended one.
 

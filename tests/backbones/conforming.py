@@ -213,6 +213,16 @@ BROKEN: dict[str, tuple[str, Callable[[], Good], str]] = {
         lambda: ending_in(lambda self, x: x.detach() + 0 * next(self.inner.parameters()).sum()),
         "have one",
     ),
+    "without gradients": (
+        "gradients_reach_every_parameter",
+        lambda: ending_in(lambda self, x: x.detach()),
+        "no gradient at all",
+    ),
+    "channels last": (
+        "tokens_have_shape_and_dtype",
+        lambda: ending_in(lambda self, x: x.permute(0, 2, 3, 1)),
+        "is (N, H, W, C)",
+    ),
     "counts in eval": ("frozen_stages_stay_still", _counting, "stage 1 total"),
     "file without a layer": ("all_weights_are_loaded", lambda: _loosely(_forgetful), "missing 2.0.bias, 2.0.weight"),
     "file without statistics": ("all_weights_are_loaded", lambda: _loosely(_without_statistics), "running_mean"),

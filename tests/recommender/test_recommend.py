@@ -218,6 +218,9 @@ def test_where_the_verdict_and_the_column_of_the_matrix_differ_the_reason_says_w
     told = matrix_sentence(place(0.1, 0.91, border=0.98), domain)
     assert told.startswith("The matrix names feature_extractor")
     assert told.endswith("is better only from a probability of 98% on, and here it is 91%.")
+    leaning = replace(domain, verdict="borderline", different=0.6)
+    assert matrix_sentence(place(0.1, 0.6, border=0.98), leaning).endswith("98% on, and here it is 60%.")
+    assert "on the panel" not in matrix_sentence(place(0.1, 0.4, border=0.98), replace(leaning, different=0.4))
     assert "on the panel" not in matrix_sentence(place(0.1, 0.99, border=0.98), replace(domain, different=0.99))
 
 

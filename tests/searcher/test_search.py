@@ -25,6 +25,7 @@ from automl_tl.learning import trainer
 from automl_tl.learning.configuration import Configuration
 from automl_tl.learning.finetune import TrainingError
 from automl_tl.learning.trainer import TRAINER_VERSION
+from automl_tl.report.facts.search import effort
 from automl_tl.searcher.beginning import comparable
 from automl_tl.searcher.result import SearchResult
 from automl_tl.searcher.run_folder import RunFolder
@@ -85,6 +86,12 @@ KEYS = {
     "schema_version", "best", "members", "validation", "test", "predicted", "recommended", "n_trials", "seconds",
     "budget", "stopped_because", "bundle", "leaderboard", "notes",
 }  # fmt: skip
+
+
+def test_a_storage_that_cannot_be_opened_leaves_no_run(tiny: TinyBackbone, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="--storage nonsense://x cannot be opened"):
+        search(data, trials=1, device="cpu", out=tmp_path / "run", storage="nonsense://x")
+    assert search(data, trials=1, device="cpu", out=tmp_path / "run").bundle.exists()
 
 
 def test_a_search_delivers_what_it_promises(tiny: TinyBackbone, data: Path, tmp_path: Path) -> None:
@@ -460,6 +467,9 @@ def test_an_interrupted_search_delivers_what_it_has(
     result = search(data, trials=6, out=tmp_path / "run", backbones=["tiny"])
     assert result.stopped_because == "it was interrupted"
     assert result.n_trials == 1  # the other one counts when the run goes on
+    assert dict(effort(result.summary, result.table))["tried"].endswith("then 1 trial; 1 trial interrupted")
+    of_trials = result.table[result.table["kind"] == "trial"]  # where nothing of the sweep was asked for
+    assert dict(effort(result.summary, of_trials))["tried"] == "1 trial; 1 trial interrupted"
     assert automl_tl.load(result.bundle).predict(sorted(data.rglob("*.png"))[:3])
     assert (tmp_path / "run" / "result.json").exists()
     assert result.table["reason"].eq("interrupted").sum() == 1

@@ -92,6 +92,9 @@ def tokens_have_shape_and_dtype(subject: Subject) -> CheckResult:
     network, found = subject.network, []
     wrong: list[str] = []
     for number, output in enumerate(subject.outputs(subject.x), 1):
+        if _has_channels_last(subject, output):
+            wrong.append(f"stage {number}: {shown(output)} of square pictures is (N, H, W, C), not (N, C, H, W)")
+            continue
         read = tokens(network, output)
         found.append(f"{read.shape[1]}x{read.shape[2]}" if read.ndim == 3 else shown(read))
         good = read.ndim == 3 and read.shape[::2] == (len(subject.x), network.channels[number - 1])
@@ -107,6 +110,12 @@ def tokens_have_shape_and_dtype(subject: Subject) -> CheckResult:
         actual="; ".join(wrong) or "positions x channels " + ", ".join(dict.fromkeys(found)),
         advice="give the backbone a tokens(output) that returns (N, P, C), and compute in the input's dtype",
     )
+
+
+def _has_channels_last(subject: Subject, output: Tensor) -> bool:
+    """Return whether an output of square pictures is read as a map, but only its first two sides are alike."""
+    own: Any = subject.backbone
+    return output.ndim == 4 and not hasattr(own, "tokens") and output.shape[1] == output.shape[2] != output.shape[3]
 
 
 def _pooled(subject: Subject, output: Tensor) -> Tensor | None:

@@ -10,13 +10,24 @@ from automl_tl.backbones.checks.subject import Subject, few, tensor_names
 from automl_tl.backbones.network import Network, stage_outputs
 from automl_tl.backbones.stages import freeze, train_mode
 
+_LET_THROUGH = "remove detach() and no_grad() from the stages, and parameters that nothing uses"
+
 
 def gradients_reach_every_parameter(subject: Subject) -> CheckResult:
     """A loss on the last output gives every parameter of the stages a finite gradient."""
     network = subject.fresh()
     freeze(network, 0)
     train_mode(network, 0)
-    torch.autograd.backward(_loss(network, subject.x))
+    loss = _loss(network, subject.x)
+    if not loss.requires_grad:
+        return verdict(
+            gradients_reach_every_parameter,
+            False,
+            expected="a finite gradient for every parameter of every stage",
+            actual="the last output has no gradient at all",
+            advice=_LET_THROUGH,
+        )
+    torch.autograd.backward(loss)
     names = tensor_names(network.module)
     trained = {id(p): p for stage in network.stages for p in stage.parameters() if p.requires_grad}
     missed = [names.get(one, "?") for one, p in trained.items() if p.grad is None]
@@ -27,7 +38,7 @@ def gradients_reach_every_parameter(subject: Subject) -> CheckResult:
         not missed and not odd,
         expected="a finite gradient for every parameter of every stage",
         actual=found + (f" ({few(missed + odd)})" if missed or odd else ""),
-        advice="remove detach() and no_grad() from the stages, and parameters that nothing uses",
+        advice=_LET_THROUGH,
     )
 
 
@@ -56,7 +67,9 @@ def frozen_stages_stay_still(subject: Subject) -> CheckResult:
         actual=f"{len(moved)} frozen tensors changed at k = {', '.join(map(str, cuts))}"
         + (f" ({few(moved)})" if moved else "")
         + (f", nothing trained at k = {stuck[0]}" if stuck else ""),
-        advice="let stages share nothing, and change buffers only in training mode (self.training)",
+        advice="let stages share nothing, and change buffers only in training mode (self.training)"
+        if moved
+        else _LET_THROUGH,
     )
 
 

@@ -79,6 +79,10 @@ def _groups(dataset: ImageDataset) -> str:
     return f"{number}, each kept on one side of every split"
 
 
+def _times(ratio: float) -> str:
+    return f"{ratio:.3g}" if ratio < 100 else f"{ratio:,.0f}"
+
+
 def _per_class(report: QualityReport) -> str:
     low, middle, high = report.class_sizes
     if low == high:
@@ -90,4 +94,4 @@ def _sizes(report: QualityReport) -> str:
     width, height = report.median_size
     low, high = report.sizes[0.05], report.sizes[0.95]
     spread = "" if round(low) == round(high) else f"; 9 in 10 have the area of a square of {low:.0f} to {high:.0f}"
-    return f"median {width} x {height} pixels{spread}; longer to shorter side up to {report.aspects[1.0]:.3g}"
+    return f"median {width} x {height} pixels{spread}; longer to shorter side up to {_times(report.aspects[1.0])}"

@@ -14,9 +14,13 @@ from automl_tl.data.quality import QualityReport
 from automl_tl.durations import format_duration
 from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.searcher.summary import Sampled, SearchSummary
+from automl_tl.searcher.trials.attributes import INTERRUPTED
 from automl_tl.wording import clean, metric_words, plural
 
-VIEWS = {"flips": " on every picture, mirrored as well", "flips+zoom": " on every picture, mirrored and zoomed as well"}
+VIEWS = {
+    "flips": " on every picture, mirrored as well where that keeps the label",
+    "flips+zoom": " on every picture, zoomed as well, and mirrored where that keeps the label",
+}
 
 
 def about_model(found: SearchSummary) -> Iterator[tuple[str, str]]:
@@ -78,13 +82,16 @@ def _constant(constant: Majority) -> str:
 
 def effort(found: SearchSummary, table: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """Yield what was tried and spent, and where everything lies; `table` is the leaderboard."""
-    states = table[table["kind"] == "trial"]["state"].value_counts()
-    unfinished = found.n_trials - int(states.get("complete", 0))
-    refused = int(states.sum()) - found.n_trials
-    pruned = f" ({unfinished:,} of them ended early; the leaderboard says why)" if unfinished > 0 else ""
-    pruned += f"; {plural(refused, 'proposal')} did not fit" if refused > 0 else ""
+    trials = table[table["kind"] == "trial"]
+    unfinished = found.n_trials - int((trials["state"] == "complete").sum())
+    interrupted = int((trials["reason"] == INTERRUPTED).sum())
+    refused = len(trials) - interrupted - found.n_trials
+    more = f" ({unfinished:,} of them ended early; the leaderboard says why)" if unfinished > 0 else ""
+    more += f"; {plural(refused, 'proposal')} did not fit" if refused > 0 else ""
+    more += f"; {plural(interrupted, 'trial')} interrupted" if interrupted else ""
     swept = int((table["kind"] == "sweep").sum())
-    yield "tried", f"{plural(swept, 'frozen candidate')} in the sweep, then {plural(found.n_trials, 'trial')}{pruned}"
+    before = f"{plural(swept, 'frozen candidate')} in the sweep, then " if swept else ""  # none of them was asked for
+    yield "tried", f"{before}{plural(found.n_trials, 'trial')}{more}"
     if found.sample is not None:
         yield "pictures", _sampled(found.sample)
     budget = "" if found.budget is None else f" of {format_duration(found.budget)}"

@@ -18,6 +18,8 @@ ABANDONED, KILLED, REFUSED, BLAMES = "abandoned", "killed", "refused", "blames"
 RETRY_OF, CRASHES = "retry_of", "crashes"
 SWEEP, TRIAL, NOT_BEGUN = "sweep", "trial", "not begun"
 """Values of KIND."""
+INTERRUPTED = "interrupted"
+"""Value of REASON where a signal ended a trial."""
 STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
