@@ -92,6 +92,8 @@ def kept_experience(run: Path) -> OwnRun:
     folder = RunFolder(run)
     if not folder.is_finished:
         raise OptionError(f"'{printable(run)}' holds no search that has ended: name the --out folder of one that has")
+    if folder.is_of_train:
+        raise OptionError(f"'{printable(run)}' holds a run of train, which compares nothing: name that of a search")
     try:
         values = folder.read_json(FILE)
         found = None if values is None else own_run(is_a(values, dict))

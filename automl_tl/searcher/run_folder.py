@@ -206,6 +206,11 @@ class RunFolder:
             f"{name} of the run in '{printable(self.path)}' is damaged, so it cannot be resumed; give another --out"
         )
 
+    @property
+    def is_of_train(self) -> bool:
+        """Whether it is the folder of a single training."""
+        return is_of_train(self.read_json(_RUN))
+
     def study_name(self) -> str:
         """Return the name of the run's study in a storage that others watch: the same in every session."""
         known = self.read_json(_STORAGE)
@@ -308,10 +313,9 @@ class RunFolder:
         found = {int(file.stem): read_history(file) for file in sorted(files, key=lambda one: int(one.stem))}
         return {number: history for number, history in found.items() if history is not None and history[1]}
 
-    def forget_states(self, outcomes: Sequence[Outcome], sign: int) -> list[Outcome]:
-        """Drop the weights of all but the best trained candidates; return the candidates without those."""
-        trained = sorted((o for o in outcomes if o.state), key=lambda o: -sign * o.value)
-        dropped = {id(o) for o in trained[STATES_KEPT:]}
+    def forget_states(self, outcomes: Sequence[Outcome], ranked: Sequence[Outcome]) -> list[Outcome]:
+        """Drop the weights of all trained candidates but the first of those `ranked`; return them without."""
+        dropped = {id(o) for o in [o for o in ranked if o.state][STATES_KEPT:]}
         kept = []
         for outcome in outcomes:
             if id(outcome) in dropped:

@@ -105,6 +105,9 @@ def test_what_holds_no_experience_is_named(tmp_path: Path, searched: Path) -> No
     assert "holds no search that has ended" in " ".join(result.stderr.split())
     (tmp_path / "result.json").write_text("{}")
     assert "no training came to its end" in " ".join(run("panel", "add", tmp_path).stderr.split())
+    (tmp_path / "run.json").write_text('{"command": "train"}')
+    assert "a run of train, which compares nothing" in " ".join(run("panel", "add", tmp_path).stderr.split())
+    (tmp_path / "run.json").unlink()
     (tmp_path / FILE).write_text('{"known": 3}')
     result = run("panel", "add", tmp_path)
     assert result.exit_code == 2

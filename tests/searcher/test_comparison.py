@@ -8,7 +8,15 @@ from tasks import PRIORS, RIDGE, SOFTMAX, TUNED, bare_task, outcome, reference
 
 from automl_tl.lab.calibration import GainPrior
 from automl_tl.searcher.task import Task
-from automl_tl.searcher.trials.comparison import accuracy_gain, best_first, compare, paired_difference
+from automl_tl.searcher.trials.candidates import Candidates
+from automl_tl.searcher.trials.comparison import (
+    accuracy_gain,
+    best_first,
+    compare,
+    compare_drawn,
+    paired_difference,
+)
+from automl_tl.searcher.trials.outcome import Outcome
 
 SURE = {"fine_tuning": GainPrior(0.06, 1e-6), "pretrained_initialization": GainPrior(-0.03, 1e-6)}
 
@@ -191,3 +199,47 @@ def test_what_training_gains_is_told_from_the_feature_extractor(cuts: tuple[int,
     ours = replace(ours, outcome=replace(ours.outcome, configuration=configuration), ahead=0.04)
     found = compare(task, ours, outcome(task, 0.7, seed=3, configuration=TUNED), SURE)
     assert found.expected == pytest.approx(0.02 if early else 0.06, abs=0.01)
+
+
+# --- what the sampler draws -------------------------------------------------------------------------
+
+
+def ranked(task: Task, *some: Outcome) -> list[int]:
+    ours = reference(task, 0.5)
+    numbered = [replace(one, number=number) for number, one in enumerate(some)]
+    return [c.outcome.number for c in Candidates(task, ours, PRIORS, numbered).ranked()]
+
+
+def right_on(task: Task, n: int, *, drawn: bool = False) -> Outcome:
+    """Return a trained candidate that is right on n pictures, the first ones; one that was drawn on other ones."""
+    place = (np.arange(task.sample.n) - drawn * task.sample.n // 10) % task.sample.n
+    y = np.where(place < n, task.y, (task.y + 1) % 3)
+    scores = np.eye(3, dtype=np.float32)[y]
+    return replace(outcome(task, 0.5, configuration=TUNED), scores=scores, value=n / task.sample.n, drawn=drawn)
+
+
+def test_a_draw_that_wins_by_a_picture_is_not_better_than_what_is_recommended() -> None:
+    task = make_task(n=80)
+    assert ranked(task, right_on(task, 56), right_on(task, 57, drawn=True))[0] == 0
+    assert ranked(task, right_on(task, 56), right_on(task, 57))[0] == 1
+    assert ranked(task, right_on(task, 56), right_on(task, 70, drawn=True))[0] == 1
+
+
+def test_of_many_pictures_a_draw_is_worth_what_is_measured() -> None:
+    task = make_task(n=8000)
+    assert ranked(task, right_on(task, 5600), right_on(task, 5760, drawn=True))[0] == 1
+
+
+def test_a_draw_alone_is_expected_to_gain_less() -> None:
+    task = make_task(n=40)
+    ours = reference(task, 0.5)
+    drawn, chosen = (compare(task, ours, right_on(task, 24, drawn=drawn), PRIORS).expected for drawn in (True, False))
+    assert drawn < chosen
+    assert ranked(task, right_on(task, 24, drawn=True), right_on(task, 22))[0] in (0, 1)
+
+
+def test_losses_of_draws_are_taken_as_measured() -> None:
+    task = make_task("log_loss", n=80)
+    ours = reference(task, 0.5)
+    one, other = (compare(task, ours, right_on(task, n, drawn=True), PRIORS) for n in (60, 50))
+    assert compare_drawn(task, ours, other, one) is one

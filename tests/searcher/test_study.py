@@ -519,3 +519,13 @@ def test_a_journal_that_may_only_be_read_is_read(tmp_path: Path, restricted: Res
     code = "import sys; from pathlib import Path; from automl_tl.searcher.trials.journal import read_trials; "
     read = restricted("-c", f"{code}print(len(read_trials(Path(sys.argv[1]))))", str(journal))
     assert (read.returncode, read.stdout) == (0, "0\n"), read.stderr
+
+
+def test_what_is_drawn_is_told_from_what_was_enqueued(tmp_path: Path) -> None:
+    """Also when it is tried once more, after a kill."""
+    first = make_study(tmp_path / "journal")
+    first.enqueue(OPENING)
+    assert [first.is_drawn(first.ask()[0].number) for _ in range(2)] == [False, True]
+    again = make_study(tmp_path / "journal")
+    assert again.retry_lost() == 2
+    assert [again.is_drawn(again.ask()[0].number) for _ in range(2)] == [False, True]

@@ -151,8 +151,8 @@ def _as_one(task: Task, chosen: Sequence[Outcome], shares: Sequence[float]) -> O
     """Return one candidate as it is, or the ensemble, of which as much is expected beforehand as of its trained one."""
     if len(chosen) == 1:
         return chosen[0]
-    trained = next((o.configuration for o in chosen if o.configuration.is_trained), chosen[0].configuration)
-    return replace(together(task, chosen, shares), configuration=trained)
+    trained = next((o for o in chosen if o.configuration.is_trained), chosen[0])
+    return replace(together(task, chosen, shares), configuration=trained.configuration, drawn=trained.drawn)
 
 
 def _ranked(loop: Loop) -> list[Comparison]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from automl_tl.learning.configuration import Configuration
 from automl_tl.searcher.task import Task
-from automl_tl.searcher.trials.comparison import Comparison, Priors, best_first, compare
+from automl_tl.searcher.trials.comparison import Comparison, Priors, best_first, compare, compare_drawn
 from automl_tl.searcher.trials.outcome import Outcome
 from automl_tl.searcher.trials.reference import Reference
 
@@ -30,11 +30,26 @@ class Candidates:
     outcomes: list[Outcome] = field(default_factory=list)
     others: Sequence[Outcome] = ()
     _compared: dict[Configuration | int, Comparison] = field(default_factory=dict)
+    _beside: dict[tuple[int, int], Comparison] = field(default_factory=dict)
 
     def ranked(self) -> list[Comparison]:
         """Return every candidate's comparison with the reference, the best first."""
         known = [replace(self._comparison(o), outcome=o) for o in (*self.others, *self.outcomes)]
-        return best_first(self.task, self.reference, known)
+        return best_first(self.task, self.reference, [self._beside_recommended(one, known) for one in known])
+
+    def _beside_recommended(self, one: Comparison, known: Sequence[Comparison]) -> Comparison:
+        """Return a comparison; of what was drawn beside the best training of its strategy that was not."""
+        strategy = one.outcome.configuration.strategy
+        if not (one.outcome.drawn and one.outcome.configuration.is_trained):
+            return one
+        chosen = [c for c in known if not c.outcome.drawn and c.outcome.configuration.strategy == strategy]
+        if not chosen:
+            return one
+        best = max(chosen, key=lambda c: c.expected)
+        key = best.outcome.number, one.outcome.number
+        if key not in self._beside:
+            self._beside[key] = compare_drawn(self.task, self.reference, best, one)
+        return replace(self._beside[key], outcome=one.outcome)
 
     def _comparison(self, outcome: Outcome) -> Comparison:
         key = outcome.configuration if outcome.number < 0 else outcome.number
@@ -49,6 +64,5 @@ class Candidates:
 
     @property
     def best_trained(self) -> Outcome | None:
-        """The trained one of the best score whose weights are kept."""
-        trained = [o for o in self.outcomes if o.state]
-        return max(trained, key=lambda o: self.task.metric.sign * o.value, default=None)
+        """The trained one that stands best, of those whose weights are kept."""
+        return next((c.outcome for c in self.ranked() if c.outcome.state), None)

@@ -21,6 +21,7 @@ from automl_tl.searcher.space.search_space import Space, outside
 from automl_tl.searcher.task import Task
 from automl_tl.searcher.trials.allotment import Allotment
 from automl_tl.searcher.trials.allowance import Allowance
+from automl_tl.searcher.trials.attributes import INTERRUPTED
 from automl_tl.searcher.trials.candidates import Candidates
 from automl_tl.searcher.trials.deadline import MARGIN
 from automl_tl.searcher.trials.expected import expected_of
@@ -192,7 +193,7 @@ class Loop:
                 self._settle(attempt)
             except Exception as error:
                 errors.append(error)
-        self.study.abandon_begun("interrupted")
+        self.study.abandon_begun(INTERRUPTED)
         if errors:
             raise errors[0]
 
@@ -206,7 +207,7 @@ class Loop:
         try:
             outcome = attempt.result()
         except CancelledError:
-            self.study.abandon(trial, "interrupted" if self.interrupted else "there was no time left to end it")
+            self.study.abandon(trial, INTERRUPTED if self.interrupted else "there was no time left to end it")
         except optuna.TrialPruned:
             give_up("no better than the others so far", failed=False)
         except BackboneError as error:
@@ -218,7 +219,8 @@ class Loop:
             give_up(sentence(error), blames="" if machine else configuration.backbone)
         else:
             self._learn_from(outcome)
-            self._keep(trial, replace(outcome, number=trial.number, sample=self.task.digest))
+            drawn = self.study.is_drawn(trial.number)
+            self._keep(trial, replace(outcome, number=trial.number, sample=self.task.digest, drawn=drawn))
 
     def _score(self, trial: Trial, configuration: Configuration, limit: float | None) -> Outcome:
         executor, task, most = self.lab.executor, self.task, self.session.options.max_memory
@@ -257,8 +259,9 @@ class Loop:
         folder.save(outcome)
         self.study.complete(trial, outcome)
         outcome = folder.light(outcome)
-        candidates.outcomes = folder.forget_states([*candidates.outcomes, outcome], self.task.metric.sign)
+        candidates.outcomes = [*candidates.outcomes, outcome]
         ranked = candidates.ranked()
+        candidates.outcomes = folder.forget_states(candidates.outcomes, [c.outcome for c in ranked])
         if ranked[0].outcome.number == outcome.number and ranked[0].expected > 0:
             self.improved(outcome)
 

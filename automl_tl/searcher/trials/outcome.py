@@ -38,6 +38,8 @@ class Outcome:
     """Of its trial in the study; -1 before it has one."""
     sample: str = ""
     """`Task.digest` of the pictures that its rows number."""
+    drawn: bool = False
+    """Whether the sampler has chosen some of its configuration; else the search did, by what is known."""
     merit: float = math.nan
     """Of a frozen candidate, what it is worth in a choice among such (`frozen.with_merit`); NaN of a trained one."""
 

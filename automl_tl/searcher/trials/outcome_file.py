@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save_file
+from safetensors.torch import load
 
 from automl_tl.foreign import facts_of, is_a, listed, number, whole_number
 from automl_tl.learning.configuration import Configuration
@@ -20,8 +20,10 @@ from automl_tl.memory import check_readable
 from automl_tl.monitor import Epoch
 from automl_tl.output import whole
 from automl_tl.searcher.trials.outcome import Outcome
+from automl_tl.tensor_file import write_tensors
 
 _STATE = "state."
+_FACTS = ("value", "seconds", "epochs", "n_folds", "number", "sample", "drawn")
 _IN_MEMORY = 2
 """Times its bytes that a file takes while it is read: its content, and the tensors of it."""
 
@@ -31,12 +33,12 @@ def write_outcome(file: Path, outcome: Outcome) -> None:
     rows, scores = torch.tensor(outcome.rows), torch.tensor(outcome.scores)  # copied: results from afar are read-only
     tensors = {"rows": rows, "scores": scores}
     tensors |= {_STATE + name: value.contiguous() for name, value in outcome.state.items()}
-    facts = {name: getattr(outcome, name) for name in ("value", "seconds", "epochs", "n_folds", "number", "sample")}
+    facts = {name: getattr(outcome, name) for name in _FACTS}
     facts["configuration"] = outcome.configuration.to_dict()
     facts |= {"history": [asdict(epoch) for epoch in outcome.history], "trainer": outcome.trainer}
     file.parent.mkdir(exist_ok=True)
     with whole(file) as new:
-        save_file(tensors, new, {"facts": json.dumps(facts)})
+        write_tensors(new, tensors, {"facts": json.dumps(facts)})
 
 
 def read_outcome(file: Path) -> Outcome | None:
@@ -66,6 +68,7 @@ def read_outcome(file: Path) -> Outcome | None:
             trainer=whole_number(facts.get("trainer", 0), 0),
             number=whole_number(facts["number"], -1),
             sample=is_a(facts["sample"], str),
+            drawn=is_a(facts.get("drawn", False), bool),
         )
     except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError):
         return None

@@ -190,6 +190,13 @@ class Study:
         self.note(trial, configuration)
         return trial, configuration
 
+    def is_drawn(self, number: int) -> bool:
+        """Return whether the sampler has chosen some of what a trial tries, and not whoever enqueued it."""
+        trial = self.trials[number]
+        if RETRY_OF in trial.user_attrs:
+            return self.is_drawn(trial.user_attrs[RETRY_OF])
+        return not trial.params.keys() <= trial.system_attrs.get("fixed_params", {}).keys()
+
     def note(self, trial: Trial, configuration: Configuration) -> None:
         """Write down what is tried in a trial, which may have fewer epochs than were proposed."""
         trial.set_user_attr(CONFIGURATION, configuration.to_dict())
