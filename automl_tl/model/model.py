@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,10 @@ from automl_tl.model.member import Member
 from automl_tl.model.module import PictureClassifier
 from automl_tl.model.novelty import Novelty, beyond, contrast
 from automl_tl.model.predict import Answers, Prediction, predict
+
+if TYPE_CHECKING:
+    from automl_tl.data.forms.memory import Data
+    from automl_tl.model.evaluation import Evaluation
 
 __all__ = ["Model", "mix"]
 
@@ -186,6 +190,24 @@ class Model:
         """
         tables: dict[str, Any] = {"path_column": path_column, "image_root": image_root, "extension": extension}
         return list(predict(self, paths, top_k=top_k, batch_size=self.pictures_at_once, **tables))
+
+    def evaluate(self, data: Data, *, split: str | None = None, **columns: Any) -> Evaluation:
+        """Return how good the model is on labelled pictures; see `evaluate.evaluate`.
+
+        Args:
+            data: what `recommend` takes: a folder, a table, an archive, or pictures in memory.
+            split: "train", "val", "test" or "all" of a given split; default: the test part, where one is given.
+            columns: of a table, as `open_dataset` has them (`label_column="species"`).
+
+        Raises:
+            DataError: Nothing can be made of the data, or the model knows none of their classes.
+            OptionError: There is no such part.
+        """
+        from automl_tl.data.dataset import open_dataset  # scikit-learn's metrics, which no prediction needs
+        from automl_tl.model.evaluate import evaluate
+
+        dataset = open_dataset(data, train=False, **columns)
+        return evaluate(self, dataset, split=split, batch_size=self.pictures_at_once)
 
 
 def mix(scores: Iterable[np.ndarray], weights: Iterable[float], temperature: float) -> np.ndarray:

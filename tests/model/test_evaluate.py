@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from generated_pictures import MakePictures
 from hypothesis import given
@@ -218,3 +219,16 @@ def test_a_part_that_is_not_there(model: Model, pictures: Path, parts: Path) -> 
         evaluate(model, open_dataset(parts, train=False))
     with pytest.raises(OptionError, match="must be one of"):
         evaluate(model, open_dataset(parts, train=False), split="dev")
+
+
+def test_a_model_evaluates_itself(make_pictures: MakePictures) -> None:
+    folder = make_pictures()
+    model = trained_model(folder)
+    found = model.evaluate(folder)
+    assert found.to_dict() == evaluate(model, open_dataset(folder, train=False)).to_dict()
+    table = pd.DataFrame({"file": [str(path) for path in sorted(folder.rglob("*.png"))]})
+    table["kind"] = [Path(path).parent.name for path in table["file"]]
+    again = model.evaluate(table, path_column="file", label_column="kind")
+    assert (again.n, again.accuracy) == (found.n, found.accuracy)
+    with pytest.raises(OptionError, match="gives no split"):
+        model.evaluate(folder, split="test")
