@@ -82,6 +82,10 @@ def _list_cells(table: Root, cells: Mapping[str, Sequence[Any]], place: Place, l
             f"No file is where the table '{printable(table)}' says, '{printable(named[0])}' for example, but "
             f"such files are there: give {options}."
         )
+    if listing.skipped:
+        first, others = listing.skipped[0], len(listing.skipped) - 1
+        more = f", and {others:,} more" if others else ""
+        listing.notes.append(f"Left out of the table: {first.reason}{more}; automl-tl inspect names what is left out.")
     return listing
 
 

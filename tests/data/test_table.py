@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from generated_pictures import MakePictures
 
 from automl_tl.data.dataset import ImageDataset, open_dataset
 from automl_tl.errors import DataError, OptionError
@@ -421,3 +422,14 @@ def test_what_only_a_folder_reads_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,label\na.png,a\n")
     with pytest.raises(OptionError, match=r"^--split-folder cannot be used with the table '.*': leave it out$"):
         open_dataset(tmp_path / "t.csv", split_folders={"fold0": "banana"})
+
+
+def test_what_is_left_out_of_a_table_is_told_where_only_a_part_is(make_pictures: MakePictures) -> None:
+    """`recommend` shows the notes alone: half a column of labels looks like a smaller data set."""
+    files = sorted(make_pictures(per_class=4).rglob("*.png"))
+    frame = pd.DataFrame({"path": map(str, files), "label": [file.parent.name for file in files]})
+    assert open_dataset(frame).notes == ()
+    frame.loc[[1, 3], "label"] = None
+    frame.loc[5, "path"] = "gone.png"
+    (note,) = open_dataset(frame).notes
+    assert note.startswith("Left out of the table: no label (row 2 of the table), and 2 more;")
