@@ -97,7 +97,8 @@ def _steps(ctx: click.Context, result: SearchResult) -> tuple[str, ...]:
     from automl_tl.cli.search_page import next_steps
 
     trials = ctx.params["trials"]
-    again = _again(ctx, result.bundle.parent, trials and 2 * trials)
+    done = trials is not None and result.n_trials >= trials  # else it was ended before, and goes on to as many
+    again = _again(ctx, result.bundle.parent, 2 * trials if done else trials)
     return tuple(next_steps(result, retyped(ctx, DATA), again))
 
 

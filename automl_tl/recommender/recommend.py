@@ -67,7 +67,8 @@ def recommend_in(lab: Lab, options: RecommendOptions) -> Recommendation:
             sample = affordable_sample(sum(costs.values()), sample, dataset, lab.seed, EXTRACTION_SECONDS)
     choosing = min(FIT_SECONDS, seconds_to_choose(lab, costs, most))
     if (soon := glance(lab, sample, costs, options.budget, choosing)) is not None:
-        monitor.say(first_answer(soon, clock.seconds["total"], f"Now all {sample.n:,}."))
+        following = f"Now all {sample.n:,}." if soon.sample.n < sample.n else "Now more thoroughly."
+        monitor.say(first_answer(soon, clock.seconds["total"], following))
     with clock("features"):
         lab = with_best_fit(lab, FIT_SECONDS, most=most)
         features, lost = extract_all(lab, tuple(costs), sample.pictures)
