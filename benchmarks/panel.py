@@ -121,7 +121,19 @@ def known_again(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
 
 def trained_before(kept: dict[str, Any]) -> dict[str, Any]:
     """Return what a row is of, and what was trained and tested; a short fine-tuning is beside what was known then."""
-    came_true = ("set", "kind", "change", "per_class", "draw", "backbone", "trainer", "engine", "n_test", "oracle")
+    came_true = (
+        "set",
+        "kind",
+        "change",
+        "per_class",
+        "draw",
+        "backbone",
+        "trainer",
+        "engine",
+        "fit",
+        "n_test",
+        "oracle",
+    )
     prefixes = ("true_", "pictures_", "stages_")
     return {k: v for k, v in kept.items() if k in came_true or k.startswith(prefixes)}
 
@@ -170,7 +182,7 @@ def identity(one: Opened) -> dict[str, Any]:
     return {
         "set": row.data, "kind": one.listed.kind, "change": row.change, "per_class": row.per_class, "draw": row.draw,
         "backbone": row.backbone, "trainer": TRAINER_VERSION, "engine": lab.engine.for_training.name,
-        "n_test": int((lab.dataset.frame["split"] == "test").sum()),
+        "fit": lab.report.fit, "n_test": int((lab.dataset.frame["split"] == "test").sum()),
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from panel_sets import Listing, listing
 from PIL import Image, ImageFilter, ImageOps
 
+from automl_tl.lab.fit_choice import with_best_fit
 from automl_tl.lab.lab import Lab, open_lab
 from automl_tl.options import SearchOptions
 
@@ -136,7 +137,10 @@ class Sources:
 
 
 def opened(sources: Sources, row: Row, folder: Path, without: str = "") -> Opened:
-    """Draw the pictures of a row, and open a laboratory on them that has never seen the set `without`."""
+    """Draw the pictures of a row, and open a laboratory on them that has never seen the set `without`.
+
+    They become square as `train` makes them: by evidence of the training part.
+    """
     listed = listing(sources.data, row.data)
     rng = np.random.default_rng([SEED, row.draw, zlib.crc32(f"{row.data} {row.per_class} {row.n_classes}".encode())])
     table = folder / "table.csv"
@@ -146,4 +150,4 @@ def opened(sources: Sources, row: Row, folder: Path, without: str = "") -> Opene
         seed=row.draw, group_column="group", backbones=(row.backbone,), weights=own, trials=1, out=folder / "run",
         without_set=without,
     )  # fmt: skip
-    return Opened(row, listed, open_lab(table, options), options)
+    return Opened(row, listed, with_best_fit(open_lab(table, options)), options)
