@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from automl_tl.domain.similarity import Domain
 from automl_tl.lab.findings import Screened
 from automl_tl.lab.matrix import Borders, judge_size, place
 from automl_tl.monitor import Epoch
-from automl_tl.report.charts import drawing
+from automl_tl.report.charts import drawing, matrix
 from automl_tl.report.charts.bars import bar_chart
 from automl_tl.report.charts.calibration import calibration_chart
 from automl_tl.report.charts.confusion import confused_pairs, confusion_chart, opacity
@@ -80,6 +81,19 @@ def test_the_data_set_lies_in_its_cell() -> None:
     assert len(named) <= MOST_NAMED
     assert "the data set lies in the cell early_feature_extractor" in svg
     assert "in no cell" in matrix_chart(SIZE, domain(different=None), place(0.1, None), ())
+
+
+@pytest.mark.parametrize("border", [0.5, 0.98])
+def test_no_name_of_a_data_set_covers_that_of_a_cell(border: float) -> None:
+    """Wherever the border lies, beside which the names of cells stand."""
+    of_cells = place(0.1, 0.7, border)
+    axes = Figure().subplots()
+    matrix._draw_cells(axes, of_cells, 0.05, 200.0)
+    for text, box in zip(axes.texts, matrix._cell_boxes(of_cells), strict=True):
+        _, y = text.get_position()
+        edge = box.bottom if text.get_va() == "bottom" else box.top
+        assert edge == pytest.approx(y * matrix._HEIGHT)
+    assert len(axes.texts) == 4
 
 
 def titles(svg: Markup) -> list[str]:

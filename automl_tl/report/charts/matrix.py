@@ -32,7 +32,7 @@ _CELLS: dict[Strategy, tuple[float, float]] = {
     "fine_tuning": (0.98, 0.48),
     "pretrained_initialization": (0.98, 0.52),
 }
-"""Where the names stand, shares of width and height: at the middle, away from most data sets."""
+"""Where the names stand, shares of width and height, were the border at the middle: away from most data sets."""
 
 
 def matrix_chart(size: Size, domain: Domain, matrix: Matrix, known: Sequence[Landmark]) -> Markup:
@@ -50,7 +50,7 @@ def matrix_chart(size: Size, domain: Domain, matrix: Matrix, known: Sequence[Lan
         least, most = min(_LEAST, min(shown) / 2), max(_MOST, max(shown) * 2)
         axes.set(xscale="log", xlim=(least, most), ylim=(-_FARTHEST, _FARTHEST))
         _draw_cells(axes, matrix, least, most)
-        _draw_landmarks(axes, known, size, domain)
+        _draw_landmarks(axes, matrix, known, size, domain)
         _draw_data_set(axes, size, domain)
         axes.set_xlabel("training pictures; 1× is the border between small and large")
         axes.set_ylabel("probability of being different")
@@ -69,22 +69,28 @@ def _height(different: float) -> float:
 
 def _draw_cells(axes: Axes, matrix: Matrix, least: float, most: float) -> None:
     border = _height(matrix.border)
-    for name, (x, y) in _CELLS.items():
-        here = name == matrix.cell
+    for name, x, y in _cell_names(matrix):
+        here, below = name == matrix.cell, _CELLS[name][1] < 0.5
         left, right = (least, 1.0) if x < 0.5 else (1.0, most)
-        bottom, top = (-_FARTHEST, border) if y < 0.5 else (border, _FARTHEST)
+        bottom, top = (-_FARTHEST, border) if below else (border, _FARTHEST)
         if here:
             axes.fill_between([left, right], bottom, top, color=ACCENT, alpha=0.12, linewidth=0)
         axes.text(
-            x, y + border / (2 * _FARTHEST), name.replace("_", " "), transform=axes.transAxes,
-            color=ACCENT if here else MUTED, ha="left" if x < 0.5 else "right", va="top" if y < 0.5 else "bottom",
+            x, y, name.replace("_", " "), transform=axes.transAxes, color=ACCENT if here else MUTED,
+            ha="left" if x < 0.5 else "right", va="top" if below else "bottom",
             fontweight="bold" if here else "normal", fontsize=9,
         )  # fmt: skip
     axes.axvline(1.0, color=MUTED, linewidth=1)
     axes.axhline(border, color=MUTED, linewidth=1)
 
 
-def _draw_landmarks(axes: Axes, known: Sequence[Landmark], size: Size, domain: Domain) -> None:
+def _cell_names(matrix: Matrix) -> Iterator[tuple[Strategy, float, float]]:
+    """Yield the cells with where their names stand: beside the border, wherever that lies."""
+    for name, (x, y) in _CELLS.items():
+        yield name, x, y + _height(matrix.border) / (2 * _FARTHEST)
+
+
+def _draw_landmarks(axes: Axes, matrix: Matrix, known: Sequence[Landmark], size: Size, domain: Domain) -> None:
     """Draw every known data set as dots from its smallest to its largest size, and name the nearest few."""
     sets: dict[str, list[Landmark]] = defaultdict(list)
     for landmark in sorted(known, key=lambda one: one.ratio):
@@ -95,17 +101,17 @@ def _draw_landmarks(axes: Axes, known: Sequence[Landmark], size: Size, domain: D
             markerfacecolor=MUTED, markeredgewidth=0, markersize=3.5, linewidth=1,
         )  # fmt: skip
         tell(dots, [f"{name}, {one.n_images:,} pictures" for one in sizes])
-    _name_landmarks(axes, known, size, domain)
+    _name_landmarks(axes, matrix, known, size, domain)
 
 
-def _name_landmarks(axes: Axes, known: Sequence[Landmark], size: Size, domain: Domain) -> None:
+def _name_landmarks(axes: Axes, matrix: Matrix, known: Sequence[Landmark], size: Size, domain: Domain) -> None:
     """Name those whose names cover nothing, beside their largest size, the nearest to the data set first."""
     largest = {one.name: one for one in sorted(known, key=lambda one: one.ratio)}
     here = _inches(axes, size.ratio, _height(0.5 if domain.different is None else domain.different))
     ends = {name: _inches(axes, one.ratio, _height(one.different)) for name, one in largest.items()}
     nearest = sorted(ends, key=lambda name: dist(ends[name], here))
     every = [_inches(axes, one.ratio, _height(one.different)) for one in known]
-    taken = [*_own_boxes(here), *_cell_boxes(), *(around(point, _DOT) for point in every)]
+    taken = [*_own_boxes(here), *_cell_boxes(matrix), *(around(point, _DOT) for point in every)]
     for place in places([(*ends[name], name) for name in nearest], taken, (_WIDTH, _HEIGHT), MOST_NAMED):
         name = nearest[place.index]
         right, at = place.side == "right", (largest[name].ratio, _height(largest[name].different))
@@ -121,9 +127,9 @@ def _own_boxes(here: tuple[float, float]) -> Iterator[Box]:
     yield around((here[0], here[1] + 0.2), _OWN / 2, 0.1)
 
 
-def _cell_boxes() -> Iterator[Box]:
-    for name, (x, y) in _CELLS.items():
-        side, above = "right" if x < 0.5 else "left", y > 0.5
+def _cell_boxes(matrix: Matrix) -> Iterator[Box]:
+    for name, x, y in _cell_names(matrix):
+        side, above = "right" if x < 0.5 else "left", _CELLS[name][1] > 0.5
         yield text_box(x * _WIDTH, y * _HEIGHT, name, side, above=above, scale=1.3)
 
 
