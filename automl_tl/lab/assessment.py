@@ -128,11 +128,10 @@ def assess(
 
 def tuning_speed(
     lab: Lab, evidence: Evidence, unfreezing: Unfreezing, sample: Sample, spare: SpareTime = UNLIMITED
-) -> TrainingSpeed:
-    """Return what a training step of the chosen backbone costs.
+) -> TrainingSpeed | None:
+    """Return what a training step of the chosen backbone costs, or None where it cannot be trained.
 
-    It is estimated where there is no time to measure it, and where the backbone cannot be trained here: what frozen
-    features reach is known all the same.
+    It is estimated where there is no time to measure it, and where memory does not suffice for it here.
     """
     late = evidence.late
     network, count = lab.networks.network(late.backbone), unfreezing.count
@@ -141,12 +140,15 @@ def tuning_speed(
     def estimated() -> TrainingSpeed:
         return estimated_speed(lab.picture_seconds(late.backbone, sample.pictures), network, late.n_stages, count)
 
-    def measured() -> TrainingSpeed:
+    def measured() -> TrainingSpeed | None:
         try:
             return training_speed(network, engine, late.n_stages, count, folder, spare)
-        except (BackboneError, ShortageError) as error:
+        except ShortageError as error:
             LOGGER.warning("What training %s takes is estimated: %s", late.backbone, one_line(error))
             return estimated()
+        except BackboneError as error:
+            LOGGER.warning("Only what leaves %s frozen is compared: %s", late.backbone, one_line(error))
+            return None
 
     return spare.attempt(TIMING, measured, estimated)
 

@@ -136,8 +136,10 @@ def _cell(rows: dict[Strategy, FrontRow], matrix: Matrix, reasons: list[str]) ->
     """Return the row of the matrix's cell, or the best frozen one where there is none."""
     if matrix.cell in rows:
         return rows[matrix.cell]
-    if matrix.cell is not None:
+    if matrix.cell in FROZEN:
         reasons.append(f"No early cut could be measured, so feature_extractor stands for {matrix.cell}.")
+    elif matrix.cell is not None:
+        reasons.append(f"The backbone cannot be trained here, so {matrix.cell} is no answer.")
     return max((rows[name] for name in FROZEN if name in rows), key=lambda row: row.gain)
 
 

@@ -55,7 +55,7 @@ class Expectations:
 
 
 def expect(
-    lab: Lab, evidence: Evidence, features: Features, sample: Sample, domain: Domain, speed: TrainingSpeed
+    lab: Lab, evidence: Evidence, features: Features, sample: Sample, domain: Domain, speed: TrainingSpeed | None
 ) -> Expectations:
     """Return what the four strategies are expected to reach and to cost.
 
@@ -65,7 +65,7 @@ def expect(
         features: of the chosen backbone.
         sample: the pictures that both rest on.
         domain: of the chosen backbone.
-        speed: of a training step of the chosen backbone.
+        speed: of a training step of the chosen backbone, or None where it cannot be trained.
     """
     metric = lab.metric
     found = {name: evidence.best(name) for name in FROZEN}
@@ -90,7 +90,7 @@ def expect(
             row, gain = _frozen_row(candidates[strategy], base), gains.get(strategy)
             if gain is not None:
                 gain = _with_measured(gain, candidates[strategy], late, estimates, sample)
-        elif strategy not in FROZEN:
+        elif strategy not in FROZEN and speed is not None:
             row, gain = _trained_row(strategy, late, base, speed, sample), gains[strategy]
         else:
             continue

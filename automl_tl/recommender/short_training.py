@@ -153,7 +153,10 @@ def foreseen_scored(lab: Lab, found: Assessment, seconds: float) -> int:
     """
     n = found.sample.n
     learned = n - n // MOST_FOLDS
-    fold = tuning_speed(lab, found.evidence, found.unfreezing, found.sample).tuning(learned, epochs_for(learned))
+    speed = tuning_speed(lab, found.evidence, found.unfreezing, found.sample)
+    if speed is None:
+        return 0
+    fold = speed.tuning(learned, epochs_for(learned))
     if seconds < LEAST_SHARE * least_epochs(learned) / epochs_for(learned) * fold:
         return 0
     return scored_in(n, min(max(math.floor(seconds / max(fold, 1e-9)), 1), MOST_FOLDS))
@@ -265,6 +268,8 @@ def least_epochs(n: int) -> int:
 def _rows(lab: Lab, found: Assessment, rest: np.ndarray, seconds: float, each: float) -> np.ndarray:
     """Return those of the rows `rest` that there is time for; none where that is too few of them."""
     speed = tuning_speed(lab, found.evidence, found.unfreezing, found.sample)
+    if speed is None:
+        return rest[:0]
     epochs = least_epochs(len(rest))
     most = int(max(seconds, 0.0) / max(epochs * speed.suffix + 3 * each, 1e-9))  # decoded, then two variants
     if len(rest) <= most:

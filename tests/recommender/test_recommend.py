@@ -41,6 +41,7 @@ from automl_tl.recommender import short_training
 from automl_tl.recommender.reasons import matrix_sentence
 from automl_tl.recommender.recommendation import Recommendation
 from automl_tl.report.facts.recommendation import what_to_do
+from automl_tl.strategies import FROZEN
 
 Recommend = Callable[..., Recommendation]
 
@@ -448,7 +449,7 @@ def test_a_short_training_that_fails_leaves_the_recommendation(
     assert not fine_tuning_row(result).tried
 
 
-def test_a_backbone_that_cannot_be_trained_here_costs_no_recommendation(
+def test_memory_that_does_not_suffice_for_training_costs_no_recommendation(
     tiny: dict[str, TinyBackbone], data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any, **__: Any) -> Any:
@@ -459,6 +460,24 @@ def test_a_backbone_that_cannot_be_trained_here_costs_no_recommendation(
     assert fine_tuning_row(result).seconds > 0
     (said,) = [message for message in caplog.messages if "is estimated" in message]
     assert said.startswith("What training tiny takes is estimated: one picture at a time does not fit into memory")
+
+
+@pytest.mark.parametrize("asked", [None, True])
+def test_of_a_backbone_that_cannot_be_trained_no_training_is_recommended(
+    tiny: dict[str, TinyBackbone], data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    asked: bool | None,
+) -> None:  # fmt: skip
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("element 0 of tensors does not require grad")
+
+    monkeypatch.setattr(timing._Step, "_forward", fail)
+    result = automl_tl.recommend(data, try_training=asked)
+    assert {row.strategy for row in result.front} <= {"feature_extractor", "early_feature_extractor"}
+    assert result.strategy in FROZEN
+    assert any(said.startswith("Only what leaves tiny frozen is compared: tiny") for said in caplog.messages)
+    trained = result.matrix.cell not in FROZEN
+    assert trained == any("cannot be trained here, so" in reason for reason in result.reasons)
+    assert recommendation_page(result, (), verbose=True)
 
 
 def test_a_short_training_leaves_the_backbone_as_it_was(tiny: dict[str, TinyBackbone], data: Path) -> None:
