@@ -179,11 +179,11 @@ def test_it_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     file = broken_after(2, tmp_path)
     before = file.read_bytes()
 
-    def full(tensors: Any, new: Path, facts: Any) -> None:
+    def full(new: Path, tensors: Any, facts: Any) -> None:
         new.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "save_file", full)
+    monkeypatch.setattr(module, "write_tensors", full)
     trained, _ = run(tmp_path, Checkpoint(file))
     assert trained.epochs == 5
     assert file.read_bytes() == before

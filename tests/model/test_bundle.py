@@ -486,7 +486,7 @@ def test_a_full_disk_is_one_sentence(model: Model, tmp_path: Path, monkeypatch: 
     def full(*_: object) -> None:
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("automl_tl.model.bundle.save_file", full)
+    monkeypatch.setattr("automl_tl.model.bundle.write_tensors", full)
     with pytest.raises(BundleError, match=r"cannot be written \(.*No space left on device.*\): free some space"):
         save_bundle(model, tmp_path / "b")
     assert not list(tmp_path.glob("*b*"))
