@@ -121,21 +121,9 @@ def known_again(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
 
 def trained_before(kept: dict[str, Any]) -> dict[str, Any]:
     """Return what a row is of, and what was trained and tested; a short fine-tuning is beside what was known then."""
-    came_true = (
-        "set",
-        "kind",
-        "change",
-        "per_class",
-        "draw",
-        "backbone",
-        "trainer",
-        "engine",
-        "fit",
-        "n_test",
-        "oracle",
-    )
-    prefixes = ("true_", "pictures_", "stages_")
-    return {k: v for k, v in kept.items() if k in came_true or k.startswith(prefixes)}
+    of_what = ("set", "kind", "change", "per_class", "draw", "backbone", "fit", "n_test")
+    came_true, prefixes = ("trainer", "engine", "oracle"), ("true_", "pictures_", "stages_")
+    return {k: v for k, v in kept.items() if k in (*of_what, *came_true) or k.startswith(prefixes)}
 
 
 def tried_on(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:

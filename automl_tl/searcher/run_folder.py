@@ -315,14 +315,10 @@ class RunFolder:
 
     def forget_states(self, outcomes: Sequence[Outcome], ranked: Sequence[Outcome]) -> list[Outcome]:
         """Drop the weights of all trained candidates but the first of those `ranked`; return them without."""
-        dropped = {id(o) for o in [o for o in ranked if o.state][STATES_KEPT:]}
-        kept = []
-        for outcome in outcomes:
-            if id(outcome) in dropped:
-                outcome = replace(outcome, state={})
-                self.save(outcome)
-            kept.append(outcome)
-        return kept
+        dropped = {o.number: replace(o, state={}) for o in [o for o in ranked if o.state][STATES_KEPT:]}
+        for outcome in dropped.values():
+            self.save(outcome)
+        return [dropped.get(outcome.number, outcome) for outcome in outcomes]
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """Return one of the run's JSON files, or None where it is missing, damaged or larger than any run's.

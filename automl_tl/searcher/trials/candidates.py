@@ -30,26 +30,24 @@ class Candidates:
     outcomes: list[Outcome] = field(default_factory=list)
     others: Sequence[Outcome] = ()
     _compared: dict[Configuration | int, Comparison] = field(default_factory=dict)
-    _beside: dict[tuple[int, int], Comparison] = field(default_factory=dict)
+    _drawn: dict[tuple[int, int], Comparison] = field(default_factory=dict)
 
     def ranked(self) -> list[Comparison]:
         """Return every candidate's comparison with the reference, the best first."""
         known = [replace(self._comparison(o), outcome=o) for o in (*self.others, *self.outcomes)]
-        return best_first(self.task, self.reference, [self._beside_recommended(one, known) for one in known])
+        trained = sorted((c for c in known if c.outcome.configuration.is_trained), key=lambda c: c.expected)
+        chosen = {c.outcome.configuration.strategy: c for c in trained if not c.outcome.drawn}  # the best of each
+        for place, one in enumerate(known):
+            best = chosen.get(one.outcome.configuration.strategy)
+            if one.outcome.drawn and best is not None:
+                known[place] = self._beside(best, one)
+        return best_first(self.task, self.reference, known)
 
-    def _beside_recommended(self, one: Comparison, known: Sequence[Comparison]) -> Comparison:
-        """Return a comparison; of what was drawn beside the best training of its strategy that was not."""
-        strategy = one.outcome.configuration.strategy
-        if not (one.outcome.drawn and one.outcome.configuration.is_trained):
-            return one
-        chosen = [c for c in known if not c.outcome.drawn and c.outcome.configuration.strategy == strategy]
-        if not chosen:
-            return one
-        best = max(chosen, key=lambda c: c.expected)
-        key = best.outcome.number, one.outcome.number
-        if key not in self._beside:
-            self._beside[key] = compare_drawn(self.task, self.reference, best, one)
-        return replace(self._beside[key], outcome=one.outcome)
+    def _beside(self, recommended: Comparison, drawn: Comparison) -> Comparison:
+        key = recommended.outcome.number, drawn.outcome.number
+        if key not in self._drawn:
+            self._drawn[key] = compare_drawn(self.task, self.reference, recommended, drawn)
+        return replace(self._drawn[key], outcome=drawn.outcome)
 
     def _comparison(self, outcome: Outcome) -> Comparison:
         key = outcome.configuration if outcome.number < 0 else outcome.number
