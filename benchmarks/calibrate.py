@@ -25,10 +25,10 @@ from automl_tl.strategies import STRATEGIES, Strategy
 
 META = Path(__file__).parents[1] / "datasets_meta"
 BASE = "feature_extractor"
-MEAN_SD = 0.25
-"""How far a mean gain may lie from zero before anything is measured, in units of `MetaFeatures.scale`: some ten points
-where four of five pictures are right (.4)."""
-SPREAD = 0.15
+MEAN_SD = 0.4
+"""How far a mean gain may lie from zero before anything is measured, in units of `MetaFeatures.room`: some ten points
+where four of five pictures are right (.25)."""
+SPREAD = 0.25
 """Around which the spread of gains lies before anything is measured, within some e times."""
 SHORT_SPREAD, DISAGREEMENT = 0.1, 1.0
 """`ShortRun` before anything is measured: the spread lies around the first, within some e times; the second counts as
@@ -48,8 +48,8 @@ def weights(rows: pd.DataFrame) -> np.ndarray:
 
 
 def usual_gain(rows: pd.DataFrame, strategy: Strategy) -> UsualGain:
-    """Fit what a strategy gains, in units of its scale: empirical Bayes, the spread by the largest evidence."""
-    scale = np.array([known_row(row).scale for _, row in rows.iterrows()])
+    """Fit what a strategy gains, in units of its room: empirical Bayes, the spread by the largest evidence."""
+    scale = np.array([known_row(row).room for _, row in rows.iterrows()])
     y = ((rows[f"true_{strategy}"] - rows[f"true_{BASE}"]) / scale).to_numpy(float)
     noise = (rows[f"true_stderr_{strategy}"] / scale).to_numpy(float) ** 2
     count = weights(rows)
@@ -86,7 +86,7 @@ def short_run(rows: pd.DataFrame) -> ShortRun:
     if rows.empty:
         return ShortRun(SHORT_SPREAD, DISAGREEMENT)
     runs = [tried(row) for _, row in rows.iterrows()]
-    scale = np.array([known_row(row).scale for _, row in rows.iterrows()])
+    scale = np.array([known_row(row).deviation for _, row in rows.iterrows()])
     short = np.array([run.gain(seen) for run, seen in zip(runs, rows[f"optimism_{BASE}"], strict=True)])
     whole = (rows["true_fine_tuning"] - rows[f"true_{BASE}"]).to_numpy(float)
     apart = ((whole - short) / scale) ** 2

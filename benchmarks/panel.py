@@ -61,6 +61,8 @@ AS_TODAY = (5, 6, TRAINER_VERSION)
 pictures begin with."""
 DEFAULT_OUT = Path(__file__).parents[1] / "datasets_meta" / "panel.csv"
 HALVES = 200
+ROUNDED = 1e-4
+"""Accuracies that differ by less are the same, as they stand in the panel."""
 SHORT_SECONDS = 180.0
 """What the short fine-tuning may take on one core: about what is left of two minutes on two."""
 
@@ -111,12 +113,18 @@ def best(row: dict[str, Any]) -> float:
 def known_again(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
     """Return a row with what is known before training as the code of today finds it; what was trained stays.
 
+    A short fine-tuning stays as well where the frozen features that it was compared with are the same.
+
     Raises:
         ValueError: another version of the trainer has trained it, whose heads are not those that are known today.
     """
     if kept["trainer"] not in AS_TODAY:
         raise ValueError(f"the row is of version {kept['trainer']} of the trainer, this is {TRAINER_VERSION}")
-    return {**trained_before(kept), **known(assessed(one.lab))}
+    found = known(assessed(one.lab))
+    how, cv = (f"{name}_feature_extractor" for name in ("how", "cv"))
+    same = found[how] == kept[how] and abs(found[cv] - kept[cv]) < ROUNDED
+    tried = {name: value for name, value in kept.items() if same and name.startswith("tried_")}
+    return {**trained_before(kept), **tried, **found}
 
 
 def trained_before(kept: dict[str, Any]) -> dict[str, Any]:
@@ -202,7 +210,8 @@ def known(found: Assessment) -> dict[str, Any]:
             f"expected_{strategy}": estimate.accuracy, f"low_{strategy}": estimate.interval[0],
             f"high_{strategy}": estimate.interval[1], f"beta_a_{strategy}": estimate.a,
             f"beta_b_{strategy}": estimate.b, f"optimism_{strategy}": estimate.optimism,
-            f"gain_{strategy}": gain, f"gain_stderr_{strategy}": stderr, f"cv_{strategy}": candidate.accuracy,
+            f"confidence_{strategy}": candidate.path.confidence, f"cv_{strategy}": candidate.accuracy,
+            f"gain_{strategy}": gain, f"gain_stderr_{strategy}": stderr,
             f"how_{strategy}": candidate.describe().split(", ", 1)[1],
         }  # fmt: skip
     return values

@@ -2,8 +2,8 @@
 
 Means, spreads and the border of size were fitted by `benchmarks/calibrate.py` on `datasets_meta/panel.csv`, as was what
 a short fine-tuning says of a whole one; means learn from the user's own runs. The model is one that a person can read:
-what a strategy gains over the feature extractor, in standard deviations of being right on one picture, is normal around
-one mean for all data sets. On the panel nothing that is known beforehand made the gains of data sets that were left out
+what a strategy gains over the feature extractor, in units of `MetaFeatures.room`, is normal around one mean for all
+data sets. On the panel nothing that is known beforehand made the gains of data sets that were left out
 likelier by more than a standard error, over the three strategies: not whether there are two classes (.003 to .007 a
 row, +- .01), not how many pictures, classes or pictures of a class there are, not how different they are, nor how many
 of them frozen features get wrong.
@@ -26,6 +26,9 @@ from automl_tl.resources import meta_path
 from automl_tl.strategies import Strategy
 
 FILE = "calibration.json"
+ROOM = 0.75
+"""Power of the variance of being right that gains go with: of all from .4 to 1 those from .7 to .9 make the gains on
+sets that were left out the likeliest."""
 CONTRADICTION = 3.0
 """Standard deviations between what is usual and what is measured beyond which the former says nothing here."""
 
@@ -42,14 +45,23 @@ class MetaFeatures:
     """Share of new pictures that the best feature extractor is expected to get wrong, 0 to 1."""
 
     @property
-    def scale(self) -> float:
-        """Standard deviation of being right on one picture, sqrt(p (1 - p)) of the expected accuracy p, above 0.
+    def variance(self) -> float:
+        """Variance of being right on one picture, p (1 - p) of the expected accuracy p, above 0.
 
-        What strategies differ by goes with it: where next to nothing or next to everything is right, all of them are
-        close together. Of the pictures that there are at least half a one counts as wrong, and as right.
+        Of the pictures that there are at least half a one counts as wrong, and as right.
         """
         errors = float(np.clip(self.errors, 0.5 / self.n_training, 1 - 0.5 / self.n_training))
-        return math.sqrt(errors * (1 - errors))
+        return errors * (1 - errors)
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of being right on one picture: as that, what is counted varies."""
+        return math.sqrt(self.variance)
+
+    @property
+    def room(self) -> float:
+        """What strategies differ by goes with it: where next to nothing or next to everything is right, it is small."""
+        return float(self.variance**ROOM)
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,7 @@ class OwnRun:
 
 @dataclass(frozen=True)
 class UsualGain:
-    """What a strategy gains over the feature extractor on data sets, in units of `MetaFeatures.scale`."""
+    """What a strategy gains over the feature extractor on data sets, in units of `MetaFeatures.room`."""
 
     mean: float
     stderr: float
@@ -110,16 +122,16 @@ class UsualGain:
 
     def expect(self, known: MetaFeatures) -> GainPrior:
         """Return what is to be expected of a data set; no gain is larger than the errors, no loss than the accuracy."""
-        mean = float(np.clip(known.scale * self.mean, known.errors - 1, known.errors))
-        return GainPrior(mean, known.scale * math.hypot(self.stderr, self.spread))
+        mean = float(np.clip(known.room * self.mean, known.errors - 1, known.errors))
+        return GainPrior(mean, known.room * math.hypot(self.stderr, self.spread))
 
     def learned(self, known: MetaFeatures, gain: float, stderr: float) -> UsualGain:
         """Return the same after one more data set, of which a gain in accuracy was measured.
 
         The posterior of a normal mean, with `spread` as it is (Gelman et al. 2013, section 2.5).
         """
-        weight = self.stderr**2 / (self.stderr**2 + self.spread**2 + (stderr / known.scale) ** 2)
-        mean = weight * gain / known.scale + (1 - weight) * self.mean
+        weight = self.stderr**2 / (self.stderr**2 + self.spread**2 + (stderr / known.room) ** 2)
+        mean = weight * gain / known.room + (1 - weight) * self.mean
         return replace(self, mean=mean, stderr=self.stderr * math.sqrt(1 - weight))
 
 
@@ -129,15 +141,15 @@ class ShortRun:
 
     spread: float
     """Standard deviation of what the whole one gains around what one with as many pictures and epochs does, in units of
-    `MetaFeatures.scale`; what comes of few pictures to score is apart. With fewer its square is taken to grow as they
-    do, which the panel, where hardly a run is shorter, does not tell."""
+    `MetaFeatures.deviation`; what comes of few pictures to score is apart. With fewer its square is taken to grow as
+    they do, which the panel, where hardly a run is shorter, does not tell."""
     disagreement: float
-    """Variance of the paired difference on one picture, in units of `scale` squared: about the share of pictures that
-    exactly one of the two, fine-tuned or frozen, gets right."""
+    """Variance of the paired difference on one picture, in units of `MetaFeatures.variance`: about the share of
+    pictures that exactly one of the two, fine-tuned or frozen, gets right."""
 
     def error(self, known: MetaFeatures, n_scored: int) -> float:
         """Return the standard error, in accuracy, that what it gains on so many pictures is foreseen to have."""
-        return known.scale * math.sqrt(self.disagreement / max(n_scored, 1) + self.spread**2)
+        return known.deviation * math.sqrt(self.disagreement / max(n_scored, 1) + self.spread**2)
 
 
 @dataclass(frozen=True, eq=False)

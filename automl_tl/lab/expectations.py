@@ -144,6 +144,7 @@ def _estimate(
     return expected_accuracy(
         OutOfFold(np.concatenate(right, axis=1), sample.groups, sample.folds, np.concatenate(worth, axis=1)),
         chosen=chosen.path.best,
+        confidence=chosen.path.confidence,
         per_class=_per_class(sample),
         curve_step=step,
         guessing=sample.guessing,

@@ -21,7 +21,7 @@ from automl_tl.learning.scores import PenaltyPath
 from automl_tl.monitor import Progress
 from automl_tl.version import __version__
 
-VERSION = 4
+VERSION = 5
 """Raised with every change after which the same features come to other results."""
 MOST_CLASSES = 100
 """Of a sample whose evidence is kept: its predictions are some 3 MB of JSON, of 1,000 classes 20."""
@@ -97,6 +97,7 @@ def _candidate_to_dict(one: Candidate) -> dict[str, Any]:
         "n_stages": one.n_stages, "accuracy": one.accuracy, "merit": one.merit, "rows": one.rows.tolist(),
         "kind": path.kind, "penalties": path.penalties.tolist(), "values": path.values.tolist(), "best": path.best,
         "predictions": path.predictions.tolist(), "losses": path.losses.tolist(),
+        "confidence": path.confidence,
     }  # fmt: skip
 
 
@@ -111,7 +112,7 @@ def _candidate(values: Any, sample: Sample) -> Candidate:
     best = whole_number(values["best"], 0, len(penalties) - 1)
     path = PenaltyPath(
         is_a(values["kind"], str), penalties, predictions.astype(np.int32), found, best,
-        oof=np.empty((0, 0), np.float32), losses=losses.astype(np.float32),
+        oof=np.empty((0, 0), np.float32), losses=losses.astype(np.float32), confidence=number(values["confidence"]),
     )  # fmt: skip
     n_stages = whole_number(values["n_stages"], 1)
     cuts = tuple(whole_number(cut, 1, n_stages) for cut in listed(values["cuts"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import betaincc, betaincinv, ndtri  # scipy.stats takes a second to import
@@ -24,6 +24,10 @@ FEW = 3.0
 IN_BAG = 1 - np.exp(-1)
 # Points of each distribution in `combine_gain`; the grid is the product.
 GRID = 101
+# What a calibrated confidence weighs at most in what is expected, and the standard deviation of what it is off by in
+# any case; `benchmarks/confidence.py` compares it with what is counted alone.
+CONFIDENCE_SHARE = 0.5
+CONFIDENCE_SD = 0.02
 # Variance of an accuracy of which nothing is known, the same as that of the interval's prior: flat from 0 to 1.
 FLAT = 1 / 12
 # Share of a distribution that must lie above the accuracy of guessing for it to say anything of what lies there.
@@ -155,6 +159,7 @@ def expected_accuracy(
     found: OutOfFold,
     *,
     chosen: int | None = None,
+    confidence: float | None = None,
     per_class: float | None = None,
     curve_step: tuple[float, float] = (0.0, 0.0),
     guessing: float = 0.0,
@@ -162,25 +167,30 @@ def expected_accuracy(
 ) -> Estimate:
     """Expected accuracy of the chosen candidate, refitted on everything, with an interval.
 
-    chosen: the candidate's column, where it was not chosen by accuracy; default: the best. per_class: pictures of the
-    middle class, see `fewness`.
+    chosen: the candidate's column, where it was not chosen by accuracy; default: the best. confidence: the accuracy
+    that its own calibrated scores claim, see `_claimed`. per_class: pictures of the middle class, see `fewness`.
     curve_step: (gain, standard deviation) from the folds' training size to the full size, from `LearningCurve.step`.
     guessing: accuracy of guessing, below which no model is expected on new pictures. Out of fold it may fall below,
         as a picture that is held out is missing from its own class.
 
     Few pictures say little, so the accuracy is drawn towards one of which nothing is known (`_shrunk`). The
     uncertainty is a Beta distribution: what `n_effective` pictures tell under a flat prior (so 20 of 20 right reaches
-    down to .87), widened by the variance of the choice and of the curve's step, and cut off at `guessing`.
+    down to .87), widened by the variance of the choice and of the curve's step, and cut off at `guessing`. Where none
+    is wrong, the interval reaches up to 1 (Brown, Cai and DasGupta 2001, section 4.1): what lies below its quantile
+    nobody has seen.
     """
     corrected = correct_selection(found, bootstrap)
     correct = found.correct[:, corrected.best if chosen is None else chosen]
-    accuracy = float(np.clip(correct.mean() - corrected.optimism + curve_step[0], 0.0, 1.0))
     size = n_effective(correct, found.clusters, found.folds) / fewness(per_class or np.inf)
+    counted = float(np.clip(correct.mean() - corrected.optimism, 0.0, 1.0))
+    claimed = counted if confidence is None else _claimed(counted, confidence, size)
+    accuracy = float(np.clip(claimed + curve_step[0], 0.0, 1.0))
     a, b = _widen(accuracy * size + 1, (1 - accuracy) * size + 1, corrected.spread**2 + curve_step[1] ** 2)
     above = _above(guessing, a, b)
     moved = above[0] / sum(above) - a / (a + b)
     accuracy = float(np.clip(_shrunk(accuracy, a + b - 2) + moved, guessing, 1.0))
-    return _estimate(accuracy, *above, corrected.optimism, len(correct))
+    estimate = _estimate(accuracy, *above, corrected.optimism, len(correct))
+    return replace(estimate, interval=(estimate.interval[0], 1.0)) if correct.all() else estimate
 
 
 def fewness(per_class: float) -> float:
@@ -189,6 +199,20 @@ def fewness(per_class: float) -> float:
     Where they are few, which ones they happen to be moves the truth as well as the score (see `FEW`).
     """
     return 1 + FEW / per_class
+
+
+def _claimed(counted: float, confidence: float, size: float) -> float:
+    """The mean of the accuracy that `size` pictures count and the one that their scores claim, while pictures are few.
+
+    Being right or wrong is chance where a picture is hard to tell, and a probability says so: the mean confidence
+    varies less than the count (Guillory et al. 2021, arXiv 2107.03315, predict accuracies by it). It was calibrated on
+    the same pictures and is off by CONFIDENCE_SD in any case, so it weighs CONFIDENCE_SHARE at most, and many pictures
+    speak for themselves.
+    """
+    right, wrong = counted * size + 1, (1 - counted) * size + 1
+    variance = right * wrong / ((right + wrong) ** 2 * (right + wrong + 1))
+    weight = CONFIDENCE_SHARE * variance / (variance + CONFIDENCE_SD**2)
+    return (1 - weight) * counted + weight * confidence
 
 
 def _shrunk(accuracy: float, size: float) -> float:
@@ -297,7 +321,8 @@ def binomial_stderr(share: float, n: int) -> float:
 def add_gain(estimate: Estimate, gain: float, stderr: float) -> Estimate:
     """The estimate after a step that adds `gain` ~ N(gain, stderr) to the accuracy, kept in [0, 1].
 
-    The interval is from the sums of the quantiles of both distributions, taken as independent.
+    The interval is from the sums of the quantiles of both distributions, taken as independent; it reaches up to 1
+    where that before the step does.
     """
     quantiles = (np.arange(GRID) + 0.5) / GRID
     before, added = betaincinv(estimate.a, estimate.b, quantiles), gain + stderr * ndtri(quantiles)
@@ -305,6 +330,7 @@ def add_gain(estimate: Estimate, gain: float, stderr: float) -> Estimate:
     accuracy = float(np.clip(estimate.accuracy + gain, 0.0, 1.0))
     a, b = _match(float(outcomes.mean()), float(outcomes.var()))
     low, high = (float(q) for q in np.quantile(outcomes, ENDS))
+    high = 1.0 if estimate.interval[1] == 1 else high
     return Estimate(accuracy, _around(accuracy, low, high), estimate.optimism, estimate.n, a, b)
 
 

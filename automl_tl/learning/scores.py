@@ -148,15 +148,28 @@ def best_temperature(y: np.ndarray, scores: np.ndarray, usual: UsualTemperature 
     return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-3}).x)
 
 
-def calibrated_losses(y: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """-log softmax(scores / T)[y] of each picture, float32 (n,), nats, at the best temperature T for these scores.
+@dataclass(frozen=True)
+class Calibrated:
+    """What scores of n pictures say at the best temperature T for them.
 
-    Of many pictures every so manieth says the temperature.
+    losses: float32 (n,), -log softmax(scores / T)[y] of each picture, nats.
+    confidence: mean over the pictures of the highest of softmax(scores / T): the accuracy that they claim.
     """
+
+    losses: np.ndarray
+    confidence: float
+
+
+def calibrate(y: np.ndarray, scores: np.ndarray) -> Calibrated:
+    """What scores (n, C) say of labels y, int (n,), at their `best_temperature`; of many a part of them says that."""
     n_parts = math.ceil(len(y) / MOST_CALIBRATED)
     temperature = best_temperature(y[::n_parts], scores[::n_parts])
+    losses, confidences = [], []
     parts = zip(np.array_split(y, n_parts), np.array_split(scores, n_parts), strict=True)  # else a copy in float64
-    return np.concatenate([negative_log_likelihoods(*part, temperature) for part in parts]).astype(np.float32)
+    for own, part in parts:
+        losses.append(negative_log_likelihoods(own, part, temperature))
+        confidences.append(np.exp(-negative_log_likelihoods(part.argmax(axis=1), part, temperature)))
+    return Calibrated(np.concatenate(losses).astype(np.float32), float(np.concatenate(confidences).mean()))
 
 
 @dataclass(frozen=True)
@@ -169,7 +182,7 @@ class PenaltyPath:
     values: (p,) float64, the metric at every penalty.
     best: index of the best penalty: by the metric, equals by their log loss, equals again by the first.
     oof: (n, C) float32, the out-of-fold scores at the best penalty (only there, to bound memory).
-    losses: (n,) float32, their `calibrated_losses`.
+    losses, confidence: what they come to, `Calibrated`.
     """
 
     kind: str
@@ -179,6 +192,7 @@ class PenaltyPath:
     best: int
     oof: np.ndarray
     losses: np.ndarray
+    confidence: float
 
     @property
     def penalty(self) -> float:
@@ -221,5 +235,7 @@ def follow_path(
             best, kept, loss = index, oof.astype(np.float32), own
         if (patience is not None and index - improved >= patience) or time.monotonic() >= deadline:
             break
-    losses = calibrated_losses(y, kept)
-    return PenaltyPath(kind, np.array(penalties), np.stack(predictions), np.array(values), best, kept, losses)
+    found = calibrate(y, kept)
+    return PenaltyPath(
+        kind, np.array(penalties), np.stack(predictions), np.array(values), best, kept, found.losses, found.confidence
+    )

@@ -42,7 +42,7 @@ def tried(spread: float, disagreement: float, n: int = 300) -> pd.DataFrame:
             "unfrozen": 3,
         }
     )  # fmt: skip
-    scale = np.array([known_row(row).scale for _, row in rows.iterrows()])
+    scale = np.array([known_row(row).deviation for _, row in rows.iterrows()])
     rows["tried_stderr"] = scale * np.sqrt(disagreement / N_SCORED)
     short = 0.05 + rng.normal(size=n) * rows["tried_stderr"]
     whole = 0.05 + rng.normal(size=n) * np.hypot(0.02, spread * scale * np.sqrt(160 / learned))

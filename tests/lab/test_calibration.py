@@ -76,8 +76,8 @@ def test_a_short_run_tells_the_less_the_fewer_pictures_it_is_scored_on_and_never
     usual = ShortRun(spread=0.1, disagreement=1.0)
     errors = [usual.error(known, n) for n in (0, 1, 10, 100, 10**9)]
     assert errors == sorted(errors, reverse=True)
-    assert errors[-1] == pytest.approx(0.1 * known.scale, rel=1e-4)
-    assert errors[0] == errors[1] < 1.1 * known.scale
+    assert errors[-1] == pytest.approx(0.1 * known.deviation, rel=1e-4)
+    assert errors[0] == errors[1] < 1.1 * known.deviation
 
 
 USUAL = UsualGain(0.1, 0.1, 0.2)
@@ -92,14 +92,15 @@ def test_an_expectation_is_finite_and_never_certain(errors: float, n: int, class
     known = MetaFeatures(n, classes, 0.5, errors)
     gain = USUAL.expect(known)
     assert errors - 1 <= gain.mean <= errors
-    assert 0.2 * known.scale < gain.sd < np.inf
-    assert known.scale > 0
+    assert 0.2 * known.room < gain.sd < np.inf
+    assert known.room > 0
 
 
 def test_strategies_are_the_closer_together_the_fewer_errors_and_the_fewer_right_pictures_there_are() -> None:
-    scales = [replace(MANY, errors=errors).scale for errors in (0.5, 0.2, 0.1, 0.01, 0.0)]
-    assert scales == sorted(scales, reverse=True)
-    assert replace(MANY, errors=0.9).scale == pytest.approx(replace(MANY, errors=0.1).scale) == pytest.approx(0.3)
+    rooms = [replace(MANY, errors=errors).room for errors in (0.5, 0.2, 0.1, 0.01, 0.0)]
+    assert rooms == sorted(rooms, reverse=True)
+    assert replace(MANY, errors=0.9).room == pytest.approx(replace(MANY, errors=0.1).room) == pytest.approx(0.09**0.75)
+    assert replace(MANY, errors=0.1).deviation == pytest.approx(0.3)
 
 
 @given(st.floats(-1, 0.9), st.floats(0.01, 1), st.floats(-0.3, 0.3), st.floats(0.001, 0.3))
@@ -144,8 +145,9 @@ def test_runs_of_one_s_own_teach_as_if_they_had_been_fitted_with_the_rest() -> N
     after = USUAL
     for run in runs:
         gain, stderr = run.gains["fine_tuning"]
-        variance = USUAL.spread**2 + (stderr / 0.4) ** 2  # the scale at four right of five
-        precision, total = precision + 1 / variance, total + gain / 0.4 / variance
+        room = 0.16**0.75  # at four right of five
+        variance = USUAL.spread**2 + (stderr / room) ** 2
+        precision, total = precision + 1 / variance, total + gain / room / variance
         after = after.learned(run.known, gain, stderr)
     assert (after.mean, after.stderr) == pytest.approx((total / precision, precision**-0.5))
     assert after.spread == USUAL.spread

@@ -111,7 +111,7 @@ def one_of(backbone: str, right: int, n: int = 20) -> Candidate:
     """Return a screened source of a backbone that is right on the first pictures."""
     predictions = (np.arange(n) >= right).astype(np.int32)[None]
     losses = np.where(predictions[0] == 0, 0.1, 1.0)
-    path = PenaltyPath("ridge", np.ones(1), predictions, np.array([right / n]), 0, np.empty((0, 0)), losses)
+    path = PenaltyPath("ridge", np.ones(1), predictions, np.array([right / n]), 0, np.empty((0, 0)), losses, 0.9)
     return Candidate(FeatureSource((backbone,), (1,), "mean"), 1, path, np.arange(n), right / n, right / n)
 
 

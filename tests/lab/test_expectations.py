@@ -51,7 +51,7 @@ def test_train_learns_from_everything_and_once_without_a_fold() -> None:
 def candidate(right: np.ndarray, y: np.ndarray) -> Candidate:
     """Return a candidate of one penalty that has these pictures right."""
     predictions = np.where(right, y, y + 1)[None]
-    path = PenaltyPath("ridge", np.ones(1), predictions, np.zeros(1), 0, np.empty((0, 0)), np.zeros(len(y)))
+    path = PenaltyPath("ridge", np.ones(1), predictions, np.zeros(1), 0, np.empty((0, 0)), np.zeros(len(y)), 0.9)
     return Candidate(FeatureSource(("a",), (1,), "mean"), 4, path, np.arange(len(y)), float(right.mean()), 0.0)
 
 

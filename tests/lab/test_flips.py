@@ -19,7 +19,7 @@ def judged(X: np.ndarray, y: np.ndarray, flipped: np.ndarray) -> FlipHarm:
     """Return the harm of a flip of all N pictures, with a classifier that hardly regularises."""
     pictures = tuple(Picture(f"{i}.png", f"{i:064x}") for i in range(N))
     sample = Sample(pictures, y, np.arange(N) % 5, np.arange(N), ("x", "y"), N, N / 2)
-    path = PenaltyPath("ridge", np.array([1e-3]), y[None], np.zeros(1), 0, np.zeros((N, 2)), np.zeros(N))
+    path = PenaltyPath("ridge", np.array([1e-3]), y[None], np.zeros(1), 0, np.zeros((N, 2)), np.zeros(N), 0.9)
     screened = Candidate(FeatureSource(("tiny",), (3,), "mean"), 3, path, np.arange(N), 0.5, 0.5)
     return judge_flips(screened, X, sample, np.arange(N), {"hflip": flipped})[0]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from automl_tl.errors import OptionError
 from automl_tl.learning.estimate import (
@@ -21,7 +22,7 @@ from automl_tl.learning.estimate import (
     n_effective,
     paired_gain,
 )
-from automl_tl.learning.scores import class_weights
+from automl_tl.learning.scores import calibrate, class_weights
 
 
 def table(n: int, m: int, accuracy: float, seed: int = 0) -> np.ndarray:
@@ -134,6 +135,47 @@ def test_the_fewer_pictures_the_nearer_to_a_half():
     assert few == pytest.approx(0.75 - 0.25 * (3 / 256) / (3 / 256 + 1 / 12))
     assert few < expected_accuracy(OutOfFold(column(120, 40))).accuracy < 0.75
     assert expected_accuracy(OutOfFold(column(4, 12))).accuracy == pytest.approx(1 - few)
+
+
+def test_what_scores_claim_counts_half_of_few_pictures_and_next_to_nothing_of_many():
+    def expected(n: int, confidence: float | None) -> float:
+        return expected_accuracy(OutOfFold(column(n * 3 // 4, n // 4)), confidence=confidence).accuracy
+
+    few, many = (expected(n, 0.65) - expected(n, None) for n in (16, 40_000))
+    assert -0.05 < few < -0.04  # half of ten points, less than that by what the count is still sure of
+    assert -0.001 < many < 0
+    assert expected(100, 0.75) == pytest.approx(expected(100, None))
+
+
+def test_all_right_of_few_pictures_are_not_expected_to_be_all_right():
+    sure, unsure = (expected_accuracy(OutOfFold(column(40, 0)), confidence=c).accuracy for c in (None, 0.94))
+    assert sure == 1
+    assert 0.97 < unsure < 0.99
+
+
+@settings(max_examples=50, deadline=None)
+@given(right=st.integers(0, 60), wrong=st.integers(1, 60), confidence=st.floats(0, 1))
+def test_what_is_claimed_draws_towards_itself(right: int, wrong: int, confidence: float):
+    found, counted = OutOfFold(column(right, wrong)), right / (right + wrong)
+    shift = expected_accuracy(found, confidence=confidence).accuracy - expected_accuracy(found).accuracy
+    assert abs(shift) <= abs(confidence - counted) / 2 + 0.01  # that little is drawn to a half, so is what is claimed
+    assert abs(shift) < 0.01 or (shift > 0) == (confidence > counted)
+
+
+def test_of_few_pictures_count_and_claim_together_are_nearer_to_the_truth_than_the_count():
+    """Logits of which each class is drawn by its probability, flattened by a factor that nobody knows."""
+    rng, errors = np.random.default_rng(0), []
+    for _ in range(300):
+        logits = rng.uniform(0.5, 2) * rng.standard_normal((24 + 2000, 4))
+        chances = softmax(logits, axis=1)
+        y = (chances.cumsum(axis=1) < rng.random((len(chances), 1))).sum(axis=1).clip(max=3)
+        right = logits.argmax(axis=1) == y
+        claimed = calibrate(y[:24], rng.uniform(0.2, 5) * logits[:24]).confidence
+        found = OutOfFold(right[:24, None])
+        both = [expected_accuracy(found, confidence=c).accuracy for c in (None, claimed)]
+        errors.append(np.array(both) - right[24:].mean())
+    alone, together = np.sqrt(np.mean(np.square(errors), axis=0))
+    assert together < 0.95 * alone
 
 
 def test_nobody_is_expected_to_do_worse_than_guessing():

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from automl_tl.learning.merit import JOINED, PER_NAT, certainty, merit, merits, usual
-from automl_tl.learning.scores import METRICS, MOST_CALIBRATED, calibrated_losses, negative_log_likelihoods
+from automl_tl.learning.scores import METRICS, MOST_CALIBRATED, calibrate, negative_log_likelihoods
 
 ACCURACY, LOSS = METRICS["accuracy"], METRICS["log_loss"]
 
@@ -63,7 +64,16 @@ def test_losses_are_those_at_the_best_temperature_that_a_part_of_many_pictures_s
     n = 3 * MOST_CALIBRATED
     y = rng.integers(0, 3, n)
     scores = 8.0 * (y[:, None] == np.arange(3)) + 6.0 * rng.standard_normal((n, 3))
-    losses = calibrated_losses(y, scores)
+    losses = calibrate(y, scores).losses
     assert losses.shape == (n,)
     assert losses.mean() < negative_log_likelihoods(y, scores).mean()
-    assert losses.mean() == pytest.approx(calibrated_losses(y[:MOST_CALIBRATED], scores[:MOST_CALIBRATED]).mean(), 0.1)
+    assert losses.mean() == pytest.approx(calibrate(y[:MOST_CALIBRATED], scores[:MOST_CALIBRATED]).losses.mean(), 0.1)
+
+
+def test_confidence_is_the_accuracy_where_scores_are_honest_and_chance_where_they_know_nothing() -> None:
+    rng = np.random.default_rng(0)
+    logits = 2 * rng.standard_normal((4000, 5))
+    y = np.array([rng.choice(5, p=p) for p in softmax(logits, axis=1)])
+    for scale in (0.2, 1.0, 5.0):
+        assert calibrate(y, scale * logits).confidence == pytest.approx((logits.argmax(axis=1) == y).mean(), abs=0.02)
+    assert calibrate(rng.permutation(y), logits).confidence == pytest.approx(0.2, abs=0.02)

@@ -24,7 +24,7 @@ from automl_tl.lab.sample import Sample, draw_sample
 from automl_tl.learning.configuration import Configuration, Frozen
 from automl_tl.learning.merit import merit
 from automl_tl.learning.recipe import Recipe
-from automl_tl.learning.scores import calibrated_losses, get_metric
+from automl_tl.learning.scores import calibrate, get_metric
 from automl_tl.options import LabOptions
 from automl_tl.searcher.space.search_space import Space
 from automl_tl.searcher.task import Task
@@ -88,7 +88,7 @@ def outcome(
     scores = (margin * np.eye(task.n_classes)[said] + 0.01 * rng.random((len(rows), task.n_classes))).astype(np.float32)
     value = more.pop("value", task.metric.function(y, scores))
     if not configuration.is_trained:
-        more.setdefault("merit", merit(value, calibrated_losses(y, scores), y, task.metric, 0.0))
+        more.setdefault("merit", merit(value, calibrate(y, scores).losses, y, task.metric, 0.0))
     return Outcome(configuration, value, rows, scores, more.pop("seconds", 1.0), **more)
 
 

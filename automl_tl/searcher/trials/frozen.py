@@ -14,7 +14,7 @@ from automl_tl.learning.heads import solve_head, solve_path
 from automl_tl.learning.linear import LinearHead
 from automl_tl.learning.merit import merit, usual
 from automl_tl.learning.problem import Problem
-from automl_tl.learning.scores import calibrated_losses
+from automl_tl.learning.scores import calibrate
 from automl_tl.learning.screen import is_tall, ridge_path, solve_ridge
 from automl_tl.learning.spectrum import Spectrum, decompose
 from automl_tl.memory import check_memory
@@ -63,7 +63,7 @@ def score_frozen(task: Task, configuration: Configuration, *, max_memory: int | 
 def with_merit(task: Task, outcome: Outcome) -> Outcome:
     """Return a frozen candidate with what it is worth in a choice among such, from its scores."""
     y, configuration = task.y[outcome.rows], outcome.configuration
-    losses, ahead = calibrated_losses(y, outcome.scores), usual(configuration.cuts, configuration.pooling)
+    losses, ahead = calibrate(y, outcome.scores).losses, usual(configuration.cuts, configuration.pooling)
     return replace(outcome, merit=merit(outcome.value, losses, y, task.metric, ahead))
 
 
