@@ -49,9 +49,9 @@ def weights(rows: pd.DataFrame) -> np.ndarray:
 
 def usual_gain(rows: pd.DataFrame, strategy: Strategy) -> UsualGain:
     """Fit what a strategy gains, in units of its room: empirical Bayes, the spread by the largest evidence."""
-    scale = np.array([known_row(row).room for _, row in rows.iterrows()])
-    y = ((rows[f"true_{strategy}"] - rows[f"true_{BASE}"]) / scale).to_numpy(float)
-    noise = (rows[f"true_stderr_{strategy}"] / scale).to_numpy(float) ** 2
+    room = np.array([known_row(row).room for _, row in rows.iterrows()])
+    y = ((rows[f"true_{strategy}"] - rows[f"true_{BASE}"]) / room).to_numpy(float)
+    noise = (rows[f"true_stderr_{strategy}"] / room).to_numpy(float) ** 2
     count = weights(rows)
 
     def mean_at(spread: float) -> tuple[float, float, np.ndarray]:
@@ -86,12 +86,13 @@ def short_run(rows: pd.DataFrame) -> ShortRun:
     if rows.empty:
         return ShortRun(SHORT_SPREAD, DISAGREEMENT)
     runs = [tried(row) for _, row in rows.iterrows()]
-    scale = np.array([known_row(row).deviation for _, row in rows.iterrows()])
+    known = [known_row(row) for _, row in rows.iterrows()]
+    room, variance = (np.array([getattr(one, name) for one in known]) for name in ("room", "variance"))
     short = np.array([run.gain(seen) for run, seen in zip(runs, rows[f"optimism_{BASE}"], strict=True)])
     whole = (rows["true_fine_tuning"] - rows[f"true_{BASE}"]).to_numpy(float)
-    apart = ((whole - short) / scale) ** 2
-    shortness, counting = np.array([run.shortness for run in runs]), (rows["tried_stderr"] / scale).to_numpy(float) ** 2
-    noise, count = counting + (rows["true_stderr_fine_tuning"] / scale).to_numpy(float) ** 2, weights(rows)
+    apart, counting = ((whole - short) / room) ** 2, rows["tried_stderr"].to_numpy(float) ** 2
+    shortness, count = np.array([run.shortness for run in runs]), weights(rows)
+    noise = (counting + rows["true_stderr_fine_tuning"].to_numpy(float) ** 2) / room**2
 
     def loss(log: float) -> float:
         """Return minus the logarithm of evidence and prior, up to a constant."""
@@ -99,7 +100,7 @@ def short_run(rows: pd.DataFrame) -> ShortRun:
         return float((np.log(variances) + apart / variances).sum() + (log - np.log(SHORT_SPREAD)) ** 2) / 2
 
     spread = float(np.exp(minimize_scalar(loss, np.log([SHORT_SPREAD, 2 * SHORT_SPREAD])).x))
-    shares = counting * rows["tried_n_scored"].to_numpy(float)
+    shares = counting / variance * rows["tried_n_scored"].to_numpy(float)
     return ShortRun(spread, float((DISAGREEMENT + (count * shares).sum()) / (1 + count.sum())))
 
 

@@ -31,7 +31,7 @@ from automl_tl.lab.lab import Lab
 from automl_tl.learning.classifiers import solve_classifier
 
 OUT = Path(__file__).parent / "results" / "confidence.csv"
-SIZES = {"under 30 pictures": (0, 30), "30 to 200": (30, 200), "200 and more": (200, 10**6), "all": (0, 10**6)}
+SIZES = {"under 30 pictures": (0, 30), "30 to 199": (30, 200), "200 and more": (200, 10**6), "all": (0, 10**6)}
 
 
 def draws() -> Iterator[Row]:
@@ -78,7 +78,7 @@ def summarised(rows: pd.DataFrame) -> pd.DataFrame:
     said = []
     for strategy, some in rows.groupby("strategy"):
         for name, (least, most) in SIZES.items():
-            part = some[(some["n"] > least) & (some["n"] <= most)]
+            part = some[(some["n"] >= least) & (some["n"] < most)]
             noise = (part["true"] * (1 - part["true"]) / part["n_test"]).mean()
             line: dict[str, Any] = {"strategy": strategy, "pictures": name, "draws": len(part)}
             for way in ("counted", "expected"):

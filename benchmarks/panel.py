@@ -113,7 +113,7 @@ def best(row: dict[str, Any]) -> float:
 def known_again(one: Opened, kept: dict[str, Any]) -> dict[str, Any]:
     """Return a row with what is known before training as the code of today finds it; what was trained stays.
 
-    A short fine-tuning stays as well where the frozen features that it was compared with are the same.
+    So does a short fine-tuning where the frozen features that it was compared with are the same and as good.
 
     Raises:
         ValueError: another version of the trainer has trained it, whose heads are not those that are known today.

@@ -77,8 +77,13 @@ def estimated(row: pd.Series) -> Estimate:
     """Return what `recommend` expected of the feature extractor."""
     return Estimate(
         row[f"expected_{BASE}"], (row[f"low_{BASE}"], row[f"high_{BASE}"]), row[f"optimism_{BASE}"],
-        int(row["n_train"]), row[f"beta_a_{BASE}"], row[f"beta_b_{BASE}"],
+        int(row["n_train"]), row[f"beta_a_{BASE}"], row[f"beta_b_{BASE}"], flawless=is_flawless(row, BASE),
     )  # fmt: skip
+
+
+def is_flawless(row: pd.Series, strategy: Strategy) -> bool:
+    """Return whether a frozen strategy has every training picture right out of fold."""
+    return bool(row.get(f"cv_{strategy}", 0.0) == 1)
 
 
 def front_of(row: pd.Series, calibration: Calibration, seconds: dict[Strategy, float]) -> list[FrontRow]:
@@ -93,7 +98,7 @@ def front_of(row: pd.Series, calibration: Calibration, seconds: dict[Strategy, f
             measured, stderr = row[f"expected_{strategy}"] - base.accuracy, row[f"gain_stderr_{strategy}"]
             gain = gain.with_measured(measured, stderr)
         own = replace(start, strategy=strategy, seconds=seconds[strategy], measured=strategy in FROZEN)
-        rows.append(expecting(own, base, gain, row["majority"]))
+        rows.append(expecting(own, base, gain, row["majority"], flawless=is_flawless(row, strategy)))
     return rows
 
 

@@ -5,8 +5,8 @@ a short fine-tuning says of a whole one; means learn from the user's own runs. T
 what a strategy gains over the feature extractor, in units of `MetaFeatures.room`, is normal around one mean for all
 data sets. On the panel nothing that is known beforehand made the gains of data sets that were left out
 likelier by more than a standard error, over the three strategies: not whether there are two classes (.003 to .007 a
-row, +- .01), not how many pictures, classes or pictures of a class there are, not how different they are, nor how many
-of them frozen features get wrong.
+row, +- .01, with the root of the variance as the unit), not how many pictures, classes or pictures of a class there
+are, nor how different they are.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from automl_tl.strategies import Strategy
 
 FILE = "calibration.json"
 ROOM = 0.75
-"""Power of the variance of being right that gains go with: of all from .4 to 1 those from .7 to .9 make the gains on
-sets that were left out the likeliest."""
+"""Power of the variance of being right that gains go with. Of those from .5 to 1 they tell nothing apart but where next
+to everything is right, which one data set of the panel shows: there .75 says less than the root, and rightly."""
 CONTRADICTION = 3.0
 """Standard deviations between what is usual and what is measured beyond which the former says nothing here."""
 
@@ -52,11 +52,6 @@ class MetaFeatures:
         """
         errors = float(np.clip(self.errors, 0.5 / self.n_training, 1 - 0.5 / self.n_training))
         return errors * (1 - errors)
-
-    @property
-    def deviation(self) -> float:
-        """Standard deviation of being right on one picture: as that, what is counted varies."""
-        return math.sqrt(self.variance)
 
     @property
     def room(self) -> float:
@@ -141,7 +136,7 @@ class ShortRun:
 
     spread: float
     """Standard deviation of what the whole one gains around what one with as many pictures and epochs does, in units of
-    `MetaFeatures.deviation`; what comes of few pictures to score is apart. With fewer its square is taken to grow as
+    `MetaFeatures.room`; what comes of few pictures to score is apart. With fewer its square is taken to grow as
     they do, which the panel, where hardly a run is shorter, does not tell."""
     disagreement: float
     """Variance of the paired difference on one picture, in units of `MetaFeatures.variance`: about the share of
@@ -149,7 +144,8 @@ class ShortRun:
 
     def error(self, known: MetaFeatures, n_scored: int) -> float:
         """Return the standard error, in accuracy, that what it gains on so many pictures is foreseen to have."""
-        return known.deviation * math.sqrt(self.disagreement / max(n_scored, 1) + self.spread**2)
+        counting = self.disagreement * known.variance / max(n_scored, 1)
+        return math.sqrt(counting + (self.spread * known.room) ** 2)
 
 
 @dataclass(frozen=True, eq=False)

@@ -88,14 +88,15 @@ def expect(
     for strategy in STRATEGIES:
         if strategy in candidates:
             row, gain = _frozen_row(candidates[strategy], base), gains.get(strategy)
+            flawless = estimates[strategy].flawless
             if gain is not None:
                 gain = _with_measured(gain, candidates[strategy], late, estimates, sample)
         elif strategy not in FROZEN and speed is not None:
-            row, gain = _trained_row(strategy, late, base, speed, sample), gains[strategy]
+            row, gain, flawless = _trained_row(strategy, late, base, speed, sample), gains[strategy], False
         else:
             continue
         row = replace(row, seconds=row.seconds + frozen_seconds)
-        rows.append(row if gain is None else expecting(row, base, gain, sample.constant))
+        rows.append(row if gain is None else expecting(row, base, gain, sample.constant, flawless=flawless))
     return Expectations(tuple(rows), candidates, estimates, curve, known, gains, lab.calibration.usual)
 
 
@@ -224,7 +225,7 @@ def _trained_row(strategy: Strategy, late: Candidate, base: Estimate, speed: Tra
     )
 
 
-def expecting(row: FrontRow, base: Estimate, gain: GainPrior, constant: float) -> FrontRow:
+def expecting(row: FrontRow, base: Estimate, gain: GainPrior, constant: float, *, flawless: bool = False) -> FrontRow:
     """Return a row of the front with what a strategy is expected to gain over the frozen estimate `base`.
 
     Args:
@@ -233,7 +234,8 @@ def expecting(row: FrontRow, base: Estimate, gain: GainPrior, constant: float) -
         gain: over it.
         constant: accuracy of always answering with the largest class, below which nobody comes by training the ConvNet;
             what was measured of a frozen one stands.
+        flawless: whether what was measured of a frozen one has no picture wrong.
     """
     mean = gain.mean if row.measured else max(gain.mean, min(0.0, constant - base.accuracy))
-    reached = add_gain(base, mean, gain.sd)
+    reached = add_gain(base, mean, gain.sd, flawless=flawless)
     return replace(row, accuracy=reached.accuracy, interval=reached.interval, gain=mean, gain_stderr=gain.sd)

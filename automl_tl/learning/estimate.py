@@ -44,7 +44,9 @@ class Estimate:
     interval: (low, high), holds the true accuracy with probability LEVEL.
     optimism: how much too good the chosen candidate's own cross-validation score is.
     n: pictures that it rests on.
-    a, b: the Beta distribution whose quantiles the interval is.
+    a, b: the Beta distribution whose quantiles the interval is, but that it reaches up to 1 where nothing is wrong.
+    claim: how much higher the accuracy is by what the candidate's probabilities claim.
+    flawless: whether none of the pictures is wrong, nor expected to become so.
     """
 
     accuracy: float
@@ -53,6 +55,8 @@ class Estimate:
     n: int
     a: float
     b: float
+    claim: float = 0.0
+    flawless: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,22 +179,24 @@ def expected_accuracy(
 
     Few pictures say little, so the accuracy is drawn towards one of which nothing is known (`_shrunk`). The
     uncertainty is a Beta distribution: what `n_effective` pictures tell under a flat prior (so 20 of 20 right reaches
-    down to .87), widened by the variance of the choice and of the curve's step, and cut off at `guessing`. Where none
-    is wrong, the interval reaches up to 1 (Brown, Cai and DasGupta 2001, section 4.1): what lies below its quantile
-    nobody has seen.
+    down to .87), widened by the variance of the choice, of the curve's step, and by how far count and claim lie apart,
+    and cut off at `guessing`. Where none is wrong, the interval reaches up to 1 (Brown, Cai and DasGupta 2001, section
+    4.1): what lies below its quantile nobody has seen.
     """
     corrected = correct_selection(found, bootstrap)
     correct = found.correct[:, corrected.best if chosen is None else chosen]
     size = n_effective(correct, found.clusters, found.folds) / fewness(per_class or np.inf)
     counted = float(np.clip(correct.mean() - corrected.optimism, 0.0, 1.0))
-    claimed = counted if confidence is None else _claimed(counted, confidence, size)
-    accuracy = float(np.clip(claimed + curve_step[0], 0.0, 1.0))
-    a, b = _widen(accuracy * size + 1, (1 - accuracy) * size + 1, corrected.spread**2 + curve_step[1] ** 2)
+    claim, apart = (0.0, 0.0) if confidence is None else _claimed(counted, confidence, size)
+    accuracy = float(np.clip(counted + claim + curve_step[0], 0.0, 1.0))
+    a, b = _widen(accuracy * size + 1, (1 - accuracy) * size + 1, corrected.spread**2 + curve_step[1] ** 2 + apart)
     above = _above(guessing, a, b)
     moved = above[0] / sum(above) - a / (a + b)
     accuracy = float(np.clip(_shrunk(accuracy, a + b - 2) + moved, guessing, 1.0))
-    estimate = _estimate(accuracy, *above, corrected.optimism, len(correct))
-    return replace(estimate, interval=(estimate.interval[0], 1.0)) if correct.all() else estimate
+    low, high = (float(betaincinv(*above, q)) for q in ENDS)
+    flawless = bool(correct.all())
+    interval = _around(accuracy, low, 1.0 if flawless else high)
+    return Estimate(accuracy, interval, corrected.optimism, len(correct), *above, claim, flawless)
 
 
 def fewness(per_class: float) -> float:
@@ -201,8 +207,8 @@ def fewness(per_class: float) -> float:
     return 1 + FEW / per_class
 
 
-def _claimed(counted: float, confidence: float, size: float) -> float:
-    """The mean of the accuracy that `size` pictures count and the one that their scores claim, while pictures are few.
+def _claimed(counted: float, confidence: float, size: float) -> tuple[float, float]:
+    """What the accuracy that scores claim adds to the one that `size` pictures count, and the variance between the two.
 
     Being right or wrong is chance where a picture is hard to tell, and a probability says so: the mean confidence
     varies less than the count (Guillory et al. 2021, arXiv 2107.03315, predict accuracies by it). It was calibrated on
@@ -212,7 +218,7 @@ def _claimed(counted: float, confidence: float, size: float) -> float:
     right, wrong = counted * size + 1, (1 - counted) * size + 1
     variance = right * wrong / ((right + wrong) ** 2 * (right + wrong + 1))
     weight = CONFIDENCE_SHARE * variance / (variance + CONFIDENCE_SD**2)
-    return (1 - weight) * counted + weight * confidence
+    return weight * (confidence - counted), weight * (1 - weight) * (confidence - counted) ** 2
 
 
 def _shrunk(accuracy: float, size: float) -> float:
@@ -284,11 +290,6 @@ def _match(mean: float, variance: float) -> tuple[float, float]:
     return mean * size, (1 - mean) * size
 
 
-def _estimate(accuracy: float, a: float, b: float, optimism: float, n: int) -> Estimate:
-    low, high = (float(betaincinv(a, b, q)) for q in ENDS)
-    return Estimate(accuracy, _around(accuracy, low, high), optimism, n, a, b)
-
-
 def _around(accuracy: float, low: float, high: float) -> tuple[float, float]:
     """The interval with the accuracy inside, and some width on both sides where there is room."""
     return max(min(low, accuracy - LEAST_MARGIN), 0.0), min(max(high, accuracy + LEAST_MARGIN), 1.0)
@@ -318,27 +319,24 @@ def binomial_stderr(share: float, n: int) -> float:
     return math.sqrt(max(share * (1 - share), 0.25 / n) / n)
 
 
-def add_gain(estimate: Estimate, gain: float, stderr: float) -> Estimate:
+def add_gain(estimate: Estimate, gain: float, stderr: float, *, flawless: bool = False) -> Estimate:
     """The estimate after a step that adds `gain` ~ N(gain, stderr) to the accuracy, kept in [0, 1].
 
-    The interval is from the sums of the quantiles of both distributions, taken as independent; it reaches up to 1
-    where that before the step does.
+    The interval is from the sums of the quantiles of both distributions, taken as independent. It reaches up to 1 where
+    none of the pictures is wrong: before the step, if that is expected to lose nothing, or after it, `flawless`.
     """
     quantiles = (np.arange(GRID) + 0.5) / GRID
     before, added = betaincinv(estimate.a, estimate.b, quantiles), gain + stderr * ndtri(quantiles)
     outcomes = np.clip(np.add.outer(before, added), 0.0, 1.0)
     accuracy = float(np.clip(estimate.accuracy + gain, 0.0, 1.0))
-    a, b = _match(float(outcomes.mean()), float(outcomes.var()))
-    low, high = (float(q) for q in np.quantile(outcomes, ENDS))
-    high = 1.0 if estimate.interval[1] == 1 else high
-    return Estimate(accuracy, _around(accuracy, low, high), estimate.optimism, estimate.n, a, b)
+    return _after(estimate, accuracy, outcomes, flawless or (estimate.flawless and gain >= 0))
 
 
 def combine_gain(estimate: Estimate, gain_mean: float, gain_sd: float) -> Estimate:
     """The estimate after a step that removes a share r ~ N(gain_mean, gain_sd) of the errors (negative: it adds).
 
     accuracy' = 1 - (1 - accuracy)(1 - r), kept in [0, 1]; the interval is from the products of the quantiles of both
-    distributions, taken as independent, and nothing is drawn at random.
+    distributions, taken as independent, and nothing is drawn at random; it reaches up to 1 as in `add_gain`.
     """
     if gain_sd < 0:
         raise OptionError(f"the gain's standard deviation cannot be negative, got {gain_sd}")
@@ -347,6 +345,12 @@ def combine_gain(estimate: Estimate, gain_mean: float, gain_sd: float) -> Estima
     share = np.minimum(gain_mean + gain_sd * ndtri(quantiles), 1.0)
     outcomes = 1 - np.minimum(np.outer(error, 1 - share), 1.0)
     accuracy = float(np.clip(1 - (1 - estimate.accuracy) * (1 - min(gain_mean, 1.0)), 0.0, 1.0))
+    return _after(estimate, accuracy, outcomes, estimate.flawless and gain_mean >= 0)
+
+
+def _after(estimate: Estimate, accuracy: float, outcomes: np.ndarray, flawless: bool) -> Estimate:
+    """The estimate after a step that comes to each of `outcomes` with the same probability."""
     a, b = _match(float(outcomes.mean()), float(outcomes.var()))
     low, high = (float(q) for q in np.quantile(outcomes, ENDS))
-    return Estimate(accuracy, _around(accuracy, low, high), estimate.optimism, estimate.n, a, b)
+    interval = _around(accuracy, low, 1.0 if flawless else high)
+    return replace(estimate, accuracy=accuracy, interval=interval, a=a, b=b, flawless=flawless)

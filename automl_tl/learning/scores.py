@@ -164,12 +164,13 @@ def calibrate(y: np.ndarray, scores: np.ndarray) -> Calibrated:
     """What scores (n, C) say of labels y, int (n,), at their `best_temperature`; of many a part of them says that."""
     n_parts = math.ceil(len(y) / MOST_CALIBRATED)
     temperature = best_temperature(y[::n_parts], scores[::n_parts])
-    losses, confidences = [], []
-    parts = zip(np.array_split(y, n_parts), np.array_split(scores, n_parts), strict=True)  # else a copy in float64
-    for own, part in parts:
-        losses.append(negative_log_likelihoods(own, part, temperature))
-        confidences.append(np.exp(-negative_log_likelihoods(part.argmax(axis=1), part, temperature)))
-    return Calibrated(np.concatenate(losses).astype(np.float32), float(np.concatenate(confidences).mean()))
+    losses, confidence = np.empty(len(y), np.float32), 0.0
+    for rows in np.array_split(np.arange(len(y)), n_parts):  # else a copy in float64
+        logits = scores[rows].astype(np.float64) / temperature
+        total = logsumexp(logits, axis=1)
+        losses[rows] = total - logits[np.arange(len(rows)), y[rows]]
+        confidence += float(np.exp(logits.max(axis=1) - total).sum()) / len(y)
+    return Calibrated(losses, confidence)
 
 
 @dataclass(frozen=True)

@@ -172,9 +172,12 @@ def _expectation_sentences(
     )
     if estimate.optimism > _VISIBLE:
         text += f"; {100 * estimate.optimism:.1f} points were taken off for having chosen the best of many"
-    counted, claimed = frozen.accuracy, frozen.path.confidence
-    if abs(claimed - counted) > _VISIBLE:
-        text += f"; {counted:.1%} are right out of fold, and its probabilities claim {claimed:.1%}"
+    if abs(estimate.claim) > _VISIBLE:
+        counted, claimed = frozen.accuracy, frozen.path.confidence
+        text += (
+            f"; {100 * abs(estimate.claim):.1f} points were {'added' if estimate.claim > 0 else 'taken off'} as its "
+            f"probabilities claim {claimed:.1%}, where {counted:.1%} are right out of fold"
+        )
     yield f"{text}."
     if high - low > _GUESS:
         yield f"On {sample.n} pictures that is little more than a guess: more pictures would make it an answer."

@@ -87,7 +87,7 @@ class ShortTraining:
             known: of the data set, which says how far gains may lie apart.
             usual: what such a run says of a whole one.
         """
-        of_run = usual.spread * known.deviation * math.sqrt(self.shortness)
+        of_run = usual.spread * known.room * math.sqrt(self.shortness)
         return prior.weighed_with(self.gain(optimism), math.hypot(self.stderr, of_run))
 
     def describe(self) -> str:

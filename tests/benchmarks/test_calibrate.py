@@ -42,10 +42,11 @@ def tried(spread: float, disagreement: float, n: int = 300) -> pd.DataFrame:
             "unfrozen": 3,
         }
     )  # fmt: skip
-    scale = np.array([known_row(row).deviation for _, row in rows.iterrows()])
-    rows["tried_stderr"] = scale * np.sqrt(disagreement / N_SCORED)
+    known = [known_row(row) for _, row in rows.iterrows()]
+    room, variance = (np.array([getattr(one, name) for one in known]) for name in ("room", "variance"))
+    rows["tried_stderr"] = np.sqrt(variance * disagreement / N_SCORED)
     short = 0.05 + rng.normal(size=n) * rows["tried_stderr"]
-    whole = 0.05 + rng.normal(size=n) * np.hypot(0.02, spread * scale * np.sqrt(160 / learned))
+    whole = 0.05 + rng.normal(size=n) * np.hypot(0.02, spread * room * np.sqrt(160 / learned))
     rows["tried_tuned"] = rows["tried_frozen"] + short - 0.1
     rows["true_fine_tuning"] = rows["true_feature_extractor"] + whole
     return rows

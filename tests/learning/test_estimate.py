@@ -15,6 +15,7 @@ from automl_tl.learning.estimate import (
     OutOfFold,
     _above,
     _match,
+    add_gain,
     combine_gain,
     correct_selection,
     expected_accuracy,
@@ -142,7 +143,7 @@ def test_what_scores_claim_counts_half_of_few_pictures_and_next_to_nothing_of_ma
         return expected_accuracy(OutOfFold(column(n * 3 // 4, n // 4)), confidence=confidence).accuracy
 
     few, many = (expected(n, 0.65) - expected(n, None) for n in (16, 40_000))
-    assert -0.05 < few < -0.04  # half of ten points, less than that by what the count is still sure of
+    assert -0.055 < few < -0.045  # half of ten points, and what is left in doubt draws to a half
     assert -0.001 < many < 0
     assert expected(100, 0.75) == pytest.approx(expected(100, None))
 
@@ -156,10 +157,36 @@ def test_all_right_of_few_pictures_are_not_expected_to_be_all_right():
 @settings(max_examples=50, deadline=None)
 @given(right=st.integers(0, 60), wrong=st.integers(1, 60), confidence=st.floats(0, 1))
 def test_what_is_claimed_draws_towards_itself(right: int, wrong: int, confidence: float):
-    found, counted = OutOfFold(column(right, wrong)), right / (right + wrong)
-    shift = expected_accuracy(found, confidence=confidence).accuracy - expected_accuracy(found).accuracy
-    assert abs(shift) <= abs(confidence - counted) / 2 + 0.01  # that little is drawn to a half, so is what is claimed
-    assert abs(shift) < 0.01 or (shift > 0) == (confidence > counted)
+    counted, found = right / (right + wrong), OutOfFold(column(right, wrong))
+    estimate, plain = expected_accuracy(found, confidence=confidence), expected_accuracy(found)
+    assert abs(estimate.claim) <= abs(confidence - counted) / 2
+    assert estimate.claim == 0 or (estimate.claim > 0) == (confidence > counted)
+    assert min(counted, confidence, 0.5) <= estimate.accuracy + 0.01
+    assert max(counted, confidence, 0.5) >= estimate.accuracy - 0.01
+    assert estimate.a + estimate.b <= plain.a + plain.b + 1e-6 or abs(estimate.accuracy - 0.5) > abs(
+        plain.accuracy - 0.5
+    )
+
+
+def test_a_claim_that_contradicts_the_count_makes_it_less_sure():
+    found = OutOfFold(column(36, 4))
+    widths = [np.ptp(expected_accuracy(found, confidence=c).interval) for c in (0.9, 0.6, 0.3)]
+    assert widths[0] < widths[1] < widths[2]
+    low, high = expected_accuracy(found, confidence=0.3).interval
+    assert low < 0.45
+    assert high > 0.85
+
+
+def test_an_interval_reaches_up_to_all_right_where_nothing_was_wrong_and_nothing_is_lost():
+    perfect = expected_accuracy(OutOfFold(column(40, 0)), confidence=0.94)
+    assert perfect.flawless
+    for one in (perfect, add_gain(perfect, 0.01, 0.02), combine_gain(perfect, 0.0, 0.1)):
+        assert one.interval[1] == 1
+    for worse in (add_gain(perfect, -0.4, 0.05), combine_gain(perfect, -20, 1.0)):
+        assert not worse.flawless
+        assert worse.interval[1] < 0.99
+    assert add_gain(perfect, -0.02, 0.05, flawless=True).interval[1] == 1
+    assert not add_gain(expected_accuracy(OutOfFold(column(4999, 1))), 0.0, 1e-6).flawless
 
 
 def test_of_few_pictures_count_and_claim_together_are_nearer_to_the_truth_than_the_count():

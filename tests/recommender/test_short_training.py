@@ -26,7 +26,7 @@ def updated(tried: ShortTraining, prior: GainPrior, base: Estimate = BASE) -> Ga
 
 def test_prior_and_measurement_are_weighed_by_their_certainty() -> None:
     """Ten points are gained, and the prior says none: a prior as wide as the measurement meets it half way."""
-    sd = float(np.hypot(0.02, 0.05 * 0.4))
+    sd = float(np.hypot(0.02, 0.05 * 0.16**0.75))
     expected = updated(TRIED, GainPrior(0.0, sd))
     assert expected.mean == pytest.approx(0.05)
     assert expected.sd == pytest.approx(sd / np.sqrt(2))
