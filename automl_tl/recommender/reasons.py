@@ -40,7 +40,7 @@ def tell(found: Assessment, mistakes: Confusion) -> tuple[str, ...]:
         *neighbour_sentences(found),
         found.evidence.backbone_reason,
         *_cut_sentences(found),
-        *_expectation_sentences(found.expectations, found.frozen, found.choice, found.sample),
+        *expectation_sentences(found.expectations, found.frozen, found.choice, found.sample),
         *_majority_sentence(found.sample),
         *_curve_sentence(found.expectations, found.sample),
         *_confusion_sentences(mistakes),
@@ -162,9 +162,10 @@ def _cut_sentences(found: Assessment) -> Iterator[str]:
     )
 
 
-def _expectation_sentences(
+def expectation_sentences(
     expectations: Expectations, frozen: Candidate, choice: Choice, sample: Sample
 ) -> Iterator[str]:
+    """Yield what the frozen model should reach, what moved that, and what it rests on."""
     estimate = expectations.expected(frozen.strategy)
     low, high = estimate.interval
     text = (
