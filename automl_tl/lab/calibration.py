@@ -27,8 +27,8 @@ from automl_tl.strategies import Strategy
 
 FILE = "calibration.json"
 ROOM = 0.75
-"""Power of the variance of being right that gains go with. Of those from .5 to 1 they tell nothing apart but where next
-to everything is right, which one data set of the panel shows: there .75 says less than the root, and rightly."""
+"""Power of the variance of being right that gains go with. The panel tells those from .5 to 1 apart only where next to
+everything is right: there nothing is gained, and the root says more than .75 does."""
 CONTRADICTION = 3.0
 """Standard deviations between what is usual and what is measured beyond which the former says nothing here."""
 
