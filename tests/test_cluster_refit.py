@@ -107,7 +107,7 @@ def test_what_dies_again_and_again_is_given_up(executor: RayExecutor, tmp_path: 
     attempts = max(len(list(marks.glob(f"{rank}-*"))) for rank in (0, 1))
     cannot_connect = "ControllerError" in str(given_up.value)  # Ray Train gives up at once, as where a port is taken
     told = f"{attempts} attempts: {given_up.value}"
-    assert (1 <= attempts <= RESTARTS if cannot_connect else attempts == RESTARTS + 1), told
+    assert 1 <= attempts <= RESTARTS if cannot_connect else attempts == RESTARTS + 1, told
 
 
 @pytest.fixture
