@@ -105,9 +105,13 @@ def test_what_dies_again_and_again_is_given_up(executor: RayExecutor, tmp_path: 
     with pytest.raises(AutomlTlError, match="that trained together died and could not be replaced") as given_up:
         executor.together(dying, marks, processes=2, folder=tmp_path).result()
     attempts = max(len(list(marks.glob(f"{rank}-*"))) for rank in (0, 1))
-    cannot_connect = "ControllerError" in str(given_up.value)  # Ray Train gives up at once, as where a port is taken
     told = f"{attempts} attempts: {given_up.value}"
-    assert 1 <= attempts <= RESTARTS if cannot_connect else attempts == RESTARTS + 1, told
+    if "ControllerError" in str(
+        given_up.value
+    ):  # Ray Train gave up by itself, as where a port is taken, maybe the last
+        assert 1 <= attempts <= RESTARTS + 1, told
+    else:
+        assert attempts == RESTARTS + 1, told
 
 
 @pytest.fixture
