@@ -21,10 +21,11 @@ from automl_tl.lab.sample import FOLDS_OF_TRAINED, Sample
 from automl_tl.lab.timing import TrainingSpeed, machine
 from automl_tl.learning.classifiers import solve_classifier
 from automl_tl.learning.curve import LearningCurve, learning_curve
-from automl_tl.learning.estimate import Estimate, OutOfFold, add_gain, expected_accuracy, fewness, paired_gain
+from automl_tl.learning.estimate import Estimate, add_gain, expected_accuracy, fewness, paired_gain
 from automl_tl.learning.merit import merits, usual
 from automl_tl.learning.recipe import epochs_for
 from automl_tl.learning.scores import Metric, correctness
+from automl_tl.learning.selection import OutOfFold
 from automl_tl.learning.spectrum import Spectrum, decompose
 from automl_tl.strategies import FROZEN, STRATEGIES, Strategy
 

@@ -14,10 +14,11 @@ from gaussians import stratified_folds
 from scipy.stats import beta
 
 from automl_tl.learning.curve import learning_curve
-from automl_tl.learning.estimate import Bootstrap, Estimate, OutOfFold, expected_accuracy
+from automl_tl.learning.estimate import Estimate, expected_accuracy
 from automl_tl.learning.problem import Problem
 from automl_tl.learning.scores import correctness
 from automl_tl.learning.screen import ridge_path, solve_ridge
+from automl_tl.learning.selection import Bootstrap, OutOfFold
 from automl_tl.learning.spectrum import decompose
 
 DRAWS = 100

@@ -10,20 +10,18 @@ from scipy.special import softmax
 
 from automl_tl.errors import OptionError
 from automl_tl.learning.estimate import (
-    Bootstrap,
     Estimate,
-    OutOfFold,
     _above,
     _match,
     add_gain,
     combine_gain,
-    correct_selection,
     expected_accuracy,
     fewness,
     n_effective,
     paired_gain,
 )
 from automl_tl.learning.scores import calibrate, class_weights
+from automl_tl.learning.selection import Bootstrap, OutOfFold, correct_selection
 
 
 def table(n: int, m: int, accuracy: float, seed: int = 0) -> np.ndarray:

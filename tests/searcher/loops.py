@@ -12,7 +12,8 @@ from small_lab import bare_lab
 from tasks import PRIORS, bare_task, outcome, reference, space
 
 from automl_tl.learning.configuration import Configuration
-from automl_tl.learning.estimate import OutOfFold, expected_accuracy
+from automl_tl.learning.estimate import expected_accuracy
+from automl_tl.learning.selection import OutOfFold
 from automl_tl.options import SearchOptions
 from automl_tl.searcher.run_folder import RunFolder
 from automl_tl.searcher.session import Prepared, Session

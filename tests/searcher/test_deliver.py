@@ -20,8 +20,9 @@ from tiny_backbone import TinyBackbone
 import automl_tl
 from automl_tl.errors import AutomlTlError, BackboneError
 from automl_tl.learning.configuration import Configuration
-from automl_tl.learning.estimate import OutOfFold, expected_accuracy
+from automl_tl.learning.estimate import expected_accuracy
 from automl_tl.learning.finetune import TrainingError
+from automl_tl.learning.selection import OutOfFold
 from automl_tl.searcher.delivery import deliver as module
 from automl_tl.searcher.delivery import everything, unseen
 from automl_tl.searcher.delivery.deliver import _has_learned_more
