@@ -106,7 +106,9 @@ def _better(lab: Lab, other: str, name: str, sample: Sample | None, spare: Spare
     y, now, then = sample.y[known], now[known], then[known]
     before, after = LOG_LOSS.function(y, now), LOG_LOSS.function(y, then)
     stderr = stderr_of_difference(LOG_LOSS, y, now, then, sample.groups[known], lab.seed)
-    seen = f"log loss {after:.2f} instead of {before:.2f} on {len(y)} of them, standard error {stderr:.2f}"
+    digits = 2 if stderr >= 0.005 else 4  # of what is next to all right two say nothing
+    told = [f"{value:.{digits}f}" for value in (after, before, stderr)]
+    seen = f"log loss {told[0]} instead of {told[1]} on {len(y)} of them, standard error {told[2]}"
     if before - after > STDERRS * stderr:
         return lab.with_fit(other, f"{WORDS[other]} tells these pictures apart better than {WORDS[fit]} ({seen})")
     return lab.with_fit(fit, f"{lab.report.fit_reason}, and {WORDS[other]} is not clearly better ({seen})")
