@@ -89,14 +89,14 @@ def expect(
     for strategy in STRATEGIES:
         if strategy in candidates:
             row, gain = _frozen_row(candidates[strategy], base), gains.get(strategy)
-            flawless = estimates[strategy].flawless
             if gain is not None:
                 gain = _with_measured(gain, candidates[strategy], late, estimates, sample)
         elif strategy not in FROZEN and speed is not None:
-            row, gain, flawless = _trained_row(strategy, late, base, speed, sample), gains[strategy], False
+            row, gain = _trained_row(strategy, late, base, speed, sample), gains[strategy]
         else:
             continue
         row = replace(row, seconds=row.seconds + frozen_seconds)
+        flawless = strategy in estimates and estimates[strategy].flawless
         rows.append(row if gain is None else expecting(row, base, gain, sample.constant, flawless=flawless))
     return Expectations(tuple(rows), candidates, estimates, curve, known, gains, lab.calibration.usual)
 
