@@ -174,10 +174,10 @@ def expectation_sentences(
     if estimate.optimism > _VISIBLE:
         text += f"; {100 * estimate.optimism:.1f} points were taken off for having chosen the best of many"
     if abs(estimate.claim) > _VISIBLE:
-        counted, claimed = frozen.accuracy, frozen.path.confidence
+        counted, claimed = frozen.accuracy - estimate.optimism, frozen.path.confidence
         text += (
             f"; {100 * abs(estimate.claim):.1f} points were {'added' if estimate.claim > 0 else 'taken off'} as its "
-            f"probabilities claim {claimed:.1%}, where {counted:.1%} are right out of fold"
+            f"probabilities claim {claimed:.1%}, where counting comes to {counted:.1%}"
         )
     yield f"{text}."
     if high - low > _GUESS:

@@ -28,13 +28,15 @@ def said(claim: float, optimism: float = 0.0) -> str:
 @pytest.mark.parametrize(
     ("claim", "words"),
     [
-        (-0.02, "; 2.0 points were taken off as its probabilities claim 66.0%, where 70.0% are right out of fold."),
+        (-0.02, "; 2.0 points were taken off as its probabilities claim 66.0%, where counting comes to 70.0%."),
         (0.013, "; 1.3 points were added as its probabilities claim"),
     ],
 )
 def test_what_probabilities_claim_is_said_where_it_moved_the_answer(claim: float, words: str) -> None:
     assert words in said(claim)
-    assert "; 3.0 points were taken off for having chosen the best of many; " in said(claim, 0.03)
+    corrected = said(claim, 0.03)
+    assert "; 3.0 points were taken off for having chosen the best of many; " in corrected
+    assert corrected.endswith("where counting comes to 67.0%.")
 
 
 def test_nothing_is_said_of_a_claim_that_moved_nothing() -> None:
